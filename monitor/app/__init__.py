@@ -1,0 +1,1 @@
+"""Where the daemon is put together and run."""

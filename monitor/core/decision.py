@@ -1,0 +1,140 @@
+"""What one ``evaluate`` concluded. Pages, metrics, console and the kill switch read nothing else.
+
+Everything here serialises to JSON byte for byte the same for the same inputs. *Pure.*
+"""
+
+from __future__ import annotations
+
+import enum
+
+import msgspec
+
+from monitor.core.types import AlertState, EngineNs, Severity, Subject
+
+
+class ActionLevel(enum.StrEnum):
+    """The closed set of what a rule may ask for, mildest first (``design.md`` §3)."""
+
+    PAGE = "page"
+    HOLD = "hold"
+    BLOCK_NEW = "block_new"
+    CUT = "cut"
+    HALT = "halt"
+    FLATTEN = "flatten"
+
+
+class RuleMode(enum.StrEnum):
+    """What a rule may do by itself; a new or changed rule starts in OBSERVE."""
+
+    OBSERVE = "observe"
+    PROPOSE = "propose"
+    ACT = "act"
+
+
+class CitedReading(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """One input of a verdict, as it was read. ``value`` None is absent, and ``reason`` says why."""
+
+    measure: str
+    subject: Subject
+    value: float | None
+    unit: str
+    as_of_ns: EngineNs | None
+    estimated: bool = False
+    reason: str = ""
+
+
+class AlertTransition(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """One rule about one subject changed state, and why.
+
+    ``alert`` is the CamelCase name, ``firing_epoch_ns`` the start of this episode (stable over
+    restarts, part of every dedup key), ``summary`` at most 120 characters: what, number against
+    limit, scope, and what riskd did or WOULD have done.
+    """
+
+    rule: str
+    subject: Subject
+    alert: str
+    severity: Severity
+    before: AlertState
+    after: AlertState
+    at_ns: EngineNs
+    firing_epoch_ns: EngineNs | None
+    expression: str
+    inputs: tuple[CitedReading, ...]
+    summary: str
+    description: str
+    action: str
+    runbook: str
+    reason: str = ""  # e.g. rule_removed
+
+
+class KillRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """A firing rule asks for a kill-switch level over a scope. In ``observe`` it is a record only.
+
+    ``capped_by_estimate`` when a stronger level was asked for on estimated numbers.
+    """
+
+    rule: str
+    subject: Subject
+    scope: Subject
+    level: ActionLevel
+    mode: RuleMode
+    gross_to_ratio: float | None
+    firing_epoch_ns: EngineNs
+    capped_by_estimate: bool = False
+
+
+class RuleHealth(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """A rule began or ceased to fail; its state is kept and its alert re-sent meanwhile."""
+
+    rule: str
+    subject: Subject
+    error: str  # empty: healed
+    at_ns: EngineNs
+
+
+class CrossCheck(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """Two sources disagree about one fact; nothing was silently overwritten."""
+
+    subject: Subject
+    field: str
+    stream: str
+    truth: str
+    at_ns: EngineNs
+
+
+class ComputationRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """A heavy measure wants computing off the loop from ``inputs`` (msgpack bytes)."""
+
+    measure: str
+    subject: Subject
+    as_of_ns: EngineNs
+    inputs: bytes
+
+
+class Decision(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
+    """The conclusion of one batch. Empty tuples where nothing happened.
+
+    ``wake_at_ns`` is the earliest time at which ``evaluate`` must run even if no event comes.
+    """
+
+    at_ns: EngineNs
+    transitions: tuple[AlertTransition, ...] = ()
+    kill_requests: tuple[KillRequest, ...] = ()
+    health: tuple[RuleHealth, ...] = ()
+    cross_checks: tuple[CrossCheck, ...] = ()
+    computations: tuple[ComputationRequest, ...] = ()
+    measure_errors: tuple[str, ...] = ()
+    wake_at_ns: EngineNs | None = None
+
+    @property
+    def quiet(self) -> bool:
+        """True when nothing but the next deadline came out of the batch."""
+        return not (
+            self.transitions
+            or self.kill_requests
+            or self.health
+            or self.cross_checks
+            or self.computations
+            or self.measure_errors
+        )

@@ -1,0 +1,1 @@
+"""Risk formulas: numbers in, numbers out. *Pure.*"""

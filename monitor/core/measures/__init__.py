@@ -1,0 +1,1 @@
+"""The measures: one named number about one subject each. *Pure.*"""

@@ -1,0 +1,177 @@
+"""What the pure parts ask of the shell, and what siblings of the shell ask of each other.
+
+A venue is data plus pure functions: a connection is a ``StreamProtocol``, a REST re-read a
+``Poll``. Neither has a coroutine, a clock or a socket; the drivers in ``runtime`` own those.
+*Pure.*
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+
+from monitor.core.decision import Decision
+from monitor.core.errors import FeedError
+from monitor.core.events import Event
+from monitor.core.types import EngineNs
+
+
+class Clock(Protocol):
+    """Time and sleeping as arguments; ``ManualClock`` in tests, the system's in production."""
+
+    def now(self) -> EngineNs:
+        """Engine time, nanoseconds."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait for ``seconds`` of engine time."""
+        ...
+
+
+class Refresh(msgspec.Struct, frozen=True, gc=False):
+    """Run the poll named ``poll`` once, ``after_s`` from now, besides its own period."""
+
+    poll: str
+    after_s: float = 0.0
+
+
+class Output(msgspec.Struct, frozen=True, gc=False):
+    """What a protocol object wants after one input.
+
+    ``fault`` makes the driver reconnect (transient, gap) or quarantine (auth); a ``DecodeError`` is
+    reported as ``FrameRejected`` and the connection goes on until the driver's limit.
+    """
+
+    events: tuple[Event, ...] = ()
+    send: tuple[bytes, ...] = ()
+    fault: FeedError | None = None
+    refresh: tuple[Refresh, ...] = ()
+
+
+NOTHING = Output()
+
+
+class StreamProtocol(Protocol):
+    """One venue connection as a state machine. No I/O, no clock; the driver calls, it answers."""
+
+    venue: str
+    name: str  # unique in the process, e.g. "hyperliquid/market-1"; label of logs and metrics
+    url: str
+    silence_s: float  # no frame of any kind for this long is a dead socket
+
+    def connected(self, now: EngineNs) -> Output:
+        """The socket is open: subscriptions to send."""
+        ...
+
+    def received(self, frame: bytes, now: EngineNs) -> Output:
+        """One text or binary frame. Raises nothing but ``FeedError`` (the driver treats it as the
+        fault); anything else is contained to this feed as a bug."""
+        ...
+
+    def heartbeat(self, now: EngineNs) -> Output:
+        """A WebSocket control frame (ping or pong) came from the venue."""
+        ...
+
+    def tick(self, now: EngineNs) -> Output:
+        """Called about once a second: pings due, acknowledgements overdue, gaps to judge."""
+        ...
+
+    def disconnected(self, reason: str, now: EngineNs) -> Output:
+        """The socket is gone: forget per-connection state; events say what is no longer current."""
+        ...
+
+
+class Request(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """One HTTP request. ``url`` is absolute; ``weight`` is what it costs of the venue's budget."""
+
+    method: str
+    url: str
+    body: bytes | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    weight: float = 1.0
+    timeout_s: float = 10.0
+
+
+class Response(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """One HTTP answer with the time it took, so that clock skew can be judged."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]  # names in lower case
+    body: bytes
+    elapsed_s: float = 0.0
+
+    def header(self, name: str) -> str | None:
+        """The first header of that (lower-case) name."""
+        return next((value for key, value in self.headers if key == name), None)
+
+
+class PollOutput(msgspec.Struct, frozen=True, gc=False):
+    """What a poll made of an answer; ``then`` is the next page, asked before the period ends."""
+
+    events: tuple[Event, ...] = ()
+    then: Request | None = None
+    refresh: tuple[Refresh, ...] = ()
+
+
+class Poll(Protocol):
+    """One REST fact re-read again and again. Pure: request out, response in."""
+
+    venue: str
+    name: str  # unique in the process, e.g. "hyperliquid/account/main"
+    period_s: float
+
+    def request(self, now: EngineNs) -> Request:
+        """The (first) request of a round."""
+        ...
+
+    def received(self, response: Response, now: EngineNs) -> PollOutput:
+        """Events of one answer. Raises ``FeedError``: transient (retried with backoff, honouring
+        ``retry_after_s``), ``DecodeError`` (reported, kept, retried at the period), ``AuthError``
+        (not retried; at start it is the operator's mistake and its text is what they read)."""
+        ...
+
+
+class RateBudget(msgspec.Struct, frozen=True, kw_only=True):
+    """A venue's request budget: ``capacity`` weight per ``window_s``, of which ``reserve`` may be
+    used by the kill path alone."""
+
+    capacity: float
+    window_s: float
+    reserve: float
+
+
+class Venue(Protocol):
+    """One venue, composed. Pure; ``app.wiring`` makes it, ``runtime`` drives it."""
+
+    name: str
+    budget: RateBudget
+
+    def bootstrap(self) -> tuple[Poll, ...]:
+        """Polls that must each succeed once, in order, before anything else can be planned
+        (market universe, account roles). They keep what they learn inside the venue object."""
+        ...
+
+    def streams(self) -> tuple[StreamProtocol, ...]:
+        """The connections to hold, once bootstrapped."""
+        ...
+
+    def polls(self) -> tuple[Poll, ...]:
+        """The periodic re-reads, once bootstrapped."""
+        ...
+
+
+class EventSink(Protocol):
+    """Where drivers put what they learned: the writer. Synchronous; it applies at once."""
+
+    def submit(self, events: tuple[Event, ...]) -> None:
+        """Apply these facts now and have them evaluated when the read batch is done."""
+        ...
+
+
+class DecisionListener(Protocol):
+    """Who wants every decision that is not quiet: notifications, store, logs."""
+
+    def decided(self, decision: Decision) -> None:
+        """Called on the loop after each evaluation with something in it; must not block."""
+        ...

@@ -1,0 +1,1 @@
+"""Expressions, rule lifecycle and rulebook. *Pure.*"""

@@ -1,0 +1,1 @@
+"""Pages: what to send (pure) and one file per channel that sends it."""

@@ -1,0 +1,1 @@
+"""Logs and metrics of the daemon itself, and the exposition of measures."""

@@ -1,0 +1,1 @@
+"""The built-in rules (YAML) and their runbooks, as package data."""

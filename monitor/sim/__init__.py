@@ -1,0 +1,1 @@
+"""The simulated world: venues from the other side of the wire."""

@@ -1,0 +1,1 @@
+"""SQLite on its own thread: what must survive a kill."""

@@ -1,0 +1,1 @@
+"""Venues as data plus pure functions. *Pure.*"""
