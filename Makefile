@@ -66,7 +66,7 @@ lock: $(BIN)/python
 	$(PIP) install --quiet pip-tools
 	$(COMPILE) --extra build -o requirements/run.txt pyproject.toml
 	$(COMPILE) --extra build --extra dev -c requirements/run.txt -o requirements/dev.txt pyproject.toml
-	$(COMPILE) --extra build --extra bench -c requirements/run.txt -o requirements/bench.txt pyproject.toml
+	$(COMPILE) --extra build --extra bench -o requirements/bench.txt pyproject.toml
 	$(COMPILE) -o requirements/clients.txt requirements/clients.in
 
 clean:

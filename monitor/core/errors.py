@@ -6,7 +6,7 @@
     ├─ ConfigError            the operator can fix it; lists every problem; refuse to start
     ├─ FeedError              contained to one feed; carries its name
     │  ├─ TransientFeedError  network, 5xx, 429 (retry_after_s) → reconnect
-    │  ├─ DecodeError         payload not understood (keeps a trimmed copy) → count, alert, never guess
+    │  ├─ DecodeError         not understood (keeps a trimmed copy) → count, alert, never guess
     │  ├─ SequenceGap         → discard, resync from a snapshot
     │  └─ AuthError           → do not retry; alert
     ├─ StoreError             the disk said no; what could not be kept is named
@@ -88,7 +88,7 @@ class DecodeError(FeedError):
         self.sample = sample[:SAMPLE_BYTES_MAX]
 
 
-class SequenceGap(FeedError):
+class SequenceGap(FeedError):  # noqa: N818 - the field says gap, not error
     """Messages are missing: what was built from them is discarded and read anew."""
 
 
