@@ -1,0 +1,57 @@
+"""Where the HTTP server binds and who may read it. *Pure.*"""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+
+READ_TOKEN_CHARACTERS_MIN = 16
+
+
+class ServerSettings(BaseModel):
+    """``server:`` of the configuration.
+
+    Anything wider than loopback shows the book to others on the network, so it needs a read token.
+    The token itself stands in a file or an environment variable, never in the configuration.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 9470
+    read_token_file: str | None = None
+    read_token_env: str | None = None
+
+    @property
+    def loopback(self) -> bool:
+        """True when only programs on this machine can connect."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    @model_validator(mode="after")
+    def _wide_needs_token(self) -> Self:
+        if self.read_token_file and self.read_token_env:
+            raise ValueError("give read_token_file or read_token_env, not both")
+        if not self.loopback and not (self.read_token_file or self.read_token_env):
+            raise ValueError(
+                f"host {self.host} is reachable from the network and the state shows your book; "
+                "set read_token_file (or read_token_env), or bind 127.0.0.1"
+            )
+        return self
+
+
+def checked_token(text: str, *, origin: str) -> SecretStr:
+    """The read token, or a ValueError naming where it came from and what is wrong with it."""
+    token = text.strip()
+    if len(token) < READ_TOKEN_CHARACTERS_MIN:
+        raise ValueError(
+            f"the read token in {origin} has {len(token)} characters; "
+            f"use at least {READ_TOKEN_CHARACTERS_MIN} random ones"
+        )
+    return SecretStr(token)

@@ -1,0 +1,162 @@
+"""The HTTP server: who may read, what each answer looks like, what a taken port says."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import AsyncIterator, Iterable
+
+import aiohttp
+import pytest
+from pydantic import SecretStr, ValidationError
+
+from monitor.core.errors import ConfigError
+from monitor.server.http import Server
+from monitor.server.settings import ServerSettings, checked_token
+
+TOKEN = "a-test-token-of-enough-length"  # noqa: S105 - a test value
+
+
+class FakeSource:
+    """A daemon that is alive but not ready."""
+
+    def state(self) -> object:
+        return {"accounts": []}
+
+    def alerts(self) -> object:
+        return []
+
+    def live(self) -> tuple[bool, object]:
+        return True, {}
+
+    def ready(self) -> tuple[bool, object]:
+        return False, {"hyperliquid": "no market data for 31 s"}
+
+    def metrics(self, *, openmetrics: bool) -> tuple[str, Iterable[bytes]]:
+        kind = "application/openmetrics-text; version=1.0.0" if openmetrics else "text/plain"
+        return f"{kind}; charset=utf-8", [b"riskd_equity_usd 1\n", b"# EOF\n"]
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Server]:
+    """A server on a free loopback port, without a token."""
+    running = Server(ServerSettings(port=0), FakeSource())
+    await running.start()
+    yield running
+    await running.close()
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[aiohttp.ClientSession]:
+    """One session, closed at the end."""
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "kind"),
+    [
+        pytest.param("/livez", 200, "application/json", id="alive"),
+        pytest.param("/readyz", 503, "application/json", id="not ready, and says why"),
+        pytest.param("/v1/state", 200, "application/json", id="state"),
+        pytest.param("/v1/alerts", 200, "application/json", id="alerts"),
+        pytest.param("/metrics", 200, "text/plain", id="metrics"),
+        pytest.param("/", 200, "text/html", id="console"),
+        pytest.param("/console.js", 200, "text/javascript", id="its script"),
+        pytest.param("/console.css", 200, "text/css", id="its style"),
+        pytest.param("/nothing", 404, "text/plain", id="unknown path"),
+    ],
+)
+async def test_routes(
+    server: Server, client: aiohttp.ClientSession, path: str, status: int, kind: str
+) -> None:
+    """Every route answers with its status and type."""
+    async with client.get(server.url + path) as answer:
+        assert (answer.status, answer.content_type) == (status, kind)
+
+
+async def test_readiness_names_what_is_missing(
+    server: Server, client: aiohttp.ClientSession
+) -> None:
+    """A person reads the reason, not only 503."""
+    async with client.get(f"{server.url}/readyz") as answer:
+        assert await answer.json() == {
+            "ok": False,
+            "detail": {"hyperliquid": "no market data for 31 s"},
+        }
+
+
+async def test_openmetrics_by_accept_header(server: Server, client: aiohttp.ClientSession) -> None:
+    """Prometheus asks for OpenMetrics and gets it."""
+    headers = {"Accept": "application/openmetrics-text; version=1.0.0,text/plain;q=0.5"}
+    async with client.get(f"{server.url}/metrics", headers=headers) as answer:
+        assert answer.content_type == "application/openmetrics-text"
+        assert (await answer.text()).endswith("# EOF\n")
+
+
+@pytest.mark.parametrize(
+    ("header", "path", "status"),
+    [
+        pytest.param(None, "/v1/state", 401, id="none given"),
+        pytest.param("Bearer wrong", "/v1/state", 401, id="wrong bearer"),
+        pytest.param(f"Bearer {TOKEN}", "/v1/state", 200, id="bearer"),
+        pytest.param(
+            "Basic " + base64.b64encode(f"me:{TOKEN}".encode()).decode(),
+            "/",
+            200,
+            id="password in a browser",
+        ),
+        pytest.param("Basic !!!", "/", 401, id="not base64"),
+        pytest.param(None, "/livez", 200, id="liveness needs none"),
+        pytest.param(None, "/metrics", 401, id="metrics show the book too"),
+    ],
+)
+async def test_read_token(
+    client: aiohttp.ClientSession, header: str | None, path: str, status: int
+) -> None:
+    """With a token set, only liveness and readiness answer without it."""
+    server = Server(ServerSettings(port=0), FakeSource(), token=SecretStr(TOKEN))
+    await server.start()
+    try:
+        headers = {"Authorization": header} if header else {}
+        async with client.get(server.url + path, headers=headers) as answer:
+            assert answer.status == status
+    finally:
+        await server.close()
+
+
+async def test_port_in_use_is_one_clear_sentence(server: Server) -> None:
+    """The second riskd says which port and what to set."""
+    port = int(server.url.rpartition(":")[2])
+    second = Server(ServerSettings(port=port), FakeSource())
+    with pytest.raises(ConfigError, match=rf"Port {port} on 127.0.0.1 is in use.*server.port"):
+        await second.start()
+    await second.close()
+
+
+@pytest.mark.parametrize(
+    ("host", "token_file", "allowed"),
+    [
+        pytest.param("127.0.0.1", None, True, id="loopback"),
+        pytest.param("localhost", None, True, id="localhost"),
+        pytest.param("::1", None, True, id="loopback of IPv6"),
+        pytest.param("0.0.0.0", None, False, id="everywhere without a token"),  # noqa: S104
+        pytest.param("0.0.0.0", "token", True, id="everywhere with a token"),  # noqa: S104
+        pytest.param("10.0.0.5", None, False, id="private network without a token"),
+    ],
+)
+def test_wider_than_loopback_needs_a_token(
+    host: str, token_file: str | None, allowed: bool
+) -> None:
+    """The state shows the book: it never leaves the machine unguarded."""
+    if allowed:
+        assert ServerSettings(host=host, read_token_file=token_file).host == host
+    else:
+        with pytest.raises(ValidationError, match="read_token_file"):
+            ServerSettings(host=host, read_token_file=token_file)
+
+
+def test_short_token_is_refused_and_not_shown() -> None:
+    """A guessable token is refused at start; a good one never shows in a repr."""
+    with pytest.raises(ValueError, match="has 5 characters"):
+        checked_token("short\n", origin="token.txt")
+    assert TOKEN not in repr(checked_token(TOKEN, origin="token.txt"))
