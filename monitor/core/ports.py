@@ -7,6 +7,7 @@ A venue is data plus pure functions: a connection is a ``StreamProtocol``, a RES
 
 from __future__ import annotations
 
+import enum
 from typing import Protocol
 
 import msgspec
@@ -174,4 +175,144 @@ class DecisionListener(Protocol):
 
     def decided(self, decision: Decision) -> None:
         """Called on the loop after each evaluation with something in it; must not block."""
+        ...
+
+
+# ------------------------------------------------------- what is kept, and what is to be told
+
+
+class RuleStateRow(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """State of one rule about one subject as the engine packs it; opaque to everyone else.
+
+    ``definition_hash`` tells after a restart whether the rule is still the one it was.
+    """
+
+    rule: str
+    subject: str
+    definition_hash: str
+    state: bytes
+
+
+class AlertRow(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """One alert that must go on being sent after a restart; ``identity`` hashes its labels."""
+
+    identity: str
+    alert: bytes
+
+
+class OutboxEntry(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """One notification, written down before it leaves.
+
+    ``id`` is derived from what happened, so that the same decision gives the same id in any
+    process; receivers drop what they have seen. ``urgency`` 0 is the most urgent. Entries of one
+    ``identity`` leave in order. ``channels`` are those it is owed to.
+    """
+
+    id: str
+    identity: str
+    urgency: int
+    created_ns: EngineNs
+    notice: bytes
+    channels: tuple[str, ...]
+
+
+class Phase(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """All that one decision changed, kept in one transaction or not at all.
+
+    ``memories`` are named snapshots of what the engine must not forget (drawdown peaks).
+    """
+
+    at_ns: EngineNs
+    rule_states: tuple[RuleStateRow, ...] = ()
+    rule_states_gone: tuple[tuple[str, str], ...] = ()  # (rule, subject)
+    alerts: tuple[AlertRow, ...] = ()
+    alerts_gone: tuple[str, ...] = ()  # identities
+    entries: tuple[OutboxEntry, ...] = ()
+    memories: tuple[tuple[str, bytes], ...] = ()
+
+    @property
+    def empty(self) -> bool:
+        """True when there is nothing to keep."""
+        return not (
+            self.rule_states
+            or self.rule_states_gone
+            or self.alerts
+            or self.alerts_gone
+            or self.entries
+            or self.memories
+        )
+
+
+class PendingDelivery(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """One (entry, channel) that was not settled before the restart; ``entry.channels`` are all
+    channels the entry was ever owed to."""
+
+    entry: OutboxEntry
+    channel: str
+    attempts: int
+
+
+class DeliveryState(enum.StrEnum):
+    """Where one (entry, channel) stands. All but PENDING are final."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    REJECTED = "rejected"  # the channel will never accept it
+    SUPERSEDED = "superseded"  # a newer notice of the same alert says it all
+    DIGESTED = "digested"  # counted in a digest instead
+
+
+class DeliveryMark(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """What became of one attempt. ``error`` names the reason in words without secrets."""
+
+    entry_id: str
+    channel: str
+    state: DeliveryState
+    attempts: int
+    at_ns: EngineNs
+    error: str = ""
+    next_try_ns: EngineNs | None = None
+
+
+class PhaseStore(Protocol):
+    """Keeps a phase durably before anything of it leaves."""
+
+    async def persist(self, phase: Phase) -> None:
+        """One transaction, all or nothing. Raises ``StoreError`` when it failed or the deadline
+        passed; after a passed deadline the phase may still be kept later."""
+        ...
+
+
+class Outbox(Protocol):
+    """The durable side of notification: what is owed, and what became of it."""
+
+    async def pending(self) -> tuple[PendingDelivery, ...]:
+        """Every unsettled (entry, channel), most urgent and then oldest first."""
+        ...
+
+    async def mark(
+        self,
+        marks: tuple[DeliveryMark, ...],
+        entries: tuple[OutboxEntry, ...] = (),
+        owed: tuple[tuple[str, str], ...] = (),
+    ) -> None:
+        """One transaction: attempts noted, new ``entries`` (digests) kept, and known entries
+        ``owed`` to a further channel, as (entry id, channel). Raises ``StoreError``."""
+        ...
+
+
+class JournalSink(Protocol):
+    """Where the writer puts encoded journal records, in order. Never blocks."""
+
+    @property
+    def wants_segment(self) -> bool:
+        """True when the segment is full: call ``start_segment`` at the next batch boundary."""
+        ...
+
+    def start_segment(self, opening: bytes) -> None:
+        """Begin a new segment with a snapshot from which the records after it can be replayed."""
+        ...
+
+    def append(self, record: bytes) -> None:
+        """Keep one record; a lost one leaves a counted gap that readers see."""
         ...
