@@ -1,0 +1,69 @@
+"""How the simulated dYdX indexer writes things down: numbers, instants and ids.
+
+Money, sizes, prices and heights are decimal strings without exponent; instants are ISO 8601 with
+milliseconds and ``Z``; ids are UUIDs and hashes derived from what they name, so that the same seed
+gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from datetime import UTC, datetime, timedelta
+from decimal import ROUND_HALF_EVEN, Decimal
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NAMESPACE = uuid.UUID("0f9da948-a6fb-4c45-9edc-4685c3f3317d")
+
+
+def number(value: Decimal | float) -> str:
+    """A plain decimal string: no exponent, no trailing zeros, never ``-0``."""
+    exact = value if isinstance(value, Decimal) else Decimal(repr(float(value)))
+    written = format(exact, "f")
+    if "." in written:
+        written = written.rstrip("0").rstrip(".")
+    return "0" if written in {"-0", ""} else written
+
+
+def to_step(value: Decimal | float, step: Decimal) -> Decimal:
+    """The multiple of ``step`` nearest to ``value``."""
+    exact = value if isinstance(value, Decimal) else Decimal(repr(float(value)))
+    return (exact / step).quantize(Decimal(1), rounding=ROUND_HALF_EVEN) * step
+
+
+def iso(at_s: float) -> str:
+    """Seconds since 1970 as ``2025-12-08T16:11:59.450Z``."""
+    moment = _EPOCH + timedelta(milliseconds=round(at_s * 1000))
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+
+
+def iso_nanos(at_s: float) -> str:
+    """Seconds since 1970 as CometBFT writes them, with nanoseconds."""
+    return iso(at_s)[:-1] + "000000Z"
+
+
+def parse_iso(written: str) -> float:
+    """Seconds since 1970 of an ISO 8601 instant; without a zone it is UTC.
+
+    Raises:
+        ValueError: If it is not ISO 8601.
+    """
+    moment = datetime.fromisoformat(written)
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return (moment - _EPOCH).total_seconds()
+
+
+def stable_uuid(*parts: object) -> str:
+    """The same UUID for the same parts, in every run."""
+    return str(uuid.uuid5(_NAMESPACE, "/".join(str(part) for part in parts)))
+
+
+def stable_hash(*parts: object) -> str:
+    """64 upper-case hexadecimal digits, like a transaction hash."""
+    return hashlib.sha256("/".join(str(part) for part in parts).encode()).hexdigest().upper()
+
+
+def event_id(height: int, index: int) -> str:
+    """24 hexadecimal digits: height, transaction index, event index, as the indexer writes them."""
+    return f"{height & 0xFFFFFFFF:08x}{2:08x}{index & 0xFFFFFFFF:08x}"
