@@ -1,8 +1,108 @@
-"""The ``riskd`` command."""
+"""The ``riskd`` command: what it can do, in a trader's words. Each verb lives in its own module.
+
+Exit codes: 0 fine, 1 something needs a look or a check failed, 2 a mistake that you can mend (the
+text says how), 3 riskd cannot see or does not answer.
+"""
 
 from __future__ import annotations
 
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import Protocol, cast
 
-def main() -> int:
-    """Entry point of the console script."""
-    return 0
+from monitor import __version__
+from monitor.core.errors import ConfigError, MonitorError
+
+COMMANDS: tuple[tuple[str, str, str], ...] = (
+    ("demo", "monitor.cli.demo", "see riskd at work on simulated venues (at most 5 minutes)"),
+    ("init", "monitor.cli.init", "write a configuration for your own addresses; no keys needed"),
+    ("run", "monitor.cli.run", "watch the venues of a configuration and page"),
+    ("status", "monitor.cli.status", "am I safe, what fires, what can riskd not see"),
+    ("check-config", "monitor.cli.check_config", "find every mistake in a configuration"),
+    ("rules", "monitor.cli.rules", "list the rules, or check a rulebook of your own"),
+    ("decode", "monitor.cli.decode", "turn recorded venue frames into riskd's events"),
+    ("replay", "monitor.cli.replay", "decide again from a journal and compare"),
+    ("sim", "monitor.cli.sim", "serve the simulated venues alone, for your own programs"),
+    ("health", "monitor.cli.health", "ask a running riskd whether it lives and is ready"),
+    ("dashboard", "monitor.cli.dashboard", "print the Grafana dashboard made from the measures"),
+)
+
+EPILOG = """\
+start here:
+  riskd demo                                   a storm, a dead feed and the pages, simulated
+  riskd init --hyperliquid 0x… --dydx dydx1…   your own accounts by address, without any key
+  riskd run --config riskd.yaml                watch them; open http://127.0.0.1:9470/
+  riskd status                                 the same in 24 lines
+
+riskd only watches in this version: it holds no key and can send nothing to a venue.
+"""
+
+
+class Verb(Protocol):
+    """What every module behind a verb offers."""
+
+    def arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Describe the flags."""
+        ...
+
+    def run(self, arguments: argparse.Namespace) -> int:
+        """Do it; returns the exit code."""
+        ...
+
+
+def build_parser(verb: str | None) -> argparse.ArgumentParser:
+    """The parser; only the verb that was asked for is imported."""
+    parser = argparse.ArgumentParser(
+        prog="riskd",
+        description="Watches perpetual and option positions on Layer-2 venues, judges the risk by "
+        "rules you can read, and pages.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"riskd {__version__}")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", title="verbs")
+    for name, module, text in COMMANDS:
+        sub = verbs.add_parser(
+            name,
+            help=text,
+            description=text[0].upper() + text[1:] + ".",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        if name == verb:
+            loaded = cast("Verb", importlib.import_module(module))
+            loaded.arguments(sub)
+            sub.set_defaults(run=loaded.run)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point of the console script; returns the exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    verb = next((word for word in words if not word.startswith("-")), None)
+    parser = build_parser(verb)
+    arguments = parser.parse_args(words)
+    if arguments.verb is None:
+        parser.print_help()
+        return 2
+    try:
+        return int(arguments.run(arguments))
+    except ConfigError as error:
+        count = len(error.problems)
+        if count > 1:
+            print(f"riskd: {count} mistakes to mend:", file=sys.stderr)
+        for problem in error.problems:
+            print(problem if problem.field != "-" else problem.message, file=sys.stderr)
+        return 2
+    except MonitorError as error:
+        print(f"riskd: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        return 0
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())
