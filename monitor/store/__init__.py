@@ -1,1 +1,1 @@
-"""SQLite on its own thread: what must survive a kill."""
+"""What must survive the process: SQLite on its own thread, the journal, the directory lock."""

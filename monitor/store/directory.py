@@ -1,0 +1,72 @@
+"""The data directory: made, proved writable, and held by one riskd at a time.
+
+Two daemons on one directory would page twice and overwrite each other's rule timers, so the second
+is refused. The lock belongs to the process, not to the file: it is gone with ``kill -9``. Errors
+are ``ConfigError`` whose text says what to do next.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+from typing import IO
+
+from monitor.core.errors import ConfigError
+
+LOCK_NAME = "riskd.lock"
+
+
+class DataDirectory:
+    """A directory that this process alone may use until ``close``."""
+
+    def __init__(self, path: Path) -> None:
+        """Make the directory where it is missing and take its lock.
+
+        Raises:
+            ConfigError: If it cannot be made or written, or another riskd holds it.
+        """
+        self.path = path
+        self._lock = _open_lock(path)
+
+    def close(self) -> None:
+        """Give the directory back. The lock file stays; only the lock counts."""
+        self._lock.close()
+
+
+def _open_lock(path: Path) -> IO[str]:
+    lock_path = path / LOCK_NAME
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = lock_path.open("a+", encoding="ascii")
+    except OSError as error:
+        raise ConfigError(
+            f"The data directory {path} cannot be written ({_reason(error)}). "
+            "Make it writable for the user that runs riskd, or set another directory."
+        ) from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        lock.seek(0)
+        holder = lock.read(32).strip()
+        lock.close()
+        who = f"Another riskd (process {holder})" if holder.isdigit() else "Another riskd"
+        raise ConfigError(
+            f"{who} already uses the data directory {path}. "
+            "Stop it first, or give this one a directory of its own."
+        ) from error
+    try:
+        lock.truncate(0)
+        lock.write(f"{os.getpid()}\n")
+        lock.flush()
+    except OSError as error:
+        lock.close()
+        raise ConfigError(
+            f"The data directory {path} cannot be written ({_reason(error)}). "
+            "Free some space, or set another directory."
+        ) from error
+    return lock
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or type(error).__name__).lower()
