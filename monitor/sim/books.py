@@ -1,0 +1,155 @@
+"""Order books of the simulated world, made on demand from a mid price and a liquidity curve.
+
+A book is a function of (mid, instant): no state is kept between looks, so asking never changes the
+world. The first levels sit on neighbouring ticks as on a real venue; further out the gaps widen,
+so that a plain 20-level view ends within a few basis points and only an aggregated view reaches
+far.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+
+Level = tuple[Decimal, Decimal]  # price, size
+
+DENSE_LEVELS = 24
+SPARSE_LEVELS = 76
+REACH_RATIO = 0.06  # the book ends six percent from mid
+BAND_RATIO = 0.0025  # the band in which a market's depth is quoted
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """Both sides, best first."""
+
+    bids: tuple[Level, ...]
+    asks: tuple[Level, ...]
+
+
+EMPTY_BOOK = Book(bids=(), asks=())
+
+
+@dataclass(frozen=True, slots=True)
+class Liquidity:
+    """How a market's book looks: half the spread as a fraction of mid, and the USD resting within
+    25 bp of mid on each side."""
+
+    half_spread_ratio: float
+    depth_25bp_usd: float
+
+
+def top_of_book(mid: float, tick: Decimal, half_spread_ratio: float) -> tuple[Decimal, Decimal]:
+    """(best bid, best ask) on the tick grid around ``mid``; the ask is always above the bid."""
+    step = float(tick)
+    bid = Decimal(int(mid * (1.0 - half_spread_ratio) / step)) * tick
+    ask_ticks = mid * (1.0 + half_spread_ratio) / step
+    ask = Decimal(-int(-ask_ticks // 1)) * tick
+    if ask <= bid:
+        ask = bid + tick
+    return bid, ask
+
+
+@dataclass(frozen=True, slots=True)
+class BookSource:
+    """Everything a book is made of. ``salt`` tells markets apart, ``epoch`` counts instants; each
+    level's size is redrawn every few epochs, so consecutive books differ in some levels only."""
+
+    mid: float
+    tick: Decimal
+    size_step: Decimal
+    liquidity: Liquidity
+    salt: int
+    epoch: int
+
+    def top(self) -> tuple[Decimal, Decimal]:
+        """(best bid, best ask), without making the rest."""
+        return top_of_book(self.mid, self.tick, self.liquidity.half_spread_ratio)
+
+    def bids(self) -> Iterator[Level]:
+        """Bid levels, best first."""
+        return self._side(self.top()[0], -1)
+
+    def asks(self) -> Iterator[Level]:
+        """Ask levels, best first."""
+        return self._side(self.top()[1], 1)
+
+    def book(self) -> Book:
+        """The whole book."""
+        return Book(bids=tuple(self.bids()), asks=tuple(self.asks()))
+
+    def _side(self, best: Decimal, direction: int) -> Iterator[Level]:
+        salt = self.salt * 2 + (direction > 0)
+        step = float(self.size_step)
+        start, tick_size = float(best), float(self.tick)
+        tick_ratio = tick_size / self.mid
+        touch = abs(start - self.mid) / self.mid
+        offsets = _offsets(tick_ratio, touch)
+        offset = next(offsets)
+        depth_near = _depth(touch, self.liquidity)
+        for number, after in enumerate(offsets):
+            price = best + direction * offset * self.tick
+            if price <= 0:
+                return
+            depth_far = _depth(touch + after * tick_ratio, self.liquidity)
+            noise = 0.6 + 0.8 * _hash(salt, number, self.epoch // (1 + number % 5))
+            value = start + direction * offset * tick_size
+            units = round((depth_far - depth_near) * noise / value / step)
+            yield price, max(1, units) * self.size_step
+            offset, depth_near = after, depth_far
+
+
+def _offsets(tick_ratio: float, touch: float) -> Iterator[int]:
+    """Distances from the best price in ticks: dense near the touch, geometric further out."""
+    yield from range(DENSE_LEVELS)
+    reach = max(DENSE_LEVELS + 1, int((REACH_RATIO - touch) / tick_ratio))
+    growth = (reach / DENSE_LEVELS) ** (1.0 / SPARSE_LEVELS)
+    last, exact = DENSE_LEVELS - 1, float(DENSE_LEVELS)
+    for _ in range(SPARSE_LEVELS):
+        exact *= growth
+        offset = int(exact)
+        if offset > last and offset <= reach:
+            yield offset
+            last = offset
+
+
+def _depth(distance: float, liquidity: Liquidity) -> float:
+    """USD resting closer than ``distance`` to mid; grows a little slower than the distance."""
+    return liquidity.depth_25bp_usd * math.pow(max(distance, 0.0) / BAND_RATIO, 0.85)
+
+
+def _hash(salt: int, number: int, epoch: int) -> float:
+    """A cheap stateless number in [0, 1): the same inputs always give the same size."""
+    mixed = (salt * 0x9E3779B1 + number * 0x85EBCA6B + epoch * 0xC2B2AE35) & 0xFFFFFFFF
+    mixed ^= mixed >> 15
+    mixed = (mixed * 0x2C1B3C6D) & 0xFFFFFFFF
+    mixed ^= mixed >> 12
+    mixed = (mixed * 0x297A2D39) & 0xFFFFFFFF
+    mixed ^= mixed >> 15
+    return mixed / 4_294_967_296.0
+
+
+def impact_price(levels: Iterable[Level], notional_usd: Decimal) -> Decimal | None:
+    """Average price of trading ``notional_usd`` into one side; None when it is not there."""
+    left, base = notional_usd, Decimal(0)
+    for price, size in levels:
+        value = price * size
+        if value >= left:
+            base += left / price
+            return notional_usd / base
+        base += size
+        left -= value
+    return None
+
+
+def aggregate(levels: Iterable[Level], tick: Decimal, *, is_bid: bool) -> list[tuple[Level, int]]:
+    """Levels merged on a coarser grid, bids rounded down and asks up, with how many were merged."""
+    merged: dict[Decimal, tuple[Decimal, int]] = {}
+    rounding = ROUND_FLOOR if is_bid else ROUND_CEILING
+    for price, size in levels:
+        key = (price / tick).to_integral_value(rounding=rounding) * tick
+        held, count = merged.get(key, (Decimal(0), 0))
+        merged[key] = (held + size, count + 1)
+    return [((price, size), count) for price, (size, count) in merged.items()]

@@ -1,0 +1,108 @@
+"""What can be wrong between a simulated venue and its clients, as state that servers consult.
+
+One ``Faults`` object per world, shared by both venues' servers. Nothing here acts by itself: a
+server asks before it accepts, answers or pushes, and is told when a fault is injected or healed
+(an outage must also cut the sockets that are already open). ``STALE_ORACLE`` is asked by the world,
+everything else by the servers.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+
+import msgspec
+
+ALL = "*"
+
+
+class FaultKind(enum.StrEnum):
+    """Every way in which the transport (or the oracle) can fail."""
+
+    OUTAGE = "outage"  # connections refused, open ones dropped
+    STALE_ORACLE = "stale_oracle"  # oracle freezes while mids move
+    DEAD_CHANNEL = "dead_channel"  # one subscription goes silent on a living socket
+    GARBAGE_FRAMES = "garbage_frames"  # some pushed frames are unreadable
+    HALF_OPEN = "half_open"  # the server sends nothing more, TCP stays up
+    RATE_LIMITED = "rate_limited"  # every HTTP request answers 429
+    SLOW = "slow"  # answers and frames arrive late
+    API_ERRORS = "api_errors"  # every HTTP request answers 500
+    HALTED = "halted"  # the chain makes no blocks: everything on the venue stands still
+    STALE_INDEXER = "stale_indexer"  # the API serves an old state, its clock stands still
+
+
+class Fault(msgspec.Struct, frozen=True, kw_only=True):
+    """One fault. ``venue``, ``channel`` (subscription type) and ``market`` (coin, symbol or user
+    key) narrow it; ``*`` is all of them. ``ratio`` is the share of frames or requests hit,
+    ``delay_s`` how late things arrive under ``SLOW``, in simulated seconds."""
+
+    kind: FaultKind
+    venue: str = ALL
+    channel: str = ALL
+    market: str = ALL
+    ratio: float = 1.0
+    delay_s: float = 5.0
+
+
+class Faults:
+    """The faults that hold now."""
+
+    def __init__(self) -> None:
+        self._active: list[Fault] = []
+        self._listeners: list[Callable[[Fault, bool], None]] = []
+
+    @property
+    def active(self) -> tuple[Fault, ...]:
+        """All faults that hold now, oldest first."""
+        return tuple(self._active)
+
+    def subscribe(self, listener: Callable[[Fault, bool], None]) -> None:
+        """Call ``listener(fault, injected)`` on each change; ``injected`` is False on healing."""
+        self._listeners.append(listener)
+
+    def unsubscribe(self, listener: Callable[[Fault, bool], None]) -> None:
+        """Stop calling ``listener``."""
+        self._listeners.remove(listener)
+
+    def inject(self, fault: Fault) -> None:
+        """Let ``fault`` hold until healed; a repeated one changes nothing."""
+        if fault in self._active:
+            return
+        self._active.append(fault)
+        for listener in tuple(self._listeners):
+            listener(fault, True)
+
+    def heal(self, kind: FaultKind | None = None, venue: str = ALL) -> int:
+        """End the faults of ``kind`` (all kinds when None) of ``venue`` (all when ``*``);
+        returns how many ended."""
+        ended = [
+            fault
+            for fault in self._active
+            if (kind is None or fault.kind is kind) and venue in {ALL, fault.venue}
+        ]
+        for fault in ended:
+            self._active.remove(fault)
+            for listener in tuple(self._listeners):
+                listener(fault, False)
+        return len(ended)
+
+    def find(
+        self, kind: FaultKind, venue: str, channel: str = ALL, market: str = ALL
+    ) -> Fault | None:
+        """The first fault of ``kind`` that hits this venue, channel and market, if any.
+
+        A question about a channel or market is hit by a fault that names it or names all of them.
+        """
+        for fault in self._active:
+            if (
+                fault.kind is kind
+                and fault.venue in {ALL, venue}
+                and fault.channel in {ALL, channel}
+                and fault.market in {ALL, market}
+            ):
+                return fault
+        return None
+
+    def holds(self, kind: FaultKind, venue: str, channel: str = ALL, market: str = ALL) -> bool:
+        """Whether a fault of ``kind`` hits this venue, channel and market."""
+        return self.find(kind, venue, channel, market) is not None

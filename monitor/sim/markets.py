@@ -1,0 +1,410 @@
+"""One perpetual market of a simulated venue: prices, book, funding, open interest, trades, bars.
+
+Prices live as floats (nature) and are handed out as ``Decimal`` on the venue's own grid, because
+accounts reckon with exactly what the venue says. Everything a server may show is computed from the
+market's present state on request; only ``step`` changes it.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import deque
+from dataclasses import dataclass, field
+from decimal import ROUND_HALF_EVEN, Decimal
+from statistics import median
+
+from monitor.core.types import MarketStatus
+from monitor.sim.books import EMPTY_BOOK, Book, BookSource, Liquidity, impact_price
+from monitor.sim.funding import HOUR_S, FundingMeter, FundingRow, FundingTerms, as_rate
+from monitor.sim.prices import ORACLE_PERIOD_S, Asset
+
+MARK_AVERAGE_S = 150.0
+TRADES_KEPT = 200
+HISTORY_HOURS = 720
+OPEN_INTEREST_PERIOD_S = 15.0
+DEFAULT_TERMS = FundingTerms()
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """Margin rates from ``lower_bound_usd`` of notional upward, as fractions of notional."""
+
+    lower_bound_usd: Decimal
+    initial_rate: Decimal
+    maintenance_rate: Decimal
+    max_leverage: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarketSpec:
+    """A market's constants. ``price_decimals`` and ``significant_figures`` bound its tick (with 0
+    figures the tick is fixed); ``multiplier`` is how many units of the asset one contract is
+    (Hyperliquid's k-names); ``dex`` is a HIP-3 dex. ``open_interest_*_cap_usd`` are dYdX's."""
+
+    symbol: str
+    asset: str
+    tiers: tuple[Tier, ...]
+    size_decimals: int
+    price_decimals: int
+    significant_figures: int = 0
+    oracle_decimals: int | None = None
+    multiplier: int = 1
+    dex: str = ""
+    only_isolated: bool = False
+    strict_isolated: bool = False
+    impact_notional_usd: Decimal = Decimal(6_000)
+    depth_25bp_usd: float = 500_000.0
+    half_spread_ratio: float = 0.00015
+    open_interest_usd: float = 20_000_000.0
+    open_interest_lower_cap_usd: Decimal | None = None
+    open_interest_upper_cap_usd: Decimal | None = None
+    terms: FundingTerms = DEFAULT_TERMS
+    averages_impact: bool = False  # HIP-3 premium: the middle of both impact prices
+    has_mark: bool = True
+    trades_per_minute: float = 20.0
+    status: MarketStatus = MarketStatus.ACTIVE
+
+
+@dataclass(frozen=True, slots=True)
+class Trade:
+    """One print of the tape; ``side`` is the aggressor's, ``buy`` or ``sell``."""
+
+    trade_id: int
+    time_s: float
+    side: str
+    price: Decimal
+    size: Decimal
+    liquidation: bool = False
+
+
+@dataclass(slots=True)
+class Bar:
+    """One minute of trading; prices USD, volume in base units."""
+
+    start_s: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+    trades: int
+
+
+@dataclass(slots=True)
+class SimMarket:
+    """A market now. Floats are USD; see the properties for what the venue would print."""
+
+    spec: MarketSpec
+    asset: Asset
+    rng: random.Random
+    salt: int
+    now_s: float
+    oracle: float
+    mark: float
+    own_premium: float = 0.0
+    basis_average: float = 0.0
+    last_trade: float = 0.0
+    open_interest: float = 0.0
+    status: MarketStatus = MarketStatus.ACTIVE
+    liquidity_factor: float = 1.0
+    spread_factor: float = 1.0
+    epoch: int = 0
+    oracle_due_s: float = 0.0
+    interest_due_s: float = 0.0
+    meter: FundingMeter = field(default_factory=lambda: FundingMeter(FundingTerms()))
+    funding_index: Decimal = Decimal(0)  # USD per base unit that a long has paid since the start
+    settled: deque[FundingRow] = field(default_factory=lambda: deque(maxlen=HISTORY_HOURS * 2))
+    trades: deque[Trade] = field(default_factory=lambda: deque(maxlen=TRADES_KEPT))
+    bars: deque[Bar] = field(default_factory=lambda: deque(maxlen=3_000))
+    next_trade_id: int = 1
+    _book: tuple[int, Book] | None = None
+
+    # ------------------------------------------------------------------ what the venue prints
+
+    @property
+    def symbol(self) -> str:
+        """The venue's own name of the market."""
+        return self.spec.symbol
+
+    @property
+    def tick(self) -> Decimal:
+        """The present price step; follows the price where the venue limits significant figures."""
+        return self.tick_at(self.mid)
+
+    @property
+    def size_step(self) -> Decimal:
+        """The smallest size."""
+        return Decimal(1).scaleb(-self.spec.size_decimals)
+
+    @property
+    def tradable(self) -> bool:
+        """Whether anybody quotes; a delisted market keeps its name and nothing else."""
+        return self.status is MarketStatus.ACTIVE
+
+    @property
+    def oracle_price(self) -> Decimal:
+        """The venue's last oracle price."""
+        decimals = self.spec.oracle_decimals
+        if decimals is None:
+            return self._on_grid(self.oracle)
+        return Decimal(repr(self.oracle)).quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_EVEN)
+
+    @property
+    def mark_price(self) -> Decimal:
+        """The price that margins positions: the mark, or the oracle where the venue has none."""
+        return self._on_grid(self.mark) if self.spec.has_mark else self.oracle_price
+
+    @property
+    def mid_price(self) -> Decimal | None:
+        """Middle of the best bid and ask; None when nobody quotes."""
+        top = self.top
+        return None if top is None else (top[0] + top[1]) / 2
+
+    @property
+    def top(self) -> tuple[Decimal, Decimal] | None:
+        """(best bid, best ask) without making the book; None when nobody quotes."""
+        return self._source().top() if self.tradable else None
+
+    @property
+    def book(self) -> Book:
+        """The whole book, best first."""
+        if not self.tradable:
+            return EMPTY_BOOK
+        if self._book is None or self._book[0] != self.epoch:
+            self._book = (self.epoch, self._source().book())
+        return self._book[1]
+
+    @property
+    def impact_prices(self) -> tuple[Decimal, Decimal] | None:
+        """(bid, ask) at which the impact notional would trade; None when a side is too thin."""
+        if not self.tradable:
+            return None
+        source = self._source()
+        bid = impact_price(source.bids(), self.spec.impact_notional_usd)
+        ask = impact_price(source.asks(), self.spec.impact_notional_usd)
+        return None if bid is None or ask is None else (self._near_grid(bid), self._near_grid(ask))
+
+    @property
+    def premium(self) -> Decimal | None:
+        """Premium from impact prices against the oracle, a fraction; None without both sides."""
+        impact, oracle = self.impact_prices, self.oracle_price
+        if impact is None:
+            return None
+        if self.spec.averages_impact:
+            return (impact[0] + impact[1]) / 2 / oracle - 1
+        return (max(impact[0] - oracle, Decimal(0)) - max(oracle - impact[1], Decimal(0))) / oracle
+
+    @property
+    def funding_rate_hourly(self) -> Decimal:
+        """Running estimate of the rate of the next settlement, fraction per hour."""
+        rate = self.meter.published
+        return as_rate(self.meter.rate_hourly(0.0, settled=True) if rate is None else rate)
+
+    @property
+    def open_interest_base(self) -> Decimal:
+        """Open interest of one side, base units."""
+        return Decimal(round(self.open_interest / float(self.size_step))) * self.size_step
+
+    @property
+    def mid(self) -> float:
+        """Where this market trades, before rounding, USD."""
+        price = self.asset.index * (1.0 + self.asset.premium + self.own_premium)
+        return price * self.spec.multiplier
+
+    def tick_at(self, price: float) -> Decimal:
+        """The price step at ``price``."""
+        figures = self.spec.significant_figures
+        decimals = self.spec.price_decimals
+        if figures and price > 0:
+            decimals = min(decimals, figures - 1 - math.floor(math.log10(price)))
+        return Decimal(1).scaleb(-max(0, decimals) if figures else -decimals)
+
+    # --------------------------------------------------------------------------------- margin
+
+    def maintenance_margin(self, notional_usd: Decimal) -> Decimal:
+        """Maintenance margin of a position, tier by tier (equal to rate x notional - deduction)."""
+        total = Decimal(0)
+        for number, tier in enumerate(self.spec.tiers):
+            if notional_usd <= tier.lower_bound_usd:
+                break
+            above = self.spec.tiers[number + 1 :]
+            top = min(notional_usd, above[0].lower_bound_usd) if above else notional_usd
+            total += (top - tier.lower_bound_usd) * tier.maintenance_rate
+        return total
+
+    def maintenance_rate_at(self, notional_usd: Decimal) -> Decimal:
+        """Maintenance rate of the tier in which ``notional_usd`` lies."""
+        rate = self.spec.tiers[0].maintenance_rate
+        for tier in self.spec.tiers:
+            if notional_usd >= tier.lower_bound_usd:
+                rate = tier.maintenance_rate
+        return rate
+
+    @property
+    def initial_rate(self) -> Decimal:
+        """The lowest initial margin rate now; dYdX's rises with open interest between its caps."""
+        base = self.spec.tiers[0].initial_rate
+        lower, upper = self.spec.open_interest_lower_cap_usd, self.spec.open_interest_upper_cap_usd
+        if lower is None or upper is None or upper == 0:
+            return base
+        notional = self.open_interest_base * self.oracle_price
+        if notional <= lower:
+            return base
+        if notional >= upper:
+            return Decimal(1)
+        scaled = base + (1 - base) * (notional - lower) / (upper - lower)
+        return scaled.quantize(Decimal("0.000001"), rounding="ROUND_FLOOR")
+
+    # ---------------------------------------------------------------------------------- change
+
+    def step(self, to_s: float, *, oracle_frozen: bool) -> bool:
+        """Follow the asset to ``to_s``; returns whether the oracle (and mark) moved."""
+        seconds, self.now_s = to_s - self.now_s, to_s
+        self.epoch += 1
+        if not self.tradable:
+            return False
+        self.own_premium += -self.own_premium * min(1.0, seconds / 60.0)
+        self.own_premium += 0.00002 * math.sqrt(seconds) * self.rng.gauss(0.0, 1.0)
+        self._step_tape(to_s, seconds)
+        if to_s >= self.interest_due_s:
+            self.interest_due_s = to_s + OPEN_INTEREST_PERIOD_S
+            usual = self.spec.open_interest_usd / (self.spec.multiplier * self.asset.spec.price)
+            self.open_interest += (usual - self.open_interest) * 0.001
+            self.open_interest *= 1.0 + 0.0004 * self.rng.gauss(0.0, 1.0)
+        moved = to_s >= self.oracle_due_s
+        if moved:
+            self.oracle_due_s = to_s + ORACLE_PERIOD_S
+            if not oracle_frozen:
+                self.oracle = self.asset.index * self.spec.multiplier
+            self._step_mark(seconds=ORACLE_PERIOD_S)
+        if to_s >= self.meter.due_s:
+            self.sample(to_s)
+        return moved
+
+    def sample(self, now_s: float) -> None:
+        """Take a premium sample for funding."""
+        premium = self.premium
+        self.meter.sample(0.0 if premium is None else float(premium), now_s)
+
+    def settle_funding(self, time_s: float) -> FundingRow:
+        """Charge the hour: append and return its row and move the funding index."""
+        rate, premium = self.meter.settle()
+        row = FundingRow(time_s, as_rate(rate), as_rate(premium), self.oracle_price)
+        self.settled.append(row)
+        self.funding_index += row.rate_hourly * row.price
+        return row
+
+    def record_trade(
+        self, time_s: float, side: str, price: Decimal, size: Decimal, *, liquidation: bool = False
+    ) -> Trade:
+        """Print one trade."""
+        trade = Trade(self.next_trade_id, time_s, side, price, size, liquidation)
+        self.next_trade_id += 1
+        self.trades.append(trade)
+        self.last_trade = float(price)
+        self._bar(time_s, float(price), float(size))
+        return trade
+
+    def source_liquidity(self) -> Liquidity:
+        """The liquidity curve now, with the scenario's factors."""
+        return Liquidity(
+            half_spread_ratio=self.spec.half_spread_ratio * self.spread_factor,
+            depth_25bp_usd=self.spec.depth_25bp_usd * self.liquidity_factor,
+        )
+
+    def _source(self) -> BookSource:
+        mid = self.mid
+        return BookSource(
+            mid=mid,
+            tick=self.tick_at(mid),
+            size_step=self.size_step,
+            liquidity=self.source_liquidity(),
+            salt=self.salt,
+            epoch=self.epoch,
+        )
+
+    def _step_mark(self, seconds: float) -> None:
+        # The venue's own rule: median of the oracle plus the slow basis, the book with the last
+        # trade, and perpetuals elsewhere.
+        mid = self.mid
+        half = self.spec.half_spread_ratio * self.spread_factor
+        weight = 1.0 - math.exp(-seconds / MARK_AVERAGE_S)
+        self.basis_average += (mid - self.oracle - self.basis_average) * weight
+        book = median((mid * (1.0 - half), mid * (1.0 + half), self.last_trade or mid))
+        elsewhere = self.asset.mark * self.spec.multiplier
+        self.mark = median((self.oracle + self.basis_average, book, elsewhere))
+
+    def _step_tape(self, to_s: float, seconds: float) -> None:
+        if self.rng.random() >= self.spec.trades_per_minute * seconds / 60.0:
+            self._bar(to_s, self.mid, 0.0)
+            return
+        bid, ask = self._source().top()
+        side = "buy" if self.rng.random() < 0.5 else "sell"
+        usd = self.spec.depth_25bp_usd * 0.002 * self.rng.expovariate(1.0)
+        units = max(1, round(usd / float(ask) / float(self.size_step)))
+        self.record_trade(to_s, side, ask if side == "buy" else bid, units * self.size_step)
+
+    def _bar(self, time_s: float, price: float, size: float) -> None:
+        start = int(time_s // 60) * 60
+        if not self.bars or self.bars[-1].start_s != start:
+            first = self.bars[-1].close if self.bars else price
+            self.bars.append(Bar(start, first, first, first, first, 0.0, 0))
+        bar = self.bars[-1]
+        bar.high, bar.low, bar.close = max(bar.high, price), min(bar.low, price), price
+        bar.volume += size
+        bar.trades += size > 0
+
+    def _on_grid(self, price: float) -> Decimal:
+        tick = self.tick_at(price)
+        return (Decimal(repr(price)) / tick).quantize(Decimal(1), ROUND_HALF_EVEN) * tick
+
+    def _near_grid(self, price: Decimal) -> Decimal:
+        # Impact prices are printed one digit finer than the tick, as recorded contexts show.
+        return price.quantize(self.tick_at(float(price)) / 10, ROUND_HALF_EVEN)
+
+
+def make_market(spec: MarketSpec, asset: Asset, seed: int, venue: str, start_s: float) -> SimMarket:
+    """A fresh market with a settled past of ``HISTORY_HOURS`` hours and a day of bars."""
+    rng = random.Random(f"{seed}/{venue}/{spec.symbol}")  # noqa: S311 - nature, not a secret
+    price = asset.index * spec.multiplier
+    market = SimMarket(
+        spec=spec,
+        asset=asset,
+        rng=rng,
+        salt=rng.getrandbits(31),
+        now_s=start_s,
+        oracle=price,
+        mark=price,
+        last_trade=price,
+        open_interest=spec.open_interest_usd / price,
+        status=spec.status,
+        meter=FundingMeter(spec.terms),
+    )
+    # Minute samples are taken at half past the minute, as dYdX does.
+    period = spec.terms.sample_period_s
+    market.meter.due_s = (start_s // period) * period + period / 2
+    _write_past(market, start_s)
+    return market
+
+
+def _write_past(market: SimMarket, start_s: float) -> None:
+    rng, spec = market.rng, market.spec
+    hour = int(start_s // HOUR_S) * HOUR_S
+    premium = 0.0
+    for back in range(HISTORY_HOURS, 0, -1):
+        premium = premium * 0.9 + rng.gauss(0.0, 0.00012)
+        time_s = hour - (back - 1) * HOUR_S + rng.uniform(0.002, 0.118)
+        rate = market.meter.rate_hourly(premium, settled=True)
+        price = market.oracle_price
+        market.settled.append(FundingRow(time_s, as_rate(rate), as_rate(premium), price))
+    value, sigma = market.mark, market.asset.spec.volatility * math.sqrt(60.0 / 31_536_000.0)
+    start = int(start_s // 60) * 60
+    past: list[Bar] = []
+    for back in range(1, 24 * 60 + 1):
+        opened = value * math.exp(-sigma * rng.gauss(0.0, 1.0))
+        high, low = max(opened, value) * (1 + sigma / 4), min(opened, value) * (1 - sigma / 4)
+        volume = spec.depth_25bp_usd * 0.05 * rng.expovariate(1.0) / value
+        past.append(Bar(start - back * 60, opened, high, low, value, volume, rng.randrange(1, 40)))
+        value = opened
+    market.bars.extend(reversed(past))

@@ -1,0 +1,115 @@
+"""What happens in the simulated world, as a feed for its servers and tests.
+
+Not to be confused with ``core.events``: these are the truth on the venue's side, before any wire
+format.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from monitor.sim.accounts import SimFill, SimFunding, SimOrder, SimTransfer
+from monitor.sim.funding import FundingRow
+
+
+@dataclass(frozen=True, slots=True)
+class OraclesMoved:
+    """A venue published oracle prices (and marks) for these markets; also while they are frozen
+    by a fault, when they repeat the old price."""
+
+    venue: str
+    symbols: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BlockMade:
+    """A venue's newest block."""
+
+    venue: str
+    height: int
+    time_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class FundingSettled:
+    """One market's hourly settlement."""
+
+    venue: str
+    symbol: str
+    row: FundingRow
+
+
+@dataclass(frozen=True, slots=True)
+class _AccountEvent:
+    venue: str
+    address: str
+    pool: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrderChanged(_AccountEvent):
+    """An order was placed, triggered, filled (in part) or cancelled; ``order`` is a copy, with
+    what was left of it and its status then."""
+
+    order: SimOrder
+
+
+@dataclass(frozen=True, slots=True)
+class Filled(_AccountEvent):
+    """An execution."""
+
+    fill: SimFill
+
+
+@dataclass(frozen=True, slots=True)
+class PositionChanged(_AccountEvent):
+    """A position's size (or isolated cash) changed; it may be gone."""
+
+    symbol: str
+
+
+@dataclass(frozen=True, slots=True)
+class FundingPaid(_AccountEvent):
+    """A payment was booked."""
+
+    payment: SimFunding
+
+
+@dataclass(frozen=True, slots=True)
+class Transferred(_AccountEvent):
+    """Money came or went."""
+
+    transfer: SimTransfer
+
+
+@dataclass(frozen=True, slots=True)
+class Liquidated(_AccountEvent):
+    """A pool (or one isolated position of it) was liquidated."""
+
+    symbols: tuple[str, ...]
+    notional_usd: str
+    equity_usd: str
+
+
+@dataclass(frozen=True, slots=True)
+class Narrated:
+    """A scenario says in plain words what it just did."""
+
+    at_s: float
+    text: str
+
+
+WorldEvent = (
+    OraclesMoved
+    | BlockMade
+    | FundingSettled
+    | OrderChanged
+    | Filled
+    | PositionChanged
+    | FundingPaid
+    | Transferred
+    | Liquidated
+    | Narrated
+)
+Subscriber = Callable[[Sequence[WorldEvent]], None]
