@@ -1,0 +1,111 @@
+"""One request budget per venue, with a reserve that only the kill path may spend.
+
+A bucket whose tokens return exactly one window after they were spent: in no window, wherever it
+begins, is more than the capacity used. (A bucket that refills evenly would allow almost twice the
+capacity in its first window, and venues answer that with a ban.) Reads leave the reserve alone, so
+a cancel never waits behind them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+from monitor.core.errors import ConfigError, TransientFeedError
+from monitor.core.ports import Clock, RateBudget
+from monitor.core.types import SECOND_NS, EngineNs
+
+WAIT_S_MAX = 60.0
+
+
+class RequestBudget:
+    """What is left of a venue's request budget; first come, first served in each lane."""
+
+    def __init__(self, rate: RateBudget, clock: Clock) -> None:
+        if not 0.0 <= rate.reserve < rate.capacity or rate.window_s <= 0.0:
+            message = (
+                f"A request budget needs 0 <= reserve < capacity and a window above zero, not "
+                f"reserve {rate.reserve:g}, capacity {rate.capacity:g}, window {rate.window_s:g} s."
+            )
+            raise ConfigError(message)
+        self._rate = rate
+        self._clock = clock
+        self._window_ns = round(rate.window_s * SECOND_NS)
+        self._spent: deque[tuple[EngineNs, float]] = deque()
+        self._used = 0.0
+        self._held_until_ns: EngineNs = 0
+        # A lock hands over in order of arrival: that is the whole queue.
+        self._lanes = {False: asyncio.Lock(), True: asyncio.Lock()}
+
+    async def acquire(
+        self, weight: float, *, urgent: bool = False, wait_s_max: float = WAIT_S_MAX
+    ) -> None:
+        """Wait until ``weight`` may be spent, and spend it.
+
+        Args:
+            weight: What the request costs, in the venue's own units.
+            urgent: For the kill path alone: may use the reserve and does not queue behind reads.
+            wait_s_max: Longest wait; all callers of a lane use the same, so none starves.
+
+        Raises:
+            TransientFeedError: The wait would be longer than ``wait_s_max``.
+            ConfigError: The weight can never be spent.
+        """
+        ceiling = self._rate.capacity if urgent else self._rate.capacity - self._rate.reserve
+        if weight > ceiling:
+            message = (
+                f"A request of weight {weight:g} can never be sent: the budget allows {ceiling:g} "
+                f"in {self._rate.window_s:g} s."
+            )
+            raise ConfigError(message)
+        deadline_ns = self._clock.now() + round(wait_s_max * SECOND_NS)
+        async with self._lanes[urgent]:
+            while True:
+                now = self._clock.now()
+                free_at_ns = self._free_at_ns(weight, ceiling, now, urgent=urgent)
+                if free_at_ns <= now:
+                    break
+                if free_at_ns > deadline_ns:
+                    wait_s = (free_at_ns - now) / SECOND_NS
+                    message = (
+                        f"The request budget is spent or held; the next request could leave in "
+                        f"{wait_s:.1f} s, later than the {wait_s_max:g} s that it may wait."
+                    )
+                    raise TransientFeedError(message)
+                await self._clock.sleep((free_at_ns - now) / SECOND_NS)
+            self._spent.append((now, weight))
+            self._used += weight
+
+    def hold_reads(self, seconds: float) -> None:
+        """The venue asked for a pause (429): no read leaves before it is over; urgent ones do."""
+        until_ns = self._clock.now() + round(seconds * SECOND_NS)
+        self._held_until_ns = max(self._held_until_ns, until_ns)
+
+    def used_and_left(self) -> tuple[float, float]:
+        """Weight spent within the window that ends now, and what is left of the capacity."""
+        self._forget(self._clock.now())
+        return self._used, self._rate.capacity - self._used
+
+    def _forget(self, now: EngineNs) -> None:
+        spent = self._spent
+        while spent and now - spent[0][0] >= self._window_ns:
+            self._used -= spent.popleft()[1]
+        if not spent:
+            self._used = 0.0  # sums of floats drift; an empty ledger is exactly zero
+
+    def _free_at_ns(
+        self, weight: float, ceiling: float, now: EngineNs, *, urgent: bool
+    ) -> EngineNs:
+        """The earliest time at which ``weight`` fits under ``ceiling``, if nothing else is spent.
+
+        It is asked again after each wait, since an urgent request may have come between.
+        """
+        self._forget(now)
+        used = self._used
+        free_at_ns = now
+        for spent_ns, amount in self._spent:
+            if used + weight <= ceiling:
+                break
+            used -= amount
+            free_at_ns = spent_ns + self._window_ns
+        return free_at_ns if urgent else max(free_at_ns, self._held_until_ns)
