@@ -1,0 +1,73 @@
+"""What people, the rulebook and finished computations do to the risk state. *Pure.*"""
+
+from __future__ import annotations
+
+from monitor.core.events import (
+    ComputationFinished,
+    OffBookLegsDeclared,
+    OperatorCommanded,
+    RulebookLoaded,
+    Tick,
+)
+from monitor.core.state.facts import OFF_BOOK_BIT, ComputedFact
+from monitor.core.state.model import OperatorRecord, RiskState
+from monitor.core.types import PORTFOLIO, EngineNs, asset_subject
+
+OPERATOR_RECORDS_MAX = 100
+# "rebaseline": the running peak of a subject (argument "subject"), or of all, starts anew.
+REBASELINE = "rebaseline"
+
+
+def off_book_declared(state: RiskState, event: OffBookLegsDeclared, _now: EngineNs) -> None:
+    """The desk's whole list replaces the earlier one."""
+    assets = {leg.asset for leg in (*state.off_book, *event.legs)}
+    state.off_book = event.legs
+    for asset in sorted(assets):
+        if asset not in state.assets:
+            state.assets[asset] = []
+            state.appeared.append(("asset", "", "", asset))
+        subject = asset_subject(asset)
+        state.dirty[subject] = state.dirty.get(subject, 0) | OFF_BOOK_BIT
+    state.dirty[PORTFOLIO] = state.dirty.get(PORTFOLIO, 0) | OFF_BOOK_BIT
+
+
+def rulebook_loaded(state: RiskState, event: RulebookLoaded, _now: EngineNs) -> None:
+    """The texts are part of the state, so that a restored engine judges by the same rules."""
+    state.rulebook = event.files
+
+
+def operator_commanded(state: RiskState, event: OperatorCommanded, now: EngineNs) -> None:
+    """Keep the record; ``rebaseline`` forgets running peaks."""
+    state.operator.append(
+        OperatorRecord(
+            at_ns=now,
+            principal=event.principal,
+            verb=event.verb,
+            arguments=event.arguments,
+            reason=event.reason,
+        ),
+    )
+    del state.operator[:-OPERATOR_RECORDS_MAX]
+    if event.verb == REBASELINE:
+        chosen = dict(event.arguments).get("subject")
+        for subject in list(state.drawdowns):
+            if chosen in {None, subject}:
+                del state.drawdowns[subject]
+
+
+def computation_finished(state: RiskState, event: ComputationFinished, now: EngineNs) -> None:
+    """The answer of a heavy computation; an older one than the known changes nothing."""
+    key = f"{event.measure}|{event.subject}"
+    known = state.computed.get(key)
+    if known is not None and known.as_of_ns > event.as_of_ns:
+        return
+    state.computed[key] = ComputedFact(
+        value=event.value,
+        as_of_ns=event.as_of_ns,
+        seen_ns=now,
+        error=event.error,
+    )
+
+
+def tick(_state: RiskState, _event: Tick, _now: EngineNs) -> None:
+    """Time passed; what that means is found by ``evaluate``."""

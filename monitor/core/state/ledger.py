@@ -1,0 +1,110 @@
+"""What happened to the accounts: fills, funding, transfers, liquidations. Each counts once.
+
+The same item is told by the stream and by re-reads, and again after each reconnect; ids are
+remembered for a window (a day, a week for transfers), so memory is bounded. *Pure.*
+"""
+
+from __future__ import annotations
+
+from monitor.core.events import (
+    FillsReported,
+    FundingPaid,
+    LiquidationSeen,
+    TransfersReported,
+)
+from monitor.core.state.accounts import account_of, mark_account, tell_seen
+from monitor.core.state.facts import AccountBit, Channel
+from monitor.core.state.model import DAY_NS, TRANSFER_WINDOW_NS, Flow, RiskState
+from monitor.core.types import EngineNs, FillKind
+
+FORCED = frozenset({FillKind.LIQUIDATION, FillKind.DELEVERAGING})
+# A day of hourly payments in 1000 markets; beyond it the oldest go first.
+ITEMS_MAX = 24_000
+
+
+def fills_reported(
+    state: RiskState,
+    event: FillsReported,
+    now: EngineNs,
+    channel: Channel,
+) -> None:
+    """Remember the forced fills of the last day; ordinary ones change nothing here."""
+    account = account_of(state, event.venue, event.account, now)
+    tell_seen(account.fills_seen, now, channel)
+    forced = account.forced_fills
+    for fill in event.fills:
+        if fill.kind in FORCED and fill.time_ns > now - DAY_NS:
+            forced[fill.fill_id] = fill.time_ns
+    _prune(forced, now - DAY_NS)
+    mark_account(state, account, AccountBit.LEDGER)
+
+
+def liquidation_seen(
+    state: RiskState,
+    event: LiquidationSeen,
+    now: EngineNs,
+    _channel: Channel,
+) -> None:
+    """The venue says so; the fills will tell the same and are not added to it."""
+    account = account_of(state, event.venue, event.account, now)
+    time_ns = event.venue_time_ns if event.venue_time_ns is not None else now
+    account.liquidations_seen[f"{time_ns}/{event.detail[:64]}"] = time_ns
+    _prune(account.liquidations_seen, now - DAY_NS)
+    mark_account(state, account, AccountBit.LEDGER)
+
+
+def funding_paid(state: RiskState, event: FundingPaid, now: EngineNs, channel: Channel) -> None:
+    """Payments of the last day by (market, time)."""
+    account = account_of(state, event.venue, event.account, now)
+    tell_seen(account.funding_seen, now, channel)
+    for payment in event.payments:
+        if payment.time_ns > now - DAY_NS:
+            key = f"{payment.market}|{payment.time_ns}"
+            account.funding[key] = (payment.time_ns, float(payment.amount_usd))
+    limit = now - DAY_NS
+    old = [key for key, (time_ns, _) in account.funding.items() if time_ns <= limit]
+    for key in old:
+        del account.funding[key]
+    while len(account.funding) > ITEMS_MAX:
+        del account.funding[next(iter(account.funding))]
+    mark_account(state, account, AccountBit.LEDGER)
+
+
+def transfers_reported(
+    state: RiskState,
+    event: TransfersReported,
+    now: EngineNs,
+    channel: Channel,
+) -> None:
+    """Count each transfer once, and only those since riskd knows the account: what moved before is
+    already in the first equity read. A history that reaches past a restart is thus caught up."""
+    account = account_of(state, event.venue, event.account, now)
+    known = account.transfers
+    for transfer in event.transfers:
+        if transfer.transfer_id in known or transfer.time_ns <= now - TRANSFER_WINDOW_NS:
+            continue
+        amount = float(transfer.amount_usd)
+        news = transfer.time_ns > account.since_ns
+        known[transfer.transfer_id] = Flow(
+            told_ns=now,
+            time_ns=transfer.time_ns,
+            amount_usd=amount if news else 0.0,
+            own=transfer.own,
+        )
+        if news:
+            account.flow_total_usd += amount
+            if not transfer.own:
+                account.external_total_usd += amount
+    limit = now - TRANSFER_WINDOW_NS
+    old = [key for key, flow in known.items() if flow.time_ns <= limit]
+    for key in old:
+        del known[key]
+    mark_account(state, account, AccountBit.LEDGER)
+
+
+def _prune(items: dict[str, int], limit: int) -> None:
+    old = [key for key, time_ns in items.items() if time_ns <= limit]
+    for key in old:
+        del items[key]
+    while len(items) > ITEMS_MAX:
+        del items[next(iter(items))]

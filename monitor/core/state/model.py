@@ -1,0 +1,268 @@
+"""The risk state: a tree that one ``msgspec.msgpack.encode`` turns into a snapshot and back.
+
+Nothing here computes. ``dirty`` holds (subject, fact bits) told since the last evaluation, in
+order; ``appeared`` the subjects that are new. Everything is bounded by the venues' universes, the
+configured accounts and windows of a day (a week for transfers). *Pure.*
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+import msgspec
+
+from monitor.core.decision import CrossCheck
+from monitor.core.events import CollateralBalance, MarginTier, OffBookLeg, OrderReport
+from monitor.core.rules.rule import NEW, RuleState
+from monitor.core.state.facts import (
+    BlockFact,
+    Channel,
+    ComputedFact,
+    DepthFact,
+    FlagFact,
+    NumberFact,
+    PriceFact,
+    SeenFact,
+    SettledFact,
+    StatedFact,
+    StatusFact,
+    TopFact,
+)
+from monitor.core.types import AccountMode, EngineNs, MarginMode, Subject
+
+DAY_NS = 86_400 * 1_000_000_000
+TRANSFER_WINDOW_NS = 7 * DAY_NS
+
+
+class Candle(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """The newest bar of one interval."""
+
+    started_at_ns: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume_base: float
+    seen_ns: EngineNs
+
+
+@dataclass(slots=True)
+class MarketState:
+    """One market of one venue. ``listed`` once the venue named its parameters."""
+
+    venue: str
+    market: str
+    subject: Subject
+    listed: bool = False
+    asset: str = ""
+    dex: str = ""
+    has_mark: bool = True
+    only_isolated: bool = False
+    funding_interval_s: int = 3600
+    margin_tiers: tuple[MarginTier, ...] = ()
+    size_step: float | None = None
+    max_leverage: float | None = None
+    open_interest_lower_cap_usd: float | None = None
+    open_interest_upper_cap_usd: float | None = None
+    mark: PriceFact = field(default_factory=PriceFact)
+    oracle: PriceFact = field(default_factory=PriceFact)
+    index: PriceFact = field(default_factory=PriceFact)
+    mid: PriceFact = field(default_factory=PriceFact)
+    top: TopFact = field(default_factory=TopFact)
+    depth: DepthFact = field(default_factory=DepthFact)
+    predicted: NumberFact = field(default_factory=NumberFact)
+    settled: SettledFact = field(default_factory=SettledFact)
+    open_interest: NumberFact = field(default_factory=NumberFact)
+    status: StatusFact = field(default_factory=StatusFact)
+    premium: NumberFact = field(default_factory=NumberFact)
+    volume_24h: NumberFact = field(default_factory=NumberFact)
+    last_trade: NumberFact = field(default_factory=NumberFact)
+    last_trade_liquidation_ns: EngineNs = 0
+    next_funding_time_ns: int = 0
+    candles: dict[int, Candle] = field(default_factory=dict)
+    suspects: int = 0
+
+
+@dataclass(slots=True)
+class PositionState:
+    """One position, adopted from the newer of stream and truth; both sides are kept to compare.
+
+    ``size`` is signed base units, ``exact`` the venue's own digits. A closed position stays with
+    size zero: known to be nothing is not unknown.
+    """
+
+    market: str
+    size: float = 0.0
+    exact: Decimal = Decimal(0)
+    margin_mode: MarginMode = MarginMode.CROSS
+    entry_price: float | None = None
+    leverage: float | None = None
+    venue_liquidation_price: float | None = None
+    stated_pnl_usd: float | None = None
+    margin_used_usd: float | None = None
+    isolated_cash_usd: float | None = None
+    stated_mark: float | None = None
+    seen_ns: EngineNs = 0
+    as_of_ns: EngineNs = 0
+    height: int | None = None
+    stream_size: float | None = None
+    stream_as_of_ns: EngineNs = 0
+    stream_height: int | None = None
+    truth_size: float | None = None
+    truth_as_of_ns: EngineNs = 0
+    truth_height: int | None = None
+    difference_ratio: float = 0.0
+    told_pair: tuple[float, float] | None = None  # the disagreement already reported
+
+
+class Flow(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """One counted transfer: when it was told, USD in (> 0) or out, and whether it stays ours."""
+
+    told_ns: EngineNs
+    time_ns: int
+    amount_usd: float
+    own: bool
+
+
+class AccountState(msgspec.Struct, omit_defaults=True):
+    """One margin pool. ``since_ns`` is when riskd first knew of it: older transfers are no news."""
+
+    venue: str
+    account: str
+    subject: Subject
+    since_ns: EngineNs = 0
+    configured: bool = False
+    parent: str = ""
+    kind: str = ""
+    mode: AccountMode | None = None
+    mode_reason: str = ""
+    equity: StatedFact = msgspec.field(default_factory=StatedFact)
+    cash: StatedFact = msgspec.field(default_factory=StatedFact)
+    free_collateral: StatedFact = msgspec.field(default_factory=StatedFact)
+    initial_margin: StatedFact = msgspec.field(default_factory=StatedFact)
+    maintenance_margin: StatedFact = msgspec.field(default_factory=StatedFact)
+    withdrawable: StatedFact = msgspec.field(default_factory=StatedFact)
+    equity_stream: StatedFact = msgspec.field(default_factory=StatedFact)
+    equity_truth: StatedFact = msgspec.field(default_factory=StatedFact)
+    equity_difference_ratio: float = 0.0
+    truth: SeenFact = msgspec.field(default_factory=SeenFact)
+    collateral: tuple[CollateralBalance, ...] = ()
+    positions: dict[str, PositionState] = msgspec.field(default_factory=dict)
+    positions_stream: SeenFact = msgspec.field(default_factory=SeenFact)
+    positions_truth: SeenFact = msgspec.field(default_factory=SeenFact)
+    positions_complete: bool = False  # a complete report came: what is not listed is zero
+    stream_changed_ns: EngineNs = 0  # when the stream last altered what truth had said
+    orders: dict[str, OrderReport] = msgspec.field(default_factory=dict)
+    orders_seen: SeenFact = msgspec.field(default_factory=SeenFact)
+    fills_seen: SeenFact = msgspec.field(default_factory=SeenFact)
+    forced_fills: dict[str, int] = msgspec.field(default_factory=dict)  # id -> time, one day
+    liquidations_seen: dict[str, int] = msgspec.field(default_factory=dict)
+    funding_seen: SeenFact = msgspec.field(default_factory=SeenFact)
+    funding: dict[str, tuple[int, float]] = msgspec.field(default_factory=dict)  # one day
+    accruals: dict[int, float] = msgspec.field(default_factory=dict)  # settled_at_ns -> USD
+    transfers: dict[str, Flow] = msgspec.field(default_factory=dict)  # one week
+    flow_total_usd: float = 0.0  # all counted transfers since the start
+    external_total_usd: float = 0.0  # those whose other side is not ours
+    requests_used: int | None = None
+    requests_cap: int | None = None
+
+
+class FeedState(msgspec.Struct, omit_defaults=True):
+    """One kind of channel of one venue, or one connection (the two share the namespace)."""
+
+    venue: str
+    feed: str
+    subject: Subject
+    channels: list[str] = msgspec.field(default_factory=list)
+    connected: bool | None = None
+    connection_seen_ns: EngineNs = 0
+    lost_reason: str = ""
+    quarantined: bool = False
+    rejected_ns: list[int] = msgspec.field(default_factory=list)  # five minutes, bounded
+    rejected_total: int = 0
+
+
+class VenueState(msgspec.Struct, omit_defaults=True):
+    """One venue."""
+
+    venue: str
+    subject: Subject
+    markets: dict[str, MarketState] = msgspec.field(default_factory=dict)
+    accounts: dict[str, AccountState] = msgspec.field(default_factory=dict)
+    feeds: dict[str, FeedState] = msgspec.field(default_factory=dict)
+    blocks: dict[str, BlockFact] = msgspec.field(default_factory=dict)
+    health: FlagFact = msgspec.field(default_factory=FlagFact)
+    skew: NumberFact = msgspec.field(default_factory=NumberFact)
+    oracle_margined: bool = False  # no mark here: equity is computed from cash and oracle
+
+
+class OperatorRecord(msgspec.Struct, frozen=True, gc=False):
+    """What a person told riskd."""
+
+    at_ns: EngineNs
+    principal: str
+    verb: str
+    arguments: tuple[tuple[str, str], ...]
+    reason: str
+
+
+@dataclass(slots=True)
+class Cell:
+    """The last reading of one measure about one subject, kept so that a restored engine answers
+    exactly as the one that was stopped. ``armed_ns`` is its deadline in the heap, 0 for none."""
+
+    value: float | None = None
+    as_of_ns: EngineNs = 0
+    expires_ns: EngineNs = 0
+    observed_ns: EngineNs = 0
+    estimated: bool = False
+    reason: str = "never computed"
+    computed_ns: EngineNs = -1
+    armed_ns: EngineNs = 0
+
+
+class DrawdownMemory(msgspec.Struct):
+    """Running peak of one subject's equity, shifted by what flowed in and out since."""
+
+    peak_usd: float
+    flow_total_usd: float
+
+
+class RuleMemory(msgspec.Struct, omit_defaults=True):
+    """One (rule, subject): the rule's state, and what decides when to ask it again.
+
+    ``definition`` is the text the state was judged by; ``attentive`` while every observation counts
+    and not only those that cross a limit; ``due`` while it waits to be stepped.
+    """
+
+    rule: str
+    subject: Subject
+    definition: str
+    state: RuleState = NEW
+    armed_ns: EngineNs = 0
+    attentive: bool = True
+    due: bool = True
+
+
+class RiskState(msgspec.Struct):
+    """Everything riskd knows. Only the engine's owner writes it."""
+
+    now_ns: EngineNs = 0
+    price_low: float = 0.75  # a price below this share of the last one is suspect
+    price_high: float = 1.25
+    venues: dict[str, VenueState] = msgspec.field(default_factory=dict)
+    channels: dict[str, Channel] = msgspec.field(default_factory=dict)
+    assets: dict[str, list[tuple[str, str]]] = msgspec.field(default_factory=dict)
+    off_book: tuple[OffBookLeg, ...] = ()
+    computed: dict[str, ComputedFact] = msgspec.field(default_factory=dict)
+    operator: list[OperatorRecord] = msgspec.field(default_factory=list)
+    rulebook: tuple[tuple[str, str], ...] = ()
+    rules: dict[str, RuleMemory] = msgspec.field(default_factory=dict)  # "rule|subject"
+    cells: dict[str, Cell] = msgspec.field(default_factory=dict)  # "measure|subject"
+    drawdowns: dict[str, DrawdownMemory] = msgspec.field(default_factory=dict)
+    differences: dict[str, float] = msgspec.field(default_factory=dict)
+    dirty: dict[Subject, int] = msgspec.field(default_factory=dict)
+    appeared: list[tuple[str, str, str, str]] = msgspec.field(default_factory=list)
+    cross_checks: list[CrossCheck] = msgspec.field(default_factory=list)
+    suspects_total: int = 0
