@@ -27,6 +27,10 @@ class FaultKind(enum.StrEnum):
     RATE_LIMITED = "rate_limited"  # every HTTP request answers 429
     SLOW = "slow"  # answers and frames arrive late
     API_ERRORS = "api_errors"  # every HTTP request answers 500
+    FORBIDDEN = (
+        "forbidden"  # HTTP 403: a country (any market) or an address (``market``) is blocked
+    )
+    LOST_FRAMES = "lost_frames"  # some pushed frames never leave, their message ids are used up
     HALTED = "halted"  # the chain makes no blocks: everything on the venue stands still
     STALE_INDEXER = "stale_indexer"  # the API serves an old state, its clock stands still
 

@@ -12,6 +12,11 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 
+from monitor.sim.addresses import bech32_address
+
+_BECH32 = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
+_ADDRESS_WORDS = 32  # twenty bytes, five bits at a time
+_CHECKSUM_WORDS = 6
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NAMESPACE = uuid.UUID("0f9da948-a6fb-4c45-9edc-4685c3f3317d")
 
@@ -67,3 +72,14 @@ def stable_hash(*parts: object) -> str:
 def event_id(height: int, index: int) -> str:
     """24 hexadecimal digits: height, transaction index, event index, as the indexer writes them."""
     return f"{height & 0xFFFFFFFF:08x}{2:08x}{index & 0xFFFFFFFF:08x}"
+
+
+def is_address(written: str) -> bool:
+    """Whether this is a dYdX address with a right checksum."""
+    words = written.removeprefix("dydx1")
+    if words == written or len(words) != _ADDRESS_WORDS + _CHECKSUM_WORDS:
+        return False
+    if any(word not in _BECH32 for word in words):
+        return False
+    bits = "".join(f"{_BECH32.index(word):05b}" for word in words[:_ADDRESS_WORDS])
+    return bech32_address("dydx", int(bits, 2).to_bytes(20, "big")) == written
