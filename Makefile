@@ -1,5 +1,5 @@
 # Everything sets itself up: Python 3.11 and make are all that must be there.
-# Targets: run test check bench fmt lock clean. `make lock` is the only one that resolves versions.
+# Targets: run test check bench fmt lock dashboard clean. `make lock` is the only one that resolves versions.
 PYTHON ?= python3.11
 ifeq (, $(shell command -v $(PYTHON) 2>/dev/null))
 PYTHON := python3
@@ -12,7 +12,7 @@ BENCH := .venv-bench
 COMPILE := $(BIN)/pip-compile --quiet --strip-extras --allow-unsafe --generate-hashes --no-emit-index-url \
 	--no-emit-find-links --no-emit-trusted-host --no-emit-options --no-header
 
-.PHONY: run test check bench fmt lock clean components
+.PHONY: run test check bench fmt lock clean components dashboard
 .DEFAULT_GOAL := run
 
 $(BIN)/python:
@@ -68,6 +68,10 @@ lock: $(BIN)/python
 	$(COMPILE) --extra build --extra dev -c requirements/run.txt -o requirements/dev.txt pyproject.toml
 	$(COMPILE) --extra build --extra bench -o requirements/bench.txt pyproject.toml
 	$(COMPILE) -o requirements/clients.txt requirements/clients.in
+
+# The dashboard is generated; a test compares the file with the catalogue.
+dashboard: $(VENV)/.run
+	$(BIN)/riskd dashboard > deploy/grafana/dashboards/overview.json
 
 clean:
 	rm -rf $(VENV) $(CLIENTS) $(BENCH) build dist *.egg-info
