@@ -56,7 +56,7 @@ class ManualClock:
             self._now_ns = max(self._now_ns, due_ns)
             future.set_result(None)
             await settle()
-        self._now_ns = end_ns
+        self._now_ns = max(self._now_ns, end_ns)  # what woke may have jumped further
         await settle()
 
     def jump(self, seconds: float) -> None:

@@ -1,0 +1,160 @@
+"""The request budget: never more than the venue allows, and the kill path's reserve untouched."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from monitor.core.errors import ConfigError, TransientFeedError
+from monitor.core.ports import RateBudget
+from monitor.core.types import SECOND_NS
+from monitor.runtime.budget import RequestBudget
+from tests.manual_clock import START_NS, ManualClock, settle
+
+RATE = RateBudget(capacity=100.0, window_s=60.0, reserve=20.0)
+
+
+async def test_reads_stop_at_the_reserve_and_the_kill_path_does_not() -> None:
+    """The last twenty are there for a cancel at once, however many reads wait."""
+    clock = ManualClock()
+    budget = RequestBudget(RATE, clock)
+    await budget.acquire(80.0)
+    async with asyncio.TaskGroup() as tasks:
+        read = tasks.create_task(budget.acquire(1.0), name="read")
+        await settle()
+        assert not read.done()
+        await budget.acquire(20.0, urgent=True)
+        assert budget.used_and_left() == (100.0, 0.0)
+        assert clock.now() == START_NS
+        await clock.advance(59.0)
+        assert not read.done()
+        await clock.advance(1.0)
+        assert read.done()
+
+
+async def test_weight_returns_one_window_after_it_was_spent() -> None:
+    """Not a moment earlier: in no window is more than the capacity used."""
+    clock = ManualClock()
+    budget = RequestBudget(RATE, clock)
+    await budget.acquire(50.0)
+    await clock.advance(30.0)
+    await budget.acquire(30.0)
+    await clock.advance(29.999)
+    assert budget.used_and_left() == (80.0, 20.0)
+    await clock.advance(0.001)
+    assert budget.used_and_left() == (30.0, 70.0)
+
+
+async def test_reads_are_served_in_order_even_heavy_ones() -> None:
+    """A light request behind a heavy one waits for it, so that the heavy one is not starved."""
+    clock = ManualClock()
+    budget = RequestBudget(RATE, clock)
+    await budget.acquire(70.0)
+    served: list[str] = []
+
+    async def read(name: str, weight: float) -> None:
+        await budget.acquire(weight)
+        served.append(name)
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(read("heavy", 60.0), name="heavy")
+        tasks.create_task(read("light", 1.0), name="light")
+        await settle()
+        assert served == []
+        await clock.advance(60.0)
+    assert served == ["heavy", "light"]
+
+
+async def test_a_wait_has_an_end() -> None:
+    """Whoever would wait longer than the limit is told so at once, and spends nothing."""
+    clock = ManualClock()
+    budget = RequestBudget(RATE, clock)
+    await budget.acquire(80.0)
+    with pytest.raises(TransientFeedError, match=r"in 60\.0 s"):
+        await budget.acquire(1.0, wait_s_max=59.0)
+    assert budget.used_and_left()[0] == 80.0
+
+
+async def test_a_cancelled_wait_leaves_the_queue() -> None:
+    """Who gives up neither spends nor blocks those behind."""
+    clock = ManualClock()
+    budget = RequestBudget(RATE, clock)
+    await budget.acquire(80.0)
+    async with asyncio.TaskGroup() as tasks:
+        first = tasks.create_task(budget.acquire(80.0), name="first")
+        second = tasks.create_task(budget.acquire(1.0), name="second")
+        await settle()
+        first.cancel()
+        await clock.advance(60.0)
+        assert second.done()
+    assert budget.used_and_left()[0] == 1.0
+
+
+async def test_a_pause_asked_for_by_the_venue_holds_reads_alone() -> None:
+    """After a 429 reads wait as told; a cancel leaves at once."""
+    clock = ManualClock()
+    budget = RequestBudget(RATE, clock)
+    budget.hold_reads(10.0)
+    async with asyncio.TaskGroup() as tasks:
+        read = tasks.create_task(budget.acquire(1.0), name="read")
+        await budget.acquire(1.0, urgent=True)
+        await clock.advance(9.999)
+        assert not read.done()
+        await clock.advance(0.001)
+        assert read.done()
+
+
+async def test_what_can_never_be_sent_is_a_mistake_of_the_configuration() -> None:
+    """Waiting would not help, so it is refused."""
+    budget = RequestBudget(RATE, ManualClock())
+    with pytest.raises(ConfigError, match="can never be sent"):
+        await budget.acquire(80.5)
+    await budget.acquire(80.5, urgent=True)
+    with pytest.raises(ConfigError, match="reserve"):
+        RequestBudget(RateBudget(capacity=10.0, window_s=1.0, reserve=10.0), ManualClock())
+
+
+Asks = list[tuple[float, float, bool]]  # (seconds since the last, weight, urgent)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([0.0, 0.5, 7.0, 61.0]), st.integers(1, 30).map(float), st.booleans()
+        ),
+        max_size=25,
+    )
+)
+def test_no_window_is_overspent_and_no_read_enters_the_reserve(asks: Asks) -> None:
+    """Wherever a window begins: all spending fits the capacity, and right after each read at
+    least the reserve is left."""
+    asyncio.run(_spend(asks))
+
+
+async def _spend(asks: Asks) -> None:
+    clock = ManualClock()
+    budget = RequestBudget(RATE, clock)
+    spent: list[tuple[int, float]] = []
+
+    async def ask(weight: float, *, urgent: bool) -> None:
+        try:
+            await budget.acquire(min(weight, 20.0) if urgent else weight, urgent=urgent)
+        except TransientFeedError:
+            return
+        spent.append((clock.now(), min(weight, 20.0) if urgent else weight))
+        if not urgent:
+            assert budget.used_and_left()[1] >= RATE.reserve
+
+    async with asyncio.TaskGroup() as tasks:
+        for pause_s, weight, urgent in asks:
+            await clock.advance(pause_s)
+            tasks.create_task(ask(weight, urgent=urgent), name="ask")
+        await clock.advance(600.0)
+    window_ns = round(RATE.window_s * SECOND_NS)
+    for start_ns, _ in spent:
+        within = sum(weight for at, weight in spent if start_ns <= at < start_ns + window_ns)
+        assert within <= RATE.capacity
