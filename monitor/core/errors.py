@@ -46,7 +46,7 @@ class Problem:
         if self.found is not None:
             text += f" Found: {self.found}."
         if self.allowed is not None:
-            text += f" Allowed: {self.allowed}."
+            text += f" Allowed: {self.allowed.rstrip('.')}."
         if self.nearest is not None:
             text += f" Did you mean {self.nearest!r}?"
         return text
