@@ -326,13 +326,23 @@ def fill_update(
 
 
 def transfer_row(
-    address: str, subaccount: int, transfer: SimTransfer, chain: Chain
+    address: str, subaccount: int, transfer: SimTransfer, chain: Chain, *, as_parent: bool = False
 ) -> dict[str, object]:
-    """A transfer as REST carries it."""
-    return {
-        "id": stable_uuid("transfer", transfer.transfer_id),
-        **transfer_update(address, subaccount, transfer, chain),
-    }
+    """A transfer as REST carries it; a parent's list names parents instead of subaccounts."""
+    row = transfer_update(address, subaccount, transfer, chain)
+    if as_parent:
+        row["sender"] = _parent_side(row["sender"])
+        row["recipient"] = _parent_side(row["recipient"])
+    return {"id": stable_uuid("transfer", transfer.transfer_id), **row}
+
+
+def _parent_side(side: object) -> dict[str, object]:
+    renamed: dict[str, object] = {}
+    if isinstance(side, dict):
+        renamed["address"] = side["address"]
+        if "subaccountNumber" in side:
+            renamed["parentSubaccountNumber"] = side["subaccountNumber"] % CHILDREN_STEP
+    return renamed
 
 
 def transfer_update(

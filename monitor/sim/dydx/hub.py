@@ -71,7 +71,7 @@ class Link:
         """Reset the connection without a word."""
         self.socket.transport.abort()
 
-    def go_silent(self, silent: bool) -> None:
+    def go_silent(self, *, silent: bool) -> None:
         """Half-open: TCP stays up, nothing is read, answered or sent any more."""
         if silent != self.half_open:
             self.half_open = silent
@@ -152,6 +152,11 @@ class Hub:
         server.close(code=1001)
         await server.wait_closed()
 
+    def go_silent(self, *, silent: bool) -> None:
+        """Make every connection half-open, or living again."""
+        for link in tuple(self._links):
+            link.go_silent(silent=silent)
+
     def cut_all(self) -> None:
         """Reset every connection."""
         for link in tuple(self._links):
@@ -183,12 +188,10 @@ class Hub:
     def tick(self) -> None:
         """The world moved: send the batches that are due and the frames that were held back."""
         now_s = self._indexer.world.now_s
-        silent = self._faults.holds(FaultKind.HALF_OPEN, DYDX)
         flush = now_s >= self._next_batch_s
         if flush:
             self._next_batch_s = now_s + BATCH_PERIOD_S
         for link in tuple(self._links):
-            link.go_silent(silent=silent)
             link.release(now_s)
             if flush:
                 for frame in link.session.flush():

@@ -121,9 +121,9 @@ class Indexer:
             raise NotKnownError(f"Could not find perpetual market with ticker {ticker}")
         return self.markets[ticker]
 
-    def perpetual_markets(self, only: str | None = None) -> dict[str, object]:
-        """The body of ``/perpetualMarkets``, of one market when ``only`` is given."""
-        objects: dict[str, object] = {
+    def market_objects(self, only: str | None = None) -> dict[str, dict[str, object]]:
+        """Markets by ticker as ``/perpetualMarkets`` has them; one when ``only`` is given."""
+        objects = {
             name: payloads.market_object(market, self.listings[name], self.statistics[name])
             for name, market in self.markets.items()
             if only in {None, name}
@@ -131,7 +131,7 @@ class Indexer:
         for name in self.newcomers:
             if only in {None, name}:
                 objects[name] = payloads.newcomer(name, self.listings[name])
-        return {"markets": objects}
+        return objects
 
     def book(self, ticker: str) -> Book:
         """The book as this indexer's node sees it: crossed for a moment now and then."""
@@ -263,7 +263,7 @@ class Indexer:
             NotKnownError: If there is nothing to fetch; an unknown subaccount is ``{}`` instead.
         """
         if channel == wire.MARKETS:
-            return self.perpetual_markets()
+            return {"markets": self.market_objects()}
         if channel == wire.BLOCK_HEIGHT:
             return self.height()
         if channel == wire.ORDERBOOK:

@@ -109,10 +109,14 @@ def status_name(status: MarketStatus) -> str:
     return status.value.upper()
 
 
+def resolution_exponent(market: SimMarket) -> int:
+    """``atomicResolution``: one size step is a million base quantums, so it follows from that."""
+    return -(market.spec.size_decimals + STEP_BASE_QUANTUMS_EXPONENT)
+
+
 def _terms(market: SimMarket) -> dict[str, object]:
     spec = market.spec
-    # One size step is a million base quantums, so the resolution follows from the step.
-    resolution = -(spec.size_decimals + STEP_BASE_QUANTUMS_EXPONENT)
+    resolution = resolution_exponent(market)
     exponent = resolution - QUANTUM_CONVERSION_EXPONENT + STEP_BASE_QUANTUMS_EXPONENT
     tier = spec.tiers[0]
     return {
