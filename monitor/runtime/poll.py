@@ -65,7 +65,11 @@ class _Schedule:
         if self._wishes is not None and self._wishes[0] <= now:
             last = self._wishes[1]
             self._wishes = (last, last) if last > now else None
-        if self._grid_ns <= now:  # missed turns are skipped, never made up for in a burst
+        self.skip_missed(now)
+
+    def skip_missed(self, now: EngineNs) -> None:
+        """Turns that passed during a round or a stall are skipped, never made up for in a burst."""
+        if self._grid_ns <= now:
             self._grid_ns += ((now - self._grid_ns) // self._period_ns + 1) * self._period_ns
 
     def postpone(self, until_ns: EngineNs) -> None:
@@ -158,6 +162,7 @@ class Poller:
             await self._wait_until_due(schedule)
             schedule.started(self._clock.now())
             await self._round(schedule)
+            schedule.skip_missed(self._clock.now())
 
     async def _wait_until_due(self, schedule: _Schedule) -> None:
         while (wait_ns := schedule.due_ns - self._clock.now()) > 0:

@@ -26,6 +26,7 @@ from monitor.observability.metrics import DaemonMetrics
 _TICK = (Tick(),)
 # A deadline that is already past must not turn the timer into a busy loop.
 OVERDUE_DELAY_S = 0.001
+JOURNAL = "Journal"  # its label among the listeners
 
 
 class EngineLike(Protocol):
@@ -88,8 +89,10 @@ class Writer:
         self._armed_for_ns: EngineNs | None = None
         self._timer: asyncio.Timeout | None = None
         self._failure: BaseException | None = None
+        self._journal_failed = False
         self.last_event_ns: EngineNs = 0
         self._log = structlog.get_logger()
+        metrics.listener(JOURNAL)
         for listener in self._listeners:
             metrics.listener(_name(listener))
 
@@ -108,7 +111,7 @@ class Writer:
         try:
             for event in events:
                 if journal is not None:
-                    journal.event(now, event)
+                    self._record(journal, now, event)
                 engine.apply(event, now)
         except Exception as error:  # noqa: BLE001 - not contained: handed to run(), which raises it
             self._fail(error)
@@ -132,7 +135,7 @@ class Writer:
         try:
             decision = self._engine.evaluate(now)
             if self._journal is not None:
-                self._journal.batch(now, decision)
+                self._record(self._journal, now, decision)
         except Exception as error:  # noqa: BLE001 - not contained: handed to run(), which raises it
             self._fail(error)
             return
@@ -180,6 +183,23 @@ class Writer:
         """Evaluate what is still waiting; the last call before the daemon stops."""
         if self._pending is not None:
             self.evaluate()
+
+    def _record(self, journal: Journal, now: EngineNs, entry: Event | Decision) -> None:
+        """Keep one entry. A full disk must not stop the watching, so it is counted, not raised."""
+        try:
+            if isinstance(entry, Decision):
+                journal.batch(now, entry)
+            else:
+                journal.event(now, entry)
+        except MonitorError as error:
+            self._metrics.listener_failed(JOURNAL)
+            if not self._journal_failed:
+                self._log.error("journal_failed", reason=str(error))
+            self._journal_failed = True
+        else:
+            if self._journal_failed:
+                self._log.info("journal_works_again")
+            self._journal_failed = False
 
     def _announce(self, decision: Decision) -> None:
         metrics = self._metrics
