@@ -37,8 +37,8 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
         ),
         rf"\1{REDACTED}",
     ),
-    (re.compile(r"\b(?:0[xX])?[0-9a-fA-F]{64,}\b"), REDACTED),
-    (re.compile(r"\b(0x[0-9a-fA-F]{4})[0-9a-fA-F]{32}([0-9a-fA-F]{4})\b"), r"\1…\2"),
+    (re.compile(r"(?:0[xX])?[0-9a-fA-F]{64,}"), REDACTED),
+    (re.compile(r"(0[xX][0-9a-fA-F]{4})[0-9a-fA-F]{32}([0-9a-fA-F]{4})(?![0-9a-fA-F])"), r"\1…\2"),
     (
         re.compile(rf"\b([a-z]{{3,12}}1{_BECH32}{{4}}){_BECH32}{{30,56}}({_BECH32}{{4}})\b"),
         r"\1…\2",
