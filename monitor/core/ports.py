@@ -108,11 +108,16 @@ class Response(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 
 class PollOutput(msgspec.Struct, frozen=True, gc=False):
-    """What a poll made of an answer; ``then`` is the next page, asked before the period ends."""
+    """What a poll made of an answer; ``then`` is the next page, asked before the period ends.
+
+    ``pause_s`` > 0 where the venue's headers say that its budget is nearly spent: no read of this
+    venue for so long.
+    """
 
     events: tuple[Event, ...] = ()
     then: Request | None = None
     refresh: tuple[Refresh, ...] = ()
+    pause_s: float = 0.0
 
 
 class Poll(Protocol):

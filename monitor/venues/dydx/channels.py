@@ -1,0 +1,489 @@
+"""What each WebSocket channel of dYdX v4 says, apart from the connection it comes over.
+
+A channel turns a snapshot or an update into events and keeps what it needs to do so (a book, the
+rows of all markets, the pools of an account). Connections, ids and pacing are ``stream``'s. *Pure.*
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol, TypeVar
+
+import msgspec
+
+from monitor.core.errors import DecodeError
+from monitor.core.events import (
+    BookTopSeen,
+    DepthSeen,
+    Event,
+    FillsReported,
+    TransfersReported,
+)
+from monitor.core.ports import NOTHING, Output, Refresh
+from monitor.core.types import SECOND_NS, EngineNs, FillKind, channel_id
+from monitor.venues.dydx.accounts import Accounts, Parent, Pool
+from monitor.venues.dydx.book import Book, Top
+from monitor.venues.dydx.codec import account, activity, markets, wire
+from monitor.venues.dydx.settings import MAJORS, VENUE
+
+V4_MARKETS = "v4_markets"
+V4_BLOCK_HEIGHT = "v4_block_height"
+V4_ORDERBOOK = "v4_orderbook"
+V4_TRADES = "v4_trades"
+V4_CANDLES = "v4_candles"
+V4_PARENT_SUBACCOUNTS = "v4_parent_subaccounts"
+V4_SUBACCOUNTS = "v4_subaccounts"
+
+DEPTH_BAND_RATIO = 0.0025
+DEPTH_EVERY_NS = SECOND_NS // 4
+# A book cut off at 100 levels loses sight of its band as prices move away from the snapshot.
+RESNAPSHOT_AFTER_NS = 60 * SECOND_NS
+_PENDING_MAX = 2000
+_RECONCILE_S = 3.0  # after a snapshot: events between its fetch and its registration are lost
+
+_SNAPSHOT = wire.decoder(wire.BookSnapshot)
+_DELTA = wire.decoder(wire.BookDelta)
+_DELTAS = wire.decoder(list[wire.BookDelta])
+_ACCOUNT_SNAPSHOT = wire.decoder(wire.AccountSnapshot)
+_ACCOUNT_UPDATE = wire.decoder(wire.AccountUpdate)
+_ACCOUNT_UPDATES = wire.decoder(list[wire.AccountUpdate])
+_RAWS = wire.decoder(list[msgspec.Raw])
+
+
+class Channel(Protocol):
+    """One subscription's content.
+
+    ``cadence_s`` is how often it speaks while nothing is wrong; None if only on change.
+    ``heals`` re-reads over REST what a lost or undecodable message may have said.
+    ``needs_snapshot`` asks for a new subscription, because only that can heal it.
+    """
+
+    wire: str
+    wire_id: str | None
+    name: str
+    cadence_s: float | None
+    heals: tuple[Refresh, ...]
+    needs_snapshot: bool
+    incremental: bool  # a lost update spoils it until the next snapshot
+
+    def subscribed(self, raw: msgspec.Raw, message_id: int, now: EngineNs) -> Output:
+        """The snapshot. Raises ``DecodeError``."""
+        ...
+
+    def data(
+        self, raw: msgspec.Raw, message_id: int, now: EngineNs, *, batch: bool, number: int | None
+    ) -> Output:
+        """An update, or several. Raises ``DecodeError``."""
+        ...
+
+    def tick(self, now: EngineNs) -> tuple[Event, ...]:
+        """What was held back and is due."""
+        ...
+
+    def lost(self) -> None:
+        """The subscription is gone: forget what only it kept current."""
+        ...
+
+
+class _Plain:
+    """A channel that keeps nothing of its own between messages."""
+
+    wire: str
+    wire_id: str | None = None
+    name: str
+    cadence_s: float | None = None
+    heals: tuple[Refresh, ...] = ()
+    needs_snapshot = False
+    incremental = False
+
+    def tick(self, now: EngineNs) -> tuple[Event, ...]:
+        """Nothing is held back."""
+        del now
+        return ()
+
+    def lost(self) -> None:
+        """Nothing is kept."""
+
+
+class MarketsChannel(_Plain):
+    """All markets at once. One silent ticker is no news; the channel's silence is."""
+
+    wire = V4_MARKETS
+    name = markets.MARKETS_CHANNEL
+    # Prices of a hundred-odd markets move with nearly every block; statistics every 30 s.
+    cadence_s: float | None = 5.0
+
+    def __init__(self, universe: markets.Universe, reread: str) -> None:
+        self._universe = universe
+        self.heals = (Refresh(reread, _RECONCILE_S),)
+
+    def subscribed(self, raw: msgspec.Raw, message_id: int, now: EngineNs) -> Output:
+        """Every market whole; re-read soon, since prices told meanwhile were lost."""
+        del message_id
+        return Output(tuple(self._universe.stream(raw, now)), refresh=self.heals)
+
+    def data(
+        self, raw: msgspec.Raw, message_id: int, now: EngineNs, *, batch: bool, number: int | None
+    ) -> Output:
+        """Oracle prices, or differences of trading statistics, or a market whole."""
+        del message_id, number
+        return Output(tuple(self._universe.stream(raw, now, batch=batch)))
+
+
+class HeightChannel(_Plain):
+    """One message per block: the socket's best proof of life.
+
+    Every connection subscribes to it; only the first one's are facts about the chain, so that two
+    sockets do not make the height go back and forth.
+    """
+
+    wire = V4_BLOCK_HEIGHT
+    cadence_s: float | None = 1.0  # 0.6 to 1.1 s a block on mainnet, by governance
+
+    def __init__(self, *, key: str = "") -> None:
+        self.name = channel_id(VENUE, V4_BLOCK_HEIGHT, key)
+        self._tells = not key
+
+    def subscribed(self, raw: msgspec.Raw, message_id: int, now: EngineNs) -> Output:
+        """The height now."""
+        return self.data(raw, message_id, now, batch=False, number=None)
+
+    def data(
+        self, raw: msgspec.Raw, message_id: int, now: EngineNs, *, batch: bool, number: int | None
+    ) -> Output:
+        """The next block, or several."""
+        del message_id, now, number
+        raws = wire.read(_RAWS, raw, "v4_block_height batch") if batch else [raw]
+        seen = [markets.height(one, self.name, "stream") for one in raws]
+        return Output(tuple(seen)) if self._tells else NOTHING
+
+
+class BookChannel:
+    """One order book: touch when it changes, depth at most four times a second."""
+
+    wire = V4_ORDERBOOK
+    heals: tuple[Refresh, ...] = ()
+    incremental = True
+
+    def __init__(self, market: str) -> None:
+        self.wire_id: str | None = market
+        self.name = channel_id(VENUE, V4_ORDERBOOK, market)
+        # A major's book never rests; a quiet one is proven by its socket instead.
+        self.cadence_s: float | None = 5.0 if market in MAJORS else None
+        self.needs_snapshot = False
+        self._market = market
+        self._book: Book | None = None
+        self._pending: list[tuple[wire.BookDelta, int]] = []
+        self._top: Top | None = None
+        self._depth: tuple[float | None, float | None] | None = None
+        self._depth_at: EngineNs = 0
+        self._depth_is_old = False
+        self._saw_band = False
+        self._loaded_at: EngineNs = 0
+
+    def subscribed(self, raw: msgspec.Raw, message_id: int, now: EngineNs) -> Output:
+        """At most 100 levels a side, and the updates that overtook them."""
+        rows = wire.read(_SNAPSHOT, raw, "v4_orderbook snapshot")
+        bids = [(level.price, level.size) for level in rows.bids]
+        asks = [(level.price, level.size) for level in rows.asks]
+        self.lost_keeping_pending()
+        book = Book.of(bids, asks, message_id)
+        for delta, clock in self._pending:
+            if clock > message_id:  # else left over from an earlier subscription
+                book.apply(delta.bids, delta.asks, clock)
+        self._pending = []
+        self._book = book
+        self._loaded_at = now
+        self._saw_band = book.sees(DEPTH_BAND_RATIO)
+        self.needs_snapshot = False
+        return Output(self._news(book, now, force_depth=True))
+
+    def data(
+        self, raw: msgspec.Raw, message_id: int, now: EngineNs, *, batch: bool, number: int | None
+    ) -> Output:
+        """Levels with their new absolute sizes."""
+        del number
+        book = self._book
+        if batch:
+            deltas = wire.read(_DELTAS, raw, "v4_orderbook batch")
+        else:
+            deltas = [wire.read(_DELTA, raw, "v4_orderbook update")]
+        if book is None:
+            # The snapshot's id is reserved when asked for; data may overtake it.
+            if len(self._pending) < _PENDING_MAX:
+                self._pending += [(delta, message_id) for delta in deltas]
+            return NOTHING
+        for delta in deltas:
+            book.apply(delta.bids, delta.asks, message_id)
+        self._depth_is_old = True
+        events = self._news(book, now)
+        return Output(events) if events else NOTHING
+
+    def tick(self, now: EngineNs) -> tuple[Event, ...]:
+        """The last change inside a quarter of a second, which nothing else would tell."""
+        book = self._book
+        return () if book is None or not self._depth_is_old else self._news(book, now)
+
+    def lost(self) -> None:
+        """Forget every level."""
+        self._pending = []
+        self.lost_keeping_pending()
+
+    def lost_keeping_pending(self) -> None:
+        """Forget every level but what overtook the snapshot to come."""
+        self._book = None
+        self._top = self._depth = None
+        self.needs_snapshot = False
+
+    def _news(self, book: Book, now: EngineNs, *, force_depth: bool = False) -> tuple[Event, ...]:
+        top = book.top()
+        events: tuple[Event, ...] = ()
+        if top != self._top:
+            self._top = top
+            events = (
+                BookTopSeen(
+                    venue=VENUE,
+                    channel=self.name,
+                    market=self._market,
+                    bid_price=top[0],
+                    bid_size=top[1],
+                    ask_price=top[2],
+                    ask_size=top[3],
+                ),
+            )
+        if force_depth or (self._depth_is_old and now - self._depth_at >= DEPTH_EVERY_NS):
+            events += self._depth_news(book, now)
+        return events
+
+    def _depth_news(self, book: Book, now: EngineNs) -> tuple[Event, ...]:
+        self._depth_at = now
+        self._depth_is_old = False
+        if self._saw_band and not book.sees(DEPTH_BAND_RATIO):
+            self.needs_snapshot = now - self._loaded_at >= RESNAPSHOT_AFTER_NS
+        depth = book.depth(DEPTH_BAND_RATIO)
+        if depth == self._depth:
+            return ()
+        self._depth = depth
+        return (
+            DepthSeen(
+                venue=VENUE,
+                channel=self.name,
+                market=self._market,
+                band_ratio=DEPTH_BAND_RATIO,
+                bid_depth_usd=depth[0],
+                ask_depth_usd=depth[1],
+            ),
+        )
+
+
+class _Numbered(Protocol):
+    subaccount_number: int | None
+
+
+Row = TypeVar("Row", bound=_Numbered)
+
+
+class AccountChannel(_Plain):
+    """A parent subaccount with its children, each a margin pool of its own."""
+
+    def __init__(
+        self,
+        parent: Parent,
+        accounts: Accounts,
+        *,
+        rereads: Iterable[str] = (),
+        wire_channel: str = V4_PARENT_SUBACCOUNTS,
+    ) -> None:
+        self.wire = wire_channel
+        self.wire_id = f"{parent.address}/{parent.number}"
+        self.name = channel_id(VENUE, wire_channel, parent.pool_name)
+        self.heals = tuple(Refresh(poll, _RECONCILE_S) for poll in rereads)
+        self._parent = parent
+        self._accounts = accounts
+
+    def subscribed(self, raw: msgspec.Raw, message_id: int, now: EngineNs) -> Output:
+        """Everything the venue knows; REST is asked again, as what happened between the fetch of
+        the snapshot and its registration is lost. ``{}`` is a subaccount never seen: REST says so
+        in clearer words."""
+        del message_id
+        contents = wire.read(_ACCOUNT_SNAPSHOT, raw, "account snapshot")
+        if contents.subaccount is None:
+            return Output(refresh=self.heals)
+        height = contents.block_height
+        told = account.whole(
+            contents.subaccount,
+            self._parent,
+            channel=self.name,
+            source=account.STREAM,
+            height=height,
+        )
+        by_number = _by_number(contents.orders, self._parent.number)
+        for number in by_number:
+            told.events += account.announced(self._pool(number), self._parent, self.name)
+        for pool in self._parent.pools.values():
+            told.events.append(
+                activity.orders_whole(
+                    by_number.get(pool.number, []),
+                    pool,
+                    channel=self.name,
+                    source=account.STREAM,
+                    height=height,
+                    now=now,
+                )
+            )
+        return Output(tuple(told.events), refresh=self.heals)
+
+    def data(
+        self, raw: msgspec.Raw, message_id: int, now: EngineNs, *, batch: bool, number: int | None
+    ) -> Output:
+        """What changed. REST is asked when a message leaves something open, and at once when a
+        fill was forced on us."""
+        del message_id
+        if batch:
+            updates = wire.read(_ACCOUNT_UPDATES, raw, "account batch")
+        else:
+            updates = [wire.read(_ACCOUNT_UPDATE, raw, "account update")]
+        told = account.Told()
+        try:
+            for update in updates:
+                self._tell(update, self._parent.number if number is None else number, now, told)
+        except DecodeError:
+            self._parent.settle_fills(told=False)
+            raise
+        self._parent.settle_fills(told=True)
+        refresh = self.heals if told.doubtful else ()
+        return Output(tuple(told.events), refresh=refresh)
+
+    def _tell(
+        self, update: wire.AccountUpdate, number: int, now: EngineNs, told: account.Told
+    ) -> None:
+        height = update.block_height
+        events = told.events
+        for child, positions in _by_number(update.perpetual_positions, number).items():
+            pool = self._heard(child, told)
+            if _is_news(pool, height):
+                events += account.positions_told(positions, pool, channel=self.name, height=height)
+        for child, assets in _by_number(update.asset_positions, number).items():
+            pool = self._heard(child, told)
+            if _is_news(pool, height):
+                events += account.cash_told(assets, pool, channel=self.name, height=height)
+        for child, orders in _by_number(update.orders, number).items():
+            changed = activity.orders_told(
+                orders, self._heard(child, told), channel=self.name, height=height, now=now
+            )
+            events += changed.events
+            told.doubtful = told.doubtful or changed.doubtful
+        for child, fills in _by_number(update.fills, number).items():
+            made = activity.fills_told(
+                fills, self._parent, self._heard(child, told), channel=self.name, history=False
+            )
+            told.doubtful = told.doubtful or _forced(made)
+            events += made
+        if update.transfers is not None:
+            pool = self._heard(number, told)
+            events.append(
+                TransfersReported(
+                    venue=VENUE,
+                    channel=self.name,
+                    account=pool.name,
+                    history=False,
+                    transfers=(
+                        activity.transfer(update.transfers, pool, self._accounts.counterparty),
+                    ),
+                )
+            )
+
+    def _pool(self, number: int) -> Pool:
+        pool = self._parent.pool(number)
+        if pool is None:
+            raise DecodeError(
+                f"dYdX told of subaccount {number} on the channel of {self._parent.number}."
+            )
+        return pool
+
+    def _heard(self, number: int, told: account.Told) -> Pool:
+        """The pool of a number; one never heard of before is announced and re-read whole."""
+        pool = self._pool(number)
+        if not pool.announced:
+            told.doubtful = True
+            told.events += account.announced(pool, self._parent, self.name)
+        return pool
+
+
+class TradesChannel(_Plain):
+    """Public trades of one market; not subscribed by the daemon, decoded for recordings."""
+
+    wire = V4_TRADES
+
+    def __init__(self, market: str) -> None:
+        self.wire_id = self._market = market
+        self.name = channel_id(VENUE, V4_TRADES, market)
+
+    def subscribed(self, raw: msgspec.Raw, message_id: int, now: EngineNs) -> Output:
+        """Newest first."""
+        del message_id, now
+        return Output(tuple(markets.last_trade(raw, self.name, self._market, newest_first=True)))
+
+    def data(
+        self, raw: msgspec.Raw, message_id: int, now: EngineNs, *, batch: bool, number: int | None
+    ) -> Output:
+        """Oldest first."""
+        del message_id, now, number
+        raws = wire.read(_RAWS, raw, "v4_trades batch") if batch else [raw]
+        seen = [
+            event
+            for one in raws
+            for event in markets.last_trade(one, self.name, self._market, newest_first=False)
+        ]
+        return Output(tuple(seen))
+
+
+class CandlesChannel(_Plain):
+    """Bars of one market and resolution; not subscribed by the daemon, decoded for recordings."""
+
+    wire = V4_CANDLES
+
+    def __init__(self, wire_id: str) -> None:
+        self.wire_id = wire_id
+        self.name = channel_id(VENUE, V4_CANDLES, wire_id)
+
+    def subscribed(self, raw: msgspec.Raw, message_id: int, now: EngineNs) -> Output:
+        """The latest bars."""
+        del message_id, now
+        return Output(tuple(markets.candles(raw, self.name)))
+
+    def data(
+        self, raw: msgspec.Raw, message_id: int, now: EngineNs, *, batch: bool, number: int | None
+    ) -> Output:
+        """One bar as it stands, or several."""
+        del message_id, now, number
+        raws = wire.read(_RAWS, raw, "v4_candles batch") if batch else [raw]
+        return Output(tuple(bar for one in raws for bar in markets.candle(one, self.name)))
+
+
+def _by_number(rows: list[Row], default: int) -> dict[int, list[Row]]:
+    """Rows by subaccount; updates of one subaccount need not repeat its number."""
+    grouped: dict[int, list[Row]] = {}
+    for row in rows:
+        number = default if row.subaccount_number is None else row.subaccount_number
+        grouped.setdefault(number, []).append(row)
+    return grouped
+
+
+def _is_news(pool: Pool, height: int | None) -> bool:
+    """Whether an update is newer than what REST said of the pool; notes its height."""
+    if height is None:
+        return True
+    if height < pool.truth_height:
+        return False
+    pool.stream_height = max(pool.stream_height, height)
+    return True
+
+
+def _forced(events: Iterable[Event]) -> bool:
+    return any(
+        fill.kind is not FillKind.TRADE
+        for event in events
+        if isinstance(event, FillsReported)
+        for fill in event.fills
+    )

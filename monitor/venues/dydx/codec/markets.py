@@ -1,0 +1,333 @@
+"""Public facts of dYdX v4: markets, oracle prices, funding, trades, bars, heights, clock.
+
+dYdX has no mark price: positions are margined and liquidated on the oracle price alone, so no fact
+made here has a mark. Every funding number of the indexer is per hour (the chain's own are per 8
+hours). *Pure.*
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from monitor.core.errors import DecodeError
+from monitor.core.events import (
+    CandleSeen,
+    ChainTimeSeen,
+    Event,
+    FundingSettled,
+    LastTradeSeen,
+    MarginTier,
+    MarketContextSeen,
+    MarketListed,
+)
+from monitor.core.types import SECOND_NS, EngineNs, MarketStatus, Side, channel_id
+from monitor.venues.dydx.codec import wire
+from monitor.venues.dydx.settings import VENUE
+
+FUNDING_INTERVAL_S = 3600
+MARKETS_CHANNEL = channel_id(VENUE, "v4_markets")
+_HOUR_NS = FUNDING_INTERVAL_S * SECOND_NS
+# REST is cached for a second: an oracle price that the socket told within this time is newer.
+_STREAM_BELIEVED_NS = 10 * SECOND_NS
+
+_MARKETS = wire.decoder(wire.MarketsContents)
+_MARKETS_BATCH = wire.decoder(list[wire.MarketsContents])
+_TRADES = wire.decoder(wire.TradesContents)
+_CANDLES = wire.decoder(wire.CandlesContents)
+_CANDLE = wire.decoder(wire.CandleRow)
+_HEIGHT = wire.decoder(wire.HeightRow)
+_FUNDING = wire.decoder(wire.FundingBody)
+
+_STATUS = {
+    "ACTIVE": MarketStatus.ACTIVE,
+    "PAUSED": MarketStatus.PAUSED,
+    "CANCEL_ONLY": MarketStatus.CANCEL_ONLY,
+    "POST_ONLY": MarketStatus.POST_ONLY,
+    "INITIALIZING": MarketStatus.INITIALIZING,
+    "FINAL_SETTLEMENT": MarketStatus.FINAL_SETTLEMENT,
+}
+_RESOLUTION_S = {
+    "1MIN": 60,
+    "5MINS": 300,
+    "15MINS": 900,
+    "30MINS": 1800,
+    "1HOUR": 3600,
+    "4HOURS": 14_400,
+    "1DAY": 86_400,
+}
+# All but plain and TWAP trades were forced on somebody.
+_FORCED_TRADES = frozenset({"LIQUIDATED", "DELEVERAGED"})
+
+
+def asset_of(ticker: str) -> str:
+    """The base asset of a ticker: ``BTC-USD`` is BTC, ``NAME,RAYDIUM,<mint>-USD`` is NAME.
+
+    The quote is what follows the *last* dash; a base may hold dashes of its own, and only the
+    three-part form with an exchange and a mint is cut at its first comma.
+    """
+    base = ticker.rpartition("-")[0] or ticker
+    parts = base.split(",")
+    return parts[0] if len(parts) >= 3 and parts[0] else base
+
+
+def next_funding_ns(now: EngineNs) -> int:
+    """The coming whole UTC hour: funding ticks at the first block at or after it."""
+    return (now // _HOUR_NS + 1) * _HOUR_NS
+
+
+class Universe:
+    """Every market known, its rows merged key by key as the venue tells differences."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, wire.MarketRow] = {}
+        self._oracle_streamed_at: dict[str, EngineNs] = {}
+
+    @property
+    def tickers(self) -> tuple[str, ...]:
+        """All markets, in the order first heard of."""
+        return tuple(self._rows)
+
+    def is_live(self, ticker: str) -> bool:
+        """Whether the market can have funding, trades and a book."""
+        row = self._rows.get(ticker)
+        return row is not None and row.status != "FINAL_SETTLEMENT"
+
+    def stream(
+        self, raw: bytes | msgspec.Raw, now: EngineNs, *, batch: bool = False
+    ) -> list[Event]:
+        """Events of v4_markets contents, snapshot or update.
+
+        Raises:
+            DecodeError: If the contents were not understood.
+        """
+        if batch:
+            many = wire.read(_MARKETS_BATCH, raw, "v4_markets batch")
+            return [event for contents in many for event in self._contents(contents, now)]
+        return self._contents(wire.read(_MARKETS, raw, "v4_markets contents"), now)
+
+    def truth(self, raw: bytes, now: EngineNs) -> list[Event]:
+        """Events of ``/perpetualMarkets``; oracle prices only where the socket is silent."""
+        contents = wire.read(_MARKETS, raw, "perpetualMarkets body")
+        if contents.markets is None:
+            raise DecodeError("dYdX perpetualMarkets body holds no markets.", sample=raw)
+        heard = self._oracle_streamed_at
+        for ticker, row in contents.markets.items():
+            if now - heard.get(ticker, now - _HOUR_NS) < _STREAM_BELIEVED_NS:
+                row.oracle_price = None
+        return self._rows_told(contents.markets, now)
+
+    def _contents(self, contents: wire.MarketsContents, now: EngineNs) -> list[Event]:
+        events: list[Event] = []
+        if contents.oracle_prices is not None:
+            heard = self._oracle_streamed_at
+            for ticker, row in contents.oracle_prices.items():
+                price = row.oracle_price
+                if price is None:  # a new market before its first price
+                    continue
+                if not -1e300 < price < 1e300:
+                    wire.finite(price, f"oracle price of {ticker}")
+                heard[ticker] = now
+                events.append(
+                    MarketContextSeen(
+                        venue=VENUE,
+                        channel=MARKETS_CHANNEL,
+                        venue_time_ns=(
+                            None if row.effective_at is None else wire.time_ns(row.effective_at)
+                        ),
+                        market=ticker,
+                        oracle_price=price,
+                    )
+                )
+        if contents.trading is not None:
+            events += self._rows_told(contents.trading, now)
+        if contents.markets is not None:
+            events += self._rows_told(contents.markets, now)
+        return events
+
+    def _rows_told(self, rows: dict[str, wire.MarketRow], now: EngineNs) -> list[Event]:
+        events: list[Event] = []
+        for ticker, row in rows.items():
+            known = self._rows.get(ticker)
+            if known is None:
+                known = self._rows[ticker] = row
+                listing = True
+            else:
+                listing = _merge(known, row)
+            if listing and (listed := _listed(ticker, known)) is not None:
+                events.append(listed)
+            if (context := _context(ticker, row, now)) is not None:
+                events.append(context)
+        return events
+
+
+_PARAMETERS = (
+    "status",
+    "initial_margin_fraction",
+    "maintenance_margin_fraction",
+    "tick_size",
+    "step_size",
+    "market_type",
+    "open_interest_lower_cap",
+    "open_interest_upper_cap",
+)
+
+
+def _merge(known: wire.MarketRow, told: wire.MarketRow) -> bool:
+    """Lay a difference over what is known; True if it stated any parameter of the market."""
+    stated = False
+    for name in _PARAMETERS:
+        value = getattr(told, name)
+        if value is not None:
+            setattr(known, name, value)
+            stated = True
+    return stated
+
+
+def _listed(ticker: str, row: wire.MarketRow) -> MarketListed | None:
+    """The market's parameters, once those that margin rests on are all known."""
+    initial, maintenance = row.initial_margin_fraction, row.maintenance_margin_fraction
+    if row.status is None or initial is None or maintenance is None:
+        return None
+    wire.finite(initial, f"initial margin fraction of {ticker}")
+    wire.finite(maintenance, f"maintenance margin fraction of {ticker}")
+    lower = wire.finite_or_none(row.open_interest_lower_cap, "open interest cap")
+    upper = wire.finite_or_none(row.open_interest_upper_cap, "open interest cap")
+    capped = upper is not None and upper > 0.0  # an upper cap of 0 switches the scaling off
+    return MarketListed(
+        venue=VENUE,
+        channel=MARKETS_CHANNEL,
+        market=ticker,
+        asset=asset_of(ticker),
+        status=_STATUS.get(row.status, MarketStatus.UNKNOWN),
+        has_mark=False,
+        funding_interval_s=FUNDING_INTERVAL_S,
+        margin_tiers=(MarginTier(0.0, initial, maintenance),),
+        only_isolated=row.market_type == "ISOLATED",
+        size_step=wire.money_or_none(row.step_size, "step size"),
+        price_tick=wire.money_or_none(row.tick_size, "tick size"),
+        max_leverage=1.0 / initial if initial > 1e-9 else None,
+        open_interest_lower_cap_usd=lower if capped else None,
+        open_interest_upper_cap_usd=upper if capped else None,
+    )
+
+
+def _context(ticker: str, row: wire.MarketRow, now: EngineNs) -> MarketContextSeen | None:
+    """What a row says of the market's present, if anything."""
+    oracle = wire.finite_or_none(row.oracle_price, f"oracle price of {ticker}")
+    rate = wire.finite_or_none(row.next_funding_rate, f"funding rate of {ticker}")
+    interest = wire.finite_or_none(row.open_interest, f"open interest of {ticker}")
+    volume = wire.finite_or_none(row.volume_24h, f"volume of {ticker}")
+    if oracle is None and rate is None and interest is None and volume is None:
+        return None
+    return MarketContextSeen(
+        venue=VENUE,
+        channel=MARKETS_CHANNEL,
+        market=ticker,
+        oracle_price=oracle,
+        predicted_funding_rate_hourly=rate,
+        native_funding_rate=rate,
+        native_funding_interval_s=None if rate is None else FUNDING_INTERVAL_S,
+        open_interest_base=interest,
+        volume_24h_usd=volume,
+        next_funding_time_ns=None if rate is None else next_funding_ns(now),
+    )
+
+
+def settlements(raw: bytes, channel: str) -> list[FundingSettled]:
+    """``/historicalFunding`` rows, oldest first. Several within seconds follow a chain halt: one
+    epoch is settled per block until caught up.
+
+    Raises:
+        DecodeError: If the body was not understood.
+    """
+    rows = wire.read(_FUNDING, raw, "historicalFunding body").historical_funding
+    told = [
+        FundingSettled(
+            venue=VENUE,
+            channel=channel,
+            market=row.ticker,
+            funding_rate_hourly=wire.finite(row.rate, f"funding rate of {row.ticker}"),
+            native_funding_rate=row.rate,
+            native_funding_interval_s=FUNDING_INTERVAL_S,
+            settled_at_ns=wire.time_ns(row.effective_at),
+            oracle_price=wire.finite_or_none(row.price, f"funding price of {row.ticker}"),
+        )
+        for row in rows
+    ]
+    return sorted(told, key=lambda event: event.settled_at_ns)
+
+
+def height(raw: bytes | msgspec.Raw, channel: str, source: str) -> ChainTimeSeen:
+    """A block height and its time, under either of its two names.
+
+    Raises:
+        DecodeError: If the contents were not understood or name no height.
+    """
+    row = wire.read(_HEIGHT, raw, "height")
+    told = row.height if row.height is not None else row.block_height
+    if told is None:
+        raise DecodeError("dYdX height message names no height.", sample=bytes(raw))
+    at_ns = wire.time_ns(row.time)
+    return ChainTimeSeen(
+        venue=VENUE,
+        channel=channel,
+        venue_time_ns=at_ns,
+        source=source,
+        time_ns=at_ns,
+        height=told,
+    )
+
+
+def last_trade(
+    raw: bytes | msgspec.Raw, channel: str, market: str, *, newest_first: bool
+) -> list[Event]:
+    """The newest trade of a v4_trades snapshot (newest first), update (oldest first) or body."""
+    rows = wire.read(_TRADES, raw, "trades").trades
+    if not rows:
+        return []
+    newest = rows[0] if newest_first else rows[-1]
+    return [
+        LastTradeSeen(
+            venue=VENUE,
+            channel=channel,
+            venue_time_ns=wire.time_ns(newest.created_at),
+            market=market,
+            last_price=wire.finite(newest.price, f"trade price of {market}"),
+            size=wire.finite(newest.size, f"trade size of {market}"),
+            side=Side.BUY if newest.side == "BUY" else Side.SELL,
+            liquidation=any(row.type in _FORCED_TRADES for row in rows),
+        )
+    ]
+
+
+def candles(raw: bytes | msgspec.Raw, channel: str) -> list[Event]:
+    """Bars of a snapshot or body, oldest first."""
+    rows = wire.read(_CANDLES, raw, "candles").candles
+    bars = sorted(_bars(rows, channel), key=lambda bar: bar.started_at_ns)
+    return list(bars)
+
+
+def candle(raw: bytes | msgspec.Raw, channel: str) -> list[Event]:
+    """The one bar of an update."""
+    return list(_bars([wire.read(_CANDLE, raw, "candle")], channel))
+
+
+def _bars(rows: Iterable[wire.CandleRow], channel: str) -> Iterable[CandleSeen]:
+    for row in rows:
+        interval_s = _RESOLUTION_S.get(row.resolution)
+        if interval_s is None:
+            raise DecodeError(f"dYdX candle resolution {row.resolution[:20]!r} is unknown.")
+        yield CandleSeen(
+            venue=VENUE,
+            channel=channel,
+            market=row.ticker,
+            started_at_ns=wire.time_ns(row.started_at),
+            interval_s=interval_s,
+            open=wire.finite(row.open, "candle"),
+            high=wire.finite(row.high, "candle"),
+            low=wire.finite(row.low, "candle"),
+            close=wire.finite(row.close, "candle"),
+            volume_base=wire.finite(row.base_token_volume, "candle"),
+        )

@@ -1,0 +1,453 @@
+"""One connection to dYdX's indexer as a state machine: subscriptions, message ids, proof of life.
+
+The server numbers messages per connection but reserves the id of a ``subscribed`` reply when the
+request arrives, so replies come late and ids have holes for a while; a hole that stays is a lost
+message. Every connection carries v4_block_height, whose blocks prove that the socket lives. *Pure.*
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+import msgspec
+
+from monitor.core.errors import (
+    AuthError,
+    DecodeError,
+    FeedError,
+    SequenceGap,
+    TransientFeedError,
+)
+from monitor.core.events import ChannelLost, ChannelOpened, ChannelProgressed, Event
+from monitor.core.ports import NOTHING, Output
+from monitor.core.types import SECOND_NS, EngineNs
+from monitor.venues.dydx.channels import V4_BLOCK_HEIGHT, V4_MARKETS, Channel
+from monitor.venues.dydx.codec import wire
+from monitor.venues.dydx.heights import ChainHeights
+from monitor.venues.dydx.settings import VENUE
+
+SUBSCRIPTIONS_MAX = 32  # order books on one connection, since 2025-10
+SUBSCRIBES_PER_WINDOW = 2
+WINDOW_NS = SECOND_NS + SECOND_NS // 10  # the limit is 2 in 1000 ms; a tenth for clocks
+PING_SILENCE_NS = 40 * SECOND_NS  # the server pings every 30 s
+ACK_TIMEOUT_NS = 25 * SECOND_NS  # a snapshot may take 20 s to fetch
+ACK_ATTEMPTS = 3
+GAP_NS = 10 * SECOND_NS
+GAP_MAX = 10_000  # so many ids missing at once is no reordering
+RETRY_FIRST_NS = 5 * SECOND_NS
+RETRY_MAX_NS = 60 * SECOND_NS
+PROGRESS_NS = SECOND_NS  # a speaking channel without news says so once a second
+QUIET_PROGRESS_NS = 5 * SECOND_NS  # a quiet one is vouched for by its socket
+BLOCKS_SILENT_NS = 10 * SECOND_NS
+CHANNEL_SILENT_NS = 60 * SECOND_NS
+
+_ENVELOPE = wire.decoder(wire.Envelope)
+_FETCH_FAILED = "could not fetch data for subscription"
+_LIMITS = (
+    "subscription limit reached",
+    "Too many subscribe attempts",
+    "Too many invalid messages",
+    "Rate limited",
+)
+
+
+def envelope(frame: bytes) -> wire.Envelope:
+    """The frame's envelope, contents still raw.
+
+    Raises:
+        DecodeError: If the bytes are no envelope.
+    """
+    return wire.read(_ENVELOPE, frame, "frame")
+
+
+class MessageIds:
+    """The holes in a connection's message ids."""
+
+    def __init__(self) -> None:
+        self._next: int | None = None
+        self._missing: dict[int, EngineNs] = {}
+
+    def seen(self, message_id: int, now: EngineNs) -> None:
+        """A message came. Raises ``SequenceGap`` if it is absurdly far ahead."""
+        expected = self._next
+        if expected is None or message_id == expected:
+            self._next = message_id + 1
+        elif message_id < expected:
+            self._missing.pop(message_id, None)
+        else:
+            if message_id - expected > GAP_MAX:
+                raise SequenceGap(f"dYdX message ids jump from {expected - 1} to {message_id}.")
+            for skipped in range(expected, message_id):
+                self._missing[skipped] = now
+            self._next = message_id + 1
+
+    def overdue(self, now: EngineNs) -> int:
+        """How many ids have been missing for longer than a reordering takes."""
+        return sum(1 for since in self._missing.values() if now - since > GAP_NS)
+
+    def whole(self, excused: int) -> bool:
+        """Whether nothing is missing but replies that were asked for."""
+        return len(self._missing) <= excused
+
+
+class _Subscription:
+    """A channel and how far its subscription has come on this connection."""
+
+    __slots__ = (
+        "attempts",
+        "channel",
+        "data_at",
+        "due_at",
+        "last_id",
+        "phase",
+        "sent_at",
+        "timeouts",
+        "told_at",
+    )
+
+    def __init__(self, channel: Channel) -> None:
+        self.channel: Final = channel
+        self.reset(0)
+
+    def reset(self, now: EngineNs) -> None:
+        """As on a new connection."""
+        self.phase = "waiting"  # waiting, sent, open, refused
+        self.due_at: EngineNs = now
+        self.sent_at: EngineNs = 0
+        self.told_at: EngineNs = 0
+        self.data_at: EngineNs = now
+        self.attempts = 0
+        self.timeouts = 0
+        self.last_id = -1
+
+
+class DydxStream:
+    """A connection and its channels. ``wanted`` names further channels as they come to be
+    wanted (the book of a market that is now held); they are subscribed while there is room."""
+
+    def __init__(
+        self,
+        name: str,
+        url: str,
+        channels: Iterable[Channel],
+        heights: ChainHeights,
+        wanted: Callable[[], Iterable[Channel]] = tuple,
+    ) -> None:
+        self.venue = VENUE
+        self.name = name
+        self.url = url
+        self.silence_s = PING_SILENCE_NS / SECOND_NS
+        self._heights = heights
+        self._wanted = wanted
+        self._subscriptions: dict[str, _Subscription] = {}
+        self._by_key: dict[tuple[str | None, str | None], _Subscription] = {}
+        self._ids = MessageIds()
+        self._sends: list[EngineNs] = []
+        self._alive_at: EngineNs = 0
+        self._frame_at: EngineNs = 0
+        self._gap = False
+        for channel in channels:
+            self._add(channel, 0)
+
+    # ---------------------------------------------------------------- what the driver calls
+
+    def connected(self, now: EngineNs) -> Output:
+        """Begin to subscribe, two a second."""
+        self._ids = MessageIds()
+        self._sends = []
+        self._alive_at = self._frame_at = now
+        self._gap = False
+        for subscription in self._subscriptions.values():
+            subscription.channel.lost()
+            subscription.reset(now)
+        self._add_wanted(now)
+        return Output(send=self._due(now))
+
+    def received(self, frame: bytes, now: EngineNs) -> Output:
+        """One frame of JSON text."""
+        told = envelope(frame)
+        self._frame_at = now
+        self._ids.seen(told.message_id, now)
+        kind = told.type
+        if kind == "channel_data":
+            return self._data(told, now, batch=False)
+        if kind == "channel_batch_data":
+            return self._data(told, now, batch=True)
+        if kind == "subscribed":
+            return self._subscribed(told, now)
+        if kind == "error":
+            return self._error(told, now)
+        if kind in {"connected", "unsubscribed", "pong"}:
+            return NOTHING
+        raise DecodeError(f"dYdX frame type {kind[:40]!r} is unknown.", sample=frame)
+
+    def heartbeat(self, now: EngineNs) -> Output:
+        """The server's ping frame, every 30 s. Its application-level pong is gone since 2024."""
+        self._alive_at = self._frame_at = now
+        return NOTHING
+
+    def tick(self, now: EngineNs) -> Output:
+        """Judge silence and gaps, retry what failed, subscribe what is due."""
+        fault = self._fault(now)
+        if fault is not None:
+            self._gap = isinstance(fault, SequenceGap)
+            return Output(fault=fault)
+        self._add_wanted(now)
+        events: list[Event] = []
+        sends: list[bytes] = []
+        for subscription in self._subscriptions.values():
+            channel = subscription.channel
+            events += channel.tick(now)
+            if subscription.phase == "sent" and now - subscription.sent_at > ACK_TIMEOUT_NS:
+                subscription.timeouts += 1
+                self._retry(subscription, now)
+            elif subscription.phase == "open" and (why := self._wants_snapshot(subscription, now)):
+                events.append(self._lost(subscription, why))
+                sends.append(_message("unsubscribe", channel))
+                self._retry(subscription, now, wait_ns=SECOND_NS)
+        events += self._vouched(now)
+        return Output(tuple(events), send=(*sends, *self._due(now)))
+
+    def disconnected(self, reason: str, now: EngineNs) -> Output:
+        """Nothing that came over this connection is kept current any more."""
+        events = [
+            self._lost(subscription, reason, gap=self._gap)
+            for subscription in self._subscriptions.values()
+            if subscription.phase == "open"
+        ]
+        for subscription in self._subscriptions.values():
+            subscription.channel.lost()
+            subscription.reset(now)
+        return Output(tuple(events))
+
+    # ------------------------------------------------------------------------------- frames
+
+    def _data(self, told: wire.Envelope, now: EngineNs, *, batch: bool) -> Output:
+        subscription = self._by_key.get((told.channel, told.id))
+        if (
+            subscription is None
+            or told.message_id <= subscription.last_id
+            or subscription.phase in {"waiting", "refused"}
+        ):
+            return NOTHING  # not (or no longer) asked for, or older than what was already said
+        subscription.last_id = told.message_id
+        subscription.data_at = now
+        channel = subscription.channel
+        try:
+            output = channel.data(
+                told.contents,
+                told.message_id,
+                now,
+                batch=batch,
+                number=told.subaccountNumber,
+            )
+        except DecodeError as error:
+            return self._spoiled(subscription, error, now)
+        if output.events:
+            subscription.told_at = now
+        elif subscription.phase == "open" and now - subscription.told_at >= PROGRESS_NS:
+            subscription.told_at = now
+            progress = ChannelProgressed(venue=VENUE, channel=channel.name)
+            return Output((progress,), refresh=output.refresh)
+        return output
+
+    def _subscribed(self, told: wire.Envelope, now: EngineNs) -> Output:
+        subscription = self._by_key.get((told.channel, told.id))
+        if subscription is None:
+            return NOTHING
+        channel = subscription.channel
+        subscription.last_id = max(subscription.last_id, told.message_id)
+        try:
+            output = channel.subscribed(told.contents, told.message_id, now)
+        except DecodeError as error:
+            return self._renewed(subscription, error, now)
+        subscription.phase = "open"
+        subscription.attempts = subscription.timeouts = 0
+        subscription.told_at = subscription.data_at = now
+        opened = ChannelOpened(
+            venue=VENUE, channel=channel.name, feed=channel.wire, cadence_s=channel.cadence_s
+        )
+        return Output((opened, *output.events), refresh=output.refresh)
+
+    def _spoiled(self, subscription: _Subscription, error: DecodeError, now: EngineNs) -> Output:
+        """A message of a channel was not understood: what it said must come from elsewhere."""
+        if not subscription.channel.incremental:
+            return Output(fault=error, refresh=subscription.channel.heals)
+        return self._renewed(subscription, error, now)
+
+    def _renewed(self, subscription: _Subscription, error: DecodeError, now: EngineNs) -> Output:
+        """Only a new snapshot can heal this channel: leave it and subscribe again."""
+        was_open = subscription.phase == "open"
+        lost = self._lost(subscription, str(error), gap=True)
+        self._retry(subscription, now)
+        return Output(
+            (lost,) if was_open else (),
+            send=(_message("unsubscribe", subscription.channel),),
+            fault=error,
+            refresh=subscription.channel.heals,
+        )
+
+    def _error(self, told: wire.Envelope, now: EngineNs) -> Output:
+        """The server refuses something. Its texts are all there is to go by."""
+        text = told.message[:300]
+        if "blocked" in text:
+            raise AuthError(f"dYdX refuses to serve this client or address: {text}")
+        if any(limit in text for limit in _LIMITS):
+            raise TransientFeedError(
+                f"dYdX refused a subscription for its limits: {text} The connection is opened anew"
+                " and subscribed at two a second.",
+                retry_after_s=5.0,
+            )
+        subscription = self._meant(told)
+        if _FETCH_FAILED in text:
+            if subscription is None:
+                return NOTHING  # the overdue acknowledgement will tell which one
+            was_open = subscription.phase == "open"
+            lost = self._lost(subscription, text)
+            self._retry(subscription, now)
+            return Output((lost,) if was_open else ())
+        if "already subscribed" in text:
+            if subscription is not None and subscription.phase == "open":
+                return NOTHING
+            raise TransientFeedError(f"dYdX lost count of our subscriptions: {text}")
+        if text.startswith("Invalid subscription id") and subscription is not None:
+            subscription.phase = "refused"
+            return Output((self._lost(subscription, text),))
+        return Output(fault=DecodeError(f"dYdX answered with an error: {text}"))
+
+    def _meant(self, told: wire.Envelope) -> _Subscription | None:
+        """Which subscription an error is about; some name neither channel nor id."""
+        if told.channel is not None:
+            return self._by_key.get((told.channel, told.id))
+        for subscription in self._subscriptions.values():
+            if subscription.phase != "sent":
+                continue
+            channel = subscription.channel
+            if f"({channel.wire}-{channel.wire_id})" in told.message:
+                return subscription
+        sent = [
+            subscription
+            for subscription in self._subscriptions.values()
+            if subscription.phase == "sent"
+            and told.message.endswith((f": {subscription.channel.wire}.",
+                                       f": {subscription.channel.wire}"))
+        ]  # fmt: skip
+        return sent[0] if len(sent) == 1 else None
+
+    # ------------------------------------------------------------------------ life and death
+
+    def _fault(self, now: EngineNs) -> FeedError | None:
+        asked = sum(1 for s in self._subscriptions.values() if s.phase == "sent")
+        missing = self._ids.overdue(now)
+        if missing > asked:
+            return SequenceGap(
+                f"{missing} dYdX messages have been missing for more than 10 s; everything on"
+                " this connection is read anew."
+            )
+        if now - self._alive_at > PING_SILENCE_NS:
+            return TransientFeedError("No ping frame from dYdX for 40 s; it sends one every 30 s.")
+        for subscription in self._subscriptions.values():
+            if subscription.timeouts >= ACK_ATTEMPTS:
+                return TransientFeedError(
+                    f"dYdX did not acknowledge {subscription.channel.name} in {ACK_ATTEMPTS} tries."
+                )
+            if subscription.phase == "open" and (reason := self._silent(subscription, now)):
+                return TransientFeedError(reason)
+        return None
+
+    def _silent(self, subscription: _Subscription, now: EngineNs) -> str | None:
+        """Why the connection should be given up for one channel that is dead on a living socket.
+        While the chain itself stands still, silence is nobody's fault."""
+        if not self._heights.moving(now):
+            return None
+        silence_ns = now - subscription.data_at
+        channel = subscription.channel.wire
+        limit_ns = {V4_BLOCK_HEIGHT: BLOCKS_SILENT_NS, V4_MARKETS: CHANNEL_SILENT_NS}.get(channel)
+        if limit_ns is None or silence_ns <= limit_ns:
+            return None
+        return f"dYdX {channel} is silent for {silence_ns // SECOND_NS} s while the chain moves."
+
+    def _wants_snapshot(self, subscription: _Subscription, now: EngineNs) -> str | None:
+        """Why one channel should be subscribed anew on the same socket."""
+        channel = subscription.channel
+        if channel.needs_snapshot:
+            return "Prices moved away from the part of the book that was seen."
+        if channel.cadence_s is None or not channel.incremental or not self._heights.moving(now):
+            return None
+        silence_ns = now - subscription.data_at
+        if silence_ns <= CHANNEL_SILENT_NS:
+            return None
+        return f"The channel is silent for {silence_ns // SECOND_NS} s while the chain moves."
+
+    def _vouched(self, now: EngineNs) -> list[Event]:
+        """Progress of channels that speak only on change: frames come and none is missing."""
+        asked = sum(1 for s in self._subscriptions.values() if s.phase == "sent")
+        if not self._ids.whole(asked):
+            return []
+        events: list[Event] = []
+        for subscription in self._subscriptions.values():
+            if subscription.phase != "open" or subscription.channel.cadence_s is not None:
+                continue
+            if self._frame_at - subscription.told_at >= QUIET_PROGRESS_NS:
+                subscription.told_at = now
+                name = subscription.channel.name
+                events.append(ChannelProgressed(venue=VENUE, channel=name))
+        return events
+
+    def _lost(self, subscription: _Subscription, reason: str, *, gap: bool = False) -> ChannelLost:
+        return ChannelLost(
+            venue=VENUE, channel=subscription.channel.name, reason=reason[:300], gap=gap
+        )
+
+    # ------------------------------------------------------------------------- subscriptions
+
+    def _add(self, channel: Channel, now: EngineNs) -> None:
+        if channel.name in self._subscriptions:
+            return
+        subscription = _Subscription(channel)
+        subscription.reset(now)
+        self._subscriptions[channel.name] = subscription
+        self._by_key[channel.wire, channel.wire_id] = subscription
+        if channel.wire_id is None:
+            # Replies of v4_block_height bear the channel's name as id, those of v4_markets none.
+            self._by_key[channel.wire, channel.wire] = subscription
+
+    def _add_wanted(self, now: EngineNs) -> None:
+        for channel in self._wanted():
+            self._add(channel, now)
+
+    def _retry(
+        self, subscription: _Subscription, now: EngineNs, *, wait_ns: int | None = None
+    ) -> None:
+        """Subscribe again later, by default each time twice as late."""
+        subscription.channel.lost()
+        subscription.phase = "waiting"
+        if wait_ns is None:
+            doubled = RETRY_FIRST_NS << min(max(subscription.attempts - 1, 0), 10)
+            wait_ns = min(doubled, RETRY_MAX_NS)
+        subscription.due_at = now + wait_ns
+
+    def _due(self, now: EngineNs) -> tuple[bytes, ...]:
+        """Subscriptions to send now, within the server's two a second."""
+        self._sends = [at for at in self._sends if now - at < WINDOW_NS]
+        sends: list[bytes] = []
+        for subscription in self._subscriptions.values():
+            if len(self._sends) >= SUBSCRIBES_PER_WINDOW:
+                break
+            if subscription.phase == "waiting" and subscription.due_at <= now:
+                subscription.phase = "sent"
+                subscription.sent_at = now
+                subscription.attempts += 1
+                self._sends.append(now)
+                sends.append(_message("subscribe", subscription.channel))
+        return tuple(sends)
+
+
+def _message(kind: str, channel: Channel) -> bytes:
+    message: dict[str, str | bool] = {"type": kind, "channel": channel.wire}
+    if channel.wire_id is not None:
+        message["id"] = channel.wire_id
+    if kind == "subscribe":
+        message["batched"] = False  # a batch would arrive up to 250 ms late
+    return msgspec.json.encode(message)
