@@ -1,0 +1,1 @@
+"""Typed decoders of Hyperliquid's frames and bodies. *Pure.*"""

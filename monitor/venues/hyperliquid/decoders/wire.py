@@ -1,0 +1,233 @@
+"""The shapes Hyperliquid sends, as typed Structs: parsed in C, unknown keys skipped.
+
+Field names mirror the wire (``px``, ``szi``); everything past the decode modules uses ours. Market
+numbers are bounded floats, so that ``nan``, ``inf`` and absurd magnitudes are refused by the
+decoder itself; account money is ``Decimal`` and goes through ``money``. *Pure.*
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from monitor.core.errors import DecodeError
+
+# Far above any price, size or volume; refuses nan and inf because comparisons with them fail.
+Number = Annotated[float, Meta(ge=-1e18, le=1e18)]
+# Milliseconds whose nanoseconds still fit a signed 64-bit integer (year 2262).
+Millis = Annotated[int, Meta(ge=0, le=9_223_372_036_853)]
+Serial = Annotated[int, Meta(ge=0, le=9_223_372_036_854_775_807)]  # oid, tid
+Coin = Annotated[str, Meta(min_length=1, max_length=64)]
+SideCode = Literal["A", "B"]  # ask = sell, bid = buy
+
+MS_NS = 1_000_000
+_MONEY_EXPONENT_MAX = 30
+
+
+def money(value: Decimal, field: str) -> Decimal:
+    """``value`` if it can be an amount: finite and of a magnitude that arithmetic survives.
+
+    Raises:
+        DecodeError: For NaN, infinities and exponents beyond 10^±30, naming the field.
+    """
+    if not value.is_finite() or abs(value.adjusted()) > _MONEY_EXPONENT_MAX:
+        raise DecodeError(f"hyperliquid: {field} is {value!s:.40}, which is no amount")
+    return value
+
+
+def money_or_none(value: Decimal | None, field: str) -> Decimal | None:
+    """``money`` for a field that may be absent."""
+    return None if value is None else money(value, field)
+
+
+class CamelCase(msgspec.Struct, gc=False, rename="camel"):
+    """Read from JSON by the camelCase name; unknown keys are skipped."""
+
+
+# ------------------------------------------------------------------------------------ envelope
+
+
+class Envelope(msgspec.Struct, gc=False):
+    """First stage of every frame; ``pong`` has no data."""
+
+    channel: str
+    data: msgspec.Raw = msgspec.Raw(b"null")
+
+
+SubscriptionEcho = dict[str, str | int | float | bool | None]
+
+
+class Acknowledgement(msgspec.Struct, gc=False):
+    """``subscriptionResponse``: the subscription echoed with the server's defaults filled in."""
+
+    method: str
+    subscription: SubscriptionEcho
+
+
+# ------------------------------------------------------------------------------------- markets
+
+
+class Context(CamelCase):
+    """One perp's numbers. ``mid_px``, ``premium``, ``impact_pxs`` are null on an empty side."""
+
+    funding: Number
+    open_interest: Number
+    oracle_px: Number
+    mark_px: Number
+    mid_px: Number | None = None
+    premium: Number | None = None
+    impact_pxs: tuple[Number, Number] | None = None
+    day_ntl_vlm: Number | None = None
+
+
+class ActiveContext(msgspec.Struct, gc=False):
+    """``activeAssetCtx``."""
+
+    coin: Coin
+    ctx: Context
+
+
+class AllContexts(msgspec.Struct, gc=False):
+    """``allDexsAssetCtxs``: per dex the contexts in the order of its ``meta``, without names."""
+
+    ctxs: list[tuple[str, list[Context]]]
+
+
+class Level(msgspec.Struct, gc=False):
+    """One price level."""
+
+    px: Number
+    sz: Number
+
+
+class BestPrices(msgspec.Struct, gc=False):
+    """``bbo``."""
+
+    coin: Coin
+    time: Millis
+    bbo: tuple[Level | None, Level | None]
+
+
+class Book(msgspec.Struct, gc=False):
+    """``l2Book``: bids and asks, best first; ``spread`` only on an aggregated book."""
+
+    coin: Coin
+    time: Millis
+    levels: tuple[list[Level], list[Level]]
+    spread: Number | None = None
+
+
+class Trade(msgspec.Struct, gc=False):
+    """One public trade; ``side`` is the aggressor's."""
+
+    coin: Coin
+    side: SideCode
+    px: Number
+    sz: Number
+    time: Millis
+
+
+class Mids(msgspec.Struct, gc=False):
+    """``allMids`` on the socket; over REST the inner map stands alone."""
+
+    mids: dict[Coin, Number]
+
+
+class Candle(msgspec.Struct, gc=False):
+    """``candle``: the bar that is still open."""
+
+    t: Millis
+    s: Coin
+    i: str
+    o: Number
+    c: Number
+    h: Number
+    l: Number  # noqa: E741 - the wire's own name
+    v: Number
+
+
+class Tier(CamelCase):
+    """One step of a margin table."""
+
+    lower_bound: Number
+    max_leverage: Annotated[int, Meta(gt=0, le=10_000)]
+
+
+class MarginTable(CamelCase):
+    """The steps, lowest first."""
+
+    margin_tiers: list[Tier]
+
+
+class Asset(CamelCase):
+    """One entry of ``meta.universe``; optional keys are present only when true."""
+
+    name: Coin
+    sz_decimals: Annotated[int, Meta(ge=0, le=18)]
+    max_leverage: Annotated[int, Meta(gt=0, le=10_000)]
+    margin_table_id: int | None = None
+    only_isolated: bool | None = None
+    is_delisted: bool | None = None
+    margin_mode: str | None = None
+
+
+class Universe(CamelCase):
+    """``meta``: 2023 recordings have the universe alone."""
+
+    universe: list[Asset]
+    margin_tables: list[tuple[int, MarginTable]] | None = None
+    collateral_token: int = 0
+
+
+class Dex(CamelCase):
+    """One entry of ``perpDexs``; entry 0 is null, the first dex."""
+
+    name: str
+
+
+class FundingRow(CamelCase):
+    """One hour of ``fundingHistory``."""
+
+    coin: Coin
+    funding_rate: Number
+    time: Millis
+    premium: Number | None = None
+
+
+class ExchangeStatus(CamelCase):
+    """``exchangeStatus``; the shapes of non-null ``specialStatuses`` are unknown."""
+
+    time: Millis
+    special_statuses: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class PredictedFunding(CamelCase):
+    """One venue's line in ``predictedFundings``."""
+
+    funding_rate: Number
+    next_funding_time: Millis | None = None
+    funding_interval_hours: Number | None = None
+
+
+class SpotToken(CamelCase):
+    """One token of ``spotMeta``."""
+
+    name: str
+    index: int
+
+
+class SpotPair(CamelCase):
+    """One pair of ``spotMeta``: ``tokens`` are base and quote indices."""
+
+    name: str
+    tokens: tuple[int, int]
+
+
+class SpotUniverse(CamelCase):
+    """``spotMeta``."""
+
+    universe: list[SpotPair]
+    tokens: list[SpotToken]
