@@ -379,11 +379,19 @@ class SimAccount:
     vault_equities: dict[str, Decimal] = field(default_factory=dict)
     volume_usd: Decimal = ZERO
     requests_used: int = 0
+    equity_history: list[tuple[float, Decimal, Decimal]] = field(default_factory=list)
 
     @property
     def equity(self) -> Decimal:
         """Equity of all pools, USD; spot and vaults are not counted."""
         return sum((pool.equity for pool in self.pools.values()), ZERO)
+
+    def note_equity(self, time_s: float) -> None:
+        """Keep (time, equity, money moved in so far), for the venues' own performance pages."""
+        moved = sum(
+            (row.amount_usd for pool in self.pools.values() for row in pool.transfers), ZERO
+        )
+        self.equity_history.append((time_s, self.equity, moved))
 
     @property
     def maintenance_margin(self) -> Decimal:

@@ -410,7 +410,15 @@ def _liquidate(
     if cross and not pool.cross_positions() and (backstop or pool.cash < 0):
         pool.cash = ZERO  # the vault keeps what was left, or the insurance fund paid what was not
     world.emit(
-        Liquidated(venue.name, address, name, tuple(sorted(symbols)), str(notional), str(equity))
+        Liquidated(
+            venue.name,
+            address,
+            name,
+            tuple(sorted(symbols)),
+            notional,
+            equity,
+            world.next_id(),
+        )
     )
 
 

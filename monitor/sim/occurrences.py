@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 from monitor.sim.accounts import SimFill, SimFunding, SimOrder, SimTransfer
 from monitor.sim.funding import FundingRow
@@ -88,8 +89,9 @@ class Liquidated(_AccountEvent):
     """A pool (or one isolated position of it) was liquidated."""
 
     symbols: tuple[str, ...]
-    notional_usd: str
-    equity_usd: str
+    notional_usd: Decimal
+    equity_usd: Decimal
+    liquidation_id: int
 
 
 @dataclass(frozen=True, slots=True)

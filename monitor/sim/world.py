@@ -39,6 +39,7 @@ from monitor.sim.prices import ASSETS, DAY_S, Asset, Factor, make_asset
 BLOCK_PERIOD_S = {DYDX: 1.0, HYPERLIQUID: 0.068}
 FIRST_HEIGHT = {DYDX: 58_214_000, HYPERLIQUID: 861_400_000}
 EVENTS_KEPT = 100_000
+EQUITY_PERIOD_S = 900.0
 
 
 @dataclass(slots=True)
@@ -85,6 +86,7 @@ class World:
             self.venues[name] = self._make_venue(name, specs)
         if self.config.desk:
             open_desk(self)
+        self._note_equity()
         self._events.clear()
         self._undrained.clear()
 
@@ -248,6 +250,13 @@ class World:
         for venue in self.venues.values():
             if not venue.halted:
                 execution.run_accounts(self, venue)
+        if math.floor(to_s / EQUITY_PERIOD_S) != math.floor(from_s / EQUITY_PERIOD_S):
+            self._note_equity()
+
+    def _note_equity(self) -> None:
+        for venue in self.venues.values():
+            for account in venue.accounts.values():
+                account.note_equity(self.now_s)
 
     def _factor(self, seconds: float) -> Factor:
         # The same number of draws at every step, jump or not: paths stay comparable.
