@@ -1,1 +1,1 @@
-"""Pages: what to send (pure) and one file per channel that sends it."""
+"""From decisions to pages: what to tell, in which order, over which channel, until it arrived."""

@@ -1,0 +1,410 @@
+"""From decisions to what must be told: which alerts are active, what is news, what is repeated.
+
+A state machine without clock or socket. News (an alert began, an alert ended) becomes outbox
+entries, which are kept before they leave. Channels that hold alert state (Alertmanager) are told
+again and again on this machine's own timer, whatever the rules do meanwhile: nothing ends because
+it was not mentioned. *Pure.*
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+
+import msgspec
+
+from monitor.core.decision import AlertTransition, Decision, RuleHealth
+from monitor.core.ports import AlertRow, OutboxEntry, Phase
+from monitor.core.types import PORTFOLIO, SECOND_NS, AlertState, EngineNs, Severity
+from monitor.notify.alerts import (
+    Changes,
+    DispatchPolicy,
+    alert_of,
+    entry_of,
+    mark_data,
+    own_alert,
+)
+from monitor.notify.notice import (
+    ActiveAlert,
+    Notice,
+    NoticeKind,
+    at_least,
+    decode_active,
+    digest_of,
+    with_annotation,
+)
+
+WATCHDOG = "RiskdWatchdog"
+RULE_FAILING = "RuleEvaluationFailing"
+DATA_STALE = "DataStale"
+HOLD_S_MIN = 300.0  # two lost sends must not resolve an alert (prometheus#5277)
+_ALIVE = (AlertState.FIRING, AlertState.RECOVERING)
+
+StaleProbe = Callable[[str, str], bool]
+
+
+class Due(msgspec.Struct, frozen=True, gc=False):
+    """What one tick gives: changes to keep (and then tell), and repeats that need no keeping."""
+
+    phase: Phase
+    repeats: tuple[OutboxEntry, ...]
+
+
+class Dispatcher:
+    """Holds the active alerts of one deployment."""
+
+    def __init__(
+        self, policy: DispatchPolicy, *, now: EngineNs, is_stale: StaleProbe | None = None
+    ) -> None:
+        """Start with no alert but the watchdog.
+
+        Args:
+            policy: Names, routes and intervals.
+            now: Start of the watchdog's episode.
+            is_stale: Asked for each firing (rule, subject) whether its verdict is UNKNOWN now.
+        """
+        self._policy = policy
+        self._is_stale = is_stale
+        self._active: dict[str, ActiveAlert] = {}
+        self._firing: dict[tuple[str, str], str] = {}  # (rule, subject) -> identity
+        self._due_ns: dict[str, EngineNs] = {}
+        self._watchdog = own_alert(
+            self._policy,
+            WATCHDOG,
+            severity=Severity.INFO,
+            subject=PORTFOLIO,
+            summary="riskd is alive. Page when this stops.",
+            description="Always firing: an external receiver pages when it no longer arrives.",
+            now=now,
+        )
+        self._watchdog_due_ns = now
+
+    # ------------------------------------------------------------------------------- inputs
+
+    def decided(self, decision: Decision) -> Phase:
+        """The news of one decision, to be kept before any of it leaves."""
+        changes = Changes(decision.at_ns)
+        for transition in decision.transitions:
+            self._transition(transition, changes)
+        for health in decision.health:
+            self._health(health, changes)
+        return changes.phase()
+
+    def condition(
+        self,
+        name: str,
+        *,
+        active: bool,
+        severity: Severity,
+        summary: str,
+        description: str,
+        now: EngineNs,
+        subject: str = PORTFOLIO,
+        not_to: str = "",
+    ) -> Phase:
+        """A condition of riskd itself began or ended (``NotifyFailing``, ``StoreFailing``).
+
+        Saying the same again is no news. ``not_to`` names the channel that would not carry it.
+        """
+        changes = Changes(now)
+        about = f"{not_to}|{subject}"
+        if active:
+            self._raise_own(
+                name, severity, about, subject, summary, description, changes, not_to=not_to
+            )
+        else:
+            self._clear_own(name, about, summary, changes)
+        return changes.phase()
+
+    def set_stale(self, rule: str, subject: str, *, stale: bool, now: EngineNs) -> Phase:
+        """A firing rule can no longer see its inputs, or sees them again.
+
+        The alert goes on firing with ``data="stale"`` and has a companion of its own.
+        """
+        changes = Changes(now)
+        self._set_data(rule, subject, "stale" if stale else "", changes)
+        return changes.phase()
+
+    def restore(self, rows: Sequence[AlertRow], now: EngineNs) -> int:
+        """Take over what an earlier process was sending; all of it is repeated at once.
+
+        Returns:
+            How many rows could not be read (another version wrote them); the others are held.
+        """
+        unreadable = 0
+        for row in rows:
+            try:
+                self._hold(decode_active(row.alert), now)
+            except msgspec.DecodeError:
+                unreadable += 1
+        return unreadable
+
+    def reconcile(
+        self,
+        firing: Collection[tuple[str, str]],
+        now: EngineNs,
+        *,
+        failing: Collection[tuple[str, str]] = (),
+    ) -> Phase:
+        """After a restart, what the engine says against what was being sent.
+
+        Args:
+            firing: Every (rule, subject) that the engine holds as firing or recovering. An alert of
+                any other ends as ``rule_removed``; nobody else would ever resolve it.
+            now: Engine time.
+            failing: Every (rule, subject) that the engine still cannot evaluate.
+        """
+        changes = Changes(now)
+        for (rule, subject), identity in list(self._firing.items()):
+            if _is_own(rule):
+                continue
+            if (rule, subject) not in firing:
+                self._resolve(identity, changes, "rule_removed")
+                self._clear_companions(rule, subject, changes)
+            elif self._active[identity].data == "error" and (rule, subject) not in failing:
+                self._set_data(rule, subject, "", changes)
+        still = {f"{rule}|{subject}" for rule, subject in failing}
+        for name, about in list(self._firing):
+            if name == f"{RULE_FAILING}!" and about not in still:
+                self._clear_own(RULE_FAILING, about, "the rule is evaluated again", changes)
+        return changes.phase()
+
+    # ------------------------------------------------------------------------------ outputs
+
+    def tick(self, now: EngineNs) -> Due:
+        """Repeats that are due at ``now``, and resolved alerts that were repeated long enough."""
+        changes = Changes(now)
+        self._probe(changes)
+        repeats: list[OutboxEntry] = []
+        keep_ns = round(self._policy.resolve_repeat_s * SECOND_NS)
+        for identity, alert in list(self._active.items()):
+            if alert.resolved_ns is not None and now - alert.resolved_ns >= keep_ns:
+                self._drop(identity, changes)
+            elif now >= self._due_ns[identity]:
+                self._due_ns[identity] = now + self._resend_ns(alert.severity)
+                repeats += self._repeat(alert, now)
+        if now >= self._watchdog_due_ns:
+            self._watchdog_due_ns = now + self._resend_ns(Severity.CRITICAL)
+            repeats += self._repeat(self._watchdog, now)
+        return Due(changes.phase(), tuple(repeats))
+
+    def next_due_ns(self) -> EngineNs:
+        """When ``tick`` has something to do again, at the latest."""
+        return min([self._watchdog_due_ns, *self._due_ns.values()])
+
+    def shutting_down(self, now: EngineNs) -> tuple[OutboxEntry, ...]:
+        """One last repeat of everything that fires, which holds for the restart budget."""
+        return tuple(
+            entry
+            for alert in (*self._active.values(), self._watchdog)
+            if alert.firing
+            for entry in self._repeat(alert, now, hold_s=self._policy.restart_budget_s)
+        )
+
+    @property
+    def active(self) -> tuple[ActiveAlert, ...]:
+        """Firing and lately resolved alerts, oldest episode first; the watchdog is not listed."""
+        return tuple(
+            sorted(self._active.values(), key=lambda alert: (alert.starts_ns, alert.identity))
+        )
+
+    # ---------------------------------------------------------------------------- internals
+
+    def _transition(self, transition: AlertTransition, changes: Changes) -> None:
+        rule, subject = transition.rule, str(transition.subject)
+        held = self._active.get(self._firing.get((rule, subject), ""))
+        if transition.after not in _ALIVE:
+            if held is not None or transition.before in _ALIVE:
+                self._end(transition, held, changes)
+            return
+        alert = alert_of(self._policy, transition)
+        if held is not None and held.dedup_key == alert.dedup_key:
+            if transition.after is AlertState.FIRING:
+                kept = msgspec.structs.replace(alert, data=held.data, annotations=alert.annotations)
+                self._hold(mark_data(kept, held.data), self._due_ns[held.identity])
+                changes.keep(self._active[held.identity])
+            return
+        if held is not None:
+            self._resolve(held.identity, changes, "superseded")
+        self._open(alert, changes)
+
+    def _end(self, transition: AlertTransition, held: ActiveAlert | None, changes: Changes) -> None:
+        # Without a held alert the store was lost: the channels may still hold it as firing.
+        alert = alert_of(self._policy, transition)
+        if held is None:
+            self._hold(alert, transition.at_ns)
+            held = alert
+        self._active[held.identity] = msgspec.structs.replace(
+            held, annotations=alert.annotations, data=""
+        )
+        self._resolve(held.identity, changes, transition.reason)
+        self._clear_companions(transition.rule, str(transition.subject), changes)
+
+    def _health(self, health: RuleHealth, changes: Changes) -> None:
+        rule, subject = health.rule, str(health.subject)
+        if health.error:
+            self._raise_own(
+                RULE_FAILING,
+                Severity.HIGH,
+                f"{rule}|{subject}",
+                subject,
+                f"Rule {rule} cannot be evaluated: {health.error}",
+                f"{health.error}\nThe rule keeps its last state and its alert goes on being sent.",
+                changes,
+                rule=rule,
+            )
+            self._set_data(rule, subject, "error", changes)
+        else:
+            summary = f"Rule {rule} is evaluated again"
+            self._clear_own(RULE_FAILING, f"{rule}|{subject}", summary, changes)
+            self._set_data(rule, subject, "", changes)
+
+    def _probe(self, changes: Changes) -> None:
+        if self._is_stale is None:
+            return
+        for (rule, subject), identity in list(self._firing.items()):
+            if not _is_own(rule) and self._active[identity].data != "error":
+                self._set_data(
+                    rule, subject, "stale" if self._is_stale(rule, subject) else "", changes
+                )
+
+    def _set_data(self, rule: str, subject: str, data: str, changes: Changes) -> None:
+        held = self._active.get(self._firing.get((rule, subject), ""))
+        if held is None or held.data == data:
+            return
+        self._active[held.identity] = mark_data(held, data)
+        changes.keep(self._active[held.identity])
+        about = f"{rule}|{subject}"
+        if data == "stale":
+            self._raise_own(
+                DATA_STALE,
+                Severity.WARNING,
+                about,
+                subject,
+                f"Rule {rule} fires but no longer sees its inputs",
+                "The alert stays as it was. What is unknown is never taken for fine.",
+                changes,
+                rule=rule,
+            )
+        elif held.data == "stale":
+            self._clear_own(DATA_STALE, about, f"Rule {rule} sees its inputs again", changes)
+
+    def _clear_companions(self, rule: str, subject: str, changes: Changes) -> None:
+        for name in (DATA_STALE, RULE_FAILING):
+            self._clear_own(name, f"{rule}|{subject}", f"{rule} ended", changes)
+
+    def _raise_own(
+        self,
+        name: str,
+        severity: Severity,
+        about: str,
+        subject: str,
+        summary: str,
+        description: str,
+        changes: Changes,
+        *,
+        rule: str = "",
+        not_to: str = "",
+    ) -> None:
+        key = (f"{name}!", about)
+        if key in self._firing:
+            return
+        alert = own_alert(
+            self._policy,
+            name,
+            severity=severity,
+            rule=rule,
+            subject=subject,
+            summary=summary,
+            description=description,
+            now=changes.at_ns,
+            not_to=not_to,
+        )
+        self._open(msgspec.structs.replace(alert, rule=key[0], subject=about), changes)
+
+    def _clear_own(self, name: str, about: str, summary: str, changes: Changes) -> None:
+        identity = self._firing.get((f"{name}!", about))
+        if identity is not None:
+            held = self._active[identity]
+            self._active[identity] = msgspec.structs.replace(
+                held, annotations=with_annotation(held.annotations, "summary", summary)
+            )
+            self._resolve(identity, changes, "")
+
+    def _open(self, alert: ActiveAlert, changes: Changes) -> None:
+        self._hold(alert, changes.at_ns + self._resend_ns(alert.severity))
+        changes.keep(alert)
+        changes.tell(self._entry(alert, changes.at_ns))
+
+    def _resolve(self, identity: str, changes: Changes, reason: str) -> None:
+        held = self._active[identity]
+        text = held.annotations
+        if reason:
+            told = dict(text).get("description", "")
+            text = with_annotation(text, "description", f"{told}\nEnded: {reason}.".lstrip())
+        # An end before the beginning would be refused by Alertmanager.
+        ended_ns = max(changes.at_ns, held.starts_ns)
+        alert = mark_data(msgspec.structs.replace(held, resolved_ns=ended_ns, annotations=text), "")
+        self._firing.pop((held.rule, held.subject), None)
+        self._active[identity] = alert
+        self._due_ns[identity] = changes.at_ns + self._resend_ns(alert.severity)
+        changes.keep(alert)
+        changes.tell(self._entry(alert, changes.at_ns))
+
+    def _hold(self, alert: ActiveAlert, due_ns: EngineNs) -> None:
+        self._active[alert.identity] = alert
+        self._due_ns[alert.identity] = due_ns
+        if alert.firing:
+            self._firing[(alert.rule, alert.subject)] = alert.identity
+
+    def _drop(self, identity: str, changes: Changes) -> None:
+        del self._active[identity]
+        del self._due_ns[identity]
+        changes.forget(identity)
+
+    def _resend_ns(self, severity: Severity) -> int:
+        return round(self._policy.resend_for_s(severity) * SECOND_NS)
+
+    def _entry(self, alert: ActiveAlert, now: EngineNs) -> OutboxEntry | None:
+        channels = tuple(
+            route.channel
+            for route in self._policy.routes
+            if at_least(alert.severity, route.severity_min) and route.channel != alert.not_to
+        )
+        if not channels:
+            return None
+        return entry_of(self._notice(alert, now), channels)
+
+    def _repeat(
+        self, alert: ActiveAlert, now: EngineNs, *, hold_s: float = 0.0
+    ) -> list[OutboxEntry]:
+        channels = tuple(
+            route.channel
+            for route in self._policy.routes
+            if route.holds_state
+            and (alert is self._watchdog or at_least(alert.severity, route.severity_min))
+            and route.channel != alert.not_to
+        )
+        if not channels:
+            return []
+        return [entry_of(self._notice(alert, now, hold_s=hold_s), channels, repeat=True)]
+
+    def _notice(self, alert: ActiveAlert, now: EngineNs, *, hold_s: float = 0.0) -> Notice:
+        kind = NoticeKind.FIRING if alert.firing else NoticeKind.RESOLVED
+        resend_s = self._policy.resend_for_s(alert.severity)
+        return Notice(
+            id=f"evt_{digest_of(alert.dedup_key, kind.value, now)}",
+            kind=kind,
+            identity=alert.identity,
+            dedup_key=alert.dedup_key,
+            severity=alert.severity,
+            labels=alert.labels,
+            annotations=alert.annotations,
+            starts_ns=alert.starts_ns,
+            at_ns=now,
+            ended_ns=alert.resolved_ns,
+            hold_s=max(HOLD_S_MIN, 4 * resend_s, hold_s),
+        )
+
+
+def _is_own(rule: str) -> bool:
+    return rule.endswith("!")  # no rule id has one: they are CamelCase-able words
