@@ -19,12 +19,15 @@ class Channel:
 
     ``generation`` grows with each gap: a fact of an older generation needs a new message.
     ``expected`` once it was opened: from then on its silence counts against its feed.
+    ``opened_ns`` is when it was re-opened after a loss: progress since then says nothing about
+    facts told before it, for what changed in between was not heard.
     """
 
     name: str
     venue: str
     feed: str  # "hyperliquid/bbo"; the feed subject without its kind
     progress_ns: EngineNs = 0
+    opened_ns: EngineNs = 0
     open: bool = False
     expected: bool = False
     cadence_s: float | None = None

@@ -65,6 +65,8 @@ def channel_opened(state: RiskState, event: ChannelOpened, now: EngineNs) -> Non
         channel.feed = feed.feed
     if channel.name not in feed.channels:
         feed.channels.append(channel.name)
+    if channel.expected and not channel.open:
+        channel.opened_ns = now
     channel.open = channel.expected = True
     channel.cadence_s = event.cadence_s
     channel.progress_ns = now

@@ -85,20 +85,22 @@ def transfers_reported(
             continue
         amount = float(transfer.amount_usd)
         news = transfer.time_ns > account.since_ns
-        known[transfer.transfer_id] = Flow(
-            told_ns=now,
-            time_ns=transfer.time_ns,
-            amount_usd=amount if news else 0.0,
-            own=transfer.own,
-        )
+        known[transfer.transfer_id] = transfer.time_ns
         if news:
+            flow = Flow(
+                told_ns=now,
+                time_ns=transfer.time_ns,
+                amount_usd=amount,
+                own=transfer.own,
+            )
+            account.recent_flows.append(flow)
             account.flow_total_usd += amount
             if not transfer.own:
                 account.external_total_usd += amount
-    limit = now - TRANSFER_WINDOW_NS
-    old = [key for key, flow in known.items() if flow.time_ns <= limit]
-    for key in old:
-        del known[key]
+            elif amount > 0.0:
+                account.own_in_total_usd += amount
+    account.recent_flows = [flow for flow in account.recent_flows if now - flow.told_ns < DAY_NS]
+    _prune(known, now - TRANSFER_WINDOW_NS)
     mark_account(state, account, AccountBit.LEDGER)
 
 

@@ -161,9 +161,11 @@ class AccountState(msgspec.Struct, omit_defaults=True):
     funding_seen: SeenFact = msgspec.field(default_factory=SeenFact)
     funding: dict[str, tuple[int, float]] = msgspec.field(default_factory=dict)  # one day
     accruals: dict[int, float] = msgspec.field(default_factory=dict)  # settled_at_ns -> USD
-    transfers: dict[str, Flow] = msgspec.field(default_factory=dict)  # one week
+    transfers: dict[str, int] = msgspec.field(default_factory=dict)  # id -> time, one week
     flow_total_usd: float = 0.0  # all counted transfers since the start
     external_total_usd: float = 0.0  # those whose other side is not ours
+    own_in_total_usd: float = 0.0  # arrivals from our other accounts
+    recent_flows: list[Flow] = msgspec.field(default_factory=list)  # counted in the last day
     requests_used: int | None = None
     requests_cap: int | None = None
 
@@ -222,11 +224,69 @@ class Cell:
     armed_ns: EngineNs = 0
 
 
+@dataclass(slots=True)
+class Freshness:
+    """How old a group of inputs is; ``reason`` says why it is absent, empty while present."""
+
+    as_of_ns: EngineNs = 0
+    expires_ns: EngineNs = 0
+    observed_ns: EngineNs = 0
+    estimated: bool = False
+    reason: str = "never computed"
+
+
+@dataclass(slots=True)
+class Holding:
+    """One open position at its margin price. None where an input is absent.
+
+    ``margin_equity_usd`` is an isolated position's own margin with its profit, None for cross.
+    """
+
+    size: float
+    price: float
+    notional_usd: float
+    maintenance_usd: float | None
+    initial_usd: float | None  # None too where its open interest is too old
+    unrealized_pnl_usd: float | None
+    funding_24h_usd: float | None
+    isolated: bool
+    margin_equity_usd: float | None
+
+
+@dataclass(slots=True)
+class Holdings:
+    """All positions of one account valued in one pass; each group of numbers ages by itself."""
+
+    held: dict[str, Holding] = field(default_factory=dict)
+    gross_usd: float = 0.0
+    net_usd: float = 0.0
+    maintenance_usd: float = 0.0
+    initial_usd: float = 0.0
+    funding_24h_usd: float = 0.0
+    exposure: Freshness = field(default_factory=Freshness)
+    maintenance: Freshness = field(default_factory=Freshness)
+    initial: Freshness = field(default_factory=Freshness)
+    funding: Freshness = field(default_factory=Freshness)
+
+
 class DrawdownMemory(msgspec.Struct):
-    """Running peak of one subject's equity, shifted by what flowed in and out since."""
+    """Running peak of one subject's equity, shifted by what flowed in and out since.
+
+    ``raised`` are recent rises of the peak, (when, USD): a deposit shows in the equity before it is
+    told, and must then not lift the peak twice.
+    """
 
     peak_usd: float
-    flow_total_usd: float
+    external_total_usd: float
+    own_in_total_usd: float
+    raised: list[tuple[EngineNs, float]] = msgspec.field(default_factory=list)
+
+
+class DifferenceMemory(msgspec.Struct):
+    """Computed against stated equity, as of the statement told at ``statement_ns``."""
+
+    statement_ns: EngineNs
+    ratio: float
 
 
 class RuleMemory(msgspec.Struct, omit_defaults=True):
@@ -260,8 +320,9 @@ class RiskState(msgspec.Struct):
     rulebook: tuple[tuple[str, str], ...] = ()
     rules: dict[str, RuleMemory] = msgspec.field(default_factory=dict)  # "rule|subject"
     cells: dict[str, Cell] = msgspec.field(default_factory=dict)  # "measure|subject"
+    holdings: dict[str, Holdings] = msgspec.field(default_factory=dict)  # account subject
     drawdowns: dict[str, DrawdownMemory] = msgspec.field(default_factory=dict)
-    differences: dict[str, float] = msgspec.field(default_factory=dict)
+    differences: dict[str, DifferenceMemory] = msgspec.field(default_factory=dict)
     dirty: dict[Subject, int] = msgspec.field(default_factory=dict)
     appeared: list[tuple[str, str, str, str]] = msgspec.field(default_factory=list)
     cross_checks: list[CrossCheck] = msgspec.field(default_factory=list)

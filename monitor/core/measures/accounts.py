@@ -1,0 +1,426 @@
+"""Money of accounts: equity, its history, funding, and whether the sources agree. *Pure.*"""
+
+from __future__ import annotations
+
+from math import fsum
+
+from monitor.core.formulas.drawdown import (
+    Flows,
+    follow_drawdown,
+    in_transit,
+    start_drawdown,
+)
+from monitor.core.formulas.ratios import compute_difference
+from monitor.core.measures.aggregate import upward
+from monitor.core.measures.definition import Definition, Relation, define
+from monitor.core.measures.exposure import GROSS, holding_of, is_closed
+from monitor.core.measures.holdings import HOLDINGS, positions_known
+from monitor.core.measures.spec import Aggregate, MeasureSpec, Unit
+from monitor.core.measures.tree import AccountNode, Node, PortfolioNode, PositionNode, VenueNode
+from monitor.core.measures.use import Use
+from monitor.core.state.facts import AccountBit, SeenFact, StatedFact
+from monitor.core.state.model import DAY_NS, AccountState, DifferenceMemory
+from monitor.core.types import SECOND_NS, AccountMode, EngineNs, SubjectKind
+
+_ACCOUNT = (SubjectKind.ACCOUNT,)
+_WIDE = (SubjectKind.ACCOUNT, SubjectKind.VENUE, SubjectKind.PORTFOLIO)
+_SELF_HOLDINGS = ((Relation.SELF, HOLDINGS),)
+
+
+def _stated(node: AccountNode, fact: StatedFact, what: str, use: Use) -> float | None:
+    if fact.value is None:
+        use.reason = f"{what} was never stated"
+        return None
+    return fact.value if use.fresh(fact, node.account_limit, what) else None
+
+
+def _readable(account: AccountState, use: Use) -> bool:
+    if account.mode is AccountMode.UNREADABLE:
+        use.reason = f"the account's mode cannot be read: {account.mode_reason}"
+        return False
+    return True
+
+
+def _computed_equity(node: AccountNode, use: Use) -> float | None:
+    """Cash, what funding was charged since it was stated, and positions at the margin price."""
+    account = node.account
+    cash = _stated(node, account.cash, "cash", use)
+    if cash is None or not use.join(node.holdings.exposure):
+        return None
+    return fsum((cash, *account.accruals.values(), node.holdings.net_usd))
+
+
+def _equity(node: AccountNode, use: Use) -> float | None:
+    """Computed where the venue margins on its oracle and states equity only now and then (dYdX),
+    else as the venue states it (Hyperliquid)."""
+    account = node.account
+    if not _readable(account, use):
+        return None
+    if use.state.venues[account.venue].oracle_margined:
+        return _computed_equity(node, use)
+    return _stated(node, account.equity, "equity", use)
+
+
+def _venue_equity(node: AccountNode, use: Use) -> float | None:
+    if not _readable(node.account, use):
+        return None
+    return _stated(node, node.account.equity, "equity", use)
+
+
+def _equity_difference(node: AccountNode, use: Use) -> float | None:
+    """Our equity against the venue's, taken when the venue spoke: later prices are not its."""
+    account = node.account
+    if not _readable(account, use):
+        return None
+    if account.mode not in {None, AccountMode.STANDARD}:
+        use.reason = "this account's cash is not in its margin account"
+        return None
+    stated = _stated(node, account.equity, "equity", use)
+    if stated is None:
+        return None
+    known = use.state.differences.get(node.subject)
+    if known is None or known.statement_ns != account.equity.seen_ns:
+        computed = _computed_equity(node, use)
+        if computed is None:
+            return None
+        ratio = compute_difference(computed, stated)
+        use.state.differences[node.subject] = DifferenceMemory(account.equity.seen_ns, ratio)
+        return ratio
+    return known.ratio
+
+
+# ---------------------------------------------------------------------------------- drawdown
+
+
+def _flows(accounts: list[AccountState], use: Use, *, whole: bool) -> Flows:
+    """What moved in and out of these accounts. Over the whole book, money between own accounts is
+    not gone: it is in transit until it arrives or the limit passes."""
+    settling_ns = round(use.settings.flow_settling_s * SECOND_NS)
+    transit_ns = round(use.settings.transit_s * SECOND_NS)
+    settling_external: list[float] = []
+    own: list[float] = []
+    own_settled: list[float] = []
+    settling = False
+    for account in accounts:
+        for flow in account.recent_flows:
+            age = use.now - flow.told_ns
+            recent = age < settling_ns
+            if recent:
+                settling = True
+                use.wake_at(flow.told_ns + settling_ns)
+            if whole and flow.own:
+                if age < transit_ns:
+                    own.append(flow.amount_usd)
+                    use.wake_at(flow.told_ns + transit_ns)
+                    if not recent:
+                        own_settled.append(flow.amount_usd)
+            elif recent:
+                settling_external.append(flow.amount_usd)
+    return Flows(
+        external_total_usd=fsum(
+            account.external_total_usd if whole else account.flow_total_usd for account in accounts
+        ),
+        own_in_total_usd=fsum(account.own_in_total_usd for account in accounts) if whole else 0.0,
+        transit_usd=in_transit(own),
+        settling_external_usd=fsum(settling_external),
+        transit_settled_usd=in_transit(own_settled),
+        settling=settling,
+    )
+
+
+def _drawdown(node: Node, use: Use, accounts: list[AccountState], *, whole: bool) -> float | None:
+    equity = use.read(node, EQUITY.name)
+    if equity is None:
+        return None
+    gross = use.read(node, GROSS.name)
+    if gross is None:
+        return None
+    flows = _flows(accounts, use, whole=whole)
+    memory = use.state.drawdowns.get(node.subject)
+    if memory is None:
+        memory = use.state.drawdowns[node.subject] = start_drawdown(equity, flows)
+    return follow_drawdown(
+        memory,
+        equity,
+        flows,
+        exposed=gross > 0.0,
+        now=use.now,
+        settling_ns=round(use.settings.flow_settling_s * SECOND_NS),
+    )
+
+
+def _account_drawdown(node: AccountNode, use: Use) -> float | None:
+    return _drawdown(node, use, [node.account], whole=False)
+
+
+def _venue_drawdown(node: VenueNode, use: Use) -> float | None:
+    return _drawdown(node, use, list(node.venue.accounts.values()), whole=False)
+
+
+def _portfolio_drawdown(node: PortfolioNode, use: Use) -> float | None:
+    accounts = [
+        account for venue in use.state.venues.values() for account in venue.accounts.values()
+    ]
+    return _drawdown(node, use, accounts, whole=True)
+
+
+# ----------------------------------------------------------------------------------- funding
+
+
+def _funding_paid(node: AccountNode, use: Use) -> float | None:
+    account = node.account
+    if not use.fresh(account.funding_seen, node.ledger_limit, "funding history"):
+        return None
+    limit = use.now - DAY_NS
+    kept = [(at, amount) for at, amount in account.funding.values() if at > limit]
+    if kept:
+        use.wake_at(min(kept)[0] + DAY_NS)
+    return -fsum(amount for _, amount in kept)
+
+
+def _funding_projected(node: AccountNode, use: Use) -> float | None:
+    return node.holdings.funding_24h_usd if use.join(node.holdings.funding) else None
+
+
+def _position_funding(node: PositionNode, use: Use) -> float | None:
+    if is_closed(node, use):
+        return 0.0
+    holding = holding_of(node, use)
+    if holding is None:
+        return None
+    if holding.funding_24h_usd is None:
+        use.reason = node.owner.holdings.funding.reason
+    return holding.funding_24h_usd
+
+
+# ------------------------------------------------------------------------- truth and counts
+
+
+def _known_since(seen: SeenFact, use: Use) -> EngineNs:
+    channel = use.channels.get(seen.channel)
+    if (
+        channel is not None
+        and channel.open
+        and channel.generation == seen.generation
+        and seen.seen_ns >= channel.opened_ns
+    ):
+        return max(seen.seen_ns, channel.progress_ns)
+    return seen.seen_ns
+
+
+def _oldest_truth(accounts: list[AccountState], use: Use) -> float | None:
+    oldest = use.now
+    for account in accounts:
+        if not account.truth.seen_ns:
+            use.reason = f"{account.subject} was never re-read"
+            return None
+        oldest = min(oldest, _known_since(account.truth, use))
+    return (use.now - oldest) / SECOND_NS
+
+
+def _account_age(node: AccountNode, use: Use) -> float | None:
+    return _oldest_truth([node.account], use)
+
+
+def _venue_age(node: VenueNode, use: Use) -> float | None:
+    return _oldest_truth(list(node.venue.accounts.values()), use)
+
+
+def _portfolio_age(_node: PortfolioNode, use: Use) -> float | None:
+    venues = use.state.venues.values()
+    return _oldest_truth(
+        [account for venue in venues for account in venue.accounts.values()],
+        use,
+    )
+
+
+def _cross_check(node: AccountNode, use: Use) -> float | None:
+    """The largest disagreement of stream and truth that still stands; 0 while they agree."""
+    account = node.account
+    compared = account.positions_stream.seen_ns and account.positions_truth.seen_ns
+    if not compared:
+        use.reason = "stream and truth have not both spoken yet"
+        return None
+    if not use.fresh(account.truth, node.account_limit, "account truth"):
+        return None
+    return max(
+        account.equity_difference_ratio,
+        *(position.difference_ratio for position in account.positions.values()),
+        0.0,
+    )
+
+
+def _open_orders(node: AccountNode, use: Use) -> float | None:
+    account = node.account
+    if not use.fresh(account.orders_seen, node.orders_limit, "open orders"):
+        return None
+    return float(len(account.orders))
+
+
+def _positions_count(node: AccountNode, use: Use) -> float | None:
+    if not positions_known(node, use):
+        return None
+    return float(sum(one.size != 0.0 for one in node.account.positions.values()))
+
+
+def _liquidations(node: AccountNode, use: Use) -> float | None:
+    """Forced fills of the last day. The venue's own announcement counts where fills have not told
+    (yet), so that neither source alone can hide one."""
+    account = node.account
+    limit = use.now - DAY_NS
+    fills = [at for at in account.forced_fills.values() if at > limit]
+    announced = [at for at in account.liquidations_seen.values() if at > limit]
+    if not account.fills_seen.seen_ns and not announced:
+        use.reason = "no fills were told yet"
+        return None
+    if fills or announced:
+        use.wake_at(min((*fills, *announced)) + DAY_NS)
+    return float(max(len(fills), len(announced)))
+
+
+def _usd(name: str, help_text: str, typical: tuple[float, float]) -> MeasureSpec:
+    return MeasureSpec(
+        name=name,
+        kinds=_WIDE,
+        unit=Unit.USD,
+        help=help_text,
+        typical=typical,
+        aggregate=Aggregate.SUM,
+    )
+
+
+def _count(name: str, help_text: str, kinds: tuple[SubjectKind, ...] = _WIDE) -> MeasureSpec:
+    return MeasureSpec(
+        name=name,
+        kinds=kinds,
+        unit=Unit.COUNT,
+        help=help_text,
+        low=0.0,
+        typical=(3.0, 300.0),
+        aggregate=Aggregate.SUM if kinds is _WIDE else Aggregate.NONE,
+    )
+
+
+EQUITY = _usd(
+    "equity_usd",
+    "Account value by the venue's own definition, USD; computed between its statements on dYdX.",
+    (1e6, 5e5),
+)
+VENUE_EQUITY = _usd("venue_equity_usd", "Equity as the venue last stated it, USD.", (1e6, 5e5))
+PAID = _usd("funding_paid_24h_usd", "Funding paid (> 0) in 24 hours, USD.", (100.0, 5e4))
+PROJECTED = MeasureSpec(
+    name="funding_projected_24h_usd",
+    kinds=(SubjectKind.POSITION, *_WIDE),
+    unit=Unit.USD,
+    help="Cost (> 0) of the next 24 hours at present predicted rates, USD.",
+    typical=(100.0, 5e4),
+    aggregate=Aggregate.SUM,
+)
+DIFFERENCE = MeasureSpec(
+    name="equity_difference_ratio",
+    kinds=_WIDE,
+    unit=Unit.RATIO,
+    help="Our equity against the venue's when it last spoke, over the larger.",
+    low=0.0,
+    high=2.0,
+    typical=(0.0001, 0.05),
+    aggregate=Aggregate.MAX,
+)
+DRAWDOWN = MeasureSpec(
+    name="drawdown_ratio",
+    kinds=_WIDE,
+    unit=Unit.RATIO,
+    help="Loss of equity from its running peak, transfers and money in transit taken out.",
+    low=0.0,
+    high=1.0,
+    at_zero="1 when equity is gone",
+    typical=(0.02, 0.2),
+)
+AGE = MeasureSpec(
+    name="account_age_s",
+    kinds=_WIDE,
+    unit=Unit.SECONDS,
+    help="Seconds since the account was last re-read from the venue.",
+    low=0.0,
+    typical=(10.0, 120.0),
+    aggregate=Aggregate.MAX,
+)
+CROSS_CHECK = MeasureSpec(
+    name="cross_check_difference_ratio",
+    kinds=_WIDE,
+    unit=Unit.RATIO,
+    help="Largest disagreement between stream and re-read truth that still stands; 0: they agree.",
+    low=0.0,
+    high=2.0,
+    typical=(0.0, 0.1),
+    aggregate=Aggregate.MAX,
+)
+ORDERS = _count("open_orders_count", "Working orders, triggers included.")
+POSITIONS = _count("positions_count", "Open positions.")
+_MONEY = AccountBit.MONEY | AccountBit.MODE
+_DRAWDOWN_NEEDS = ((Relation.SELF, EQUITY.name), (Relation.SELF, GROSS.name))
+
+DEFINITIONS: tuple[Definition, ...] = (
+    define(EQUITY, SubjectKind.ACCOUNT, _equity, bits=_MONEY, needs=_SELF_HOLDINGS),
+    *upward(EQUITY),
+    define(VENUE_EQUITY, SubjectKind.ACCOUNT, _venue_equity, bits=_MONEY),
+    *upward(VENUE_EQUITY),
+    define(
+        DIFFERENCE,
+        SubjectKind.ACCOUNT,
+        _equity_difference,
+        bits=_MONEY,
+        needs=_SELF_HOLDINGS,
+        always=True,
+    ),
+    *upward(DIFFERENCE),
+    *(
+        define(
+            DRAWDOWN,
+            kind,
+            compute,
+            bits=AccountBit.LEDGER if kind is SubjectKind.ACCOUNT else 0,
+            needs=_DRAWDOWN_NEEDS,
+            always=True,
+        )
+        for kind, compute in (
+            (SubjectKind.ACCOUNT, _account_drawdown),
+            (SubjectKind.VENUE, _venue_drawdown),
+            (SubjectKind.PORTFOLIO, _portfolio_drawdown),
+        )
+    ),
+    define(PAID, SubjectKind.ACCOUNT, _funding_paid, bits=AccountBit.LEDGER),
+    *upward(PAID),
+    define(PROJECTED, SubjectKind.ACCOUNT, _funding_projected, needs=_SELF_HOLDINGS),
+    define(
+        PROJECTED,
+        SubjectKind.POSITION,
+        _position_funding,
+        needs=((Relation.ACCOUNT, HOLDINGS),),
+    ),
+    *upward(PROJECTED),
+    define(AGE, SubjectKind.ACCOUNT, _account_age, bits=AccountBit.TRUTH, clock=True),
+    define(AGE, SubjectKind.VENUE, _venue_age, clock=True),
+    define(AGE, SubjectKind.PORTFOLIO, _portfolio_age, clock=True),
+    define(
+        CROSS_CHECK,
+        SubjectKind.ACCOUNT,
+        _cross_check,
+        bits=AccountBit.TRUTH | AccountBit.POSITIONS | AccountBit.MONEY,
+    ),
+    *upward(CROSS_CHECK),
+    define(ORDERS, SubjectKind.ACCOUNT, _open_orders, bits=AccountBit.ORDERS),
+    *upward(ORDERS),
+    define(POSITIONS, SubjectKind.ACCOUNT, _positions_count, bits=AccountBit.POSITIONS),
+    *upward(POSITIONS),
+    define(
+        _count(
+            "liquidations_24h",
+            "Fills by which this account was liquidated or auto-deleveraged in 24 hours.",
+            _ACCOUNT,
+        ),
+        SubjectKind.ACCOUNT,
+        _liquidations,
+        bits=AccountBit.LEDGER,
+    ),
+)

@@ -1,0 +1,52 @@
+"""Every measure there is: ``CATALOGUE`` for people, rules and exporters, ``DEFINITIONS`` for the
+evaluator. *Pure.*"""
+
+from __future__ import annotations
+
+from monitor.core.measures import (
+    accounts,
+    books,
+    exposure,
+    feeds,
+    funding,
+    holdings,
+    margin,
+    prices,
+)
+from monitor.core.measures.definition import Definition
+from monitor.core.measures.spec import MeasureSpec
+from monitor.core.types import SubjectKind
+
+
+def table(definitions: tuple[Definition, ...]) -> dict[tuple[str, SubjectKind], Definition]:
+    """Definitions by (name, kind).
+
+    Raises:
+        ValueError: If one is declared twice, or for a kind its spec does not name.
+    """
+    made: dict[tuple[str, SubjectKind], Definition] = {}
+    for definition in definitions:
+        key = (definition.name, definition.kind)
+        if key in made:
+            raise ValueError(f"{key[0]} of {key[1]} is declared twice")
+        if definition.kind not in definition.spec.kinds:
+            raise ValueError(f"{key[0]} is computed for {key[1]}, which it does not name")
+        made[key] = definition
+    return made
+
+
+DEFINITIONS = table(
+    (
+        *holdings.DEFINITIONS,
+        *feeds.DEFINITIONS,
+        *prices.DEFINITIONS,
+        *books.DEFINITIONS,
+        *funding.DEFINITIONS,
+        *exposure.DEFINITIONS,
+        *margin.DEFINITIONS,
+        *accounts.DEFINITIONS,
+    ),
+)
+CATALOGUE: dict[str, MeasureSpec] = {
+    definition.name: definition.spec for definition in DEFINITIONS.values() if not definition.hidden
+}

@@ -1,0 +1,96 @@
+"""How a measure is computed for one kind of subject, and what makes it be computed again.
+
+The public side (``MeasureSpec``) is what people read; a ``Definition`` is what the evaluator runs.
+*Pure.*
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar, cast
+
+import msgspec
+
+from monitor.core.measures.spec import MeasureSpec
+from monitor.core.measures.use import Use
+from monitor.core.types import SubjectKind
+
+if TYPE_CHECKING:
+    from monitor.core.measures.tree import Node
+
+Compute = Callable[["Node", Use], float | None]
+
+
+class Relation(enum.Enum):
+    """From a subject to the subjects whose measures it reads."""
+
+    SELF = "self"
+    ACCOUNT = "account"  # of a position
+    POSITIONS = "positions"  # of an account
+    ACCOUNTS = "accounts"  # of a venue
+    VENUES = "venues"  # of the portfolio
+    ALL_ACCOUNTS = "all_accounts"  # of the portfolio or an asset
+
+
+RELATED_KIND = {
+    Relation.ACCOUNT: SubjectKind.ACCOUNT,
+    Relation.POSITIONS: SubjectKind.POSITION,
+    Relation.ACCOUNTS: SubjectKind.ACCOUNT,
+    Relation.VENUES: SubjectKind.VENUE,
+    Relation.ALL_ACCOUNTS: SubjectKind.ACCOUNT,
+}
+
+
+class Definition(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """One measure for one kind of subject.
+
+    Args:
+        bits: Facts of the subject itself that, told, make it be computed again.
+        needs: Measures of related subjects that it reads.
+        clock: The value grows by one a second while nothing is told (an age): it is computed again
+            when it reaches a limit that some rule asks about, not with every message.
+        always: Computed whether or not a rule reads it, because it remembers.
+        hidden: An intermediate result, not a measure for people.
+    """
+
+    spec: MeasureSpec
+    kind: SubjectKind
+    compute: Compute
+    bits: int = 0
+    needs: tuple[tuple[Relation, str], ...] = ()
+    clock: bool = False
+    always: bool = False
+    hidden: bool = False
+
+    @property
+    def name(self) -> str:
+        """Of the measure."""
+        return self.spec.name
+
+
+_Node = TypeVar("_Node", bound="Node")
+
+
+def define(
+    spec: MeasureSpec,
+    kind: SubjectKind,
+    compute: Callable[[_Node, Use], float | None],
+    *,
+    bits: int = 0,
+    needs: tuple[tuple[Relation, str], ...] = (),
+    clock: bool = False,
+    always: bool = False,
+    hidden: bool = False,
+) -> Definition:
+    """A definition whose ``compute`` takes the node class of ``kind``; the tree makes no other."""
+    return Definition(
+        spec=spec,
+        kind=kind,
+        compute=cast("Compute", compute),
+        bits=bits,
+        needs=needs,
+        clock=clock,
+        always=always,
+        hidden=hidden,
+    )

@@ -1,0 +1,541 @@
+"""Recomputes what changed, and only what somebody asks about, in the order of dependence.
+
+A measure about a subject is an *instance*. Instances exist where a rule (or a measure that
+remembers) needs them; everything else is computed when it is read. One heap holds every deadline;
+entries are re-armed lazily when they are popped. *Pure.*
+"""
+
+from __future__ import annotations
+
+import heapq
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping
+from math import ceil, inf
+from typing import Protocol
+
+from monitor.core.measures.definition import RELATED_KIND, Definition, Relation
+from monitor.core.measures.spec import Reading
+from monitor.core.measures.tree import AccountNode, MarketNode, Node, Tree
+from monitor.core.measures.use import FOREVER_NS, RETRY_NS, Use
+from monitor.core.settings import EngineSettings, limit_ns
+from monitor.core.state.facts import MarketBit
+from monitor.core.state.model import Cell, RiskState
+from monitor.core.types import SECOND_NS, EngineNs, Subject, SubjectKind
+
+# Beyond this no measure is plausible; rules refuse to judge such numbers.
+VALUE_MAX = 1e60
+HOLDER_BITS = (
+    MarketBit.MARK
+    | MarketBit.ORACLE
+    | MarketBit.PREDICTED
+    | MarketBit.OPEN_INTEREST
+    | MarketBit.PARAMETERS
+)
+
+Key = tuple[str, SubjectKind]
+
+
+class Watcher(Protocol):
+    """Who wants to be asked again when a measure moves: a rule about a subject."""
+
+    due: bool
+
+
+class Instance:
+    """One measure about one subject, in demand.
+
+    The guard band is the open interval around the value in which no watcher's limit lies: while
+    the value stays inside, no watcher that only compares it with limits can change its mind.
+    """
+
+    __slots__ = (
+        "attentive",
+        "cadence_ns",
+        "cell",
+        "clock",
+        "compute",
+        "definition",
+        "dependents",
+        "guard_high",
+        "guard_low",
+        "high",
+        "inputs",
+        "limits",
+        "low",
+        "max_age",
+        "node",
+        "queued",
+        "rank",
+        "unguarded",
+        "watchers",
+    )
+
+    def __init__(self, definition: Definition, node: Node, cell: Cell, rank: int) -> None:
+        spec = definition.spec
+        self.definition = definition
+        self.node = node
+        self.cell = cell
+        self.rank = rank
+        self.compute = definition.compute
+        self.clock = definition.clock
+        self.low, self.high = max(spec.low, -VALUE_MAX), min(spec.high, VALUE_MAX)
+        self.cadence_ns = round(spec.cadence_s * SECOND_NS)
+        self.max_age = FOREVER_NS if spec.max_age_s is None else limit_ns(spec.max_age_s)
+        self.inputs: list[Instance] = []
+        self.dependents: list[Instance] = []
+        self.limits: list[tuple[float, int, Watcher]] = []  # by limit; the int breaks ties
+        self.unguarded: list[Watcher] = []  # asked at every change of value
+        self.attentive: dict[int, Watcher] = {}  # asked at every observation, by id
+        self.watchers: list[Watcher] = []
+        self.guard_low, self.guard_high = -inf, inf
+        self.queued = False
+
+    def watch(self, watcher: Watcher, limits: tuple[float, ...] | None) -> None:
+        """Ask ``watcher`` again when the value crosses one of ``limits``, or with None whenever it
+        changes; always when it becomes present or absent."""
+        self.watchers.append(watcher)
+        if limits is None:
+            self.unguarded.append(watcher)
+        else:
+            self.limits.extend((limit, len(self.limits), watcher) for limit in limits)
+            self.limits.sort(key=lambda entry: entry[:2])
+        self.set_guard()
+
+    def unwatch(self, watcher: Watcher) -> None:
+        """The watcher is gone."""
+        self.watchers = [known for known in self.watchers if known is not watcher]
+        self.unguarded = [known for known in self.unguarded if known is not watcher]
+        self.limits = [entry for entry in self.limits if entry[2] is not watcher]
+        self.attentive.pop(id(watcher), None)
+        self.set_guard()
+
+    def set_guard(self) -> None:
+        """The band in which the present value lies."""
+        value = self.cell.value
+        if value is None or not self.limits:
+            self.guard_low, self.guard_high = -inf, inf
+            return
+        below = bisect_right(self.limits, value, key=_limit) - 1
+        above = bisect_left(self.limits, value, key=_limit)
+        self.guard_low = self.limits[below][0] if below >= 0 else -inf
+        self.guard_high = self.limits[above][0] if above < len(self.limits) else inf
+
+    def crossed(self, before: float, after: float) -> list[Watcher]:
+        """Whose limits lie between two values, ends included."""
+        low, high = (before, after) if before <= after else (after, before)
+        first = bisect_left(self.limits, low, key=_limit)
+        last = bisect_right(self.limits, high, key=_limit)
+        return [entry[2] for entry in self.limits[first:last]]
+
+
+def _limit(entry: tuple[float, int, Watcher]) -> float:
+    return entry[0]
+
+
+class Evaluator:
+    """Instances, their queue and their deadlines.
+
+    ``touched`` collects the watchers to ask again; ``errors`` what raised or left its range since
+    the last run, ``errors_total`` how often by measure.
+    """
+
+    def __init__(
+        self,
+        state: RiskState,
+        settings: EngineSettings,
+        definitions: Mapping[Key, Definition],
+    ) -> None:
+        self._state = state
+        self._settings = settings
+        self._definitions = definitions
+        self._ranks = rank_definitions(definitions)
+        self._use = Use(state, settings, self.peek).with_sides()
+        self._queue: list[list[Instance]] = [[] for _ in range(max(self._ranks.values()) + 1)]
+        self._always = [one for one in definitions.values() if one.always]
+        self._heap: list[tuple[EngineNs, int, Instance]] = []
+        self._sequence = 0
+        self.tree = Tree(state, settings)
+        self.touched: list[Watcher] = []
+        self.errors: list[str] = []
+        self.errors_total: dict[str, int] = {}
+        self.recomputed_total = 0
+
+    # ------------------------------------------------------------------------- structure
+
+    def build(self) -> None:
+        """Nodes and remembering measures for a whole state, new or restored. What the state has
+        computed already is not computed again."""
+        self.tree.build()
+        self._demand_always(list(self.tree.nodes.values()))
+
+    def appear(self) -> list[Node]:
+        """Nodes for the subjects that appeared since the last run, joined to whatever already
+        reads their kind of subject."""
+        if not self._state.appeared:
+            return []
+        made: list[Node] = []
+        for kind, venue, name, rest in self._state.appeared:
+            made += self.tree.add(kind, venue, name, rest)
+        self._state.appeared.clear()
+        self._demand_always(made)
+        for node in made:
+            for owner in node.owners:
+                for instance in list(owner.instances.values()):
+                    self._join(instance, node)
+        return made
+
+    def release(self) -> None:
+        """Forget every demand but that of measures that remember, before a new rulebook's rules
+        state theirs; ``prune`` then drops the readings nobody asks about any more."""
+        self._heap.clear()
+        for waiting in self._queue:
+            waiting.clear()
+        for node in self.tree.nodes.values():
+            node.instances.clear()
+            node.by_bits.clear()
+        self._demand_always(list(self.tree.nodes.values()))
+
+    def prune(self) -> None:
+        """Drop kept readings without an instance."""
+        nodes = self.tree.nodes
+        for key in list(self._state.cells):
+            name, _, subject = key.partition("|")
+            node = nodes.get(Subject(subject))
+            if node is None or name not in node.instances:
+                del self._state.cells[key]
+
+    def _demand_always(self, nodes: list[Node]) -> None:
+        for node in nodes:
+            for definition in self._always:
+                if definition.kind is node.kind:
+                    self.demand(definition.name, node)
+
+    def _join(self, instance: Instance, made: Node) -> None:
+        for relation, name in instance.definition.needs:
+            if made in instance.node.related(relation):
+                self._feed(instance, made, name)
+                self._enqueue(instance)
+
+    def _feed(self, instance: Instance, node: Node, name: str) -> None:
+        source = self.demand(name, node)
+        if source is not None and instance not in source.dependents:
+            source.dependents.append(instance)
+            instance.inputs.append(source)
+
+    def demand(self, name: str, node: Node) -> Instance | None:
+        """The instance of a measure about a subject, made with all it reads; None where the
+        measure does not exist for that kind of subject."""
+        found = node.instances.get(name)
+        if found is not None:
+            return found
+        definition = self._definitions.get((name, node.kind))
+        if definition is None:
+            return None
+        key = f"{name}|{node.subject}"
+        cell = self._state.cells.get(key)
+        if cell is None:
+            cell = self._state.cells[key] = Cell()
+        instance = Instance(definition, node, cell, self._ranks[name, node.kind])
+        node.instances[name] = instance
+        node.by_bits.clear()
+        if isinstance(node, AccountNode):
+            for place in node.markets.values():
+                place.by_bits.clear()
+        for relation, needed in definition.needs:
+            for other in node.related(relation):
+                self._feed(instance, other, needed)
+        if cell.armed_ns:
+            self._push(cell.armed_ns, instance)
+        if cell.computed_ns < 0:
+            self._enqueue(instance)
+        return instance
+
+    # ----------------------------------------------------------------------------- running
+
+    def run(self, now: EngineNs) -> None:
+        """Recompute what is dirty or due."""
+        self._pop_due(now)
+        nodes = self.tree.nodes
+        dirty = self._state.dirty
+        for subject, bits in dirty.items():
+            node = nodes.get(subject)
+            if node is None:
+                continue
+            affected = node.by_bits.get(bits)
+            if affected is None:
+                affected = self._affected(node, bits)
+            for instance in affected:
+                if not instance.queued:
+                    self._enqueue_due(instance, now)
+        dirty.clear()
+        self.settle(now)
+
+    def settle(self, now: EngineNs) -> None:
+        """Work the queue off, lowest rank first."""
+        for waiting in self._queue:
+            # Recomputing queues only higher ranks.
+            for instance in waiting:
+                instance.queued = False
+                self._recompute(instance, now)
+            waiting.clear()
+
+    def touch(self, node: Node, bits: int, now: EngineNs) -> None:
+        """Facts of a subject changed that are not in the state (a rule's own state)."""
+        for instance in node.by_bits.get(bits) or self._affected(node, bits):
+            if not instance.queued:
+                self._enqueue_due(instance, now)
+        self.settle(now)
+
+    def refresh(self, instance: Instance, now: EngineNs) -> None:
+        """Bring a reading and all it rests on up to ``now``: channels may have proven it fresher
+        without a message, and ages have grown."""
+        if instance.cell.computed_ns == now:
+            return
+        if instance.cadence_ns and now - instance.cell.computed_ns < instance.cadence_ns:
+            return
+        for source in instance.inputs:
+            self.refresh(source, now)
+        if instance.cell.computed_ns != now:
+            self._recompute(instance, now)
+            self.settle(now)
+
+    def next_deadline_ns(self) -> EngineNs | None:
+        """The earliest time at which something must be recomputed though nothing is told."""
+        heap = self._heap
+        while heap and heap[0][2].cell.armed_ns != heap[0][0]:
+            heapq.heappop(heap)
+        return heap[0][0] if heap else None
+
+    def _affected(self, node: Node, bits: int) -> tuple[Instance, ...]:
+        found = [one for one in node.instances.values() if one.definition.bits & bits]
+        if isinstance(node, MarketNode) and bits & HOLDER_BITS:
+            for holder in node.holders:
+                found += [one for one in holder.instances.values() if one.definition.hidden]
+        result = node.by_bits[bits] = tuple(found)
+        return result
+
+    def _enqueue(self, instance: Instance) -> None:
+        if not instance.queued:
+            instance.queued = True
+            self._queue[instance.rank].append(instance)
+
+    def _enqueue_due(self, instance: Instance, now: EngineNs) -> None:
+        """Queue unless it may wait: for its cadence, or because a young age stays young."""
+        if instance.cadence_ns:
+            due = instance.cell.computed_ns + instance.cadence_ns
+            if now < due and instance.cell.computed_ns >= 0:
+                self._arm(instance, due)
+                return
+        elif (
+            instance.clock
+            and instance.cell.value is not None
+            and instance.guard_low == -inf
+            and not instance.attentive
+            and not instance.dependents
+        ):
+            return
+        instance.queued = True
+        self._queue[instance.rank].append(instance)
+
+    def _pop_due(self, now: EngineNs) -> None:
+        heap = self._heap
+        while heap and heap[0][0] <= now:
+            at, _, instance = heapq.heappop(heap)
+            if instance.cell.armed_ns == at:
+                instance.cell.armed_ns = 0
+                self._enqueue(instance)
+
+    def _arm(self, instance: Instance, at: EngineNs) -> None:
+        cell = instance.cell
+        if cell.armed_ns == 0 or at < cell.armed_ns:
+            cell.armed_ns = at
+            self._push(at, instance)
+
+    def _push(self, at: EngineNs, instance: Instance) -> None:
+        self._sequence += 1
+        heapq.heappush(self._heap, (at, self._sequence, instance))
+
+    # ------------------------------------------------------------------------- recomputing
+
+    def _recompute(self, instance: Instance, now: EngineNs) -> None:
+        use, cell = self._use, instance.cell
+        use.begin(now)
+        try:
+            value = instance.compute(instance.node, use)
+        except Exception as error:  # noqa: BLE001 - containment: one measure (design.md §2)
+            value = None
+            self._failed(instance, f"{type(error).__name__}: {error}")
+        if value is not None and not instance.low <= value <= instance.high:
+            self._failed(instance, f"computed {value!r}, outside its range")
+            value = None
+        self.recomputed_total += 1
+        before, told = cell.value, cell.observed_ns
+        was_estimated = cell.estimated
+        cell.computed_ns = now
+        cell.value = value
+        deadline = use.wake
+        if value is None:
+            cell.reason = use.reason
+            cell.estimated = False
+            cell.observed_ns = 0
+        else:
+            cell.as_of_ns, cell.expires_ns = use.as_of, use.expires
+            cell.observed_ns, cell.estimated = use.observed, use.estimated
+            if instance.max_age < FOREVER_NS:
+                cell.expires_ns = min(use.expires, use.as_of + instance.max_age)
+            deadline = min(deadline, cell.expires_ns)
+        moved = value != before or cell.estimated is not was_estimated
+        if instance.watchers:
+            self._notify(instance, before, value, presence=cell.estimated is not was_estimated)
+        if instance.clock:
+            deadline = min(deadline, self._crossing(instance, now))
+        elif instance.cadence_ns and not instance.definition.bits and not instance.inputs:
+            deadline = min(deadline, now + instance.cadence_ns)
+        if deadline < FOREVER_NS:
+            self._arm(instance, max(deadline, now + 1))
+        if moved or cell.observed_ns != told or instance.definition.hidden:
+            for dependent in instance.dependents:
+                if not dependent.queued:
+                    self._enqueue_due(dependent, now)
+
+    def _notify(
+        self,
+        instance: Instance,
+        before: float | None,
+        value: float | None,
+        *,
+        presence: bool,
+    ) -> None:
+        """Ask again whoever may see it differently now."""
+        touched = self.touched
+        if presence or (before is None) is not (value is None):
+            touched.extend(instance.watchers)
+            instance.set_guard()
+            return
+        if value is not None and before is not None:
+            if not instance.guard_low < value < instance.guard_high:
+                touched.extend(instance.crossed(before, value))
+                instance.set_guard()
+            if instance.unguarded and value != before:
+                touched.extend(instance.unguarded)
+        if instance.attentive:
+            touched.extend(instance.attentive.values())
+
+    def _crossing(self, instance: Instance, now: EngineNs) -> EngineNs:
+        """When an age reaches the next limit asked about; soon while it may also fall."""
+        value = instance.cell.value
+        if value is None:
+            return FOREVER_NS
+        at = FOREVER_NS
+        if instance.guard_high < inf:
+            at = now + ceil((instance.guard_high - value) * SECOND_NS) + 1
+        if (
+            instance.guard_low > -inf
+            or instance.unguarded
+            or instance.attentive
+            or instance.dependents
+        ):
+            at = min(at, now + RETRY_NS)
+        return at
+
+    def _failed(self, instance: Instance, text: str) -> None:
+        """Absent, counted, and named once per episode."""
+        name = instance.definition.name
+        self.errors_total[name] = self.errors_total.get(name, 0) + 1
+        reason = f"error: {text}"[:300]
+        if instance.cell.reason != reason or instance.cell.value is not None:
+            self.errors.append(f"{name} of {instance.node.subject}: {text}"[:400])
+        self._use.reason = reason
+        # Not to be tried again before something is told: the same inputs fail the same way.
+        self._use.wake = FOREVER_NS
+
+    # ----------------------------------------------------------------------------- reading
+
+    def peek(self, node: Node, name: str, now: EngineNs) -> Cell:
+        """A measure that nobody demands, computed now and not kept."""
+        definition = self._definitions.get((name, node.kind))
+        if definition is None:
+            return Cell(reason=f"{name} does not exist for a {node.kind.value}")
+        use = Use(self._state, self._settings, self.peek)
+        use.begin(now)
+        try:
+            value = definition.compute(node, use)
+        except Exception as error:  # noqa: BLE001 - containment: one measure (design.md §2)
+            return Cell(reason=f"error: {type(error).__name__}: {error}"[:300], computed_ns=now)
+        spec = definition.spec
+        if value is None:
+            return Cell(reason=use.reason, computed_ns=now)
+        if not max(spec.low, -VALUE_MAX) <= value <= min(spec.high, VALUE_MAX):
+            return Cell(reason=f"error: computed {value!r}, outside its range", computed_ns=now)
+        max_age = FOREVER_NS if spec.max_age_s is None else limit_ns(spec.max_age_s)
+        return Cell(
+            value=value,
+            as_of_ns=use.as_of,
+            expires_ns=min(use.expires, use.as_of + max_age),
+            observed_ns=use.observed,
+            estimated=use.estimated,
+            reason="",
+            computed_ns=now,
+        )
+
+    def exists(self, name: str, kind: SubjectKind) -> bool:
+        """Whether people can read this measure about this kind of subject."""
+        definition = self._definitions.get((name, kind))
+        return definition is not None and not definition.hidden
+
+    def cell(self, name: str, node: Node, now: EngineNs) -> Cell:
+        """The present cell of a measure, in demand or not. An age in demand grows when read; the
+        kept cell is left alone, so that looking changes nothing."""
+        instance = node.instances.get(name)
+        if instance is None or instance.clock:
+            return self.peek(node, name, now)
+        cell = instance.cell
+        if cell.value is not None and cell.expires_ns <= now:
+            if instance.definition.always:  # it remembers: it may only be computed in a run
+                return Cell(reason=f"{name} is too old", computed_ns=cell.computed_ns)
+            return self.peek(node, name, now)
+        return cell
+
+
+def reading_of(cell: Cell) -> Reading | None:
+    """The cell as others see it."""
+    if cell.value is None:
+        return None
+    return Reading(
+        value=cell.value,
+        as_of_ns=cell.as_of_ns,
+        expires_ns=cell.expires_ns,
+        observed_ns=cell.observed_ns,
+        estimated=cell.estimated,
+    )
+
+
+def rank_definitions(definitions: Mapping[Key, Definition]) -> dict[Key, int]:
+    """Each measure one rank above the highest it reads.
+
+    Raises:
+        ValueError: If a measure reads itself by some way round, or one that does not exist.
+    """
+    ranks: dict[Key, int] = {}
+
+    def rank(key: Key, path: tuple[Key, ...]) -> int:
+        if key in path:
+            raise ValueError(f"{key[0]} of {key[1]} reads itself")
+        if key not in ranks:
+            definition = definitions.get(key)
+            if definition is None:
+                raise ValueError(f"{path[-1][0]} reads {key[0]} of {key[1]}, which does not exist")
+            below = [
+                rank((name, _kind(relation, key[1])), (*path, key))
+                for relation, name in definition.needs
+            ]
+            ranks[key] = 1 + max(below, default=-1)
+        return ranks[key]
+
+    for key in definitions:
+        rank(key, ())
+    return ranks
+
+
+def _kind(relation: Relation, own: SubjectKind) -> SubjectKind:
+    return own if relation is Relation.SELF else RELATED_KIND[relation]

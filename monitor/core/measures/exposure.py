@@ -1,0 +1,277 @@
+"""What is held: notional by position, gross and net by account, asset, venue and portfolio.
+
+Legs that the desk declares (a spot hedge, a leg on another exchange) count in their asset and in
+the portfolio until they expire; one that cannot be priced makes both unknown. *Pure.*
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import fsum
+
+from monitor.core.measures.aggregate import summed
+from monitor.core.measures.definition import Definition, Relation, define
+from monitor.core.measures.holdings import HOLDINGS
+from monitor.core.measures.spec import Aggregate, MeasureSpec, Unit
+from monitor.core.measures.tree import AccountNode, AssetNode, PortfolioNode, PositionNode
+from monitor.core.measures.use import Use
+from monitor.core.settings import limit_ns
+from monitor.core.state.facts import OFF_BOOK_BIT, PriceFact
+from monitor.core.state.model import Holding, RiskState
+from monitor.core.types import SubjectKind
+
+_POSITION = (SubjectKind.POSITION,)
+_WIDE = (SubjectKind.ACCOUNT, SubjectKind.VENUE, SubjectKind.PORTFOLIO, SubjectKind.ASSET)
+_FROM_OWNER = ((Relation.ACCOUNT, HOLDINGS),)
+_FROM_HOLDINGS = ((Relation.SELF, HOLDINGS),)
+
+
+def holding_of(node: PositionNode, use: Use) -> Holding | None:
+    """The valued position, or None where it cannot be valued. Another position of the account that
+    has no price does not take this one's value away."""
+    holdings = node.owner.holdings
+    if use.read(node.owner, HOLDINGS) is None:
+        return None
+    holding = holdings.held.get(node.market.market.market)
+    if holding is None:
+        use.reason = holdings.exposure.reason
+    return holding
+
+
+def is_closed(node: PositionNode, use: Use) -> bool:
+    """Known to be nothing: the list of positions is fresh and says so."""
+    if node.position.size != 0.0:
+        return False
+    return use.read(node.owner, HOLDINGS) is not None
+
+
+def _notional(node: PositionNode, use: Use) -> float | None:
+    if is_closed(node, use):
+        return 0.0
+    holding = holding_of(node, use)
+    return None if holding is None else holding.notional_usd
+
+
+def _unrealized(node: PositionNode, use: Use) -> float | None:
+    if is_closed(node, use):
+        return 0.0
+    holding = holding_of(node, use)
+    if holding is None:
+        return None
+    if holding.unrealized_pnl_usd is None:
+        use.reason = "the entry price is not known"
+    return holding.unrealized_pnl_usd
+
+
+def _account_gross(node: AccountNode, use: Use) -> float | None:
+    return node.holdings.gross_usd if use.join(node.holdings.exposure) else None
+
+
+def _account_net(node: AccountNode, use: Use) -> float | None:
+    return node.holdings.net_usd if use.join(node.holdings.exposure) else None
+
+
+# ------------------------------------------------------------------------------ off-book legs
+
+
+def price_of_asset(state: RiskState, asset: str, use: Use) -> float | None:
+    """Any fresh price of the asset: oracle before mark before mid, in the order of listing."""
+    settings = use.settings.freshness
+    major = asset in settings.majors
+    oracle = limit_ns(settings.oracle_majors_s if major else settings.oracle_s)
+    mark = limit_ns(settings.mark_majors_s if major else settings.mark_s)
+    top = limit_ns(settings.top_majors_s if major else settings.top_s)
+    markets = [state.venues[venue].markets[market] for venue, market in state.assets.get(asset, [])]
+    candidates: Iterable[tuple[PriceFact, int]] = (
+        *((market.oracle, oracle) for market in markets),
+        *((market.mark, mark) for market in markets),
+        *((market.mid, top) for market in markets),
+    )
+    for fact, limit in candidates:
+        if fact.value is not None and use.fresh(fact, limit, f"price of {asset}"):
+            return fact.value
+    use.reason = f"no fresh price of {asset}, which the desk holds off-book"
+    return None
+
+
+def off_book_notionals(use: Use, only: str | None = None) -> dict[str, float] | None:
+    """Signed USD of the unexpired off-book legs by asset; None where one has no price.
+
+    Prices are not followed message by message: it is computed again every second.
+    """
+    sizes: dict[str, list[float]] = {}
+    for leg in use.state.off_book:
+        if leg.expires_at_ns <= use.now or only not in {None, leg.asset}:
+            continue
+        sizes.setdefault(leg.asset, []).append(float(leg.size))
+        use.wake_at(leg.expires_at_ns)
+    if sizes:
+        use.retry()
+    notionals: dict[str, float] = {}
+    for asset, parts in sizes.items():
+        size = fsum(parts)
+        if size == 0.0:
+            notionals[asset] = 0.0
+            continue
+        price = price_of_asset(use.state, asset, use)
+        if price is None:
+            return None
+        notionals[asset] = size * price
+    return notionals
+
+
+def _off_book_net(node: AssetNode, use: Use) -> float | None:
+    notionals = off_book_notionals(use, node.asset)
+    return None if notionals is None else fsum(notionals.values())
+
+
+def _asset_parts(node: AssetNode, use: Use) -> list[float] | None:
+    """Signed notionals of every position in the asset, and its off-book net."""
+    off_book = _off_book_net(node, use)
+    if off_book is None:
+        return None
+    parts = [off_book]
+    for account in node.related(Relation.ALL_ACCOUNTS):
+        if not isinstance(account, AccountNode):
+            continue
+        held = [place for place in node.markets if place.market.market in account.markets]
+        # An account that has never held the asset still has to be known not to.
+        if use.read(account, HOLDINGS) is None:
+            return None
+        for place in held:
+            if place.market.venue != account.account.venue:
+                continue
+            position = account.account.positions[place.market.market]
+            if position.size == 0.0:
+                continue
+            holding = account.holdings.held.get(place.market.market)
+            if holding is None:
+                use.reason = account.holdings.exposure.reason
+                return None
+            parts.append(holding.notional_usd)
+    return parts
+
+
+def _asset_gross(node: AssetNode, use: Use) -> float | None:
+    parts = _asset_parts(node, use)
+    return None if parts is None else fsum(abs(part) for part in parts)
+
+
+def _asset_net(node: AssetNode, use: Use) -> float | None:
+    parts = _asset_parts(node, use)
+    return None if parts is None else fsum(parts)
+
+
+def _portfolio(node: PortfolioNode, use: Use, name: str) -> list[float] | None:
+    off_book = off_book_notionals(use)
+    if off_book is None:
+        return None
+    parts = list(off_book.values())
+    if name == GROSS.name:
+        parts = [abs(part) for part in parts]
+    for venue in node.venues:
+        value = use.read(venue, name)
+        if value is None:
+            return None
+        parts.append(value)
+    return parts
+
+
+def _portfolio_gross(node: PortfolioNode, use: Use) -> float | None:
+    parts = _portfolio(node, use, GROSS.name)
+    return None if parts is None else fsum(parts)
+
+
+def _portfolio_net(node: PortfolioNode, use: Use) -> float | None:
+    parts = _portfolio(node, use, NET.name)
+    return None if parts is None else fsum(parts)
+
+
+GROSS = MeasureSpec(
+    name="gross_exposure_usd",
+    kinds=_WIDE,
+    unit=Unit.USD,
+    help="Sum of absolute position notionals, USD; off-book legs count in asset and portfolio.",
+    low=0.0,
+    typical=(1e6, 5e6),
+    aggregate=Aggregate.SUM,
+)
+NET = MeasureSpec(
+    name="net_exposure_usd",
+    kinds=_WIDE,
+    unit=Unit.USD,
+    help="Sum of signed position notionals, USD, long > 0; off-book legs count in asset and "
+    "portfolio.",
+    typical=(1e4, -1e6),
+    aggregate=Aggregate.SUM,
+)
+_ASSET_NEEDS = ((Relation.ALL_ACCOUNTS, HOLDINGS),)
+
+DEFINITIONS: tuple[Definition, ...] = (
+    define(
+        MeasureSpec(
+            name="notional_usd",
+            kinds=_POSITION,
+            unit=Unit.USD,
+            help="Signed position value at the margin price, USD, long > 0; 0 once closed.",
+            typical=(1e5, -1e6),
+        ),
+        SubjectKind.POSITION,
+        _notional,
+        needs=_FROM_OWNER,
+    ),
+    define(
+        MeasureSpec(
+            name="unrealized_pnl_usd",
+            kinds=_POSITION,
+            unit=Unit.USD,
+            help="Profit (> 0) or loss since entry at the margin price, USD.",
+            typical=(1e3, -1e5),
+        ),
+        SubjectKind.POSITION,
+        _unrealized,
+        needs=_FROM_OWNER,
+    ),
+    define(GROSS, SubjectKind.ACCOUNT, _account_gross, needs=_FROM_HOLDINGS),
+    define(NET, SubjectKind.ACCOUNT, _account_net, needs=_FROM_HOLDINGS),
+    define(GROSS, SubjectKind.ASSET, _asset_gross, bits=OFF_BOOK_BIT, needs=_ASSET_NEEDS),
+    define(NET, SubjectKind.ASSET, _asset_net, bits=OFF_BOOK_BIT, needs=_ASSET_NEEDS),
+    define(
+        GROSS,
+        SubjectKind.VENUE,
+        summed(Relation.ACCOUNTS, GROSS.name),
+        needs=((Relation.ACCOUNTS, GROSS.name),),
+    ),
+    define(
+        NET,
+        SubjectKind.VENUE,
+        summed(Relation.ACCOUNTS, NET.name),
+        needs=((Relation.ACCOUNTS, NET.name),),
+    ),
+    define(
+        GROSS,
+        SubjectKind.PORTFOLIO,
+        _portfolio_gross,
+        bits=OFF_BOOK_BIT,
+        needs=((Relation.VENUES, GROSS.name),),
+    ),
+    define(
+        NET,
+        SubjectKind.PORTFOLIO,
+        _portfolio_net,
+        bits=OFF_BOOK_BIT,
+        needs=((Relation.VENUES, NET.name),),
+    ),
+    define(
+        MeasureSpec(
+            name="offbook_net_usd",
+            kinds=(SubjectKind.ASSET,),
+            unit=Unit.USD,
+            help="Signed value of the desk's declared and unexpired off-book legs, USD.",
+            typical=(0.0, -1e6),
+        ),
+        SubjectKind.ASSET,
+        _off_book_net,
+        bits=OFF_BOOK_BIT,
+    ),
+)

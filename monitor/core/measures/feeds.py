@@ -1,0 +1,267 @@
+"""Whether the eyes are open: feeds, blocks, clocks, and the rules' own state. *Pure.*"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from monitor.core.measures.definition import Definition, define
+from monitor.core.measures.spec import MeasureSpec, Unit
+from monitor.core.measures.tree import FeedNode, PortfolioNode, RuleNode, VenueNode
+from monitor.core.measures.use import Use
+from monitor.core.settings import FreshnessSettings
+from monitor.core.state.facts import RULE_BIT, Channel, FeedBit, VenueBit
+from monitor.core.state.feeds import REJECTED_WINDOW_NS
+from monitor.core.state.model import FeedState
+from monitor.core.types import SECOND_NS, SubjectKind
+
+_FEED = (SubjectKind.FEED,)
+_VENUE = (SubjectKind.VENUE,)
+_WIDE = (SubjectKind.VENUE, SubjectKind.PORTFOLIO)
+_RULE = (SubjectKind.RULE,)
+
+
+def _expected(feed: FeedState, use: Use) -> list[Channel]:
+    channels = use.channels
+    return [one for name in feed.channels if (one := channels[name]).expected]
+
+
+def _feed_age(node: FeedNode, use: Use) -> float | None:
+    """The oldest progress among the channels that ought to speak, open or lost: one dead channel on
+    a living socket makes its feed old."""
+    expected = _expected(node.feed, use)
+    if not expected:
+        use.reason = "no channel of this feed was opened yet"
+        return None
+    return max(0, use.now - min(one.progress_ns for one in expected)) / SECOND_NS
+
+
+def _feed_connected(node: FeedNode, use: Use) -> float | None:
+    feed = node.feed
+    if feed.connected is not None:
+        return 1.0 if feed.connected else 0.0
+    expected = _expected(feed, use)
+    if not expected:
+        use.reason = "this feed was never connected"
+        return None
+    return 1.0 if any(one.open for one in expected) else 0.0
+
+
+def _lost_channels(node: FeedNode, use: Use) -> float | None:
+    return float(sum(not one.open for one in _expected(node.feed, use)))
+
+
+def _rejected_frames(node: FeedNode, use: Use) -> float | None:
+    limit = use.now - REJECTED_WINDOW_NS
+    kept = [at for at in node.feed.rejected_ns if at > limit]
+    if kept:
+        use.wake_at(kept[0] + REJECTED_WINDOW_NS)
+    return float(len(kept))
+
+
+def _is_stale(feed: FeedState, use: Use, freshness: FreshnessSettings) -> bool:
+    if feed.connected is False:
+        return True
+    for channel in _expected(feed, use):
+        cadence = channel.cadence_s
+        limit_s = (
+            freshness.feed_quiet_s
+            if cadence is None
+            else max(freshness.feed_cadences * cadence, freshness.feed_floor_s)
+        )
+        if not channel.open or use.now - channel.progress_ns > limit_s * SECOND_NS:
+            return True
+    return False
+
+
+def _feeds_stale(node: VenueNode | PortfolioNode, use: Use) -> float | None:
+    venues = [node.venue] if isinstance(node, VenueNode) else use.state.venues.values()
+    feeds: Iterable[FeedState] = (feed for venue in venues for feed in venue.feeds.values())
+    freshness = use.settings.freshness
+    return float(sum(_is_stale(feed, use, freshness) for feed in feeds))
+
+
+def _block_age(node: VenueNode, use: Use) -> float | None:
+    """By the venue's own time of its newest block: an old block re-told stays old."""
+    times = [fact.time_ns for fact in node.venue.blocks.values() if fact.time_ns is not None]
+    if not times:
+        use.reason = "no block or exchange time was told"
+        return None
+    use.observed = max(fact.seen_ns for fact in node.venue.blocks.values())
+    return max(0, use.now - max(times)) / SECOND_NS
+
+
+def _indexer_lag(node: VenueNode, use: Use) -> float | None:
+    blocks = node.venue.blocks
+    indexer = blocks.get("indexer")
+    others = [
+        fact for source, fact in blocks.items() if source != "indexer" and fact.height is not None
+    ]
+    if indexer is None or indexer.height is None or not others:
+        use.reason = "the indexer's height or another to compare it with is not known"
+        return None
+    if not use.fresh(indexer, node.block_limit, "indexer height"):
+        return None
+    newest = max(others, key=lambda fact: fact.height or 0)
+    if not use.fresh(newest, node.block_limit, "chain height"):
+        return None
+    return float(max(0, (newest.height or 0) - indexer.height))
+
+
+def _clock_skew(node: VenueNode, use: Use) -> float | None:
+    fact = node.venue.skew
+    if fact.value is None:
+        use.reason = "clock skew was never measured"
+        return None
+    return fact.value if use.fresh(fact, node.skew_limit, "clock skew") else None
+
+
+def _venue_healthy(node: VenueNode, use: Use) -> float | None:
+    fact = node.venue.health
+    if fact.value is None:
+        use.reason = "the venue has not said how it is"
+        return None
+    if not use.fresh(fact, node.health_limit, "venue status"):
+        return None
+    return 1.0 if fact.value else 0.0
+
+
+def _rule_firing(node: RuleNode, _use: Use) -> float | None:
+    return 1.0 if node.firing else 0.0
+
+
+def _rule_state(node: RuleNode, use: Use) -> float | None:
+    return max(0, use.now - node.since_ns) / SECOND_NS
+
+
+def _spec(
+    name: str,
+    kinds: tuple[SubjectKind, ...],
+    unit: Unit,
+    help_text: str,
+    *,
+    high: float = float("inf"),
+    low: float = 0.0,
+    cadence_s: float = 0.0,
+    typical: tuple[float, float] = (0.0, 1.0),
+) -> MeasureSpec:
+    return MeasureSpec(
+        name=name,
+        kinds=kinds,
+        unit=unit,
+        help=help_text,
+        low=low,
+        high=high,
+        cadence_s=cadence_s,
+        typical=typical,
+    )
+
+
+_STALE = _spec(
+    "feeds_stale",
+    _WIDE,
+    Unit.COUNT,
+    "Feeds that are disconnected, or have a channel that is lost or silent beyond its cadence.",
+    cadence_s=1.0,
+)
+
+DEFINITIONS: tuple[Definition, ...] = (
+    define(
+        _spec(
+            "feed_age_s",
+            _FEED,
+            Unit.SECONDS,
+            "Seconds since the least lively channel of the feed last proved alive.",
+            typical=(1.0, 60.0),
+        ),
+        SubjectKind.FEED,
+        _feed_age,
+        bits=FeedBit.CHANNELS,
+        clock=True,
+    ),
+    define(
+        _spec("feed_connected", _FEED, Unit.BOOL, "1 while connected.", high=1.0),
+        SubjectKind.FEED,
+        _feed_connected,
+        bits=FeedBit.CONNECTION | FeedBit.CHANNELS,
+    ),
+    define(
+        _spec("feed_lost_channels", _FEED, Unit.COUNT, "Channels once opened and lost since."),
+        SubjectKind.FEED,
+        _lost_channels,
+        bits=FeedBit.CHANNELS,
+    ),
+    define(
+        _spec("feed_rejected_frames", _FEED, Unit.COUNT, "Undecodable frames in five minutes."),
+        SubjectKind.FEED,
+        _rejected_frames,
+        bits=FeedBit.REJECTED,
+    ),
+    define(_STALE, SubjectKind.VENUE, _feeds_stale),
+    define(_STALE, SubjectKind.PORTFOLIO, _feeds_stale),
+    define(
+        _spec(
+            "block_age_s",
+            _VENUE,
+            Unit.SECONDS,
+            "Seconds since the venue's newest block or exchange time, by the venue's clock.",
+            typical=(1.0, 30.0),
+        ),
+        SubjectKind.VENUE,
+        _block_age,
+        bits=VenueBit.BLOCKS,
+        clock=True,
+    ),
+    define(
+        _spec(
+            "indexer_lag_blocks",
+            _VENUE,
+            Unit.COUNT,
+            "Blocks by which the venue's indexer trails its chain.",
+            typical=(1.0, 20.0),
+        ),
+        SubjectKind.VENUE,
+        _indexer_lag,
+        bits=VenueBit.BLOCKS,
+    ),
+    define(
+        _spec(
+            "clock_skew_s",
+            _VENUE,
+            Unit.SECONDS,
+            "Venue clock minus ours, seconds, signed.",
+            low=-1e9,
+            high=1e9,
+            typical=(0.1, 2.0),
+        ),
+        SubjectKind.VENUE,
+        _clock_skew,
+        bits=VenueBit.SKEW,
+    ),
+    define(
+        _spec("venue_healthy", _VENUE, Unit.BOOL, "1 while the venue says so itself.", high=1.0),
+        SubjectKind.VENUE,
+        _venue_healthy,
+        bits=VenueBit.HEALTH,
+    ),
+    define(
+        _spec(
+            "rule_firing", _RULE, Unit.BOOL, "1 while the rule fires about any subject.", high=1.0
+        ),
+        SubjectKind.RULE,
+        _rule_firing,
+        bits=RULE_BIT,
+    ),
+    define(
+        _spec(
+            "rule_state_s",
+            _RULE,
+            Unit.SECONDS,
+            "Seconds since the rule began or ceased to fire about any subject.",
+            typical=(60.0, 86_400.0),
+        ),
+        SubjectKind.RULE,
+        _rule_state,
+        bits=RULE_BIT,
+        clock=True,
+    ),
+)

@@ -1,0 +1,227 @@
+"""Funding rates of markets, open interest, and how much of a venue is expensive to hold. *Pure.*"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from monitor.core.formulas.funding import annualize_hourly_rate
+from monitor.core.measures.definition import Definition, define
+from monitor.core.measures.prices import margin_price, read_oracle
+from monitor.core.measures.spec import MeasureSpec, Unit
+from monitor.core.measures.tree import MarketNode, PortfolioNode, VenueNode
+from monitor.core.measures.use import FOREVER_NS, Use
+from monitor.core.state.facts import MarketBit
+from monitor.core.state.model import MarketState
+from monitor.core.types import SECOND_NS, MarketStatus, SubjectKind
+
+_MARKET = (SubjectKind.MARKET,)
+_WIDE = (SubjectKind.VENUE, SubjectKind.PORTFOLIO)
+
+
+def _predicted(node: MarketNode, use: Use) -> float | None:
+    fact = node.market.predicted
+    if fact.value is None:
+        use.reason = "predicted funding was never told"
+        return None
+    return fact.value if use.fresh(fact, node.predicted_limit, "predicted funding") else None
+
+
+def _annualized(node: MarketNode, use: Use) -> float | None:
+    rate = _predicted(node, use)
+    return None if rate is None else annualize_hourly_rate(rate)
+
+
+def _settled(node: MarketNode, use: Use) -> float | None:
+    """The newest settlement, by its own time: telling an old one again does not make it new."""
+    fact = node.market.settled
+    if fact.value is None:
+        use.reason = "no settlement was told"
+        return None
+    expires = fact.settled_at_ns + node.settled_limit
+    if expires <= use.now:
+        use.reason = "the newest settlement is too old"
+        return None
+    use.as_of = min(use.as_of, fact.settled_at_ns)
+    use.expires = min(use.expires, expires)
+    use.observed = min(use.observed, fact.settled_at_ns)
+    return fact.value
+
+
+def _open_interest(node: MarketNode, use: Use) -> float | None:
+    fact = node.market.open_interest
+    if fact.value is None:
+        use.reason = "open interest was never told"
+        return None
+    return fact.value if use.fresh(fact, node.open_interest_limit, "open interest") else None
+
+
+def _open_interest_usd(node: MarketNode, use: Use) -> float | None:
+    base = _open_interest(node, use)
+    if base is None:
+        return None
+    price = read_oracle(node, use)
+    if price is None:
+        price = margin_price(node, use)
+    return None if price is None else base * price
+
+
+class _Census:
+    """Active markets counted, and how many of them have known and expensive funding."""
+
+    def __init__(self, markets: Iterable[MarketState], use: Use) -> None:
+        self.active = self.known = self.expensive = 0
+        self.as_of, self.observed, self.expires = use.now, 0, FOREVER_NS
+        freshness = use.settings.freshness
+        threshold = use.settings.funding_expensive_per_year
+        pen, _ = use.sides
+        for market in markets:
+            # A market whose status is unknown counts: what is not known is not left out.
+            if not market.listed or market.status.value not in {None, MarketStatus.ACTIVE}:
+                continue
+            self.active += 1
+            fact = market.predicted
+            limit_s = freshness.funding_intervals * market.funding_interval_s
+            pen.begin(use.now)
+            if fact.value is None or not pen.fresh(fact, round(limit_s * SECOND_NS) + 1, "funding"):
+                continue
+            self.known += 1
+            self.as_of = min(self.as_of, pen.as_of)
+            self.expires = min(self.expires, pen.expires)
+            self.observed = max(self.observed, pen.observed)
+            self.expensive += abs(annualize_hourly_rate(fact.value)) >= threshold
+
+    def known_ratio(self, use: Use) -> float | None:
+        if not self.active:
+            use.reason = "no active market is known"
+            return None
+        if self.known:
+            # A share over many is observed anew when any of them is.
+            use.as_of, use.observed, use.expires = self.as_of, self.observed, self.expires
+        return self.known / self.active
+
+    def expensive_ratio(self, use: Use) -> float | None:
+        known = self.known_ratio(use)
+        if known is None:
+            return None
+        if known < use.settings.funding_known_ratio_min:
+            use.reason = f"funding is known for only {self.known} of {self.active} active markets"
+            return None
+        return self.expensive / self.known
+
+
+def _markets_of(node: VenueNode | PortfolioNode, use: Use) -> list[MarketState]:
+    venues = [node.venue] if isinstance(node, VenueNode) else list(use.state.venues.values())
+    return [market for venue in venues for market in venue.markets.values()]
+
+
+def _expensive_share(node: VenueNode | PortfolioNode, use: Use) -> float | None:
+    return _Census(_markets_of(node, use), use).expensive_ratio(use)
+
+
+def _known_share(node: VenueNode | PortfolioNode, use: Use) -> float | None:
+    return _Census(_markets_of(node, use), use).known_ratio(use)
+
+
+def _rate(name: str, unit: Unit, help_text: str, typical: tuple[float, float]) -> MeasureSpec:
+    # 4 % per hour is the steepest cap of any venue; ten times that is a unit error.
+    high = 0.4 if unit is Unit.PER_HOUR else 3600.0
+    return MeasureSpec(
+        name=name,
+        kinds=_MARKET,
+        unit=unit,
+        help=help_text,
+        low=-high,
+        high=high,
+        typical=typical,
+    )
+
+
+_EXPENSIVE = MeasureSpec(
+    name="funding_expensive_share_ratio",
+    kinds=_WIDE,
+    unit=Unit.RATIO,
+    help=(
+        "Share of active markets whose annualized predicted funding is at or beyond the configured "
+        "threshold, either sign; absent while too few are known."
+    ),
+    low=0.0,
+    high=1.0,
+    cadence_s=1.0,
+    typical=(0.05, 0.6),
+)
+_KNOWN = MeasureSpec(
+    name="funding_markets_known_ratio",
+    kinds=_WIDE,
+    unit=Unit.RATIO,
+    help="Share of active markets whose predicted funding is known and fresh.",
+    low=0.0,
+    high=1.0,
+    cadence_s=1.0,
+    typical=(1.0, 0.5),
+)
+
+DEFINITIONS: tuple[Definition, ...] = (
+    define(
+        _rate(
+            "funding_rate_hourly",
+            Unit.PER_HOUR,
+            "Predicted funding for the settlement to come, fraction per hour; > 0: longs pay.",
+            (0.0000125, 0.001),
+        ),
+        SubjectKind.MARKET,
+        _predicted,
+        bits=MarketBit.PREDICTED,
+    ),
+    define(
+        _rate(
+            "funding_rate_settled_hourly",
+            Unit.PER_HOUR,
+            "Funding charged at the newest settlement, fraction per hour; > 0: longs pay.",
+            (0.0000125, 0.001),
+        ),
+        SubjectKind.MARKET,
+        _settled,
+        bits=MarketBit.SETTLED,
+    ),
+    define(
+        _rate(
+            "funding_rate_annualized",
+            Unit.PER_YEAR,
+            "Predicted funding times 8760, fraction per year; > 0: longs pay.",
+            (0.11, 8.76),
+        ),
+        SubjectKind.MARKET,
+        _annualized,
+        bits=MarketBit.PREDICTED,
+    ),
+    define(
+        MeasureSpec(
+            name="open_interest_base",
+            kinds=_MARKET,
+            unit=Unit.BASE,
+            help="Open interest, one side, base units.",
+            low=0.0,
+            typical=(10_000.0, 1_000.0),
+        ),
+        SubjectKind.MARKET,
+        _open_interest,
+        bits=MarketBit.OPEN_INTEREST,
+    ),
+    define(
+        MeasureSpec(
+            name="open_interest_usd",
+            kinds=_MARKET,
+            unit=Unit.USD,
+            help="Open interest, one side, at the oracle price, USD.",
+            low=0.0,
+            typical=(5e8, 5e7),
+        ),
+        SubjectKind.MARKET,
+        _open_interest_usd,
+        bits=MarketBit.OPEN_INTEREST | MarketBit.ORACLE | MarketBit.MARK,
+    ),
+    define(_EXPENSIVE, SubjectKind.VENUE, _expensive_share),
+    define(_EXPENSIVE, SubjectKind.PORTFOLIO, _expensive_share),
+    define(_KNOWN, SubjectKind.VENUE, _known_share),
+    define(_KNOWN, SubjectKind.PORTFOLIO, _known_share),
+)

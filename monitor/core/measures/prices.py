@@ -1,0 +1,224 @@
+"""Prices of a market as told, their differences and their ages. *Pure.*"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from monitor.core.formulas.ratios import compute_deviation
+from monitor.core.measures.definition import Definition, define
+from monitor.core.measures.spec import MeasureSpec, Unit
+from monitor.core.measures.tree import MarketNode
+from monitor.core.measures.use import Use
+from monitor.core.state.facts import MarketBit, PriceFact
+from monitor.core.types import SECOND_NS, MarketStatus, SubjectKind
+
+_MARKET = (SubjectKind.MARKET,)
+_PRICE_MAX = 1e15
+
+
+def read_price(fact: PriceFact, limit: int, what: str, use: Use) -> float | None:
+    """A believed and fresh price, or None with the reason."""
+    value = fact.value
+    if value is None:
+        use.reason = f"{what} is suspect" if fact.seen_ns else f"{what} was never told"
+        return None
+    return value if use.fresh(fact, limit, what) else None
+
+
+def read_mark(node: MarketNode, use: Use) -> float | None:
+    """Mark price."""
+    if not node.market.has_mark:
+        use.reason = "this venue has no mark price; it margins on the oracle"
+        return None
+    return read_price(node.market.mark, node.mark_limit, "mark price", use)
+
+
+def read_oracle(node: MarketNode, use: Use) -> float | None:
+    """Oracle price."""
+    return read_price(node.market.oracle, node.oracle_limit, "oracle price", use)
+
+
+def read_index(node: MarketNode, use: Use) -> float | None:
+    """Index price."""
+    return read_price(node.market.index, node.oracle_limit, "index price", use)
+
+
+def read_mid(node: MarketNode, use: Use) -> float | None:
+    """Middle of the best bid and ask, else the venue's own mid."""
+    top = node.market.top
+    if (
+        top.level is not None
+        and top.bid is not None
+        and top.ask is not None
+        and top.bid <= top.ask
+        and use.fresh(top, node.top_limit, "book")
+    ):
+        return (top.bid + top.ask) * 0.5
+    return read_price(node.market.mid, node.top_limit, "mid price", use)
+
+
+def margin_price(node: MarketNode, use: Use) -> float | None:
+    """The price the venue margins on: mark, or oracle where it has no mark."""
+    return read_mark(node, use) if node.market.has_mark else read_oracle(node, use)
+
+
+def _deviation(
+    value: Callable[[MarketNode, Use], float | None],
+    reference: Callable[[MarketNode, Use], float | None],
+) -> Callable[[MarketNode, Use], float | None]:
+    def compute(node: MarketNode, use: Use) -> float | None:
+        first = value(node, use)
+        if first is None:
+            return None
+        second = reference(node, use)
+        return None if second is None else compute_deviation(first, second)
+
+    return compute
+
+
+def _age(fact: Callable[[MarketNode], PriceFact], what: str) -> Callable[[MarketNode, Use], float]:
+    def compute(node: MarketNode, use: Use) -> float | None:
+        return compute_age(fact(node), what, use)
+
+    return compute  # type: ignore[return-value]  # None is what absent measures return
+
+
+def compute_age(fact: PriceFact, what: str, use: Use) -> float | None:
+    """Seconds since the newer of the fact and its open channel's progress; grows for ever."""
+    known = fact.seen_ns
+    if not known:
+        use.reason = f"{what} was never told"
+        return None
+    channel = use.channels.get(fact.channel)
+    if (
+        channel is not None
+        and channel.open
+        and channel.generation == fact.generation
+        and known >= channel.opened_ns
+    ):
+        known = max(known, channel.progress_ns)
+    use.observed = fact.seen_ns
+    return max(0, use.now - known) / SECOND_NS
+
+
+def _market_active(node: MarketNode, use: Use) -> float | None:
+    status = node.market.status
+    if status.value is None:
+        use.reason = "market status was never told"
+        return None
+    if not use.fresh(status, node.status_limit, "market status"):
+        return None
+    return 1.0 if status.value is MarketStatus.ACTIVE else 0.0
+
+
+def _price(name: str, help_text: str) -> MeasureSpec:
+    return MeasureSpec(
+        name=name,
+        kinds=_MARKET,
+        unit=Unit.PRICE,
+        help=help_text,
+        low=0.0,
+        high=_PRICE_MAX,
+        typical=(60_000.0, 40_000.0),
+    )
+
+
+def _ratio(name: str, help_text: str) -> MeasureSpec:
+    return MeasureSpec(
+        name=name,
+        kinds=_MARKET,
+        unit=Unit.RATIO,
+        help=help_text,
+        low=-1.0,
+        high=1e6,
+        typical=(0.0005, 0.02),
+    )
+
+
+def _age_spec(name: str, help_text: str) -> MeasureSpec:
+    return MeasureSpec(
+        name=name,
+        kinds=_MARKET,
+        unit=Unit.SECONDS,
+        help=help_text,
+        low=0.0,
+        typical=(1.0, 120.0),
+    )
+
+
+_TOP_AND_MID = MarketBit.TOP | MarketBit.MID
+
+DEFINITIONS: tuple[Definition, ...] = (
+    define(
+        _price(
+            "mark_price", "Price the venue margins on, quote per base; absent where it has none."
+        ),
+        SubjectKind.MARKET,
+        read_mark,
+        bits=MarketBit.MARK | MarketBit.PARAMETERS,
+    ),
+    define(
+        _price("oracle_price", "Oracle price, quote per base; funding is charged on it."),
+        SubjectKind.MARKET,
+        read_oracle,
+        bits=MarketBit.ORACLE,
+    ),
+    define(
+        _price("index_price", "Index price, quote per base, where the venue publishes one."),
+        SubjectKind.MARKET,
+        read_index,
+        bits=MarketBit.INDEX,
+    ),
+    define(
+        _price("mid_price", "Middle of best bid and ask, quote per base."),
+        SubjectKind.MARKET,
+        read_mid,
+        bits=_TOP_AND_MID,
+    ),
+    define(
+        _ratio("oracle_deviation_ratio", "(mark - oracle) / oracle, signed."),
+        SubjectKind.MARKET,
+        _deviation(read_mark, read_oracle),
+        bits=MarketBit.MARK | MarketBit.ORACLE,
+    ),
+    define(
+        _ratio("mid_deviation_ratio", "(mid - oracle) / oracle, signed."),
+        SubjectKind.MARKET,
+        _deviation(read_mid, read_oracle),
+        bits=_TOP_AND_MID | MarketBit.ORACLE,
+    ),
+    define(
+        _ratio("basis_ratio", "(mark - index) / index, signed."),
+        SubjectKind.MARKET,
+        _deviation(read_mark, read_index),
+        bits=MarketBit.MARK | MarketBit.INDEX,
+    ),
+    define(
+        _age_spec("oracle_age_s", "Seconds since the oracle price was last known to be current."),
+        SubjectKind.MARKET,
+        _age(lambda node: node.market.oracle, "oracle price"),
+        bits=MarketBit.ORACLE,
+        clock=True,
+    ),
+    define(
+        _age_spec("mark_age_s", "Seconds since the mark price was last known to be current."),
+        SubjectKind.MARKET,
+        _age(lambda node: node.market.mark, "mark price"),
+        bits=MarketBit.MARK,
+        clock=True,
+    ),
+    define(
+        MeasureSpec(
+            name="market_active",
+            kinds=_MARKET,
+            unit=Unit.BOOL,
+            help="1 while the market trades normally, 0 in any other status.",
+            low=0.0,
+            high=1.0,
+            typical=(1.0, 0.0),
+        ),
+        SubjectKind.MARKET,
+        _market_active,
+        bits=MarketBit.STATUS,
+    ),
+)

@@ -1,0 +1,75 @@
+"""What a person may set about the core: limits of freshness, accounts expected, thresholds.
+
+Plain values; the configuration file is parsed elsewhere and handed in. *Pure.*
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from monitor.core.types import SECOND_NS
+
+
+class FreshnessSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How old a fact may be, in seconds, by its kind (``design.md`` §1).
+
+    A fact is fresh while the newer of its arrival and its open channel's progress is no older.
+    ``majors`` are base assets held to the tighter limits; ``funding_intervals`` counts a market's
+    own funding interval, and a settlement may arrive ``settled_slack_s`` late.
+    ``feed_cadences`` times a channel's own cadence, at least ``feed_floor_s``, is when its feed
+    counts as stale; ``feed_quiet_s`` where it has no cadence.
+    """
+
+    majors: frozenset[str] = frozenset({"BTC", "ETH"})
+    top_majors_s: float = 10.0
+    top_s: float = 60.0
+    mark_majors_s: float = 10.0
+    mark_s: float = 60.0
+    oracle_majors_s: float = 15.0
+    oracle_s: float = 60.0
+    depth_s: float = 60.0
+    open_interest_s: float = 300.0
+    status_s: float = 7200.0
+    account_s: float = 30.0
+    orders_s: float = 120.0
+    ledger_s: float = 7200.0
+    funding_intervals: float = 2.0
+    settled_slack_s: float = 900.0
+    block_s: float = 60.0
+    venue_status_s: float = 120.0
+    clock_skew_s: float = 600.0
+    feed_cadences: float = 3.0
+    feed_floor_s: float = 10.0
+    feed_quiet_s: float = 60.0
+
+
+class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the engine must know before the first event.
+
+    Args:
+        accounts: (venue, account alias) of every configured account: while one of them is
+            unknown, so is every sum over it.
+        venues: Names of the configured venues.
+        freshness: Limits of age.
+        price_jump_ratio: A price that moves by more than this share in one message is suspect.
+        funding_expensive_per_year: |annualized predicted funding| from which a market counts as
+            expensive.
+        funding_known_ratio_min: Share of active markets whose funding must be known for the share
+            of expensive ones to mean anything.
+        transit_s: How long money on its way between own accounts still counts as ours.
+        flow_settling_s: How long after a transfer was told the equity may lag behind it.
+    """
+
+    accounts: tuple[tuple[str, str], ...] = ()
+    venues: tuple[str, ...] = ()
+    freshness: FreshnessSettings = FreshnessSettings()
+    price_jump_ratio: float = 0.25
+    funding_expensive_per_year: float = 0.50
+    funding_known_ratio_min: float = 0.60
+    transit_s: float = 21_600.0
+    flow_settling_s: float = 120.0
+
+
+def limit_ns(seconds: float) -> int:
+    """A limit in seconds as the first age that is too old, nanoseconds."""
+    return round(seconds * SECOND_NS) + 1
