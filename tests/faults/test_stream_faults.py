@@ -7,17 +7,19 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from random import Random
 
+import aiohttp
 import pytest
 from structlog.testing import capture_logs
 from websockets.frames import Opcode
 
+from monitor.core.errors import TransientFeedError
 from monitor.core.events import FeedConnected, FeedLost, FrameRejected
 from monitor.core.ports import Refresh
 from monitor.observability.metrics import DaemonMetrics, FeedCounters
 from monitor.runtime.backoff import Backoff
 from monitor.runtime.http import open_session
 from monitor.runtime.stream import Stream, StreamLimits
-from monitor.runtime.supervise import Limits, supervise
+from monitor.runtime.supervise import Limits, Link, Supervisor
 from tests.faults.transport import (
     FaultProxy,
     Peer,
@@ -51,6 +53,31 @@ class Rig:
         """Every loss, in order."""
         return self.sink.of(FeedLost)
 
+    def stream(self, session: aiohttp.ClientSession) -> Stream:
+        """The stream under test."""
+        return Stream(
+            self.protocol,
+            session=session,
+            clock=self.clock,
+            sink=self.sink,
+            counters=self.counters,
+            refresh=self.wishes.append,
+            limits=StreamLimits(
+                frame_bytes_max=FRAME_BYTES_MAX, connect_timeout_s=0.2, close_timeout_s=0.2
+            ),
+        )
+
+    def supervisor(self, stream: Stream, limits: Limits | None = None) -> Supervisor:
+        """What keeps it alive."""
+        return Supervisor(
+            stream,
+            clock=self.clock,
+            sink=self.sink,
+            backoff=Backoff(Random(7)),  # noqa: S311 - jitter, not a secret
+            counters=self.counters,
+            limits=limits or Limits(),
+        )
+
     async def heals(self) -> None:
         """The feed waits as long as it said, comes back, and reads again."""
         opened = len(self.sink.of(FeedConnected))
@@ -65,27 +92,9 @@ async def running(url: str, *, limits: Limits | None = None) -> AsyncIterator[Ri
     """The stream at work; stopped without a trace at the end."""
     rig = Rig(url)
     async with open_session() as session:
-        stream = Stream(
-            rig.protocol,
-            session=session,
-            clock=rig.clock,
-            sink=rig.sink,
-            counters=rig.counters,
-            refresh=rig.wishes.append,
-            limits=StreamLimits(
-                frame_bytes_max=FRAME_BYTES_MAX, connect_timeout_s=0.2, close_timeout_s=0.2
-            ),
-        )
-        body = supervise(
-            stream,
-            clock=rig.clock,
-            sink=rig.sink,
-            backoff=Backoff(Random(7)),  # noqa: S311 - jitter, not a secret
-            counters=rig.counters,
-            limits=limits or Limits(),
-        )
+        supervisor = rig.supervisor(rig.stream(session), limits)
         async with asyncio.TaskGroup() as tasks:
-            task = tasks.create_task(body, name="feed")
+            task = tasks.create_task(supervisor.run(), name="feed")
             yield rig
             task.cancel()
 
@@ -257,6 +266,37 @@ async def test_silence_is_measured_from_the_last_frame(
         await until(lambda: rig.lost)
         assert "31.0 s (limit 30 s): the socket is half-open" in rig.lost[0].reason
         await rig.heals()
+
+
+async def test_health_ends_with_the_last_frame() -> None:
+    """A socket that carried frames for 20 s and then hung for 31 s was healthy for 20."""
+    speak = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.open_websocket()
+        await speak.wait()
+        await peer.text("hello")
+        await peer.stay()
+
+    async with ScriptedServer(script) as server, open_session() as session:
+        rig = Rig(server.ws_url)
+        stream = rig.stream(session)
+        link = Link(rig.supervisor(stream))
+        async with asyncio.TaskGroup() as tasks:
+            task = tasks.create_task(_ended(stream.run(link)), name="feed")
+            await until(lambda: link.connected_at_ns is not None)
+            await rig.clock.advance(20.0)
+            speak.set()
+            await until(lambda: rig.counters.messages == 1)
+            await rig.clock.advance(31.0)
+        assert "half-open" in task.result()
+        assert link.healthy_for_s() == 20.0
+
+
+async def _ended(body: Awaitable[None]) -> str:
+    with pytest.raises(TransientFeedError) as caught:
+        await body
+    return str(caught.value)
 
 
 async def test_a_control_frame_breaks_the_silence_and_is_answered() -> None:

@@ -345,14 +345,19 @@ async def test_bootstrap_shows_the_operator_their_mistake(error: Exception) -> N
         await rig.poller.bootstrap((rig.poll("fake/roles", 60.0, error),))
 
 
-async def test_bootstrap_can_be_cancelled_while_it_waits() -> None:
+@pytest.mark.parametrize("asking", [False, True], ids=["between tries", "within a request"])
+async def test_bootstrap_can_be_cancelled(*, asking: bool) -> None:
     """Ctrl-C during a start is a stop, not one more fault to retry."""
     rig = Rig()
-    poll = rig.poll("fake/meta", 60.0, TransientFeedError("down"))
+    poll = rig.poll("fake/meta", 60.0, *[TransientFeedError("down")] * 100)
+    if asking:
+        rig.http.hanging = {"http://fake/fake/meta"}
     async with asyncio.TaskGroup() as tasks:
         task = tasks.create_task(rig.poller.bootstrap((poll,)), name="bootstrap")
         await settle()
         task.cancel()
+        await rig.clock.advance(3600.0)
+        assert task.done()
     assert task.cancelled()
     assert len(poll.asked_s) == 1
 

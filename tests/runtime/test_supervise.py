@@ -51,13 +51,14 @@ def fails(error: Exception) -> Attempt:
     return attempt
 
 
-def lives(seconds: float, error: Exception) -> Attempt:
-    """An attempt that connects, reads for ``seconds`` and fails."""
+def lives(seconds: float, error: Exception, *, silent_s: float = 0.0) -> Attempt:
+    """An attempt that connects, reads for ``seconds``, is silent, and fails."""
 
     def attempt(feed: ScriptedFeed, link: Link) -> None:
         link.connected()
         feed.clock.jump(seconds)
         link.last_frame_ns = feed.clock.now()
+        feed.clock.jump(silent_s)
         raise error
 
     return attempt
@@ -95,6 +96,11 @@ GAP = SequenceGap("gap")
             [fails(DOWN), lives(59.0, DOWN), lives(60.0, DOWN)],
             [1.0, 2.0, 1.0],
             id="only a healthy period starts anew",
+        ),
+        pytest.param(
+            [fails(DOWN), fails(DOWN), lives(59.0, DOWN, silent_s=31.0)],
+            [1.0, 2.0, 4.0],
+            id="silence at the end is not health",
         ),
         pytest.param(
             [lives(1.0, GAP), lives(1.0, GAP), lives(1.0, GAP)],
