@@ -1,0 +1,254 @@
+"""The words of a page: 120 characters that suffice, the arithmetic, unknown drawn as unknown."""
+
+from __future__ import annotations
+
+import pytest
+
+from monitor.core.decision import AlertTransition, CitedReading, RuleMode
+from monitor.core.measures.spec import Unit
+from monitor.core.rules.describe import SUMMARY_CHARS_MAX, describe, number
+from monitor.core.rules.lifecycle import step
+from monitor.core.rules.rule import NEW, Rule, RuleState
+from monitor.core.rules.rulebook import parse_rulebook
+from monitor.core.types import (
+    PORTFOLIO,
+    AlertState,
+    Severity,
+    Subject,
+    account_subject,
+    position_subject,
+)
+from tests.core.rules.catalogue import SMALL, at, reading
+
+USAGE = """
+- id: margin_usage_high
+  for_each: account
+  summary: Margin usage is high
+  help: How near the account is to liquidation.
+  when: margin_usage_ratio >= 0.3
+  until: margin_usage_ratio <= 0.25
+  keep_firing_for: 10m
+  severity: high
+  do: {level: block_new}
+"""
+CUT = """
+- id: stress_cut
+  for_each: portfolio
+  summary: Stress
+  when: stress >= 60.0 && leverage >= 2.0
+  confirm: {need: 2, of: 2, apart: 5m}
+  until: stress <= 30.0
+  reentry: leverage <= 1.0
+  severity: critical
+  do: {level: cut, gross_to: 0.70}
+"""
+ABSENCE = """
+- id: truth
+  for_each: account
+  summary: Account truth is stale
+  when: margin_usage_ratio >= 0.3
+  max_staleness: 30s
+  on_unknown: fire
+  severity: high
+  do: {level: hold}
+"""
+FLAGS = """
+- id: any_two
+  for_each: portfolio
+  summary: Two flags
+  flags: {stress: stress >= 35.0, leverage: leverage >= 5.0, usage: margin_usage_ratio >= 0.5}
+  at_least: 2
+  within: 30m
+  severity: high
+"""
+MAIN = account_subject("hyperliquid", "main")
+
+
+def tell(
+    text: str,
+    subject: Subject,
+    values: dict[str, float | None],
+    state: RuleState = NEW,
+    allowed: RuleMode = RuleMode.ACT,
+    estimated: bool = False,
+) -> AlertTransition:
+    """One step at t = 100 s with values two seconds old, described."""
+    rule: Rule = parse_rulebook([("t.yaml", text)], SMALL).rules[0]
+    readings = {
+        name: reading(value, 98.0, estimated=estimated)
+        for name, value in values.items()
+        if value is not None
+    }
+
+    def cite(name: str) -> CitedReading:
+        found = readings.get(name)
+        return CitedReading(
+            measure=name,
+            subject=subject,
+            value=None if found is None else found.value,
+            unit=SMALL[name].unit,
+            as_of_ns=None if found is None else found.as_of_ns,
+            estimated=estimated,
+            reason="" if found is not None else "channel lost",
+        )
+
+    result = step(rule, state, readings.get, at(100))
+    return describe(rule, state, result, subject, cite, at(100), allowed=allowed)
+
+
+def test_a_firing_rule_says_number_limit_scope_and_action() -> None:
+    """The first line alone tells what to know."""
+    told = tell(USAGE, MAIN, {"margin_usage_ratio": 0.3245})
+    assert told.summary == (
+        "Margin usage is high: 32.45 % >= 30 %; account hyperliquid/main. "
+        "WOULD HAVE blocked new risk on the account"
+    )
+    assert told.action == "WOULD HAVE blocked new risk on account hyperliquid/main"
+    assert (told.rule, told.alert, told.severity) == (
+        "margin_usage_high",
+        "MarginUsageHigh",
+        Severity.HIGH,
+    )
+    assert (told.before, told.after) == (AlertState.INACTIVE, AlertState.FIRING)
+    assert (told.at_ns, told.firing_epoch_ns) == (at(100), at(100))
+    assert told.inputs[0].value == 0.3245
+    assert told.runbook == "margin_usage_high"
+
+
+def test_the_description_holds_the_arithmetic() -> None:
+    """Value, unit, age, limit and verdict of each input; what ends it; what riskd did."""
+    lines = tell(USAGE, MAIN, {"margin_usage_ratio": 0.3245}).description.splitlines()
+    assert lines == [
+        "Margin usage is high: account hyperliquid/main went inactive -> firing.",
+        "How near the account is to liquidation.",
+        "Condition: margin_usage_ratio >= 0.3; verdict true.",
+        "  margin_usage_ratio 32.45 % >= 30 %: true",
+        "Ends when: margin_usage_ratio <= 0.25.",
+        "  margin_usage_ratio 32.45 % <= 25 %: false",
+        "Input margin_usage_ratio of account:hyperliquid/main: 0.3245 ratio, 2 s old.",
+        "riskd: WOULD HAVE blocked new risk on account hyperliquid/main.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("mode", "allowed", "begins"),
+    [
+        ("observe", RuleMode.ACT, "WOULD HAVE cut gross to 70 %"),
+        ("propose", RuleMode.ACT, "PROPOSES to cut gross to 70 %"),
+        ("act", RuleMode.ACT, "ASKED to cut gross to 70 %"),
+        ("act", RuleMode.PROPOSE, "PROPOSES to cut gross to 70 %"),
+        ("act", RuleMode.OBSERVE, "WOULD HAVE cut gross to 70 %"),
+    ],
+)
+def test_actions_are_told_as_what_they_are(mode: str, allowed: RuleMode, begins: str) -> None:
+    """Never more is claimed than the rule and the daemon were allowed."""
+    text = CUT.replace("  confirm", f"  mode: {mode}\n  confirm")
+    once = RuleState(state=AlertState.FIRING, firing_epoch_ns=at(50), since_ns=at(60))
+    leaving = RuleState(
+        state=AlertState.RECOVERING, firing_epoch_ns=at(50), recovering_since_ns=at(60)
+    )
+    told = tell(text, PORTFOLIO, {"stress": 61.0, "leverage": 3.0}, leaving, allowed)
+    assert told.action.startswith(begins)
+    assert begins in told.summary
+    assert told.firing_epoch_ns == once.firing_epoch_ns
+
+
+def test_pending_says_what_is_still_missing() -> None:
+    """A waiting rule has done nothing and says what it waits for."""
+    told = tell(CUT, PORTFOLIO, {"stress": 61.0, "leverage": 3.0})
+    assert told.after is AlertState.PENDING
+    assert told.action == ""
+    assert told.summary == "Stress: 61 >= 60; portfolio".replace("61 >= 60", "6100 % >= 6000 %")
+    assert "Confirmed by 1 of 2 distinct observations at least 5 min apart." in told.description
+
+
+def test_the_end_says_so() -> None:
+    """A resolved alert begins with it and tells how long it was out and what re-entry needs."""
+    fired = RuleState(state=AlertState.FIRING, firing_epoch_ns=at(40), since_ns=at(40))
+    told = tell(CUT, PORTFOLIO, {"stress": 20.0, "leverage": 1.5}, fired)
+    assert told.after is AlertState.INACTIVE
+    assert told.summary.startswith("Ended: Stress: ")
+    assert told.firing_epoch_ns == at(40)
+    assert "It was out for 60 s." in told.description
+    assert "Re-entry is permitted when leverage <= 1.0, and a person re-arms." in told.description
+
+
+def test_unknown_is_drawn_as_unknown() -> None:
+    """A missing input has no number, and a reason."""
+    waiting = RuleState(state=AlertState.RECOVERING, firing_epoch_ns=at(40), since_ns=at(50))
+    told = tell(USAGE, MAIN, {"margin_usage_ratio": None}, waiting)
+    assert told.after is AlertState.FIRING
+    assert "margin_usage_ratio unknown" in told.summary
+    assert "  margin_usage_ratio unknown >= 30 %: unknown" in told.description
+    assert "Input margin_usage_ratio of account:hyperliquid/main: unknown (channel lost)." in (
+        told.description
+    )
+
+
+def test_firing_by_absence_says_that_nothing_was_seen() -> None:
+    """A protective rule names what is missing instead of a number."""
+    lost = RuleState(unknown_since_ns=at(60))
+    told = tell(ABSENCE, MAIN, {"margin_usage_ratio": None}, lost)
+    assert told.after is AlertState.FIRING
+    assert told.reason == "missing_data"
+    assert told.summary == (
+        "Account truth is stale: no data (margin_usage_ratio unknown) beyond the limit; "
+        "accoun…uid/main. WOULD HAVE held the account (reduce only)"
+    ) or (len(told.summary) <= SUMMARY_CHARS_MAX and "no data" in told.summary)
+
+
+def test_flags_are_listed() -> None:
+    """Which flags are true, and since when each is what it is."""
+    told = tell(FLAGS, PORTFOLIO, {"stress": 40.0, "leverage": 6.0})
+    assert told.summary == "Two flags: 2 of 3 flags (stress, leverage); portfolio"
+    assert "Flag stress: true for 0 ms, counts as true." in told.description
+    assert "Flag usage: unknown for 0 ms, counts as unknown." in told.description
+
+
+def test_estimates_are_marked() -> None:
+    """A number made from peers carries a tilde and a sentence."""
+    told = tell(USAGE, MAIN, {"margin_usage_ratio": 0.4}, estimated=True)
+    assert "~40 % >= 30 %" in told.summary
+    assert "may page and hold, never cut" in told.description
+
+
+def test_long_names_give_way_before_the_number_and_the_action() -> None:
+    """The summary never exceeds 120 characters and keeps both ends."""
+    text = USAGE.replace("for_each: account", "for_each: position").replace(
+        "id: margin_usage_high", "id: usage"
+    )
+    market = "FARTCOIN,RAYDIUM,9BB6NFECJBCTNNLFKO2FQVQBQ8HHM13KCYYCDQBGPUMP-USD"
+    told = tell(text, position_subject("dydx", "main.128", market), {"margin_usage_ratio": 0.4})
+    assert len(told.summary) <= SUMMARY_CHARS_MAX
+    assert told.summary.startswith("Margin usage is high: 40 % >= 30 %; position ")
+    assert told.summary.endswith("WOULD HAVE blocked new risk on the position")
+    assert market in told.description
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "measure", "text"),
+    [
+        (0.3245, Unit.RATIO, "", "32.45 %"),
+        (-0.0005, Unit.RATIO, "", "-0.05 %"),
+        (3.25, Unit.RATIO, "leverage", "3.25x"),
+        (0.0000125, Unit.PER_HOUR, "", "0.00125 %/h"),
+        (0.5, Unit.PER_YEAR, "", "50 %/yr"),
+        (1234567.8, Unit.USD, "", "$1,234,568"),
+        (-12.5, Unit.USD, "", "-$12.5"),
+        (0.25, Unit.SECONDS, "", "250 ms"),
+        (45.0, Unit.SECONDS, "", "45 s"),
+        (600.0, Unit.SECONDS, "", "10 min"),
+        (-1.5, Unit.SECONDS, "", "-1.5 s"),
+        (36000.0, Unit.SECONDS, "", "10 h"),
+        (259200.0, Unit.SECONDS, "", "3 d"),
+        (1.0, Unit.BOOL, "", "yes"),
+        (0.0, Unit.BOOL, "", "no"),
+        (3.0, Unit.COUNT, "", "3"),
+        (64123.5, Unit.PRICE, "", "64,124"),
+        (0.0123, Unit.PRICE, "", "0.0123"),
+        (None, Unit.USD, "", "unknown"),
+    ],
+)
+def test_numbers(value: float | None, unit: Unit, measure: str, text: str) -> None:
+    """Numbers as a trader reads them; percent only here."""
+    assert number(value, unit, measure) == text

@@ -1,0 +1,464 @@
+"""Rulebook files: what a rule says, every mistake at once with its line, order and overriding."""
+
+from __future__ import annotations
+
+import pytest
+
+from monitor.core.decision import ActionLevel, RuleMode
+from monitor.core.errors import ConfigError, Problem
+from monitor.core.rules.evidence import Confirm
+from monitor.core.rules.fields import duration_ns
+from monitor.core.rules.rule import OnUnknown, Rule, RuleInput, scope_subject
+from monitor.core.rules.rulebook import RuleBook, parse_rulebook
+from monitor.core.types import (
+    PORTFOLIO,
+    Severity,
+    Subject,
+    SubjectKind,
+    account_subject,
+    asset_subject,
+    feed_subject,
+    market_subject,
+    position_subject,
+    venue_subject,
+)
+from tests.core.rules.catalogue import SMALL, at
+
+BASE = {
+    "id": "r",
+    "for_each": "portfolio",
+    "summary": "Under test",
+    "when": "stress >= 60.0",
+    "severity": "warning",
+}
+
+
+def text(**fields: str | None) -> str:
+    """One rule as YAML; None leaves a field out."""
+    merged = {**BASE, **{key.rstrip("_"): value for key, value in fields.items()}}
+    lines = [f"{key}: {value}" for key, value in merged.items() if value is not None]
+    return "- " + "\n  ".join(lines) + "\n"
+
+
+def parse(*texts: str) -> RuleBook:
+    """Files named a.yaml, b.yaml, ..."""
+    files = [(f"{chr(97 + index)}.yaml", each) for index, each in enumerate(texts)]
+    return parse_rulebook(files, SMALL)
+
+
+def problems(*texts: str) -> list[Problem]:
+    """What is wrong with these files."""
+    with pytest.raises(ConfigError) as caught:
+        parse(*texts)
+    return caught.value.problems
+
+
+def test_the_whole_of_a_rule() -> None:
+    """Every field of the design's example arrives where it belongs."""
+    rule = parse(
+        """
+stress:
+  - id: funding_stress
+    for_each: portfolio
+    summary: Funding stress
+    help: Longer.
+    when: stress >= 60.0
+    for: 30s
+    confirm: {need: 2, of: 2, apart: 5m}
+    until: stress <= 30.0
+    keep_firing_for: 24h
+    min_hold: 1m
+    reentry: leverage <= 1.0
+    max_staleness: 5m
+    on_unknown: hold
+    severity: critical
+    do: {level: cut, gross_to: 0.70}
+    scope: portfolio
+    mode: propose
+"""
+    ).rules[0]
+    assert (rule.id, rule.family, rule.alert) == ("funding_stress", "stress", "FundingStress")
+    assert rule.for_each is SubjectKind.PORTFOLIO
+    assert rule.condition == "stress >= 60.0"
+    assert (rule.for_ns, rule.keep_firing_for_ns, rule.min_hold_ns) == (at(30), at(86400), at(60))
+    assert rule.confirm == Confirm(need=2, of=2, apart_ns=at(300))
+    assert rule.max_staleness_ns == at(300)
+    assert rule.on_unknown is OnUnknown.HOLD
+    assert (rule.severity, rule.level, rule.gross_to_ratio) == (
+        Severity.CRITICAL,
+        ActionLevel.CUT,
+        0.70,
+    )
+    assert (rule.mode, rule.scope) == (RuleMode.PROPOSE, SubjectKind.PORTFOLIO)
+    assert rule.measures == {"stress", "leverage"}
+    assert (rule.runbook, rule.where) == ("funding_stress", "a.yaml:3")
+
+
+def test_defaults_are_the_careful_ones() -> None:
+    """What is not said: observe, page only, hold on unknown, own scope, its id as runbook."""
+    rule = parse(text()).rules[0]
+    assert (rule.mode, rule.level, rule.on_unknown) == (
+        RuleMode.OBSERVE,
+        ActionLevel.PAGE,
+        OnUnknown.HOLD,
+    )
+    assert (rule.scope, rule.runbook, rule.family) == (SubjectKind.PORTFOLIO, "r", "a")
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "says"),
+    [
+        pytest.param({"when": "stres >= 60.0"}, "r.when", "'stress'", id="unknown measure"),
+        pytest.param({"when": "spread_ratio >= 0.1"}, "r.when", "does not see", id="not visible"),
+        pytest.param({"when": "stress >= 60"}, "r.when", "decimal point", id="whole number"),
+        pytest.param({"when": "true"}, "r.when", "as text", id="condition is a switch"),
+        pytest.param({"when": None}, "r", "either when or flags", id="no condition"),
+        pytest.param(
+            {"flags": "{a: stress > 1.0}", "at_least": "1"},
+            "r.when",
+            "not both",
+            id="two conditions",
+        ),
+        pytest.param({"when": "stress >= 600.0"}, "r.when", "never be true", id="out of range"),
+        pytest.param({"when": "stress >= 0.0"}, "r.when", "always true", id="always true"),
+        pytest.param(
+            {"when": "margin_usage_ratio >= 15.0"}, "r.when", "never be true", id="percent as ratio"
+        ),
+        pytest.param({"until": "stress <= 61.0"}, "r.until", "both hold", id="until overlaps"),
+        pytest.param({"until": "stress <= 60.0"}, "r.until", "both hold", id="until touches"),
+        pytest.param({"for_": "300"}, "r.for", "no duration", id="duration without unit"),
+        pytest.param({"for_": "5 minutes"}, "r.for", "no duration", id="duration in words"),
+        pytest.param({"for_": "400d"}, "r.for", "at most 366d", id="duration beyond a year"),
+        pytest.param({"seveirty": "high"}, "r.seveirty", "'severity'", id="unknown field"),
+        pytest.param({"severity": "loud"}, "r.severity", "info, warning", id="unknown severity"),
+        pytest.param({"severity": None}, "r", "severity is missing", id="no severity"),
+        pytest.param({"summary": None}, "r", "summary is missing", id="no summary"),
+        pytest.param({"summary": "x" * 46}, "r.summary", "at most 45", id="long summary"),
+        pytest.param({"for_each": "portfolo"}, "r.for_each", "'portfolio'", id="unknown subject"),
+        pytest.param({"for_each": "nexus"}, "r.for_each", "about", id="subject without measures"),
+        pytest.param({"for_each": None}, "r", "for_each must say", id="no subject"),
+        pytest.param({"id": "Bad-Id"}, "Bad-Id.id", "lower-case", id="bad id"),
+        pytest.param({"max_staleness": "301s"}, "r.max_staleness", "300s", id="looser staleness"),
+        pytest.param({"on_unknown": "fire"}, "r.on_unknown", "max_staleness", id="fire no limit"),
+        pytest.param(
+            {"on_unknown": "fire", "max_staleness": "1m", "confirm": "{need: 2, of: 2}"},
+            "r.on_unknown",
+            "exclude",
+            id="fire and confirm",
+        ),
+        pytest.param(
+            {
+                "on_unknown": "fire",
+                "max_staleness": "1m",
+                "severity": "high",
+                "do": "{level: block_new}",
+            },
+            "r.on_unknown",
+            "never block_new",
+            id="absence may not latch",
+        ),
+        pytest.param({"do": "page"}, "r.do", "mapping", id="do is a word"),
+        pytest.param({"do": "{level: panic}"}, "r.do.level", "flatten", id="unknown action"),
+        pytest.param({"do": "{}"}, "r.do.level", "missing", id="no level"),
+        pytest.param({"do": "{level: block_new}"}, "r.severity", "too quiet", id="quiet block"),
+        pytest.param(
+            {"do": "{level: hold, gross_to: 0.5}"}, "r.do", "belongs to", id="gross_to on hold"
+        ),
+        pytest.param({"scope": "account"}, "r.scope", "cannot act", id="scope not its own"),
+        pytest.param({"only": "{venue: [dydx]}"}, "r.only.venue", "narrow", id="only on portfolio"),
+        pytest.param({"confirm": "{need: 3, of: 2}"}, "r.confirm.need", "1 to 2", id="need > of"),
+        pytest.param({"confirm": "{need: 2}"}, "r.confirm.of", "missing", id="no of"),
+        pytest.param({"at_least": "2"}, "r.at_least", "belongs to flags", id="at_least alone"),
+        pytest.param({"enabled": "maybe"}, "r.enabled", "true or false", id="enabled maybe"),
+        pytest.param({"mode": "armed"}, "r.mode", "observe", id="unknown mode"),
+        pytest.param({"when": "firing__x > 0.5"}, "r.when", "does not exist", id="unknown rule"),
+        pytest.param({"when": "firing__r > 0.5"}, "r", "circle: r > r", id="reads itself"),
+        pytest.param({"labels": "{price: x}"}, "r.labels", "not a field", id="labels do not exist"),
+    ],
+)
+def test_mistakes(fields: dict[str, str | None], field: str, says: str) -> None:
+    """One mistake gives one problem, at its line, with what would be right."""
+    found = problems(text(**fields))
+    assert len(found) == 1, "\n".join(map(str, found))
+    assert found[0].field == field
+    assert says in str(found[0])
+    assert found[0].where.startswith("a.yaml:")
+
+
+CUT = {"severity": "critical", "do": "{level: cut, gross_to: 0.7}"}
+
+
+@pytest.mark.parametrize(
+    ("confirm", "accepted"),
+    [
+        pytest.param("{need: 2, of: 2, apart: 20s}", True, id="two, twenty seconds apart"),
+        pytest.param("{need: 2, of: 3, apart: 5m}", True, id="two of three"),
+        pytest.param("{need: 2, of: 2, apart: 19s}", False, id="too close"),
+        pytest.param("{need: 1, of: 2, apart: 20s}", False, id="one is not enough"),
+        pytest.param(None, False, id="no confirmation"),
+    ],
+)
+def test_a_cut_needs_confirmation(confirm: str | None, accepted: bool) -> None:
+    """One bad reading must not move the book."""
+    rule = text(**CUT, confirm=confirm)
+    if accepted:
+        assert parse(rule).rules[0].level is ActionLevel.CUT
+    else:
+        assert [problem.field for problem in problems(rule)] == ["r.confirm"]
+
+
+def test_a_cut_must_say_how_far() -> None:
+    """A cut without gross_to is refused."""
+    found = problems(
+        text(severity="critical", do="{level: cut}", confirm="{need: 2, of: 2, apart: 20s}")
+    )
+    assert ["gross_to" in str(problem) for problem in found] == [True]
+
+
+TEN = """- id: first
+  for_each: portfolio
+  summary: First
+  when: stres >= 60.0
+  for: soon
+  severity: loud
+  colour: red
+- id: second
+  for_each: galaxy
+  summary: Second
+  when: stress / 2.0 > 1.0
+  do: {level: cut}
+- just text
+- id: first
+  when: stress > 1.0
+"""
+
+
+def test_all_mistakes_at_once_with_their_lines() -> None:
+    """Ten mistakes in one file, and one in the next, are told together, in order."""
+    found = problems(TEN, "- id: [\n")
+    assert [(problem.where, problem.field) for problem in found] == [
+        ("a.yaml:4", "first.when"),
+        ("a.yaml:5", "first.for"),
+        ("a.yaml:6", "first.severity"),
+        ("a.yaml:7", "first.colour"),
+        ("a.yaml:8", "second"),
+        ("a.yaml:9", "second.for_each"),
+        ("a.yaml:11", "second.when"),
+        ("a.yaml:13", "rule"),
+        ("a.yaml:14", "first.id"),
+        ("b.yaml:2", "-"),
+    ]
+    assert found[0].nearest == "stress"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param("just text", id="text"),
+        pytest.param("rules: {id: x}", id="section is no list"),
+        pytest.param("- 1\n", id="number for a rule"),
+    ],
+)
+def test_files_that_are_no_rulebook(content: str) -> None:
+    """A file of another shape is one clear problem."""
+    assert len(problems(content)) == 1
+
+
+def test_an_empty_file_holds_no_rules() -> None:
+    """A rulebook of the desk may be empty."""
+    assert parse("", "# nothing yet\n").rules == ()
+
+
+def test_later_files_replace_and_remove_by_id() -> None:
+    """A desk's own file changes or switches off a built-in rule."""
+    one, two = text(id="one"), text(id="two")
+    book = parse(one + two, text(id="one", when="stress >= 80.0") + "- {id: two, enabled: false}")
+    assert [(rule.id, rule.condition, rule.where) for rule in book.rules] == [
+        ("one", "stress >= 80.0", "b.yaml:1")
+    ]
+    assert book.disabled == ("two",)
+    assert book.get("two") is None
+
+
+def test_a_mistake_in_a_replaced_rule_is_still_told() -> None:
+    """An earlier file must be right by itself, apart from what only exists in the whole book."""
+    found = problems(text(for_="soon"), text())
+    assert [problem.where for problem in found] == ["a.yaml:6"]
+
+
+def test_rules_that_are_read_come_first() -> None:
+    """Evaluation order follows who reads whom, else the order written."""
+    book = parse(
+        text(id="top", when="firing__middle > 0.5 && state_s__low > 60.0")
+        + text(id="middle", when="firing__low > 0.5 || stress > 1.0")
+        + text(id="low")
+        + text(id="other")
+    )
+    assert [rule.id for rule in book.rules] == ["low", "middle", "top", "other"]
+    top = book.rules[2]
+    assert top.measures == frozenset()
+    assert top.rule_inputs == (
+        RuleInput("firing__middle", "rule_firing", "middle"),
+        RuleInput("state_s__low", "rule_state_s", "low"),
+    )
+
+
+def test_circles_are_refused() -> None:
+    """Two rules that read each other have no order."""
+    found = problems(
+        text(id="one", when="firing__two > 0.5") + text(id="two", when="firing__one > 0.5")
+    )
+    assert "one > two > one" in str(found[0])
+
+
+def test_reading_a_disabled_rule_is_refused() -> None:
+    """Switching a rule off must not silence the rules that read it."""
+    found = problems(
+        text() + text(id="reader", when="firing__r > 0.5"), "- {id: r, enabled: false}"
+    )
+    assert "r, which is disabled" in str(found[0])
+
+
+@pytest.mark.parametrize(
+    ("for_each", "only", "subject", "matches"),
+    [
+        pytest.param("portfolio", None, PORTFOLIO, True, id="portfolio"),
+        pytest.param("venue", None, venue_subject("dydx"), True, id="any venue"),
+        pytest.param("venue", None, PORTFOLIO, False, id="another kind"),
+        pytest.param("venue", "{venue: [dydx]}", venue_subject("aevo"), False, id="another venue"),
+        pytest.param(
+            "account", "{account: [main]}", account_subject("dydx", "main"), True, id="account"
+        ),
+        pytest.param(
+            "account", "{account: [main]}", account_subject("dydx", "main.128"), True, id="its pool"
+        ),
+        pytest.param(
+            "account",
+            "{account: [main]}",
+            account_subject("dydx", "mainly"),
+            False,
+            id="not a pool",
+        ),
+        pytest.param(
+            "account",
+            "{account: [main.xyz]}",
+            account_subject("hl", "main.abc"),
+            False,
+            id="another pool",
+        ),
+        pytest.param(
+            "market",
+            "{market: [PURR/USDC]}",
+            market_subject("hyperliquid", "PURR/USDC"),
+            True,
+            id="slash in the symbol",
+        ),
+        pytest.param(
+            "position",
+            "{venue: [dydx], market: [BTC-USD]}",
+            position_subject("dydx", "main", "BTC-USD"),
+            True,
+            id="position by venue and market",
+        ),
+        pytest.param(
+            "position",
+            "{venue: [dydx], market: [BTC-USD]}",
+            position_subject("hyperliquid", "main", "BTC-USD"),
+            False,
+            id="position of another venue",
+        ),
+        pytest.param("feed", "{feed: [bbo]}", feed_subject("hl", "bbo"), True, id="feed"),
+        pytest.param("asset", "{asset: [BTC]}", asset_subject("ETH"), False, id="another asset"),
+    ],
+)
+def test_only(for_each: str, only: str | None, subject: Subject, matches: bool) -> None:
+    """Rules are asked about the subjects they name."""
+    measure = {
+        "portfolio": "stress >= 60.0",
+        "venue": "venue_healthy < 0.5",
+        "account": "leverage > 5.0",
+        "market": "spread_ratio > 0.1",
+        "position": "notional_usd > 1.0",
+        "feed": "feed_connected < 0.5",
+        "asset": "net_exposure_usd > 1.0",
+    }[for_each]
+    rule = parse(text(for_each=for_each, when=measure, only=only)).rules[0]
+    assert rule.matches(subject) is matches
+
+
+@pytest.mark.parametrize(
+    ("for_each", "scope", "subject", "target"),
+    [
+        ("position", "position", position_subject("hl", "main", "BTC"), "position:hl/main/BTC"),
+        ("position", "account", position_subject("hl", "main", "BTC"), "account:hl/main"),
+        ("position", "market", position_subject("hl", "main", "P/U"), "market:hl/P/U"),
+        ("position", "venue", position_subject("hl", "main", "BTC"), "venue:hl"),
+        ("account", "portfolio", account_subject("hl", "main.x"), "portfolio"),
+        ("feed", None, feed_subject("hl", "bbo"), "venue:hl"),
+    ],
+)
+def test_scope(for_each: str, scope: str | None, subject: Subject, target: str) -> None:
+    """An action reaches what the rule's scope names around its subject."""
+    when = {
+        "position": "notional_usd > 1.0",
+        "account": "leverage > 5.0",
+        "feed": "feed_connected < 0.5",
+    }[for_each]
+    rule = parse(text(for_each=for_each, scope=scope, when=when)).rules[0]
+    assert scope_subject(rule, subject) == target
+
+
+def definition(**fields: str | None) -> str:
+    """The definition of a rule with these fields."""
+    return parse(text(**fields)).rules[0].definition
+
+
+@pytest.mark.parametrize(
+    ("fields", "same"),
+    [
+        pytest.param({"summary": "Other words"}, True, id="summary"),
+        pytest.param({"help": "More words"}, True, id="help"),
+        pytest.param({"runbook": "elsewhere"}, True, id="runbook"),
+        pytest.param({"for_": "0s"}, True, id="a default, written out"),
+        pytest.param({"when": "stress >= 61.0"}, False, id="limit"),
+        pytest.param({"for_": "1s"}, False, id="timer"),
+        pytest.param({"severity": "high"}, False, id="severity"),
+        pytest.param({"mode": "act"}, False, id="mode"),
+        pytest.param({"max_staleness": "1m"}, False, id="staleness"),
+    ],
+)
+def test_definition(fields: dict[str, str | None], same: bool) -> None:
+    """What a reload compares: how a rule judges and acts, not its words."""
+    assert (definition(**fields) == definition()) is same
+
+
+@pytest.mark.parametrize(
+    ("written", "nanoseconds"),
+    [
+        ("250ms", at(0.25)),
+        ("30s", at(30)),
+        ("1.5m", at(90)),
+        ("24h", at(86400)),
+        ("7d", at(604800)),
+        ("0s", 0),
+        ("5", None),
+        ("5 m", None),
+        ("-5m", None),
+        ("m", None),
+        ("1h30m", None),
+        ("٣s", None),
+    ],
+)
+def test_durations(written: str, nanoseconds: int | None) -> None:
+    """A number and one unit, nothing else."""
+    assert duration_ns(written) == nanoseconds
+
+
+def test_flags_without_a_count_are_refused() -> None:
+    """At least how many must be said, and be possible."""
+    flags = "{a: stress > 60.0, b: leverage > 5.0}"
+    assert [p.field for p in problems(text(when=None, flags=flags))] == ["r.at_least"]
+    assert [p.field for p in problems(text(when=None, flags=flags, at_least="3"))] == ["r.at_least"]
+    rule: Rule = parse(text(when=None, flags=flags, at_least="2", within="30m")).rules[0]
+    assert (rule.at_least, rule.within_ns) == (2, at(1800))
+    assert rule.condition == "at least 2 of {a: stress > 60.0, b: leverage > 5.0}"

@@ -1,0 +1,104 @@
+"""The built-in rules parse over the real measures, and each has a page that helps."""
+
+from __future__ import annotations
+
+import pytest
+
+from monitor.core.decision import ActionLevel, RuleMode
+from monitor.core.measures.catalogue import CATALOGUE
+from monitor.core.rules.rule import Rule
+from monitor.core.rules.rulebook import parse_rulebook
+from monitor.core.types import Severity
+from monitor.rulebook import builtin_files, runbook, runbook_names
+
+SECTIONS = (
+    "## Meaning",
+    "## Impact",
+    "## Diagnosis",
+    "## Mitigation",
+    "## What the daemon has already done",
+    "## Manual steps if the daemon is down",
+)
+BOOK = parse_rulebook(builtin_files(), CATALOGUE)
+every_rule = pytest.mark.parametrize("rule", BOOK.rules, ids=lambda rule: rule.id)
+
+
+def test_runbooks_and_rules_are_the_same_set() -> None:
+    """A rule without a page and a page without a rule both fail."""
+    assert set(runbook_names()) == {rule.id for rule in BOOK.rules}
+
+
+@every_rule
+def test_page_layout(rule: Rule) -> None:
+    """Alert name as title, the six sections in order, none of them empty."""
+    page = runbook(rule.runbook)
+    assert page is not None
+    assert page.startswith(f"# {rule.alert}\n\nRule `{rule.id}`.\n")
+    assert [line for line in page.splitlines() if line.startswith("## ")] == list(SECTIONS)
+    for section in page.split("\n## ")[1:]:
+        assert len(section.partition("\n")[2].strip()) >= 40, section
+
+
+@every_rule
+def test_pages_name_only_alerts_that_exist(rule: Rule) -> None:
+    """A cross-reference in CamelCase is a rule of the book, so nobody searches in vain."""
+    alerts = {one.alert for one in BOOK.rules}
+    page = runbook(rule.runbook) or ""
+    known = {"CamelCase"}
+    words = {word.strip(".,;:()*?") for word in page.split()}
+    camel = {
+        word
+        for word in words
+        if word.isalnum() and word[:1].isupper() and sum(c.isupper() for c in word) >= 2
+        and any(c.islower() for c in word)
+    }  # fmt: skip
+    prefixes = ("Drawdown", "Funding", "Margin", "Liquidation", "Venue", "Oracle", "Account")
+    assert {word for word in camel - known if word.startswith(prefixes)} <= alerts
+
+
+def test_pages_say_what_the_rule_would_have_done() -> None:
+    """The section about the daemon matches the rule's action."""
+    for rule in BOOK.rules:
+        page = runbook(rule.runbook) or ""
+        done = page.partition("## What the daemon has already done")[2].partition("## ")[0]
+        assert ("WOULD HAVE" in done) is (rule.level is not ActionLevel.PAGE), rule.id
+
+
+@every_rule
+def test_built_in_rules_start_in_observe(rule: Rule) -> None:
+    """Nothing that ships acts by itself, and nothing that ships halts or flattens."""
+    assert rule.mode is RuleMode.OBSERVE
+    assert rule.level not in {ActionLevel.HALT, ActionLevel.FLATTEN}
+
+
+@every_rule
+def test_data_rules_never_cut(rule: Rule) -> None:
+    """What is about sight may page and hold."""
+    if rule.family == "data":
+        assert rule.level in {ActionLevel.PAGE, ActionLevel.HOLD}
+
+
+@pytest.mark.parametrize(
+    ("rungs", "limits"),
+    [
+        (("drawdown_5", "drawdown_8", "drawdown_12", "drawdown_15"), (0.05, 0.08, 0.12, 0.15)),
+        (
+            ("margin_usage_warning", "margin_usage_high", "margin_usage_critical"),
+            (0.15, 0.30, 0.45),
+        ),
+    ],
+    ids=["drawdown", "margin usage"],
+)
+def test_ladders(rungs: tuple[str, ...], limits: tuple[float, ...]) -> None:
+    """The rungs stand where the catalogue of rules puts them, each louder than the last."""
+    rules = [rule for rung in rungs if (rule := BOOK.get(rung)) is not None]
+    found = [rule.when.comparisons[0].limit for rule in rules if rule.when is not None]
+    assert tuple(found) == limits
+    loudness = [list(Severity).index(rule.severity) for rule in rules]
+    assert loudness == sorted(loudness)
+
+
+def test_unknown_pages_are_none() -> None:
+    """A desk's own rule has no built-in page, and a path is no page."""
+    assert runbook("no_such_rule") is None
+    assert runbook("../__init__") is None
