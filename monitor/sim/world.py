@@ -52,6 +52,7 @@ class SimVenue:
     height: int = 0
     block_time_s: float = 0.0
     halted: bool = False  # no blocks are made: prices, oracle and accounts stand still
+    settled_hour: int = 0  # hours since the epoch whose funding has been settled
 
     def dexes(self) -> tuple[str, ...]:
         """The perp dexes of the venue, the first one being ``""``."""
@@ -243,10 +244,11 @@ class World:
             if not venue.halted:
                 self._step_venue(venue, to_s)
         hour = math.floor(to_s / HOUR_S)
-        if hour != math.floor(from_s / HOUR_S):
-            for venue in self.venues.values():
-                if not venue.halted:
-                    self._settle(venue, hour * HOUR_S)
+        for venue in self.venues.values():
+            # After a halt the chain makes up for every hour it missed, one tick after another.
+            while venue.settled_hour < hour and not venue.halted:
+                venue.settled_hour += 1
+                self._settle(venue, venue.settled_hour * HOUR_S)
         for venue in self.venues.values():
             if not venue.halted:
                 execution.run_accounts(self, venue)
@@ -294,4 +296,10 @@ class World:
             spec.symbol: make_market(spec, self.assets[spec.asset], self.seed, name, self.start_s)
             for spec in specs
         }
-        return SimVenue(name, markets, height=FIRST_HEIGHT[name], block_time_s=self.start_s)
+        return SimVenue(
+            name,
+            markets,
+            height=FIRST_HEIGHT[name],
+            block_time_s=self.start_s,
+            settled_hour=math.floor(self.start_s / HOUR_S),
+        )

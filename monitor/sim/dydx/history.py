@@ -106,6 +106,7 @@ class PnlLog:
 
     def __init__(self) -> None:
         self._ticks: dict[tuple[str, int], list[PnlTick]] = {}
+        self._transfers: dict[tuple[str, int], int] = {}
         self._hour: int | None = None
 
     def tick(self, indexer: Indexer) -> None:
@@ -131,9 +132,10 @@ class PnlLog:
         ticks = self._ticks.setdefault((address, number_), [])
         equity = accounts.equity(pool)
         before = ticks[-1] if ticks else None
-        since_s = -1.0 if before is None else before.stamp.time_s
-        moved = [t.amount_usd for t in pool.transfers if t.time_s > since_s]
-        net = sum(moved, accounts.ZERO)
+        # What was transferred before the first row is part of where the account starts from.
+        seen = self._transfers.get((address, number_), 0 if ticks else len(pool.transfers))
+        self._transfers[address, number_] = len(pool.transfers)
+        net = sum((t.amount_usd for t in pool.transfers[seen:]), accounts.ZERO)
         gained = accounts.ZERO if before is None else equity - before.equity - net
         total = gained if before is None else before.total_pnl + gained
         stamp = Stamp(indexer.processed.time_s, indexer.processed.height)

@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 
 from monitor.sim.addresses import DYDX_MASTER
+from monitor.sim.config import WorldConfig
 from monitor.sim.dydx.indexer import Indexer
 from monitor.sim.dydx.server import DydxServer
 from monitor.sim.world import World
@@ -157,9 +158,11 @@ class Rig:
 
 
 @asynccontextmanager
-async def simulated(*, seed: int = SEED, pong_within_s: float = 10.0) -> AsyncIterator[Rig]:
-    """A running simulated dYdX."""
-    world = World(seed, START_S)
+async def simulated(
+    *, seed: int = SEED, pong_within_s: float = 10.0, step_s: float = 0.5
+) -> AsyncIterator[Rig]:
+    """A running simulated dYdX; ``step_s`` is the world's grid of time."""
+    world = World(seed, START_S, WorldConfig(step_s=step_s))
     clock = ManualClock(int(START_S * 1e9))
     server = DydxServer(world, world.faults, clock, pong_within_s=pong_within_s)
     await server.start()
