@@ -99,19 +99,24 @@ class DydxServer:
         self._changed.set()
 
     async def close(self) -> None:
-        """Stop serving and forget the world."""
-        if self._control is None:
-            return
-        self.world.unsubscribe(self._moved)
-        self._faults.unsubscribe(self._fault_changed)
-        self._control.cancel()
-        await asyncio.wait([self._control])
-        self._control = None
+        """Stop serving and forget the world; also what was started only in part.
+
+        Raises:
+            OSError: If an outage could not be ended because its port was taken meanwhile.
+        """
+        control, self._control = self._control, None
+        if control is not None:
+            self.world.unsubscribe(self._moved)
+            self._faults.unsubscribe(self._fault_changed)
+            control.cancel()
+            await asyncio.wait([control])
         await self.hub.close()
         for runner in (self._rest, self._node):
             if runner is not None:
                 await runner.cleanup()
         self._rest = self._node = None
+        if control is not None and not control.cancelled():
+            control.result()
 
     async def restart(self) -> None:
         """A deploy of the indexer: clients are closed with 1012 and may come back at once."""
