@@ -18,7 +18,8 @@ from monitor.venues.hyperliquid.decoders.body import (
     decode_body,
     unwrap_recording,
 )
-from monitor.venues.hyperliquid.decoders.market import MarketDecoder, decoding
+from monitor.venues.hyperliquid.decoders.explain import decoding
+from monitor.venues.hyperliquid.decoders.market import MarketDecoder
 from monitor.venues.hyperliquid.decoders.user import UserDecoder
 from monitor.venues.hyperliquid.knowledge import Knowledge, shorten
 from monitor.venues.hyperliquid.markets import Markets

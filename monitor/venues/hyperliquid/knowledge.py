@@ -17,6 +17,7 @@ from monitor.venues.hyperliquid.settings import VENUE, HyperliquidSettings
 
 MESSAGES_PER_MINUTE_MAX = 2000  # client messages over all connections
 SUBSCRIPTIONS_MAX = 1000
+_DEXES_MAX = 64  # nine exist; bounds what garbage names could make us ask for
 _MINUTE_NS = 60 * SECOND_NS
 _ADDRESS = re.compile(r"0x[0-9a-f]{40}")
 _MODES = {
@@ -77,6 +78,12 @@ class Account:
     def pooled(self) -> bool:
         """Whether the spot balances are the collateral."""
         return self.mode in {AccountMode.UNIFIED, AccountMode.PORTFOLIO_MARGIN}
+
+    def use(self, dex: str) -> str:
+        """The account did something on ``dex``, so its pool there is watched from now on."""
+        if len(self.dexes) < _DEXES_MAX:
+            self.dexes.add(dex)
+        return dex
 
     def ordered_dexes(self) -> tuple[str, ...]:
         """The used dexes, the first dex first."""
@@ -233,9 +240,9 @@ class Knowledge:
             Account(entry.alias, entry.address) for entry in settings.accounts
         ]
         self.discovered: dict[str, Discovered] = {}
-        self.followed: set[str] = {FIRST_DEX}
+        self._dexes_asked_for = {FIRST_DEX}
         if settings.dexes != "auto":
-            self.followed.update(settings.dexes)
+            self._dexes_asked_for.update(settings.dexes)
         self.reference_prices: dict[str, float] = {}  # marks, to choose book aggregations by
         self.subscriptions = 0  # open over all connections
 
@@ -262,13 +269,10 @@ class Knowledge:
             if isinstance(event, PositionsReported):
                 self.watchlist.add(position.market for position in event.positions)
 
-    def follow(self, account: Account, dex: str) -> bool:
-        """An account holds something on ``dex``: follow it; True when it was not followed."""
-        account.dexes.add(dex)
-        if dex in self.followed:
-            return False
-        self.followed.add(dex)
-        return True
+    @property
+    def followed(self) -> set[str]:
+        """Dexes whose markets are followed: those asked for and those that any account uses."""
+        return self._dexes_asked_for.union(*(account.dexes for account in self.accounts))
 
 
 def poll_name(what: str, key: str = "") -> str:

@@ -18,9 +18,9 @@ from monitor.core.ports import PollOutput, Request, Response
 from monitor.core.types import SECOND_NS, EngineNs, channel_id
 from monitor.venues.hyperliquid.decoders import wire
 from monitor.venues.hyperliquid.decoders.body import read
+from monitor.venues.hyperliquid.decoders.explain import decoding
 from monitor.venues.hyperliquid.decoders.market import (
     MarketDecoder,
-    decoding,
     funding_events,
     status_events,
 )

@@ -28,12 +28,12 @@ from monitor.venues.hyperliquid.decoders.body import (
     read,
     vault_slug,
 )
+from monitor.venues.hyperliquid.decoders.explain import decoding
 from monitor.venues.hyperliquid.decoders.history import (
     fill_events,
     funding_paid_events,
     transfer_events,
 )
-from monitor.venues.hyperliquid.decoders.market import decoding
 from monitor.venues.hyperliquid.decoders.wire import MS_NS
 from monitor.venues.hyperliquid.endpoints import check_response
 from monitor.venues.hyperliquid.knowledge import (
@@ -224,7 +224,7 @@ class DiscoveryPoll(AccountModePoll):
         if step.kind == _STATE:
             state = read(body, account_wire.ClearinghouseState)
             if is_used(state):
-                self.knowledge.follow(step.account, step.dex)
+                step.account.use(step.dex)
                 held = [entry.position.coin for entry in state.asset_positions]
                 self.knowledge.watchlist.add(held)
             return PollOutput()

@@ -18,7 +18,7 @@ from monitor.core.ports import NOTHING, Output, Refresh
 from monitor.core.types import SECOND_NS, EngineNs
 from monitor.venues.hyperliquid.decode import SILENT_CHANNELS, error_event
 from monitor.venues.hyperliquid.decoders import wire
-from monitor.venues.hyperliquid.decoders.market import UNREADABLE_JSON
+from monitor.venues.hyperliquid.decoders.explain import UNREADABLE_JSON, refused
 from monitor.venues.hyperliquid.knowledge import SUBSCRIPTIONS_MAX, Knowledge
 from monitor.venues.hyperliquid.settings import VENUE
 from monitor.venues.hyperliquid.subscriptions import PING, Key, Subscription, echo_index
@@ -96,6 +96,9 @@ class Connection:
         """Subscriptions that this connection should hold now."""
         raise NotImplementedError
 
+    def subscribed(self, channel: Channel) -> None:
+        """A channel was made for a subscription."""
+
     def settled(self) -> tuple[Refresh, ...]:
         """What to re-read once every subscription of a new connection is acknowledged."""
         return ()
@@ -126,7 +129,7 @@ class Connection:
         except UNREADABLE_JSON as error:
             if self._frames == 1 and not frame.lstrip().startswith(b"{"):
                 return NOTHING
-            raise DecodeError(f"{self.name}: {error}", sample=frame) from error
+            raise refused(self.name.partition("/")[2], error, frame) from error
         except DecodeError as error:
             raise DecodeError(str(error), sample=frame) from error
 
@@ -226,8 +229,9 @@ class Connection:
                 )
                 continue
             self.knowledge.subscriptions += 1
-            self.channels[key] = Channel(subscription)
-            self._enqueue(self.channels[key])
+            channel = self.channels[key] = Channel(subscription)
+            self.subscribed(channel)
+            self._enqueue(channel)
         return tuple(events)
 
     # ------------------------------------------------------------------------------ internal

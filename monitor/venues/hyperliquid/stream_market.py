@@ -10,7 +10,7 @@ from itertools import islice
 
 import msgspec
 
-from monitor.core.events import BookTopSeen, DepthSeen, Event, FrameRejected, MarketContextSeen
+from monitor.core.events import Event, FrameRejected
 from monitor.core.ports import NOTHING, Output, Refresh
 from monitor.core.types import SECOND_NS, EngineNs
 from monitor.venues.hyperliquid.decoders.market import MarketDecoder
@@ -27,12 +27,15 @@ TOP_DOUBTED_AFTER_NS = 10 * SECOND_NS
 TOP_STRIKES = 3
 
 
-class _Top:
-    """The last best prices of a coin, to be held against its context."""
+class _Watched:
+    """A coin's channels and what they last said, to be held against each other."""
 
-    __slots__ = ("ask", "bid", "mid", "strikes")
+    __slots__ = ("ask", "bid", "book", "context", "mid", "strikes", "top")
 
     def __init__(self) -> None:
+        self.context: Channel | None = None
+        self.top: Channel | None = None
+        self.book: Channel | None = None
         self.bid: float | None = None
         self.ask: float | None = None
         self.mid: float | None = None  # the context's
@@ -51,10 +54,9 @@ class MarketStream(Connection):
         self._index = index
         self._last = index == count - 1
         self._decoder = MarketDecoder(knowledge.markets, knowledge.settings.depth_band_ratio)
-        self._tops: dict[str, _Top] = {}
+        self._watched: dict[str, _Watched] = {}
         self._asked_for: set[str] = set()
         self._hour: int | None = None
-        self._rejections = 0  # books told out of order, since the process began
         self.handlers = {
             "activeAssetCtx": self._context,
             "bbo": self._best_prices,
@@ -99,72 +101,80 @@ class MarketStream(Connection):
         )
         return Subscription("l2Book", key=coin, coin=coin, aggregation=aggregation)
 
+    def subscribed(self, channel: Channel) -> None:
+        """Keep a coin's channels where its frames find them with one look-up."""
+        subscription = channel.subscription
+        coin = subscription.coin
+        if not coin:
+            return
+        watched = self._watched.get(coin)
+        if watched is None:
+            watched = self._watched[coin] = _Watched()
+        match subscription.feed:
+            case "activeAssetCtx":
+                watched.context = channel
+            case "bbo":
+                watched.top = channel
+            case _:
+                watched.book = channel
+
+    def disconnected(self, reason: str, now: EngineNs) -> Output:
+        """Also forget what the coins' channels said."""
+        output = super().disconnected(reason, now)
+        self._watched.clear()
+        return output
+
     # --------------------------------------------------------------------------- frames
 
-    def _channel(self, feed: str, coin: str = "") -> Channel | None:
-        return self.channels.get((feed, coin, "", ""))
-
     def _context(self, data: msgspec.Raw, now: EngineNs) -> Output:
-        events = self._decoder.active_context(data, now)
-        event = events[0]
-        if isinstance(event, MarketContextSeen):
-            coin = event.market
-            top = self._tops.get(coin)
-            if top is None:
-                top = self._tops[coin] = _Top()
-            top.mid = event.mid_price
-            channel = self._channel("activeAssetCtx", coin)
-            if channel is not None and (more := self.spoke(channel, now)):
-                events = (*more, *events)
-        return Output(events)
+        told = self._decoder.active_context(data, now)
+        watched = self._watched.get(told[0].market)
+        if watched is not None and (channel := watched.context) is not None:
+            watched.mid = told[0].mid_price
+            channel.seen_ns = now
+            if channel.attempts or not channel.opened:
+                return Output((*self.spoke(channel, now), *told))
+        return Output(told)
 
     def _best_prices(self, data: msgspec.Raw, now: EngineNs) -> Output:
-        events = self._decoder.best_prices(data, now)
-        event = events[0]
-        if isinstance(event, BookTopSeen):
-            coin = event.market
-            channel = self._channel("bbo", coin)
-            if channel is not None:
-                if (back := self._in_order(channel, event.venue_time_ns, data)) is not None:
-                    return back
-                if more := self.spoke(channel, now):
-                    events = (*more, *events)
-            top = self._tops.get(coin)
-            if top is None:
-                top = self._tops[coin] = _Top()
-            top.bid, top.ask, top.strikes = event.bid_price, event.ask_price, 0
-        return Output(events)
+        told = self._decoder.best_prices(data, now)
+        event = told[0]
+        watched = self._watched.get(event.market)
+        if watched is not None and (channel := watched.top) is not None:
+            time_ns = event.venue_time_ns or 0
+            if time_ns < channel.time_ns:
+                return self._out_of_order(channel, time_ns, data)
+            channel.time_ns = time_ns
+            channel.seen_ns = now
+            watched.bid, watched.ask, watched.strikes = event.bid_price, event.ask_price, 0
+            if channel.attempts or not channel.opened:
+                return Output((*self.spoke(channel, now), *told))
+        return Output(told)
 
     def _book(self, data: msgspec.Raw, now: EngineNs) -> Output:
-        events = self._decoder.book(data, now)
-        event = events[-1]
-        if isinstance(event, DepthSeen):
-            channel = self._channel("l2Book", event.market)
-            if channel is not None:
-                if (back := self._in_order(channel, event.venue_time_ns, data)) is not None:
-                    return back
-                if more := self.spoke(channel, now):
-                    events = (*more, *events)
-        return Output(events)
+        told = self._decoder.book(data, now)
+        event = told[-1]
+        watched = self._watched.get(event.market)
+        if watched is not None and (channel := watched.book) is not None:
+            time_ns = event.venue_time_ns or 0
+            if time_ns < channel.time_ns:
+                return self._out_of_order(channel, time_ns, data)
+            channel.time_ns = time_ns
+            channel.seen_ns = now
+            if channel.attempts or not channel.opened:
+                return Output((*self.spoke(channel, now), *told))
+        return Output(told)
 
     def _all_contexts(self, data: msgspec.Raw, now: EngineNs) -> Output:
         events = self._decoder.all_contexts(data, now)
-        channel = self._channel("allDexsAssetCtxs")
+        channel = self.channels.get(("allDexsAssetCtxs", "", "", ""))
         if channel is not None and (more := self.spoke(channel, now)):
             events = (*more, *events)
         refused = any(isinstance(event, FrameRejected) for event in events)
         return Output(events, refresh=(Refresh(poll_name("metaAndAssetCtxs")),) if refused else ())
 
-    def _in_order(
-        self,
-        channel: Channel,
-        time_ns: int | None,
-        data: msgspec.Raw,
-    ) -> Output | None:
-        """None when the book is not older than the last; else the rejection that is counted."""
-        if time_ns is None or time_ns >= channel.time_ns:
-            channel.time_ns = time_ns or channel.time_ns
-            return None
+    def _out_of_order(self, channel: Channel, time_ns: int, data: msgspec.Raw) -> Output:
+        """Older prices than those known are ignored, and counted."""
         behind_s = (channel.time_ns - time_ns) / SECOND_NS
         rejected = FrameRejected(
             venue=VENUE,
@@ -181,8 +191,8 @@ class MarketStream(Connection):
         """Doubt best prices that a coin's context contradicts; at each new hour, ask for what was
         settled; ask for the meta when something held is not in it."""
         events: list[Event] = []
-        for coin, top in self._tops.items():
-            events.extend(self._doubt(coin, top, now))
+        for watched in self._watched.values():
+            events.extend(self._doubt(watched, now))
         refresh = []
         if self._index == 0:
             hour = now // HOUR_NS
@@ -190,32 +200,33 @@ class MarketStream(Connection):
                 # Settlement rows are stamped up to 118 ms after the hour.
                 refresh.append(Refresh(poll_name("fundingHistory"), after_s=5.0))
             self._hour = hour
-            unknown = {
-                coin
-                for coin in self.knowledge.watchlist.coins()
-                if coin not in self.knowledge.markets
-            }
+            unknown = self._unknown()
             if unknown - self._asked_for:
-                self._asked_for = unknown
                 refresh.append(Refresh(poll_name("metaAndAssetCtxs")))
+            self._asked_for = unknown
         if not events and not refresh:
             return NOTHING
         return Output(events=tuple(events), refresh=tuple(refresh))
 
-    def _doubt(self, coin: str, top: _Top, now: EngineNs) -> tuple[Event, ...]:
-        bid, ask, mid = top.bid, top.ask, top.mid
+    def _unknown(self) -> set[str]:
+        """Watched markets and used dexes that no meta was read about."""
+        markets = self.knowledge.markets
+        coins = {coin for coin in self.knowledge.watchlist.coins() if coin not in markets}
+        return coins | {dex for dex in self.knowledge.followed if markets.names(dex) is None}
+
+    def _doubt(self, watched: _Watched, now: EngineNs) -> tuple[Event, ...]:
+        bid, ask, mid = watched.bid, watched.ask, watched.mid
         if bid is None or ask is None or mid is None or bid <= mid <= ask:
-            top.strikes = 0
+            watched.strikes = 0
             return ()
-        best = self._channel("bbo", coin)
-        context = self._channel("activeAssetCtx", coin)
-        if best is None or context is None or best.sent_ns is None or not best.acknowledged:
+        top, context = watched.top, watched.context
+        if top is None or context is None or top.sent_ns is None or not top.acknowledged:
             return ()
-        since = max(best.seen_ns, best.sent_ns)
+        since = max(top.seen_ns, top.sent_ns)
         if now - since <= TOP_DOUBTED_AFTER_NS or context.seen_ns <= since:
             return ()
-        top.strikes += 1
-        if top.strikes < TOP_STRIKES:
+        watched.strikes += 1
+        if watched.strikes < TOP_STRIKES:
             return ()
-        top.strikes = 0
-        return self.resubscribe(best, f"mid {mid} left the best prices {bid} and {ask} long ago")
+        watched.strikes = 0
+        return self.resubscribe(top, f"mid {mid} left the best prices {bid} and {ask} long ago")

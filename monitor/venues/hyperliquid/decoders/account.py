@@ -31,9 +31,9 @@ from monitor.venues.hyperliquid.decoders.market import SIDES
 from monitor.venues.hyperliquid.decoders.wire import MS_NS, money, money_or_none
 from monitor.venues.hyperliquid.knowledge import Account, SpotPrices
 from monitor.venues.hyperliquid.markets import (
-    FIRST_DEX,
     USDC_TOKEN,
     Markets,
+    dex_of,
     margin_tier,
 )
 from monitor.venues.hyperliquid.settings import VENUE
@@ -437,8 +437,7 @@ def order_update_events(
     newest: dict[str, int] = {}
     for update in updates:
         order = update.order
-        dex, colon, _ = order.coin.partition(":")
-        pool = account.pool(dex if colon else FIRST_DEX, markets)
+        pool = account.pool(account.use(dex_of(order.coin)), markets)
         fresh = order_report(order)
         known = account.known_order(fresh.order_id) if order.reduce_only is None else None
         pools.setdefault(pool, []).append(

@@ -21,6 +21,7 @@ from monitor.venues.hyperliquid.decoders.account import (
     orders_events,
     spot_events,
 )
+from monitor.venues.hyperliquid.decoders.explain import decoding
 from monitor.venues.hyperliquid.decoders.history import (
     fill_events,
     funding_paid_events,
@@ -28,7 +29,6 @@ from monitor.venues.hyperliquid.decoders.history import (
 )
 from monitor.venues.hyperliquid.decoders.market import (
     MarketDecoder,
-    decoding,
     funding_events,
     mid_events,
     status_events,

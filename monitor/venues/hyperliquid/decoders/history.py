@@ -77,7 +77,7 @@ def fill_events(
     """Fills by pool, oldest first, whatever order they were told in."""
     pools: dict[str, list[FillReport]] = {}
     for fill in fills:
-        pool = account.pool(dex_of(fill.coin), markets)
+        pool = account.pool(account.use(dex_of(fill.coin)), markets)
         pools.setdefault(pool, []).append(fill_report(fill, account.address))
     return tuple(
         FillsReported(
@@ -105,7 +105,7 @@ def funding_paid_events(
     """Payments as (time in ms, payment), by pool. The venue's sign is ours: negative is paid."""
     pools: dict[str, list[FundingPayment]] = {}
     for time_ms, payment in payments:
-        pools.setdefault(account.pool(dex_of(payment.coin), markets), []).append(
+        pools.setdefault(account.pool(account.use(dex_of(payment.coin)), markets), []).append(
             FundingPayment(
                 market=payment.coin,
                 amount_usd=money(payment.usdc, "usdc"),
@@ -227,7 +227,7 @@ def transfer_events(
         delta = _DELTA.decode(row.delta)
         for dex, amount, flow_kind, other in _flow(account, delta):
             alias = alias_of(other) if other else None
-            pools.setdefault(account.pool(dex, markets), []).append(
+            pools.setdefault(account.pool(account.use(dex), markets), []).append(
                 TransferReport(
                     transfer_id=f"{row.time}:{row.hash[:66]}:{kind}:{dex}:{amount}",
                     amount_usd=amount,

@@ -6,8 +6,7 @@ names are built once per market. *Pure.*
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import msgspec
 
@@ -42,23 +41,6 @@ _CANDLE_S = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800, "M": 2_592_000}
 
 
 _NAMES_MAX = 20_000  # far above any universe; bounds what garbage names could make us keep
-
-
-UNREADABLE_JSON = (msgspec.MsgspecError, RecursionError, ValueError, ArithmeticError)
-
-
-@contextmanager
-def decoding(what: str, data: bytes) -> Iterator[None]:
-    """Turns whatever the JSON layer raises into a ``DecodeError`` that names ``what`` and keeps a
-    trimmed copy."""
-    try:
-        yield
-    except DecodeError as error:
-        if error.sample:
-            raise
-        raise DecodeError(str(error), sample=bytes(data[:512])) from error
-    except UNREADABLE_JSON as error:
-        raise DecodeError(f"hyperliquid {what}: {error}", sample=bytes(data[:512])) from error
 
 
 class ChannelNames(dict[str, str]):
@@ -112,15 +94,18 @@ class MarketDecoder:
 
     # ---------------------------------------------------------------------------- hot path
 
-    def active_context(self, data: msgspec.Raw | bytes, now: int | None) -> tuple[Event, ...]:
+    def active_context(
+        self,
+        data: msgspec.Raw | bytes,
+        now: int | None,
+    ) -> tuple[MarketContextSeen]:
         """``activeAssetCtx``: one market's context, about once a second."""
         frame = self._active_context.decode(data)
         coin = frame.coin
         return (self._context(coin, frame.ctx, self._context_channels[coin], now),)
 
-    def best_prices(self, data: msgspec.Raw | bytes, now: int | None) -> tuple[Event, ...]:
+    def best_prices(self, data: msgspec.Raw | bytes, now: int | None) -> tuple[BookTopSeen]:
         """``bbo``: told only when it changed."""
-        del now
         frame = self._best_prices.decode(data)
         bid, ask = frame.bbo
         coin = frame.coin
@@ -137,14 +122,22 @@ class MarketDecoder:
             ),
         )
 
-    def book(self, data: msgspec.Raw | bytes, now: int | None) -> tuple[Event, ...]:
+    def book(
+        self,
+        data: msgspec.Raw | bytes,
+        now: int | None,
+    ) -> tuple[DepthSeen] | tuple[BookTopSeen, DepthSeen]:
         """``l2Book``: depth within the band, and the touch where the book is not aggregated
         (buckets round the touch outward, and only an aggregated book states a ``spread``)."""
         del now
         frame = self._book.decode(data)
         return self.book_events(frame, self._book_channels[frame.coin])
 
-    def book_events(self, frame: wire.Book, channel: str) -> tuple[Event, ...]:
+    def book_events(
+        self,
+        frame: wire.Book,
+        channel: str,
+    ) -> tuple[DepthSeen] | tuple[BookTopSeen, DepthSeen]:
         """Events of a decoded book."""
         bids, asks = frame.levels
         time_ns = frame.time * MS_NS

@@ -87,8 +87,7 @@ class UserDecoder:
             if dex not in account.dexes:
                 if not is_used(state):
                     continue
-                if self._knowledge.follow(account, dex):
-                    self.wants.add("metaAndAssetCtxs")
+                account.use(dex)
             states[dex] = state
         complete = account.dexes <= states.keys()
         if not complete:
