@@ -1,9 +1,8 @@
-"""A clock that moves when told, a channel that answers as told, and decisions by hand."""
+"""A channel that answers as told, a store in memory, and decisions by hand."""
 
 from __future__ import annotations
 
 import asyncio
-import heapq
 from collections.abc import Callable, Sequence
 
 from monitor.core.decision import AlertTransition, CitedReading, Decision, RuleHealth
@@ -14,43 +13,6 @@ from monitor.notify.notice import Notice, NoticeKind
 
 START_NS = 1_795_269_791_482_000_000  # 2026-11-21T14:03:11.482Z
 ALERT_NAMES = {"leverage": "LeverageHigh", "funding_stress": "FundingStress"}
-
-
-class FakeClock:
-    """Engine time that stands still until ``advance``."""
-
-    def __init__(self, now: EngineNs = START_NS) -> None:
-        self._now = now
-        self._sleepers: list[tuple[EngineNs, int, asyncio.Event]] = []
-        self._number = 0
-
-    def now(self) -> EngineNs:
-        return self._now
-
-    async def sleep(self, seconds: float) -> None:
-        woken = asyncio.Event()
-        self._number += 1
-        due = self._now + round(max(0.0, seconds) * SECOND_NS)
-        heapq.heappush(self._sleepers, (due, self._number, woken))
-        await woken.wait()
-
-    async def advance(self, seconds: float) -> None:
-        """Move on, waking each sleeper at its own time."""
-        until = self._now + round(seconds * SECOND_NS)
-        await settle()
-        while self._sleepers and self._sleepers[0][0] <= until:
-            due, _, woken = heapq.heappop(self._sleepers)
-            self._now = max(self._now, due)
-            woken.set()
-            await settle(6)
-        self._now = until
-        await settle()
-
-
-async def settle(turns: int = 20) -> None:
-    """Let every task run until it waits."""
-    for _ in range(turns):
-        await asyncio.sleep(0)
 
 
 Answer = Callable[[Notice], NotifyError | None]

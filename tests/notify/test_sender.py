@@ -16,17 +16,16 @@ from monitor.notify.alerts import entry_of
 from monitor.notify.notice import Notice, NoticeKind
 from monitor.notify.queue import QueuePolicy
 from monitor.notify.sender import LanePlan, Sender
+from tests.manual_clock import ManualClock, settle
 from tests.notify.fakes import (
     START_NS,
     FakeChannel,
-    FakeClock,
     MemoryOutbox,
     Observer,
     accept,
     notice,
     refuse,
     retryable,
-    settle,
 )
 
 
@@ -36,7 +35,7 @@ class Rig:
     def __init__(
         self, *channels: FakeChannel, escalate: bool = False, capacity: int = 10_000
     ) -> None:
-        self.clock = FakeClock()
+        self.clock = ManualClock(START_NS)
         self.outbox = MemoryOutbox()
         self.observer = Observer()
         names = [channel.name for channel in channels]
