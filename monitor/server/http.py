@@ -20,11 +20,11 @@ from aiohttp import web
 from pydantic import SecretStr
 
 from monitor.core.errors import ConfigError
+from monitor.observability.exposition import wants_openmetrics
 from monitor.server.settings import ServerSettings
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-OPENMETRICS = "application/openmetrics-text"
 OPEN_PATHS = frozenset({"/livez", "/readyz"})
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
@@ -40,6 +40,10 @@ class Source(Protocol):
 
     def state(self) -> object:
         """The document of ``/v1/state``; anything orjson can write."""
+        ...
+
+    def measures(self, words: str) -> object:
+        """The document of ``/v1/measures`` for a filter."""
         ...
 
     def alerts(self) -> object:
@@ -83,6 +87,7 @@ class Server:
         app.router.add_get("/metrics", self._metrics)
         app.router.add_get("/v1/state", self._state)
         app.router.add_get("/v1/alerts", self._alerts)
+        app.router.add_get("/v1/measures", self._measures)
         for path, name, kind in (
             ("/", "index.html", "text/html"),
             ("/console.css", "console.css", "text/css"),
@@ -138,8 +143,11 @@ class Server:
     async def _alerts(self, _: web.Request) -> web.Response:
         return _json(self._source.alerts())
 
+    async def _measures(self, request: web.Request) -> web.Response:
+        return _json(self._source.measures(request.query.get("q", "")[:200]))
+
     async def _metrics(self, request: web.Request) -> web.StreamResponse:
-        openmetrics = OPENMETRICS in request.headers.get("Accept", "")
+        openmetrics = wants_openmetrics(request.headers.get("Accept"))
         content_type, chunks = self._source.metrics(openmetrics=openmetrics)
         response = web.StreamResponse(headers={**HEADERS, "Content-Type": content_type})
         await response.prepare(request)

@@ -22,6 +22,9 @@ class FakeSource:
     def state(self) -> object:
         return {"accounts": []}
 
+    def measures(self, words: str) -> object:
+        return {"total": 0, "measures": [], "asked": words}
+
     def alerts(self) -> object:
         return []
 
@@ -58,6 +61,7 @@ async def client() -> AsyncIterator[aiohttp.ClientSession]:
         pytest.param("/livez", 200, "application/json", id="alive"),
         pytest.param("/readyz", 503, "application/json", id="not ready, and says why"),
         pytest.param("/v1/state", 200, "application/json", id="state"),
+        pytest.param("/v1/measures?q=equity", 200, "application/json", id="measures"),
         pytest.param("/v1/alerts", 200, "application/json", id="alerts"),
         pytest.param("/metrics", 200, "text/plain", id="metrics"),
         pytest.param("/", 200, "text/html", id="console"),

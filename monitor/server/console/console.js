@@ -103,12 +103,11 @@ function drawRules(state) {
       table([["rule", ""], ["about", ""], ["severity", ""], ["since", "n"], ["condition", "hide-phone"]], rows));
   });
 }
-function drawMeasures(state) {
-  const words = $("filter").value.toLowerCase().split(/\s+/).filter(Boolean);
-  const all = state.measures.filter((m) => words.every((w) => `${m.name} ${m.subject}`.toLowerCase().includes(w)));
-  const rows = all.slice(0, 300).map((m) => el("tr", {}, cell(m.name), cell(m.subject, "dim"),
+function drawMeasures(found) {
+  const rows = found.measures.map((m) => el("tr", {}, cell(m.name), cell(m.subject, "dim"),
     cell(shown(m, m.unit), "n"), cell(el("span", { class: "dim" }, m.value === null ? m.reason : age(m.age_s)), "")));
-  return [el("div", { class: "dim" }, `${all.length} measures${all.length > 300 ? ", the first 300 shown: filter to see others" : ""}`),
+  const more = found.total > found.measures.length;
+  return [el("div", { class: "dim" }, `${found.total} measures${more ? `, the first ${found.measures.length} shown: filter to see others` : ""}`),
     table([["measure", ""], ["about", ""], ["value", "n"], ["age or why absent", ""]], rows)];
 }
 function keepOpen(box, nodes) {
@@ -117,15 +116,12 @@ function keepOpen(box, nodes) {
   for (const node of nodes) if (node.dataset && open.has(node.dataset.group)) node.open = open.get(node.dataset.group);
   box.replaceChildren(...nodes);
 }
-let last = null;
 function draw(state) {
-  last = state;
   drawBanner(state);
   $("alerts").replaceChildren(...drawAlerts(state));
   $("accounts").replaceChildren(el("div", { class: "cards" }, state.accounts.map(drawAccount)));
   $("feeds").replaceChildren(...drawFeeds(state));
   keepOpen($("rules"), drawRules(state));
-  $("measures").replaceChildren(...drawMeasures(state));
 }
 function silent(reason) {
   $("banner").dataset.tone = "danger";
@@ -134,13 +130,23 @@ function silent(reason) {
   $("verdict-text").textContent = `${reason} What is below is old. Check the process; your watchdog should have paged.`;
   document.title = "NO ANSWER · riskd";
 }
+async function ask(path) {
+  const answer = await fetch(path, { cache: "no-store", signal: AbortSignal.timeout(5000) });
+  if (!answer.ok) throw new Error(`It answered with status ${answer.status}.`);
+  return answer.json();
+}
 async function refresh() {
   try {
-    const answer = await fetch("/v1/state", { cache: "no-store", signal: AbortSignal.timeout(5000) });
-    if (!answer.ok) throw new Error(`It answered with status ${answer.status}.`);
-    draw(await answer.json());
+    draw(await ask("/v1/state"));
+    const words = encodeURIComponent($("filter").value);
+    $("measures").replaceChildren(...drawMeasures(await ask(`/v1/measures?q=${words}`)));
   } catch (error) { silent(error.message); }
-  setTimeout(refresh, 1000);
 }
-$("filter").addEventListener("input", () => { if (last) $("measures").replaceChildren(...drawMeasures(last)); });
-refresh();
+async function live() {
+  for (;;) {
+    await refresh();
+    await new Promise((done) => setTimeout(done, 1000));
+  }
+}
+$("filter").addEventListener("input", refresh);
+live();

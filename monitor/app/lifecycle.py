@@ -1,0 +1,336 @@
+"""The daemon as something that starts whole or not at all, runs, and stops in order.
+
+``start`` opens the store, restores, binds the port and reaches the venues; whatever fails there is
+one clear sentence and nothing stays half-started. ``run`` holds the tasks. On a stop, intake ends
+first, then what was decided is kept and told, and firing alerts are held over the restart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from monitor import __version__
+from monitor.app.journal import JournalKeeper
+from monitor.app.legs import read_legs
+from monitor.app.pages import Pages
+from monitor.app.rulebooks import load_rulebook, rulebook_files
+from monitor.app.source import DaemonSource
+from monitor.app.venues import FIRST_CONTACT_S, VenueDriver, contact_all
+from monitor.app.wiring import (
+    ToWall,
+    build_sender,
+    build_venues,
+    dispatch_policy,
+    engine_settings,
+    read_token,
+)
+from monitor.config import Config
+from monitor.core.decision import Decision
+from monitor.core.engine import Engine
+from monitor.core.errors import ConfigError, StoreError
+from monitor.core.events import RulebookLoaded
+from monitor.core.ports import Clock
+from monitor.core.types import SECOND_NS
+from monitor.notify.dispatch import Dispatcher
+from monitor.observability.metrics import DaemonMetrics
+from monitor.runtime.http import HttpClient, open_session
+from monitor.runtime.loop import collect_when_idle, freeze_after_warm_up, measure_lag
+from monitor.runtime.writer import Writer
+from monitor.server.http import Server
+from monitor.store.database import Store
+from monitor.store.journal import JournalWriter
+
+WARM_UP_S = 60.0
+LEGS_PERIOD_S = 5.0
+PRUNE_PERIOD_S = 3600.0
+PRUNE_AFTER_S = 7 * 86_400.0
+DRAIN_S = 5.0
+MEGABYTE = 1024 * 1024
+
+
+class Daemon:
+    """One riskd. Embeddable: tests and the demo run it inside their own process."""
+
+    def __init__(
+        self,
+        config: Config,
+        clock: Clock,
+        *,
+        base: Path,
+        to_wall_ns: ToWall = int,
+        simulated: bool = False,
+        first_contact_s: float = FIRST_CONTACT_S,
+    ) -> None:
+        self.config = config
+        self.clock = clock
+        self.base = base
+        self.simulated = simulated
+        self.started_ns = clock.now()
+        self._to_wall_ns = to_wall_ns
+        self._first_contact_s = first_contact_s
+        self._stack = AsyncExitStack()
+        self._stopping = asyncio.Event()
+        self._drivers: tuple[VenueDriver, ...] = ()
+        self._listeners: list[Callable[[Decision], None]] = []
+        self._log = structlog.get_logger("riskd")
+
+    @property
+    def drivers(self) -> tuple[VenueDriver, ...]:
+        """The venues being driven."""
+        return self._drivers
+
+    @property
+    def url(self) -> str:
+        """Where it serves."""
+        return self.server.url
+
+    def listen(self, listener: Callable[[Decision], None]) -> None:
+        """Hear every decision that is not quiet (the demo's narrator)."""
+        self._listeners.append(listener)
+
+    def decided(self, decision: Decision) -> None:
+        """Pass a decision to whoever listens; implements ``DecisionListener``."""
+        for listener in self._listeners:
+            listener(decision)
+
+    def stop(self) -> None:
+        """Ask ``run`` to end in order."""
+        self._stopping.set()
+
+    async def start(self) -> None:
+        """Everything that can be refused, in an order that leaves nothing behind.
+
+        Raises:
+            ConfigError: With what the operator must mend.
+        """
+        try:
+            await self._start()
+        except BaseException:
+            await self.close()
+            raise
+
+    async def _start(self) -> None:
+        config, clock = self.config, self.clock
+        load_rulebook(config, base=self.base)
+        token = read_token(config, self.base)
+        legs = self._legs_path()
+        declared = read_legs(legs) if legs else None
+        data = self.base / config.data_dir
+        self.store = Store(data)
+        self._stack.callback(self.store.close)
+        self.metrics = DaemonMetrics(version=__version__)
+        self.engine = Engine(engine_settings(config))
+        self.source = DaemonSource(self)
+        stopped_ns = await self.store.last_phase_ns()
+        self.engine.restore(
+            await self.store.rule_states(),
+            tuple((await self.store.memories()).items()),
+            stopped_ns=clock.now() if stopped_ns is None else stopped_ns,
+        )
+        dispatcher = Dispatcher(
+            dispatch_policy(config), now=clock.now(), is_stale=self.source.is_stale
+        )
+        dispatcher.restore(await self.store.alerts(), clock.now())
+        session = open_session(user_agent=f"riskd/{__version__}")
+        self._stack.push_async_callback(session.close)
+        self.sender, guarded = build_sender(
+            config, session, self.store, clock=clock, to_wall_ns=self._to_wall_ns,
+            observer=self.source,
+        )  # fmt: skip
+        for extra in guarded:
+            self._stack.push_async_callback(extra.close)
+        await self.sender.restore()
+        self.pages = Pages(
+            dispatcher,
+            self.sender,
+            self.store,
+            clock=clock,
+            changed_states=self.engine.take_rule_rows,
+            memories=self.engine.memories,
+        )
+        self.dispatcher = dispatcher
+        journal = None
+        if config.journal.enabled:
+            sink = JournalWriter(
+                data / "journal",
+                segment_bytes=config.journal.segment_mb * MEGABYTE,
+                total_bytes=config.journal.segment_mb * config.journal.segments * MEGABYTE,
+            )
+            self._stack.callback(sink.close)
+            journal = JournalKeeper(sink, self.engine)
+        self.writer = Writer(
+            self.engine,
+            clock,
+            listeners=(self.pages, self),
+            metrics=self.metrics,
+            journal=journal,
+        )
+        self.server = Server(config.server, self.source, token=token)
+        await self.server.start()
+        self._stack.push_async_callback(self.server.close)
+        self._load_rules("start")
+        self.writer.evaluate()
+        self.pages.take(
+            dispatcher.reconcile(
+                {key for key, memory in self.source.rules_held() if memory.state.firing},
+                clock.now(),
+                failing={key for key, memory in self.source.rules_held() if memory.state.error},
+            )
+        )
+        if declared is not None:
+            self.writer.submit((declared,))
+        http = HttpClient(session, clock)
+        self._drivers = tuple(
+            VenueDriver(
+                venue,
+                session=session,
+                http=http,
+                clock=clock,
+                sink=self.writer,
+                metrics=self.metrics,
+                random=random.Random(),  # noqa: S311 - jitter, not a secret
+            )
+            for venue in build_venues(config)
+        )
+        known = await self.store.known_venues()
+        await contact_all(self._drivers, known, wait_s=self._first_contact_s)
+        for driver in self._drivers:
+            if driver.ready:
+                await self.store.remember_venue(driver.venue.name, clock.now())
+        self._log.info(
+            "riskd_started",
+            version=__version__,
+            desk=config.desk,
+            mode=config.mode,
+            url=self.url,
+            simulated=self.simulated,
+        )
+
+    async def run(self) -> None:
+        """Watch until ``stop``; raises whatever breaks the core."""
+        async with asyncio.TaskGroup() as outer:
+            tellers = [
+                outer.create_task(self.sender.run(), name="sender"),
+                outer.create_task(self.pages.run(), name="pages"),
+            ]
+            workers = [outer.create_task(work, name=name) for name, work in self._work()]
+            await self._stopping.wait()
+            self._log.info("riskd_stopping")
+            for task in workers:
+                task.cancel()
+            await asyncio.wait(workers)
+            self.writer.drain()
+            tellers[1].cancel()
+            await asyncio.wait(tellers[1:])
+            await self.pages.shut_down()
+            left = await self.sender.drain(DRAIN_S)
+            tellers[0].cancel()
+            self._log.info("riskd_stopped", pages_not_sent=left)
+
+    async def close(self) -> None:
+        """Give back everything ``start`` took; safe to call twice."""
+        await self._stack.aclose()
+
+    def _work(self) -> list[tuple[str, Coroutine[Any, Any, None]]]:
+        work: list[tuple[str, Coroutine[Any, Any, None]]] = [
+            ("writer", self.writer.run()),
+            ("lag", measure_lag(self.metrics)),
+            ("housekeeping", self._housekeep()),
+            ("collect", self._collect()),
+        ]
+        work += [(f"venue:{d.venue.name}", d.run(self._reached)) for d in self._drivers]
+        if legs := self._legs_path():
+            work.append(("legs", self._watch_legs(legs)))
+        return work
+
+    def _reached(self, venue: str) -> None:
+        self._log.info("venue_reached", venue=venue)
+
+    # ------------------------------------------------------------------------------- reload
+
+    def reload_rules(self) -> bool:
+        """Read the rulebook again (SIGHUP); a wrong one changes nothing and is logged whole."""
+        try:
+            load_rulebook(self.config, base=self.base)
+        except ConfigError as error:
+            self._log.error(
+                "rulebook_refused", problems=[str(problem) for problem in error.problems]
+            )
+            return False
+        self._load_rules("reload")
+        return True
+
+    def _load_rules(self, loaded_by: str) -> None:
+        files = rulebook_files(self.config, base=self.base)
+        self.writer.submit((RulebookLoaded(files=files, loaded_by=loaded_by),))
+        self._log.info("rulebook_loaded", files=[name for name, _ in files], by=loaded_by)
+
+    def _legs_path(self) -> Path | None:
+        name = self.config.off_book_legs_file
+        return self.base / name if name else None
+
+    async def _watch_legs(self, path: Path) -> None:
+        """The desk edits the file while riskd runs; a wrong edit keeps the last good list."""
+        seen = _stamp(path)
+        while True:
+            await asyncio.sleep(LEGS_PERIOD_S)
+            stamp = _stamp(path)
+            if stamp == seen:
+                continue
+            seen = stamp
+            try:
+                declared = read_legs(path)
+            except ConfigError as error:
+                self._log.error("off_book_legs_refused", reason=str(error))
+                continue
+            self.writer.submit((declared,))
+            self._log.info("off_book_legs_declared", legs=len(declared.legs))
+
+    # ------------------------------------------------------------------------- housekeeping
+
+    async def _housekeep(self) -> None:
+        while True:
+            await asyncio.sleep(PRUNE_PERIOD_S)
+            try:
+                await self.store.prune(self.clock.now() - round(PRUNE_AFTER_S * SECOND_NS))
+            except StoreError as error:
+                self._log.warning("prune_failed", reason=str(error))
+
+    async def _collect(self) -> None:
+        if self.simulated:
+            # The demo lives inside other processes' memory and for minutes only.
+            await asyncio.Event().wait()
+        await asyncio.sleep(WARM_UP_S)
+        freeze_after_warm_up()
+        await collect_when_idle(self.clock, lambda: self.writer.last_event_ns)
+
+
+def _stamp(path: Path) -> int:
+    return path.stat().st_mtime_ns if path.exists() else 0
+
+
+async def run_daemon(daemon: Daemon, *, started: Callable[[Daemon], None] | None = None) -> None:
+    """Start, run until SIGTERM or SIGINT, stop in order; SIGHUP reads the rulebook again."""
+    loop = asyncio.get_running_loop()
+    await daemon.start()
+    try:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, daemon.stop)
+        with suppress(AttributeError):  # no SIGHUP on some systems
+            loop.add_signal_handler(signal.SIGHUP, daemon.reload_rules)
+        if started is not None:
+            started(daemon)
+        await daemon.run()
+    finally:
+        for name in ("SIGTERM", "SIGINT", "SIGHUP"):
+            with suppress(AttributeError):
+                loop.remove_signal_handler(getattr(signal, name))
+        await daemon.close()

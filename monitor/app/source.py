@@ -1,0 +1,166 @@
+"""What the HTTP server shows of a daemon, and what the sender tells it. Implements
+``server.http.Source`` and ``notify.sender.SenderObserver``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from prometheus_client import generate_latest
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+
+from monitor import __version__
+from monitor.core.state.model import RuleMemory
+from monitor.core.types import SECOND_NS
+from monitor.notify.notice import ActiveAlert
+from monitor.observability.exposition import OPENMETRICS_TYPE, TEXT_TYPE, Exposition
+from monitor.server.document import measures_document, state_document, unseen_accounts
+
+if TYPE_CHECKING:
+    from monitor.app.lifecycle import Daemon
+
+LIVE_S = 10.0  # the engine asks to be woken more often than this whenever anything is known
+Json = dict[str, Any]
+
+
+class DaemonSource:
+    """Reads the daemon between two events; changes nothing but counters."""
+
+    version = __version__
+
+    def __init__(self, daemon: Daemon) -> None:
+        self._daemon = daemon
+        self._exposition = Exposition()
+        self.desk = daemon.config.desk
+        self.mode: str = daemon.config.mode
+        self.simulated = daemon.simulated
+        self.started_ns = daemon.started_ns
+
+    # --------------------------------------------------------------------------------- rules
+
+    def rules_held(self) -> Iterator[tuple[tuple[str, str], RuleMemory]]:
+        """Every (rule, subject) with what the engine holds of it."""
+        for memory in self._daemon.engine.rule_states():
+            yield (memory.rule, str(memory.subject)), memory
+
+    def is_stale(self, rule: str, subject: str) -> bool:
+        """Whether a rule's verdict about a subject is UNKNOWN now."""
+        memory = self._daemon.engine.state.rules.get(f"{rule}|{subject}")
+        return memory is not None and memory.state.unknown_since_ns is not None
+
+    # -------------------------------------------------------------------------------- server
+
+    def state(self) -> object:
+        """The document of ``/v1/state``."""
+        daemon = self._daemon
+        return state_document(
+            daemon.engine,
+            self,
+            alerts=[self._alert(alert) for alert in daemon.dispatcher.active if alert.firing],
+            channels=self._channels(),
+            would_have=[
+                {"at_ms": act.at_ns // 1_000_000, "rule": act.rule, "text": act.text}
+                for act in daemon.pages.would_have
+            ],
+            now=daemon.clock.now(),
+        )
+
+    def measures(self, words: str) -> object:
+        """The document of ``/v1/measures``: those whose name and subject hold all ``words``."""
+        return measures_document(self._daemon.engine, words, self._daemon.clock.now())
+
+    def alerts(self) -> object:
+        """Firing and lately resolved alerts."""
+        return [self._alert(alert) for alert in self._daemon.dispatcher.active]
+
+    def live(self) -> tuple[bool, object]:
+        """The loop answers (or this would not run) and the core has not failed."""
+        failed = self._daemon.writer.failed
+        return failed is None, {} if failed is None else {"core": type(failed).__name__}
+
+    def ready(self) -> tuple[bool, object]:
+        """Every venue bootstrapped and seen, rules judged, store writable, with what is missing."""
+        daemon = self._daemon
+        missing: dict[str, str] = {}
+        for driver in daemon.drivers:
+            if not driver.ready:
+                missing[driver.venue.name] = "not reached yet"
+        missing |= unseen_accounts(daemon.engine, daemon.clock.now())
+        if daemon.pages.store_failing:
+            missing["store"] = "cannot be written"
+        if daemon.writer.failed is not None:
+            missing["core"] = "failed"
+        return not missing, missing
+
+    def metrics(self, *, openmetrics: bool) -> tuple[str, Iterable[bytes]]:
+        """Measures by our own writer in slices, then the daemon's own metrics."""
+        return OPENMETRICS_TYPE if openmetrics else TEXT_TYPE, self._metric_chunks(openmetrics)
+
+    def _metric_chunks(self, openmetrics: bool) -> Iterator[bytes]:
+        daemon = self._daemon
+        self._refresh_outboxes()
+        yield from self._exposition.render(
+            daemon.engine.instances(daemon.clock.now()), openmetrics=openmetrics
+        )
+        if openmetrics:
+            # Untyped in prometheus_client; it returns bytes that end in "# EOF".
+            yield generate_openmetrics(daemon.metrics.registry)  # type: ignore[no-untyped-call]
+        else:
+            yield generate_latest(daemon.metrics.registry)
+
+    # -------------------------------------------------------------------------------- sender
+
+    def attempted(self, channel: str, result: str, latency_s: float) -> None:
+        """One attempt to page ended."""
+        gauges = self._daemon.metrics.outbox(channel)
+        gauges.count({"delivered": "delivered", "rejected": "client"}.get(result, "server"))
+
+    def failing(self, channel: str, reason: str) -> None:
+        """A channel stopped delivering, or delivers again."""
+        self._daemon.pages.channel_failing(channel, reason)
+
+    # ----------------------------------------------------------------------------- internals
+
+    def _refresh_outboxes(self) -> None:
+        for status in self._daemon.sender.status():
+            gauges = self._daemon.metrics.outbox(status.channel)
+            gauges.length = status.pending
+            gauges.capacity = status.capacity
+            gauges.oldest_ns = status.oldest_ns
+
+    def _channels(self) -> list[Json]:
+        now = self._daemon.clock.now()
+        return [
+            {
+                "name": status.channel,
+                "healthy": not status.failing,
+                "waiting": status.pending,
+                "delivered": status.delivered,
+                "last_delivered_s": None
+                if status.last_delivered_ns is None
+                else (now - status.last_delivered_ns) / SECOND_NS,
+                "detail": status.last_error if status.failing else "",
+            }
+            for status in self._daemon.sender.status()
+        ]
+
+    def _alert(self, alert: ActiveAlert) -> Json:
+        now = self._daemon.clock.now()
+        texts = dict(alert.annotations)
+        return {
+            "alert": dict(alert.labels).get("alertname", ""),
+            "rule": alert.rule.removesuffix("!"),
+            "subject": alert.subject,
+            "severity": alert.severity.value,
+            "firing": alert.firing,
+            "firing_s": (now - alert.starts_ns) / SECOND_NS,
+            "resolved_s": None
+            if alert.resolved_ns is None
+            else (now - alert.resolved_ns) / SECOND_NS,
+            "summary": texts.get("summary", ""),
+            "description": texts.get("description", ""),
+            "action": texts.get("action_taken", ""),
+            "runbook": texts.get("runbook_url", ""),
+            "stale": alert.data == "stale",
+            "labels": dict(alert.labels),
+        }

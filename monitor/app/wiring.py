@@ -1,0 +1,166 @@
+"""The only place where things are constructed: a configuration in, the parts of a daemon out."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import aiohttp
+import msgspec
+from pydantic import SecretStr
+
+from monitor.config import Config
+from monitor.core.errors import ConfigError
+from monitor.core.ports import Clock, Venue
+from monitor.core.settings import EngineSettings
+from monitor.core.types import EngineNs
+from monitor.notify.alertmanager import AlertmanagerChannel
+from monitor.notify.alerts import DispatchPolicy, Route
+from monitor.notify.channel import Channel
+from monitor.notify.queue import QueuePolicy
+from monitor.notify.sender import LanePlan, Sender, SenderObserver
+from monitor.notify.target import guarded_session
+from monitor.notify.webhook import WebhookChannel
+from monitor.server.settings import checked_token
+from monitor.store.database import Store
+from monitor.venues.dydx.venue import DydxVenue
+from monitor.venues.hyperliquid.venue import HyperliquidVenue
+
+ALERTMANAGER = "alertmanager"
+ToWall = Callable[[EngineNs], int]
+
+
+def build_venues(config: Config) -> tuple[Venue, ...]:
+    """The configured venues."""
+    venues: list[Venue] = []
+    if config.venues.hyperliquid is not None:
+        venues.append(HyperliquidVenue(config.venues.hyperliquid))
+    if config.venues.dydx is not None:
+        venues.append(DydxVenue(config.venues.dydx))
+    return tuple(venues)
+
+
+def engine_settings(config: Config) -> EngineSettings:
+    """What the core must know before the first event."""
+    accounts: list[tuple[str, str]] = []
+    names: list[str] = []
+    for name, venue in (
+        ("hyperliquid", config.venues.hyperliquid),
+        ("dydx", config.venues.dydx),
+    ):
+        if venue is not None:
+            names.append(name)
+            accounts += [(name, account.alias) for account in venue.accounts]
+    return EngineSettings(
+        accounts=tuple(accounts),
+        venues=tuple(names),
+        freshness=config.freshness.settings(),
+        funding_expensive_per_year=config.funding.expensive_per_year,
+    )
+
+
+def dispatch_policy(config: Config) -> DispatchPolicy:
+    """Which channel hears what. Alertmanager holds alert state and is told everything."""
+    alertmanager = config.notify.alertmanager
+    routes = [Route(channel=ALERTMANAGER, holds_state=True)] if alertmanager else []
+    routes += [Route(channel=webhook.name) for webhook in config.notify.webhooks]
+    policy = DispatchPolicy(
+        deployment=config.desk,
+        routes=tuple(routes),
+        runbook_base_url=config.notify.runbook_base_url or "",
+        dashboard_url=config.notify.dashboard_url or "",
+    )
+    if alertmanager is None:
+        return policy
+    return msgspec.structs.replace(
+        policy,
+        resend_critical_s=alertmanager.resend_critical_s,
+        resend_s=alertmanager.resend_s,
+    )
+
+
+def build_sender(
+    config: Config,
+    session: aiohttp.ClientSession,
+    store: Store,
+    *,
+    clock: Clock,
+    to_wall_ns: ToWall,
+    observer: SenderObserver,
+) -> tuple[Sender, tuple[aiohttp.ClientSession, ...]]:
+    """The sender with its channels, and the guarded sessions to close after it.
+
+    Raises:
+        ConfigError: If a secret is missing or malformed.
+    """
+    channels: list[tuple[Channel, bool]] = []
+    sessions: list[aiohttp.ClientSession] = []
+    alertmanager = config.notify.alertmanager
+    if alertmanager is not None:
+        bearer = alertmanager.bearer_token
+        channels.append(
+            (
+                AlertmanagerChannel(
+                    alertmanager,
+                    session,
+                    now=clock.now,
+                    to_wall_ns=to_wall_ns,
+                    bearer_token=bearer.read(os.environ, what=ALERTMANAGER) if bearer else None,
+                    name=ALERTMANAGER,
+                ),
+                True,
+            )
+        )
+    for webhook in config.notify.webhooks:
+        sources = [webhook.secret, *([webhook.previous_secret] if webhook.previous_secret else [])]
+        secrets = [source.read(os.environ, what=f"webhook {webhook.name}") for source in sources]
+        guarded = guarded_session(webhook.target_policy())
+        sessions.append(guarded)
+        channels.append(
+            (
+                WebhookChannel(
+                    webhook, guarded, secrets=secrets, now=clock.now, to_wall_ns=to_wall_ns
+                ),
+                False,
+            )
+        )
+    names = [channel.name for channel, _ in channels]
+    plans = [
+        LanePlan(
+            channel=channel,
+            policy=QueuePolicy(
+                channel=channel.name,
+                deployment=config.desk,
+                holds_state=holds_state,
+                runbook_base_url=config.notify.runbook_base_url or "",
+            ),
+            # What one channel cannot deliver goes to the next; the last has the first behind it.
+            escalate_to=names[(index + 1) % len(names)] if len(names) > 1 else "",
+        )
+        for index, (channel, holds_state) in enumerate(channels)
+    ]
+    sender = Sender(plans, store, clock=clock, jitter=random.random, observer=observer)
+    return sender, tuple(sessions)
+
+
+def read_token(config: Config, base: Path) -> SecretStr | None:
+    """The server's read token, if one is configured.
+
+    Raises:
+        ConfigError: If it cannot be read or is too short.
+    """
+    settings = config.server
+    try:
+        if settings.read_token_file:
+            path = base / settings.read_token_file
+            return checked_token(path.read_text(encoding="utf-8"), origin=str(path))
+        if settings.read_token_env:
+            name = settings.read_token_env
+            return checked_token(os.environ.get(name, ""), origin=f"${name}")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"The read token cannot be read: {error}.") from error
+    except ValueError as error:
+        raise ConfigError(f"{error}.") from error
+    return None

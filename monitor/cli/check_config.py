@@ -1,0 +1,28 @@
+"""``riskd check-config``: every mistake in a configuration at once, before anything starts."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from monitor.app.rulebooks import load_rulebook
+from monitor.config import load_config
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Which file."""
+    parser.add_argument("config", nargs="?", default="riskd.yaml", type=Path, help="the file")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """0 when it can be used; mistakes are raised as ConfigError and printed one per line."""
+    config = load_config(arguments.config)
+    rulebook = load_rulebook(config, base=arguments.config.parent)
+    names = {"hyperliquid": config.venues.hyperliquid, "dydx": config.venues.dydx}
+    watched = [f"{name}: {len(venue.accounts)}" for name, venue in names.items() if venue]
+    print(
+        f"{arguments.config}: fine. Accounts: {', '.join(watched)}. Rules: {len(rulebook.rules)}."
+    )
+    if config.notify.alertmanager is None and not config.notify.webhooks:
+        print("Note: nobody would be paged, since notify: names no channel.")
+    return 0

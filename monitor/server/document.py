@@ -1,0 +1,341 @@
+"""The documents of ``/v1/state`` and ``/v1/alerts``: what the console draws and ``status`` prints.
+
+Made from the engine's read-only view between two events. Every number is a measure's reading or the
+venue's own statement beside it; what is absent carries its reason, never a zero. *Pure.*
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from monitor.core.engine import Engine
+from monitor.core.measures.spec import MeasureSpec
+from monitor.core.rules import Rule
+from monitor.core.state.facts import StatedFact
+from monitor.core.state.model import (
+    AccountState,
+    FeedState,
+    PositionState,
+    RuleMemory,
+    VenueState,
+)
+from monitor.core.types import (
+    SECOND_NS,
+    AccountMode,
+    EngineNs,
+    Severity,
+    Subject,
+    SubjectKind,
+    position_subject,
+    subject_kind,
+)
+
+Json = dict[str, Any]
+
+
+class DaemonFacts(Protocol):
+    """What the daemon knows beside the engine."""
+
+    version: str
+    desk: str
+    mode: str
+    simulated: bool
+    started_ns: EngineNs
+
+
+# label, measure, unit, the venue's own statement (attribute of the account) where there is one
+ACCOUNT_ROWS: tuple[tuple[str, str, str, str], ...] = (
+    ("equity", "equity_usd", "usd", "equity"),
+    ("gross", "gross_exposure_usd", "usd", ""),
+    ("net", "net_exposure_usd", "usd", ""),
+    ("leverage", "leverage", "times", ""),
+    ("margin usage", "margin_usage_ratio", "ratio", ""),
+    ("initial margin", "initial_margin_usd", "usd", "initial_margin"),
+    ("maintenance margin", "maintenance_margin_usd", "usd", "maintenance_margin"),
+    ("free collateral", "free_collateral_usd", "usd", "free_collateral"),
+    ("funding paid, 24 h", "funding_paid_24h_usd", "usd", ""),
+    ("funding projected, 24 h", "funding_projected_24h_usd", "usd", ""),
+    ("drawdown", "drawdown_ratio", "ratio", ""),
+    ("nearest liquidation", "liquidation_distance_ratio", "ratio", ""),
+)
+POSITION_CELLS: tuple[tuple[str, str], ...] = (
+    ("notional", "notional_usd"),
+    ("liquidation_price", "liquidation_price"),
+    ("venue_liquidation_price", "venue_liquidation_price"),
+    ("distance", "liquidation_distance_ratio"),
+    ("funding_24h", "funding_projected_24h_usd"),
+)
+MEASURES_MAX = 300
+MODE_TEXTS = {"observe": "nothing can be sent to a venue"}
+
+
+def state_document(
+    engine: Engine,
+    daemon: DaemonFacts,
+    *,
+    alerts: Sequence[Json],
+    channels: Sequence[Json],
+    would_have: Sequence[Json],
+    now: EngineNs,
+) -> Json:
+    """The whole of ``/v1/state``."""
+    accounts = [
+        _account(engine, venue, account, now)
+        for venue in engine.state.venues.values()
+        for account in venue.accounts.values()
+    ]
+    feeds = feed_rows(engine, now)
+    by_id = {rule.id: rule for rule in engine.rulebook.rules}
+    rules = [
+        _rule(by_id[memory.rule], memory, now)
+        for memory in engine.rule_states()
+        if memory.rule in by_id
+    ]
+    return {
+        "riskd": {
+            "version": daemon.version,
+            "desk": daemon.desk,
+            "mode": daemon.mode,
+            "mode_text": MODE_TEXTS[daemon.mode],
+            "simulated": daemon.simulated,
+            "now_ms": now // 1_000_000,
+            "started_ms": daemon.started_ns // 1_000_000,
+        },
+        "safe": _verdict(alerts, accounts, feeds, rules),
+        "alerts": list(alerts),
+        "accounts": accounts,
+        "nearest_liquidation": nearest_liquidation(engine, now),
+        "feeds": feeds,
+        "rules": rules,
+        "pages": {"channels": list(channels)},
+        "kill": {"level": 0, "mode": daemon.mode, "would_have": list(would_have)},
+    }
+
+
+def feed_rows(engine: Engine, now: EngineNs) -> list[Json]:
+    """Every feed: fresh, old, lost or not yet heard of, with its age and why."""
+    return [
+        _feed(engine, venue, feed, now)
+        for venue in engine.state.venues.values()
+        for feed in venue.feeds.values()
+    ]
+
+
+def nearest_liquidation(engine: Engine, now: EngineNs) -> Json | None:
+    """The open position closest to its liquidation price; None where none is open.
+
+    Where the distance of an open position is unknown, that is the answer: another's number would
+    pass for the nearest.
+    """
+    nearest: Json | None = None
+    for venue in engine.state.venues.values():
+        for account in venue.accounts.values():
+            for position in account.positions.values():
+                if position.size == 0.0:
+                    continue
+                subject = position_subject(venue.venue, account.account, position.market)
+                found = {
+                    "venue": venue.venue,
+                    "account": account.account,
+                    "market": position.market,
+                    "distance": None,
+                }
+                reading = engine.reading("liquidation_distance_ratio", subject, now)
+                if reading is None:
+                    reason = engine.absence("liquidation_distance_ratio", subject, now)
+                    if "no liquidation price" in reason:
+                        continue  # this position cannot be liquidated at any price
+                    return {**found, "reason": reason}
+                if nearest is None or reading.value < nearest["distance"]:
+                    nearest = {**found, "distance": reading.value}
+    return nearest
+
+
+def _verdict(
+    alerts: Sequence[Json], accounts: Sequence[Json], feeds: Sequence[Json], rules: Sequence[Json]
+) -> Json:
+    """Am I safe? Danger before blindness before attention; safe only when all is seen."""
+    critical = [alert for alert in alerts if alert["severity"] == Severity.CRITICAL]
+    if critical:
+        return {"verdict": "danger", "text": critical[0]["summary"]}
+    if not accounts:
+        return {"verdict": "blind", "text": "No account has been read yet."}
+    dark = [a for a in accounts if a["rows"][0]["ours"]["value"] is None]
+    if dark:
+        names = ", ".join(f"{account['venue']}/{account['account']}" for account in dark)
+        return {"verdict": "blind", "text": f"The equity of {names} is unknown."}
+    loud = [alert for alert in alerts if alert["severity"] != Severity.INFO]
+    old = [feed for feed in feeds if feed["state"] != "fresh"]
+    failing = [rule for rule in rules if rule["error"]]
+    if loud or old or failing:
+        parts = [f"{len(loud)} alerts fire" if len(loud) != 1 else "1 alert fires"] if loud else []
+        if old:
+            parts.append(f"{len(old)} of {len(feeds)} feeds are not fresh")
+        if failing:
+            parts.append(f"{len(failing)} rules cannot be judged")
+        return {"verdict": "attention", "text": f"{'; '.join(parts)}."}
+    return {"verdict": "safe", "text": "Nothing fires, every account and every feed is seen."}
+
+
+def _age_s(at_ns: EngineNs | None, now: EngineNs) -> float | None:
+    return None if not at_ns else round(max(0, now - at_ns) / SECOND_NS, 3)
+
+
+def _shown(engine: Engine, name: str, subject: Subject, now: EngineNs) -> Json:
+    reading = engine.reading(name, subject, now)
+    if reading is None:
+        return {
+            "value": None,
+            "estimated": False,
+            "reason": engine.absence(name, subject, now),
+            "age_s": None,
+        }
+    return {
+        "value": reading.value,
+        "estimated": reading.estimated,
+        "reason": "",
+        "age_s": _age_s(reading.as_of_ns, now),
+    }
+
+
+def _account(engine: Engine, venue: VenueState, account: AccountState, now: EngineNs) -> Json:
+    rows: list[Json] = []
+    for label, measure, unit, attribute in ACCOUNT_ROWS:
+        ours = _shown(engine, measure, account.subject, now)
+        row: Json = {"label": label, "measure": measure, "unit": unit, "ours": ours}
+        row["age_s"] = ours["age_s"]
+        stated: StatedFact | None = getattr(account, attribute) if attribute else None
+        if stated is not None and stated.value is not None:
+            row["venue"] = {
+                "value": stated.value,
+                "estimated": False,
+                "reason": "",
+                "age_s": _age_s(stated.seen_ns, now),
+            }
+            if ours["value"] is not None:
+                row["difference"] = ours["value"] - stated.value
+        rows.append(row)
+    mode = account.mode
+    note = account.mode_reason if mode is AccountMode.UNREADABLE else ""
+    if not note and rows[0]["ours"]["value"] is None:
+        note = f"equity unknown: {rows[0]['ours']['reason']}"
+    return {
+        "venue": venue.venue,
+        "account": account.account,
+        "subject": account.subject,
+        "mode": mode.value if mode is not None else "",
+        "note": note,
+        "rows": rows,
+        "positions_known": account.positions_complete,
+        "positions": [
+            _position(engine, venue, account, position, now)
+            for position in account.positions.values()
+            if position.size != 0.0
+        ],
+        "orders": len(account.orders),
+    }
+
+
+def _position(
+    engine: Engine,
+    venue: VenueState,
+    account: AccountState,
+    position: PositionState,
+    now: EngineNs,
+) -> Json:
+    subject = position_subject(venue.venue, account.account, position.market)
+    market = venue.markets.get(position.market)
+    cells: Json = {
+        label: _shown(engine, measure, subject, now) for label, measure in POSITION_CELLS
+    }
+    mark = "mark_price" if market is None or market.has_mark else "oracle_price"
+    cells["mark"] = (
+        {"value": None, "reason": "the market is not listed", "age_s": None, "estimated": False}
+        if market is None
+        else _shown(engine, mark, market.subject, now)
+    )
+    return {
+        "market": position.market,
+        "size": str(position.exact),
+        "margin_mode": position.margin_mode.value,
+        "entry_price": position.entry_price,
+        **cells,
+    }
+
+
+def _feed(engine: Engine, venue: VenueState, feed: FeedState, now: EngineNs) -> Json:
+    age = engine.reading("feed_age_s", feed.subject, now)
+    lost = engine.reading("feed_lost_channels", feed.subject, now)
+    stale = engine.reading("feed_stale", feed.subject, now)
+    channels = [engine.state.channels[name] for name in feed.channels]
+    cadences = [channel.cadence_s for channel in channels if channel.cadence_s is not None]
+    reason = feed.lost_reason
+    if feed.connected is False or feed.quarantined or (lost is not None and lost.value > 0.0):
+        state = "lost"
+        reason = reason or next((c.lost_reason for c in channels if c.lost_reason), "")
+    elif age is None and not feed.connection_seen_ns:
+        state, reason = "unknown", engine.absence("feed_age_s", feed.subject, now)
+    elif stale is not None and stale.value > 0.0:
+        state = "old"
+    else:
+        state, reason = "fresh", ""
+    return {
+        "venue": venue.venue,
+        "feed": feed.feed,
+        "state": state,
+        "age_s": age.value if age is not None else _age_s(feed.connection_seen_ns, now),
+        "cadence_s": min(cadences) if cadences else None,
+        "channels": len(channels),
+        "reason": reason,
+    }
+
+
+def _rule(rule: Rule, memory: RuleMemory, now: EngineNs) -> Json:
+    state = memory.state
+    verdict = "unknown" if state.unknown_since_ns is not None else ""
+    return {
+        "id": rule.id,
+        "subject": memory.subject,
+        "state": state.state.value,
+        "severity": rule.severity.value,
+        "since_s": _age_s(state.since_ns, now),
+        "verdict": verdict,
+        "error": state.error,
+        "expression": rule.condition,
+        "mode": rule.mode.value,
+        "level": rule.level.value,
+    }
+
+
+def measures_document(
+    engine: Engine, words: str, now: EngineNs, *, limit: int = MEASURES_MAX
+) -> Json:
+    """Measures whose name and subject hold all the ``words``; at most ``limit`` are computed."""
+    wanted = words.lower().split()
+    total = 0
+    rows: list[Json] = []
+    by_kind: dict[SubjectKind, list[MeasureSpec]] = {}
+    for spec in engine.catalogue.values():
+        for kind in spec.kinds:
+            by_kind.setdefault(kind, []).append(spec)
+    for subject in engine.subjects():
+        for spec in by_kind.get(subject_kind(subject), ()):
+            text = f"{spec.name} {subject}".lower()
+            if all(word in text for word in wanted):
+                total += 1
+                if len(rows) < limit:
+                    shown = _shown(engine, spec.name, subject, now)
+                    rows.append({"name": spec.name, "subject": subject, "unit": spec.unit, **shown})
+    return {"total": total, "measures": rows}
+
+
+def unseen_accounts(engine: Engine, now: EngineNs) -> dict[str, str]:
+    """Accounts whose equity is unknown, with why; what keeps riskd from being ready."""
+    missing: dict[str, str] = {}
+    for venue in engine.state.venues.values():
+        for account in venue.accounts.values():
+            if engine.reading("equity_usd", account.subject, now) is None:
+                why = engine.absence("equity_usd", account.subject, now)
+                missing[f"{venue.venue}/{account.account}"] = why
+    return missing
