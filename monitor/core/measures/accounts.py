@@ -18,7 +18,7 @@ from monitor.core.measures.holdings import HOLDINGS, positions_known
 from monitor.core.measures.spec import Aggregate, MeasureSpec, Unit
 from monitor.core.measures.tree import AccountNode, Node, PortfolioNode, PositionNode, VenueNode
 from monitor.core.measures.use import Use
-from monitor.core.state.facts import AccountBit, SeenFact, StatedFact
+from monitor.core.state.facts import FLOWS_BIT, AccountBit, SeenFact, StatedFact, VenueBit
 from monitor.core.state.model import DAY_NS, AccountState, DifferenceMemory
 from monitor.core.types import SECOND_NS, AccountMode, EngineNs, SubjectKind
 
@@ -379,14 +379,14 @@ DEFINITIONS: tuple[Definition, ...] = (
             DRAWDOWN,
             kind,
             compute,
-            bits=AccountBit.LEDGER if kind is SubjectKind.ACCOUNT else 0,
+            bits=bits,
             needs=_DRAWDOWN_NEEDS,
             always=True,
         )
-        for kind, compute in (
-            (SubjectKind.ACCOUNT, _account_drawdown),
-            (SubjectKind.VENUE, _venue_drawdown),
-            (SubjectKind.PORTFOLIO, _portfolio_drawdown),
+        for kind, compute, bits in (
+            (SubjectKind.ACCOUNT, _account_drawdown, AccountBit.LEDGER),
+            (SubjectKind.VENUE, _venue_drawdown, VenueBit.FLOWS),
+            (SubjectKind.PORTFOLIO, _portfolio_drawdown, FLOWS_BIT),
         )
     ),
     define(PAID, SubjectKind.ACCOUNT, _funding_paid, bits=AccountBit.LEDGER),

@@ -8,7 +8,7 @@ entries are re-armed lazily when they are popped. *Pure.*
 from __future__ import annotations
 
 import heapq
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Mapping
 from math import ceil, inf
 from typing import Protocol
@@ -83,7 +83,7 @@ class Instance:
         self.max_age = FOREVER_NS if spec.max_age_s is None else limit_ns(spec.max_age_s)
         self.inputs: list[Instance] = []
         self.dependents: list[Instance] = []
-        self.limits: list[tuple[float, int, Watcher]] = []  # by limit; the int breaks ties
+        self.limits: list[tuple[float, Watcher]] = []  # ascending
         self.unguarded: list[Watcher] = []  # asked at every change of value
         self.attentive: dict[int, Watcher] = {}  # asked at every observation, by id
         self.watchers: list[Watcher] = []
@@ -97,16 +97,8 @@ class Instance:
         if limits is None:
             self.unguarded.append(watcher)
         else:
-            self.limits.extend((limit, len(self.limits), watcher) for limit in limits)
-            self.limits.sort(key=lambda entry: entry[:2])
-        self.set_guard()
-
-    def unwatch(self, watcher: Watcher) -> None:
-        """The watcher is gone."""
-        self.watchers = [known for known in self.watchers if known is not watcher]
-        self.unguarded = [known for known in self.unguarded if known is not watcher]
-        self.limits = [entry for entry in self.limits if entry[2] is not watcher]
-        self.attentive.pop(id(watcher), None)
+            for limit in limits:
+                insort(self.limits, (limit, watcher), key=_limit)
         self.set_guard()
 
     def set_guard(self) -> None:
@@ -125,10 +117,10 @@ class Instance:
         low, high = (before, after) if before <= after else (after, before)
         first = bisect_left(self.limits, low, key=_limit)
         last = bisect_right(self.limits, high, key=_limit)
-        return [entry[2] for entry in self.limits[first:last]]
+        return [entry[1] for entry in self.limits[first:last]]
 
 
-def _limit(entry: tuple[float, int, Watcher]) -> float:
+def _limit(entry: tuple[float, Watcher]) -> float:
     return entry[0]
 
 
@@ -203,6 +195,12 @@ class Evaluator:
             node = nodes.get(Subject(subject))
             if node is None or name not in node.instances:
                 del self._state.cells[key]
+
+    def requeue(self) -> None:
+        """Everything in demand is to be computed in the next run."""
+        for node in self.tree.nodes.values():
+            for instance in node.instances.values():
+                self._enqueue(instance)
 
     def _demand_always(self, nodes: list[Node]) -> None:
         for node in nodes:

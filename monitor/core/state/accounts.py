@@ -46,10 +46,16 @@ def account_of(state: RiskState, venue: str, account: str, now: EngineNs) -> Acc
     found = owner.accounts.get(account)
     if found is None:
         subject = account_subject(venue, account)
-        found = AccountState(venue=venue, account=account, subject=subject, since_ns=now)
+        # One that an earlier process knew is known since that one stopped: what moved meanwhile is
+        # news.
+        since = state.stopped_ns if subject in state.drawdowns else now
+        found = AccountState(venue=venue, account=account, subject=subject, since_ns=since)
+        found.recent_flows = state.kept_flows.pop(subject, [])
         owner.accounts[account] = found
         state.appeared.append(("account", venue, account, ""))
         mark_account(state, found, AccountBit.MODE)
+    elif not found.since_ns:  # a configured account, heard of for the first time
+        found.since_ns = now
     return found
 
 

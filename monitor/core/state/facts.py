@@ -214,6 +214,7 @@ class VenueBit:
     BLOCKS = 1
     HEALTH = 2
     SKEW = 4
+    FLOWS = 8
 
 
 class FeedBit:
@@ -225,6 +226,7 @@ class FeedBit:
 
 
 ALL_ACCOUNT_BITS = 0x3F
-ALL_VENUE_BITS = 0x7
+ALL_VENUE_BITS = 0xF
 OFF_BOOK_BIT = 1  # of an asset and of the portfolio
+FLOWS_BIT = 2  # of the portfolio
 RULE_BIT = 1  # of a rule subject

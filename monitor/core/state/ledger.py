@@ -13,9 +13,9 @@ from monitor.core.events import (
     TransfersReported,
 )
 from monitor.core.state.accounts import account_of, mark_account, tell_seen
-from monitor.core.state.facts import AccountBit, Channel
+from monitor.core.state.facts import FLOWS_BIT, AccountBit, Channel, VenueBit
 from monitor.core.state.model import DAY_NS, TRANSFER_WINDOW_NS, Flow, RiskState
-from monitor.core.types import EngineNs, FillKind
+from monitor.core.types import PORTFOLIO, EngineNs, FillKind
 
 FORCED = frozenset({FillKind.LIQUIDATION, FillKind.DELEVERAGING})
 # A day of hourly payments in 1000 markets; beyond it the oldest go first.
@@ -102,6 +102,9 @@ def transfers_reported(
     account.recent_flows = [flow for flow in account.recent_flows if now - flow.told_ns < DAY_NS]
     _prune(known, now - TRANSFER_WINDOW_NS)
     mark_account(state, account, AccountBit.LEDGER)
+    owner = state.venues[event.venue].subject
+    state.dirty[owner] = state.dirty.get(owner, 0) | VenueBit.FLOWS
+    state.dirty[PORTFOLIO] = state.dirty.get(PORTFOLIO, 0) | FLOWS_BIT
 
 
 def _prune(items: dict[str, int], limit: int) -> None:

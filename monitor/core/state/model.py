@@ -29,7 +29,7 @@ from monitor.core.state.facts import (
     StatusFact,
     TopFact,
 )
-from monitor.core.types import AccountMode, EngineNs, MarginMode, Subject
+from monitor.core.types import AccountMode, EngineNs, MarginMode, Severity, Subject
 
 DAY_NS = 86_400 * 1_000_000_000
 TRANSFER_WINDOW_NS = 7 * DAY_NS
@@ -292,17 +292,29 @@ class DifferenceMemory(msgspec.Struct):
 class RuleMemory(msgspec.Struct, omit_defaults=True):
     """One (rule, subject): the rule's state, and what decides when to ask it again.
 
-    ``definition`` is the text the state was judged by; ``attentive`` while every observation counts
-    and not only those that cross a limit; ``due`` while it waits to be stepped.
+    ``definition`` is the text the state was judged by. ``attentive`` while every observation counts
+    and not only those that cross a limit. ``capped`` while a stronger action than estimates allow
+    is still owed. ``asked`` once it was asked since it was loaded or changed. ``restored`` until
+    the rule has been met again after a restart.
     """
 
     rule: str
     subject: Subject
     definition: str
+    severity: Severity
     state: RuleState = NEW
     armed_ns: EngineNs = 0
     attentive: bool = True
-    due: bool = True
+    capped: bool = False
+    asked: bool = False
+    restored: bool = False
+
+
+class RuleStatus(msgspec.Struct, omit_defaults=True):
+    """Whether a rule fires about any subject, and since when that has been so."""
+
+    firing: bool = False
+    since_ns: EngineNs = 0
 
 
 class RiskState(msgspec.Struct):
@@ -319,6 +331,9 @@ class RiskState(msgspec.Struct):
     operator: list[OperatorRecord] = msgspec.field(default_factory=list)
     rulebook: tuple[tuple[str, str], ...] = ()
     rules: dict[str, RuleMemory] = msgspec.field(default_factory=dict)  # "rule|subject"
+    rule_status: dict[str, RuleStatus] = msgspec.field(default_factory=dict)
+    kept_flows: dict[str, list[Flow]] = msgspec.field(default_factory=dict)  # of before a restart
+    stopped_ns: EngineNs = 0  # when the process before this one last evaluated; 0: none
     cells: dict[str, Cell] = msgspec.field(default_factory=dict)  # "measure|subject"
     holdings: dict[str, Holdings] = msgspec.field(default_factory=dict)  # account subject
     drawdowns: dict[str, DrawdownMemory] = msgspec.field(default_factory=dict)

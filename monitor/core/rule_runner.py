@@ -1,0 +1,432 @@
+"""Asks rules, about whom and when it matters, and says what came of it.
+
+A rule about a subject is asked again when a measure it reads crosses one of its limits, becomes
+known or unknown, when every observation counts (confirmations), or when its own deadline comes.
+One rule fails alone: its state is kept. *Pure.*
+"""
+
+from __future__ import annotations
+
+import heapq
+from functools import partial
+
+from msgspec.structs import replace
+
+from monitor.core.decision import (
+    ActionLevel,
+    AlertTransition,
+    CitedReading,
+    KillRequest,
+    RuleHealth,
+)
+from monitor.core.measures.evaluator import Evaluator, Instance, reading_of
+from monitor.core.measures.spec import Reading
+from monitor.core.measures.tree import Node
+from monitor.core.measures.use import FOREVER_NS, RETRY_NS
+from monitor.core.rules import (
+    Rule,
+    RuleBook,
+    RuleState,
+    Step,
+    carried_over,
+    describe,
+    restored,
+    scope_subject,
+    step,
+)
+from monitor.core.rules.checks import expressions_of, rule_input
+from monitor.core.state.facts import RULE_BIT
+from monitor.core.state.model import RiskState, RuleMemory, RuleStatus
+from monitor.core.types import (
+    AlertState,
+    EngineNs,
+    Subject,
+    SubjectKind,
+    Verdict,
+    rule_subject,
+)
+
+# What estimates, and missing data, may ask for at most.
+MILD = frozenset({ActionLevel.PAGE, ActionLevel.HOLD})
+REMOVED = "rule_removed"
+
+
+class Asked:
+    """One rule about one subject, with the measures it reads; None where one cannot exist."""
+
+    __slots__ = ("due", "inputs", "memory", "node", "order", "rule", "staleness_ns")
+
+    def __init__(self, rule: Rule, order: int, node: Node, memory: RuleMemory) -> None:
+        self.rule = rule
+        self.order = order
+        self.node = node
+        self.memory = memory
+        self.inputs: dict[str, Instance | None] = {}
+        self.due = False
+        stale = rule.max_staleness_ns
+        self.staleness_ns = FOREVER_NS if stale is None else stale
+
+
+def limits_of(rule: Rule) -> dict[str, tuple[float, ...] | None]:
+    """For each variable of a rule the limits it is compared with, or None where it is used in any
+    other way and every change of its value matters."""
+    limits: dict[str, tuple[float, ...] | None] = {}
+    for _, expression in expressions_of(rule):
+        for name in sorted(expression.variables):
+            known = limits.get(name, ())
+            if not expression.plain or known is None:
+                limits[name] = None
+            else:
+                here = (one.limit for one in expression.comparisons if one.name == name)
+                limits[name] = tuple(sorted({*known, *here}))
+    return limits
+
+
+class RuleRunner:
+    """Rule instances over one state.
+
+    ``transitions``, ``kill_requests`` and ``health`` collect what one evaluation concluded;
+    ``changed`` and ``gone`` name the (rule, subject) states to be kept or forgotten by the store.
+    """
+
+    def __init__(self, state: RiskState, evaluator: Evaluator) -> None:
+        self._state = state
+        self._evaluator = evaluator
+        self._rules: dict[str, Rule] = {}
+        self._by_kind: dict[SubjectKind, list[tuple[int, Rule]]] = {}
+        self._asked: dict[str, Asked] = {}
+        self._unconnected: list[Asked] = []
+        self._due: list[tuple[int, Subject, Asked]] = []
+        self._heap: list[tuple[EngineNs, int, Asked]] = []
+        self._sequence = 0
+        self._stale = False
+        self._firing: dict[str, int] = {}
+        self.transitions: list[AlertTransition] = []
+        self.kill_requests: list[KillRequest] = []
+        self.health: list[RuleHealth] = []
+        self.changed: set[tuple[str, Subject]] = set()
+        self.gone: set[tuple[str, Subject]] = set()
+        self.steps_total = 0
+
+    # ------------------------------------------------------------------------- rulebook
+
+    def load(self, book: RuleBook, now: EngineNs, *, resumed: bool = False) -> None:
+        """Take a rulebook over. Unchanged rules keep state and timers, changed ones their alert,
+        removed ones end. With ``resumed`` (a snapshot) nothing is asked that was not due."""
+        old = self._rules
+        self._rules = {rule.id: rule for rule in book.rules}
+        self._by_kind = {}
+        for order, rule in enumerate(book.rules):
+            self._by_kind.setdefault(rule.for_each, []).append((order, rule))
+        for key, memory in list(self._state.rules.items()):
+            found = self._rules.get(memory.rule)
+            if found is None or not found.matches(memory.subject):
+                self._remove(key, memory, old.get(memory.rule), now)
+            elif not resumed:
+                self._carry(memory, old.get(memory.rule), found, now)
+        self._asked.clear()
+        self._unconnected.clear()
+        self._due.clear()
+        self._heap.clear()
+        self._evaluator.release()
+        self._count_firing(now)
+        self.attach(list(self._evaluator.tree.nodes.values()))
+        self._evaluator.prune()
+        if not resumed:
+            self._evaluator.requeue()
+
+    def _remove(self, key: str, memory: RuleMemory, rule: Rule | None, now: EngineNs) -> None:
+        """A rule that is gone, or no longer about this subject, ends and says why."""
+        del self._state.rules[key]
+        self.gone.add((memory.rule, memory.subject))
+        self.changed.discard((memory.rule, memory.subject))
+        before = memory.state
+        if before.state is AlertState.INACTIVE:
+            return
+        alert = "".join(word[:1].upper() + word[1:] for word in memory.rule.split("_"))
+        self.transitions.append(
+            AlertTransition(
+                rule=memory.rule,
+                subject=memory.subject,
+                alert=alert,
+                severity=memory.severity,
+                before=before.state,
+                after=AlertState.INACTIVE,
+                at_ns=now,
+                firing_epoch_ns=before.firing_epoch_ns,
+                expression="" if rule is None else rule.condition,
+                inputs=(),
+                summary=f"Ended: the rule {memory.rule} was removed"[:120],
+                description="The rulebook no longer asks this rule about this subject. "
+                "Nothing was found to be well again.",
+                action="",
+                runbook="" if rule is None else rule.runbook,
+                reason=REMOVED,
+            ),
+        )
+
+    def _carry(self, memory: RuleMemory, old: Rule | None, new: Rule, now: EngineNs) -> None:
+        state = memory.state
+        if memory.restored:
+            state = restored(new, state, stopped_ns=self._state.stopped_ns, now=now)
+            memory.restored = memory.asked = False
+        if memory.definition != new.definition:
+            judged_by = old if old is not None else replace(new, definition=memory.definition)
+            state = carried_over(judged_by, new, state, now)
+            memory.definition = new.definition
+            memory.attentive, memory.asked = True, False
+            memory.armed_ns = 0
+        if state is not memory.state:
+            memory.state = state
+            self.changed.add((memory.rule, memory.subject))
+        memory.severity = new.severity
+
+    def _count_firing(self, now: EngineNs) -> None:
+        """Recount which rules fire; only a different answer restarts ``rule_state_s``."""
+        self._firing = dict.fromkeys(self._rules, 0)
+        for memory in self._state.rules.values():
+            self._firing[memory.rule] += memory.state.firing
+        status = self._state.rule_status
+        for rule_id in [known for known in status if known not in self._rules]:
+            del status[rule_id]
+        for rule_id, count in self._firing.items():
+            node = self._evaluator.tree.add_rule(rule_id)
+            known = status.get(rule_id)
+            if known is None:
+                known = status[rule_id] = RuleStatus(since_ns=now)
+            if known.firing is not (count > 0):
+                known.firing, known.since_ns = count > 0, now
+            node.firing, node.since_ns = known.firing, known.since_ns
+
+    def attach(self, nodes: list[Node]) -> None:
+        """Make the rules' instances about new subjects; those never asked are due."""
+        waiting, self._unconnected = self._unconnected, []
+        for asked in waiting:  # an ancestor may exist by now (a market's asset, once listed)
+            self._connect(asked)
+        for node in nodes:
+            for order, rule in self._by_kind.get(node.kind, ()):
+                if rule.matches(node.subject):
+                    self._attach(rule, order, node)
+
+    def _attach(self, rule: Rule, order: int, node: Node) -> None:
+        key = f"{rule.id}|{node.subject}"
+        if key in self._asked:
+            return
+        memory = self._state.rules.get(key)
+        if memory is None:
+            memory = self._state.rules[key] = RuleMemory(
+                rule=rule.id,
+                subject=node.subject,
+                definition=rule.definition,
+                severity=rule.severity,
+            )
+        asked = self._asked[key] = Asked(rule, order, node, memory)
+        self._connect(asked)
+        if memory.armed_ns:
+            self._push(memory.armed_ns, asked)
+        if not memory.asked:
+            self._make_due(asked)
+
+    def _connect(self, asked: Asked) -> None:
+        """Watch every measure the rule reads that exists by now."""
+        for variable, limits in limits_of(asked.rule).items():
+            if asked.inputs.get(variable) is not None:
+                continue
+            instance = self._find(variable, asked.node)
+            asked.inputs[variable] = instance
+            if instance is None:
+                if asked not in self._unconnected:
+                    self._unconnected.append(asked)
+                continue
+            instance.watch(asked, limits)
+            if asked.memory.attentive:
+                instance.attentive[id(asked)] = asked
+
+    def _find(self, variable: str, node: Node) -> Instance | None:
+        """The measure a variable stands for: of the subject, else of its nearest ancestor."""
+        other = rule_input(variable)
+        if other is not None:
+            target = self._evaluator.tree.nodes.get(rule_subject(other.rule_id))
+            return None if target is None else self._evaluator.demand(other.measure, target)
+        for place in (node, *node.ancestors):
+            found = self._evaluator.demand(variable, place)
+            if found is not None:
+                return found
+        return None
+
+    # ---------------------------------------------------------------------------- running
+
+    def run(self, now: EngineNs) -> None:
+        """Ask every rule that is due, in the rulebook's order, then by subject."""
+        heap = self._heap
+        while heap and heap[0][0] <= now:
+            at, _, asked = heapq.heappop(heap)
+            if asked.memory.armed_ns == at:
+                asked.memory.armed_ns = 0
+                self._make_due(asked)
+        self._collect()
+        while self._due:
+            _, _, asked = heapq.heappop(self._due)
+            asked.due = False
+            self._ask(asked, now)
+            self._collect()
+
+    def next_deadline_ns(self) -> EngineNs | None:
+        """The earliest time at which a rule must be asked though no measure moved."""
+        heap = self._heap
+        while heap and heap[0][2].memory.armed_ns != heap[0][0]:
+            heapq.heappop(heap)
+        return heap[0][0] if heap else None
+
+    def _collect(self) -> None:
+        touched = self._evaluator.touched
+        if not touched:
+            return
+        for watcher in touched:
+            if not watcher.due and isinstance(watcher, Asked):
+                self._make_due(watcher)
+        touched.clear()
+
+    def _make_due(self, asked: Asked) -> None:
+        asked.due = True
+        heapq.heappush(self._due, (asked.order, asked.node.subject, asked))
+
+    def _push(self, at: EngineNs, asked: Asked) -> None:
+        self._sequence += 1
+        heapq.heappush(self._heap, (at, self._sequence, asked))
+
+    def _ask(self, asked: Asked, now: EngineNs) -> None:
+        memory, rule = asked.memory, asked.rule
+        before = memory.state
+        memory.asked = True
+        self._stale = False
+        self.steps_total += 1
+        try:
+            result = step(rule, before, partial(self._read, asked, now), now)
+        except Exception as error:  # noqa: BLE001 - containment: one rule (design.md §2)
+            result = _broken(before, f"{type(error).__name__}: {error}"[:300])
+        after = result.state
+        if after is not before:
+            memory.state = after
+            self.changed.add((memory.rule, memory.subject))
+        if result.error_changed:
+            self.health.append(
+                RuleHealth(rule=rule.id, subject=memory.subject, error=after.error, at_ns=now),
+            )
+        if result.changed:
+            self._tell(asked, before, result, now)
+        if memory.capped:
+            weak = result.estimated or result.by_absence
+            if not after.firing:
+                memory.capped = False
+            elif result.verdict is Verdict.TRUE and not weak:
+                self._request(asked, result)
+        self._rearm(asked, result, now)
+
+    def _tell(self, asked: Asked, before: RuleState, result: Step, now: EngineNs) -> None:
+        """A transition, and the action where an episode begins."""
+        subject = asked.node.subject
+        cite = partial(self._cite, asked, now)
+        self.transitions.append(describe(asked.rule, before, result, subject, cite, now))
+        if result.state.firing is before.firing:
+            return
+        rule_id = asked.rule.id
+        self._firing[rule_id] += 1 if result.state.firing else -1
+        status = self._state.rule_status[rule_id]
+        if status.firing is not (self._firing[rule_id] > 0):
+            status.firing, status.since_ns = not status.firing, now
+            node = self._evaluator.tree.add_rule(rule_id)
+            node.firing, node.since_ns = status.firing, now
+            self._evaluator.touch(node, RULE_BIT, now)
+        if result.state.firing and asked.rule.level is not ActionLevel.PAGE:
+            self._request(asked, result)
+
+    def _request(self, asked: Asked, result: Step) -> None:
+        """Ask the kill switch; what rests on estimates or on absence may hold but not cut."""
+        rule, memory = asked.rule, asked.memory
+        level = rule.level
+        weak = result.estimated or result.by_absence
+        memory.capped = weak and level not in MILD
+        self.kill_requests.append(
+            KillRequest(
+                rule=rule.id,
+                subject=memory.subject,
+                scope=scope_subject(rule, memory.subject),
+                level=ActionLevel.HOLD if memory.capped else level,
+                mode=rule.mode,
+                gross_to_ratio=None if memory.capped else rule.gross_to_ratio,
+                firing_epoch_ns=result.state.firing_epoch_ns or 0,
+                capped_by_estimate=memory.capped,
+            ),
+        )
+
+    def _rearm(self, asked: Asked, result: Step, now: EngineNs) -> None:
+        memory, rule, after = asked.memory, asked.rule, result.state
+        attentive = self._stale or memory.capped
+        if rule.confirm is not None and not after.firing:
+            attentive = attentive or bool(after.confirmations.outcomes)
+            attentive = attentive or result.verdict is Verdict.TRUE
+        if attentive is not memory.attentive:
+            memory.attentive = attentive
+        for instance in asked.inputs.values():
+            if instance is not None:
+                if attentive:
+                    instance.attentive[id(asked)] = asked
+                else:
+                    instance.attentive.pop(id(asked), None)
+        wake = result.wake_at_ns if result.wake_at_ns is not None else FOREVER_NS
+        if self._stale:  # heartbeats may prove it fresh again, and nothing would tell
+            wake = min(wake, now + RETRY_NS)
+        armed = 0 if wake >= FOREVER_NS else max(wake, now + 1)
+        if armed != memory.armed_ns:
+            memory.armed_ns = armed
+            if armed:
+                self._push(armed, asked)
+
+    def _read(self, asked: Asked, now: EngineNs, name: str) -> Reading | None:
+        instance = asked.inputs.get(name)
+        if instance is None:
+            return None
+        self._evaluator.refresh(instance, now)
+        cell = instance.cell
+        if cell.value is None or cell.expires_ns <= now:
+            return None
+        if now - cell.as_of_ns > asked.staleness_ns:
+            self._stale = True
+        return reading_of(cell)
+
+    def _cite(self, asked: Asked, now: EngineNs, name: str) -> CitedReading:
+        other = rule_input(name)
+        measure = name if other is None else other.measure
+        instance = asked.inputs.get(name)
+        if instance is None:
+            return CitedReading(
+                measure=measure,
+                subject=asked.node.subject,
+                value=None,
+                unit="",
+                as_of_ns=None,
+                reason="there is no such measure here",
+            )
+        self._evaluator.refresh(instance, now)
+        cell = instance.cell
+        known = cell.value is not None and cell.expires_ns > now
+        return CitedReading(
+            measure=measure,
+            subject=instance.node.subject,
+            value=cell.value if known else None,
+            unit=instance.definition.spec.unit.value,
+            as_of_ns=cell.as_of_ns if known else None,
+            estimated=cell.estimated and known,
+            reason="" if known else cell.reason,
+        )
+
+
+def _broken(state: RuleState, error: str) -> Step:
+    """The step itself failed: the state is kept and the rule is in ERROR."""
+    return Step(
+        state=state if state.error == error else replace(state, error=error),
+        before=state.state,
+        verdict=Verdict.ERROR,
+        error_changed=not state.error,
+    )
