@@ -1,0 +1,152 @@
+"""The order book: absolute sizes, crossed levels, the touch, depth that is never cut off."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitor.core.errors import DecodeError
+from monitor.venues.dydx.book import Book, Top
+
+Level = tuple[float, float]
+
+
+def book(bids: list[Level], asks: list[Level], clock: int = 1) -> Book:
+    """A book as its snapshot told it."""
+    return Book.of(bids, asks, clock)
+
+
+@pytest.mark.parametrize(
+    ("bids", "asks", "top"),
+    [
+        pytest.param([(100.0, 5.0)], [], (100.0, 5.0, 101.0, 2.0), id="a size is absolute"),
+        pytest.param([(100.0, 0.0)], [], (99.0, 3.0, 101.0, 2.0), id="zero removes the best"),
+        pytest.param([(98.0, 0.0)], [], (100.0, 1.0, 101.0, 2.0), id="zero of nothing is nothing"),
+        pytest.param([(100.5, 4.0)], [], (100.5, 4.0, 101.0, 2.0), id="a better bid leads"),
+        pytest.param([], [(100.8, 4.0)], (100.0, 1.0, 100.8, 4.0), id="a better ask leads"),
+        pytest.param([], [(101.0, 0.0)], (100.0, 1.0, None, None), id="an empty side has nobody"),
+    ],
+)
+def test_updates(bids: list[Level], asks: list[Level], top: Top) -> None:
+    """What each update makes of bids 100 x 1, 99 x 3 and ask 101 x 2."""
+    made = book([(100.0, 1.0), (99.0, 3.0)], [(101.0, 2.0)])
+    made.apply(bids, asks, 2)
+    assert made.top() == top
+
+
+@pytest.mark.parametrize(
+    ("bids", "asks", "clock", "top"),
+    [
+        pytest.param([(101.5, 1.0)], [], 2, (101.5, 1.0, 102.0, 5.0), id="the older ask is stale"),
+        pytest.param([], [(99.5, 1.0)], 2, (99.0, 3.0, 99.5, 1.0), id="the older bid is stale"),
+        pytest.param([(101.0, 1.0)], [], 2, (101.0, 1.0, 102.0, 5.0), id="equal prices cross"),
+        pytest.param([(102.5, 1.0)], [], 2, (102.5, 1.0, None, None), id="through the whole side"),
+        pytest.param([(101.0, 5.0)], [(101.0, 2.0)], 2, (101.0, 3.0, 102.0, 5.0),
+                     id="of one message the bid is left with the rest"),
+        pytest.param([(101.0, 2.0)], [(101.0, 5.0)], 2, (100.0, 1.0, 101.0, 3.0),
+                     id="of one message the ask is left with the rest"),
+        pytest.param([(101.0, 2.0)], [(101.0, 2.0)], 2, (100.0, 1.0, 102.0, 5.0),
+                     id="of one message and size both are gone"),
+    ],
+)  # fmt: skip
+def test_crossed_books_are_uncrossed_by_message_id(
+    bids: list[Level], asks: list[Level], clock: int, top: Top
+) -> None:
+    """Validators disagree for seconds; the side with the older message id gives way."""
+    made = book([(100.0, 1.0), (99.0, 3.0)], [(101.0, 2.0), (102.0, 5.0)])
+    made.apply(bids, asks, clock)
+    assert made.top() == top
+
+
+def test_a_crossed_snapshot_is_netted() -> None:
+    """All levels of a snapshot bear one id."""
+    assert book([(101.0, 3.0)], [(100.0, 1.0)]).top() == (101.0, 2.0, None, None)
+
+
+@pytest.mark.parametrize(
+    "level",
+    [
+        pytest.param((0.0, 1.0), id="price of zero"),
+        pytest.param((-1.0, 1.0), id="negative price"),
+        pytest.param((float("nan"), 1.0), id="price that is no number"),
+        pytest.param((float("inf"), 1.0), id="infinite price"),
+        pytest.param((100.0, -1.0), id="negative size"),
+        pytest.param((100.0, float("nan")), id="size that is no number"),
+    ],
+)
+def test_senseless_levels_are_refused(level: Level) -> None:
+    """On either side."""
+    with pytest.raises(DecodeError):
+        book([level], [])
+    with pytest.raises(DecodeError):
+        book([], [level])
+
+
+def test_depth_counts_the_band_and_no_more() -> None:
+    """25 bp of a mid of 100: levels at the edge count, levels past it do not."""
+    made = book(
+        [(99.99, 1.0), (99.75, 2.0), (99.74, 100.0)],
+        [(100.01, 1.0), (100.25, 2.0), (100.26, 100.0)],
+    )
+    bid_usd, ask_usd = made.depth(0.0025)
+    assert bid_usd == pytest.approx(99.99 + 2 * 99.75)
+    assert ask_usd == pytest.approx(100.01 + 2 * 100.25)
+
+
+def _ladder(best: float, step: float, count: int) -> list[Level]:
+    return [(best + step * index, 1.0) for index in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("count", "known"),
+    [
+        pytest.param(99, True, id="fewer than 100 levels are the whole side"),
+        pytest.param(100, False, id="100 levels were cut off short of the band"),
+    ],
+)
+def test_depth_is_absent_where_the_snapshot_does_not_reach(count: int, known: bool) -> None:
+    """A cut-off sum would look like a thin book."""
+    made = book(_ladder(89_999.0, -1.0, count), _ladder(90_001.0, 1.0, count))
+    bid_usd, ask_usd = made.depth(0.0025)  # the band is 225 wide, the ladder 100
+    assert (bid_usd is not None, ask_usd is not None) == (known, known)
+
+
+def test_depth_beyond_the_snapshot_stays_absent_whatever_updates_name() -> None:
+    """One far level told by an update does not make the levels between known."""
+    made = book(_ladder(89_999.0, -1.0, 100), _ladder(90_001.0, 1.0, 100))
+    made.apply([(80_000.0, 1.0)], [], 2)
+    assert made.depth(0.0025) == (None, None)
+
+
+def test_depth_of_a_one_sided_book_is_absent() -> None:
+    """Without a mid there is no band."""
+    assert book([(100.0, 1.0)], []).depth(0.0025) == (None, None)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.lists(st.tuples(st.integers(90, 110), st.integers(0, 3)), max_size=4),
+            st.lists(st.tuples(st.integers(90, 110), st.integers(0, 3)), max_size=4),
+        ),
+        max_size=30,
+    )
+)
+def test_touch_is_always_the_best_of_the_levels(
+    updates: list[tuple[list[tuple[int, int]], list[tuple[int, int]]]],
+) -> None:
+    """The tracked touch equals a search through all levels, and the book is never crossed."""
+    made = Book()
+    for clock, (bids, asks) in enumerate(updates):
+        made.apply(
+            [(float(p), float(s)) for p, s in bids], [(float(p), float(s)) for p, s in asks], clock
+        )
+        bid, bid_size, ask, ask_size = made.top()
+        assert bid == max(made._bids, default=None)
+        assert ask == min(made._asks, default=None)
+        assert bid is None or ask is None or bid < ask
+        assert (bid is None) == (bid_size is None)
+        assert (ask is None) == (ask_size is None)
+        assert made._bids.keys() == made._bid_clock.keys()
+        assert made._asks.keys() == made._ask_clock.keys()
