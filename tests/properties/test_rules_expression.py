@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from monitor.core.rules.expression import Expression
@@ -25,6 +25,9 @@ from monitor.core.rules.grammar import (
     parse_expression,
 )
 from monitor.core.types import Verdict
+
+# A deadline per example measures the machine, not the rules.
+slow_machines = settings(deadline=None)
 
 NAMES = ("a", "b", "c")
 VALUES = st.sampled_from([-2.0, -1.0, 0.0, 0.5, 1.0, 2.0])
@@ -146,6 +149,7 @@ def reference(node: Node, values: dict[str, float]) -> bool | None:
 VERDICT = {True: Verdict.TRUE, False: Verdict.FALSE, None: Verdict.UNKNOWN}
 
 
+@slow_machines
 @given(condition, world)
 def test_cel_is_three_valued_logic(tree: Node, values: dict[str, float]) -> None:
     """CEL's absorbing of undefined variables is Kleene's logic over our whole language."""
@@ -156,6 +160,7 @@ def test_cel_is_three_valued_logic(tree: Node, values: dict[str, float]) -> None
     assert expression.evaluate(values.get) is VERDICT[reference(tree, values)]
 
 
+@slow_machines
 @given(plain, world)
 def test_the_native_walk_is_cel(tree: Node, values: dict[str, float]) -> None:
     """For plain comparisons: the same verdict, and the same measures asked in the same order."""
@@ -173,6 +178,7 @@ def test_the_native_walk_is_cel(tree: Node, values: dict[str, float]) -> None:
     assert asked[0] == asked[1]
 
 
+@slow_machines
 @given(condition)
 def test_our_parser_reads_what_was_written(tree: Node) -> None:
     """Precedence and associativity are CEL's: the text gives the same tree back."""
@@ -181,6 +187,7 @@ def test_our_parser_reads_what_was_written(tree: Node) -> None:
     assert parse_expression(text) == tree
 
 
+@slow_machines
 @given(plain, world, st.sampled_from(NAMES))
 def test_less_data_never_turns_a_verdict_around(
     tree: Node, values: dict[str, float], gone: str
@@ -192,6 +199,7 @@ def test_less_data_never_turns_a_verdict_around(
     assert expression.evaluate(fewer.get) in {before, Verdict.UNKNOWN}
 
 
+@slow_machines
 @given(st.text(max_size=60))
 def test_no_text_breaks_the_parser(text: str) -> None:
     """Whatever a person types is an expression or an explained refusal, nothing else."""
@@ -199,6 +207,7 @@ def test_no_text_breaks_the_parser(text: str) -> None:
         Expression(text)
 
 
+@slow_machines
 @given(plain, st.sampled_from([math.nan, math.inf, -math.inf, 1e200]))
 def test_no_number_that_cannot_be_is_ever_fine(tree: Node, value: float) -> None:
     """A NaN compares false, which would read as fine: it is an ERROR instead."""

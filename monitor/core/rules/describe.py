@@ -91,6 +91,8 @@ def action_text(
     if after.state is not AlertState.FIRING or rule.level is ActionLevel.PAGE:
         return ""
     done, todo = _DONE[rule.level]
+    if brief:
+        done, todo = (text.removesuffix(" (reduce only)") for text in (done, todo))
     scope = scope_subject(rule, subject)
     words = {
         "scope": f"the {rule.scope.value}" if brief else scope_text(scope),
@@ -163,7 +165,7 @@ def _cited(reading: CitedReading) -> str:
 def _against(comparison: Comparison, reading: CitedReading) -> str:
     """``32 % >= 30 %``: the number as read, the asked relation, the limit in the same unit."""
     if reading.unit == Unit.BOOL:
-        return f"{reading.measure} {_cited(reading)}"
+        return f"{comparison.name} {_cited(reading)}"
     limit = number(comparison.limit, reading.unit, reading.measure)
     return f"{_cited(reading)} {comparison.op} {limit}"
 
@@ -200,7 +202,7 @@ def _shortened(text: str, room: int, *, keep_end: bool = True) -> str:
 def _headline(rule: Rule, step: Step, inputs: dict[str, CitedReading], now: EngineNs) -> str:
     """The comparison that decided, or the flags that are true, or what is missing."""
     if step.by_absence:
-        return f"no data ({_missing(inputs)}) beyond the limit"
+        return f"{_missing(inputs) or 'data stale'} for too long"
     if rule.flags:
         true = [
             flag.name
@@ -217,14 +219,19 @@ def _headline(rule: Rule, step: Step, inputs: dict[str, CitedReading], now: Engi
 
 
 def _deciding(expression: Expression, inputs: dict[str, CitedReading], *, wanted: bool) -> str:
-    for comparison in expression.comparisons:
+    """The first comparison on the wanted side; arithmetic is told by the numbers that went in."""
+    if not expression.plain:
+        names = [name for name in inputs if name in expression.variables]
+        return ", ".join(f"{name} {_cited(inputs[name])}" for name in names)
+    # A limit of zero only asks which side of a position it is: any other says more.
+    for comparison in sorted(expression.comparisons, key=lambda one: one.limit == 0.0):
         reading = inputs[comparison.name]
         if reading.value is not None and comparison.holds(reading.value) is wanted:
             if wanted or reading.unit == Unit.BOOL:
                 return _against(comparison, reading)
             limit = number(comparison.limit, reading.unit, reading.measure)
             return f"{_cited(reading)}, limit {limit}"
-    return expression.text if not expression.comparisons else _missing(inputs)
+    return _missing(inputs)
 
 
 def _missing(inputs: dict[str, CitedReading]) -> str:

@@ -18,16 +18,21 @@ Read = Callable[[str], Reading | None]
 
 
 class Look:
-    """One pass over the measures of a rule: applies ``max_staleness`` and notes what was read."""
+    """One pass over the measures of a rule: applies ``max_staleness`` and notes what was read.
 
-    __slots__ = ("_max_staleness_ns", "_now", "_read", "stale", "used")
+    ``used`` are the readings by name; ``stale``: some reading exists but is older than the rule
+    tolerates; ``estimated``: some reading used was re-marked from peers.
+    """
+
+    __slots__ = ("_max_staleness_ns", "_now", "_read", "estimated", "stale", "used")
 
     def __init__(self, read: Read, now: EngineNs, max_staleness_ns: int | None) -> None:
         self._read = read
         self._now = now
         self._max_staleness_ns = max_staleness_ns
         self.used: dict[str, Reading] = {}
-        self.stale = False  # some reading exists but is older than the rule tolerates
+        self.stale = False
+        self.estimated = False
 
     def value(self, name: str) -> float | None:
         """The measure's value, or None where it is absent or older than the rule tolerates."""
@@ -39,12 +44,9 @@ class Look:
             self.stale = True
             return None
         self.used[name] = reading
+        if reading.estimated:
+            self.estimated = True
         return reading.value
-
-    @property
-    def estimated(self) -> bool:
-        """True where any reading used was re-marked from peers."""
-        return any(reading.estimated for reading in self.used.values())
 
     @property
     def stale_at_ns(self) -> EngineNs | None:

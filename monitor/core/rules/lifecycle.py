@@ -72,7 +72,7 @@ def step(rule: Rule, state: RuleState, read: Read, now: EngineNs) -> Step:
         estimated=seen.look.estimated,
         by_absence=seen.by_absence,
         reentry=seen.reentry,
-        used=tuple(sorted(seen.look.used)),
+        used=tuple(seen.look.used),
     )
 
 
@@ -232,6 +232,13 @@ def _failed(state: RuleState, error: str, now: EngineNs) -> Step:
 
 def _wake_at(rule: Rule, state: RuleState, seen: _Seen, now: EngineNs) -> EngineNs | None:
     """The earliest instant at which something moves although nothing is heard."""
+    if (
+        state.state is AlertState.INACTIVE
+        and rule.max_staleness_ns is None
+        and state.settling_until_ns is None
+        and not state.flags
+    ):
+        return None  # by far the most frequent case: nothing here depends on time
     times: list[EngineNs | None] = [seen.look.stale_at_ns]
     if state.pending_since_ns is not None and seen.verdict is Verdict.TRUE:
         times.append(state.pending_since_ns + rule.for_ns)

@@ -156,7 +156,7 @@ class RuleState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def firing(self) -> bool:
         """True in FIRING and RECOVERING: the alert is out."""
-        return self.state in {AlertState.FIRING, AlertState.RECOVERING}
+        return self.state is AlertState.FIRING or self.state is AlertState.RECOVERING
 
 
 NEW = RuleState()
@@ -174,7 +174,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
         estimated: Some number used was re-marked from peers: may page and hold, never cut.
         by_absence: TRUE only because data has been missing too long (``on_unknown: fire``).
         reentry: Whether re-entry would be permitted; None while the question does not arise.
-        used: Names of the measures that the verdict used.
+        used: Names of the measures that the verdict used, in the order they were asked for.
     """
 
     state: RuleState

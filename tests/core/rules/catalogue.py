@@ -41,7 +41,9 @@ def spec(
 SMALL = {
     one.name: one
     for one in (
-        spec("stress", (P,), low=0.0, high=100.0, max_age_s=300.0, typical=(10.0, 70.0)),
+        spec(
+            "stress", (P,), Unit.COUNT, low=0.0, high=100.0, max_age_s=300.0, typical=(10.0, 70.0)
+        ),
         spec("leverage", (A, V, P), low=0.0, high=1000.0, typical=(1.0, 6.0)),
         spec("margin_usage_ratio", (A, V, P), low=0.0, high=10.0, max_age_s=60.0),
         spec("spread_ratio", (M,), low=0.0),

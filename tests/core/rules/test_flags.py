@@ -121,6 +121,27 @@ def test_a_restart_is_unknown_time() -> None:
     assert step(rule, back, look("", 601).get, at(601)).verdict is Verdict.UNKNOWN
 
 
+def test_the_rule_wakes_when_a_flag_ceases_to_count() -> None:
+    """The window ends without any event."""
+    rule = any_two()
+    state = step(rule, NEW, look("a", 0.0).get, at(0)).state
+    assert step(rule, state, look("", 600.0).get, at(600)).wake_at_ns == at(600 + 1800)
+
+
+def test_flags_were_unknown_while_the_rule_failed() -> None:
+    """After an error nothing is concluded from what could not be judged meanwhile."""
+
+    def broken(_name: str) -> Reading | None:
+        raise LookupError("x")
+
+    rule = any_two()
+    state = step(rule, NEW, look("", 0.0).get, at(0)).state
+    state = step(rule, state, broken, at(10)).state
+    healed = step(rule, state, look("", 20.0).get, at(20))
+    assert healed.verdict is Verdict.UNKNOWN
+    assert step(rule, healed.state, look("", 1820.0).get, at(1820)).verdict is Verdict.FALSE
+
+
 def test_a_failing_flag_fails_the_rule() -> None:
     """The error names the flag."""
 

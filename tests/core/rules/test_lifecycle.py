@@ -193,21 +193,30 @@ def test_stress_ends_after_a_known_unbroken_day(
 def test_until_defaults_to_not_when_for_unknown_too() -> None:
     """Without ``until`` the alert ends when the condition is known to be false."""
     state = judge(PLAIN, NEW, 0.0, stress=60.0).state
-    assert judge(PLAIN, state, 1.0, stress=None).state is not None
     assert judge(PLAIN, state, 1.0, stress=None).state.state is FIRING
     assert judge(PLAIN, state, 2.0, stress=59.0).state.state is INACTIVE
 
 
-def test_until_true_does_not_end_while_the_condition_is_unknown() -> None:
+NARROW = rule("when: stress * leverage >= 60.0\nuntil: leverage <= 4.0")
+
+
+@pytest.mark.parametrize(
+    ("stress", "leverage", "after"),
+    [
+        pytest.param(None, 2.0, FIRING, id="until true, condition unknown"),
+        pytest.param(40.0, 2.0, FIRING, id="until true, condition true"),
+        pytest.param(10.0, 5.0, FIRING, id="until false, condition false"),
+        pytest.param(10.0, None, FIRING, id="both unknown"),
+        pytest.param(10.0, 2.0, INACTIVE, id="until true, condition false"),
+    ],
+)
+def test_the_end_needs_the_condition_known_false_and_until_known_true(
+    stress: float | None, leverage: float | None, after: AlertState
+) -> None:
     """``until`` may read less than the condition: what it does not see may still be wrong."""
-    one = rule("when: stress >= 60.0 || leverage >= 5.0\nuntil: stress <= 30.0 && leverage <= 4.0")
-    narrow = rule(
-        "when: stress >= 60.0 || leverage >= 5.0\nuntil: leverage <= 4.0 && stress <= 9.0"
-    )
-    for each in (one, narrow):
-        state = judge(each, NEW, 0.0, stress=61.0, leverage=1.0).state
-        assert judge(each, state, 1.0, stress=None, leverage=1.0).state.state is FIRING
-        assert judge(each, state, 2.0, stress=5.0, leverage=1.0).state.state is INACTIVE
+    state = judge(NARROW, NEW, 0.0, stress=61.0, leverage=1.0).state
+    assert state.state is FIRING
+    assert judge(NARROW, state, 1.0, stress=stress, leverage=leverage).state.state is after
 
 
 @pytest.mark.parametrize(
@@ -337,6 +346,17 @@ def test_confirm_needs_every_fact_anew() -> None:
     assert at_times(21, 21, 20, half).state is FIRING
 
 
+def test_unknown_neither_confirms_nor_contradicts() -> None:
+    """A half-known moment between two observations is as if it had not been."""
+    one = rule("when: stress >= 60.0 && leverage >= 5.0\nconfirm: {need: 2, of: 2, apart: 20s}")
+    state = judge(one, NEW, 0.0, stress=61.0, leverage=6.0).state
+    state = judge(one, state, 19.9, stress=61.0, leverage=6.0).state
+    assert state.state is PENDING
+    state = judge(one, state, 20.0, stress=61.0).state
+    assert state.state is PENDING
+    assert judge(one, state, 20.1, stress=61.0, leverage=6.0).state.state is FIRING
+
+
 def test_one_episode_does_not_confirm_the_next() -> None:
     """After the end, two new observations are asked for again."""
     one = rule("when: stress >= 60.0\nconfirm: {need: 2, of: 2, apart: 20s}")
@@ -360,6 +380,15 @@ def test_reentry_is_asked_only_after_the_end() -> None:
     assert judge(one, rearmed(permitted.state), 1e6 + 1, stress=30.0).reentry is None
     again = judge(one, ended.state, 4.0, stress=61.0)
     assert (again.state.state, again.reentry) == (FIRING, None)
+    assert not again.state.reentry_pending
+
+
+def test_reentry_is_no_question_while_a_new_breach_is_pending() -> None:
+    """PENDING is not over."""
+    one = rule("when: stress >= 60.0\nfor: 10s\nreentry: leverage <= 1.0")
+    over = RuleState(reentry_pending=True)
+    assert judge(one, over, 0.0, stress=61.0, leverage=0.5).reentry is None
+    assert judge(one, over, 0.0, stress=1.0, leverage=0.5).reentry is T
 
 
 def test_the_episode_keeps_its_epoch() -> None:
@@ -422,6 +451,37 @@ def test_restart_continues_timers_over_a_short_gap_only() -> None:
     assert first.state.state is RECOVERING
     assert judge(SLOW, first.state, 3680.9, stress=20.0).state.state is RECOVERING
     assert judge(SLOW, first.state, 3681.0, stress=20.0).state.state is INACTIVE
+
+
+@pytest.mark.parametrize(
+    ("now_s", "after"),
+    [pytest.param(21.0, FIRING, id="short"), pytest.param(900.0, PENDING, id="long")],
+)
+def test_restart_and_waiting(now_s: float, after: AlertState) -> None:
+    """``for`` goes on over a short gap and begins again after a long one."""
+    back = restored(SLOW, WAITING, stopped_ns=at(20), now=at(now_s))
+    first = judge(SLOW, back, now_s, stress=61.0)
+    assert first.state.state is after
+    if after is PENDING:
+        assert judge(SLOW, first.state, now_s + 9.9, stress=61.0).state.state is PENDING
+        assert judge(SLOW, first.state, now_s + 10, stress=61.0).state.state is FIRING
+
+
+@pytest.mark.parametrize(
+    ("now_s", "after"),
+    [pytest.param(30.0, FIRING, id="short"), pytest.param(900.0, PENDING, id="long")],
+)
+def test_restart_and_confirming(now_s: float, after: AlertState) -> None:
+    """An observation counts over a short gap only."""
+    one = rule("when: stress >= 60.0\nconfirm: {need: 2, of: 2, apart: 20s}")
+    state = judge(one, NEW, 0.0, stress=61.0).state
+    back = restored(one, state, stopped_ns=at(5), now=at(now_s))
+    assert judge(one, back, now_s, stress=61.0).state.state is after
+
+
+def test_recovering_wakes_at_its_end() -> None:
+    """The end of ``keep_firing_for`` needs no event."""
+    assert judge(SLOW, LEAVING, 20.0, stress=20.0).wake_at_ns == at(69)
 
 
 def test_restart_does_not_fire_protective_rules_before_the_feeds_are_back() -> None:
