@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from decimal import Decimal
 from typing import Any
 
 import aiohttp
@@ -159,10 +160,13 @@ class Rig:
 
 @asynccontextmanager
 async def simulated(
-    *, seed: int = SEED, pong_within_s: float = 10.0, step_s: float = 0.5
+    world: World | None = None, *, pong_within_s: float = 10.0, step_s: float = 0.5
 ) -> AsyncIterator[Rig]:
-    """A running simulated dYdX; ``step_s`` is the world's grid of time."""
-    world = World(seed, START_S, WorldConfig(step_s=step_s))
+    """A running simulated dYdX; ``step_s`` is the world's grid of time.
+
+    Making a world takes most of a test's time, so tests that only read may share one.
+    """
+    world = world or World(SEED, START_S, WorldConfig(step_s=step_s))
     clock = ManualClock(int(START_S * 1e9))
     server = DydxServer(world, world.faults, clock, pong_within_s=pong_within_s)
     await server.start()
@@ -171,6 +175,12 @@ async def simulated(
         yield rig
     finally:
         await rig.close()
+        world.faults.heal()
+
+
+def size_of(world: World, symbol: str, pool: str = "0") -> Decimal:
+    """The desk's present position."""
+    return world.account("dydx", ADDRESS).pools[pool].positions[symbol].size
 
 
 def fresh() -> tuple[World, Indexer]:

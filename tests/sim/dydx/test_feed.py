@@ -14,7 +14,7 @@ from monitor.sim.dydx.indexer import Indexer
 from monitor.sim.faults import Fault, FaultKind
 from monitor.sim.occurrences import BlockMade
 from monitor.sim.world import World
-from tests.sim.dydx.rig import ADDRESS, TO_TICK_S, Audience, Json, fresh
+from tests.sim.dydx.rig import ADDRESS, TO_TICK_S, Audience, Json, fresh, size_of
 
 ACCOUNT = f"{ADDRESS}/0"
 PAST_TICK_S = TO_TICK_S + 10
@@ -61,14 +61,16 @@ def trade(stage: Stage, size: str, symbol: str = "BTC-USD", pool: str = "0") -> 
 
 def test_fill_comes_in_parts_and_the_first_has_the_old_cost_basis(stage: Stage) -> None:
     """Order opened, size on the old basis with the USDC, then fill with the repaired basis."""
+    position = stage.world.account("dydx", ADDRESS).pools["0"].positions["BTC-USD"]
+    held, entry = position.size, position.entry_price
     trade(stage, "0.8")
     opened, first, second, reward = stage.account()
     assert opened["orders"][0]["status"] == "BEST_EFFORT_OPENED"
     old, new = first["perpetualPositions"][0], second["perpetualPositions"][0]
-    assert old["size"] == new["size"] == "5"
-    assert old["entryPrice"] == "85126"
-    assert Decimal(new["entryPrice"]) < Decimal(old["entryPrice"])
-    assert (old["sumOpen"], new["sumOpen"]) == ("4.2", "5")
+    assert Decimal(old["size"]) == Decimal(new["size"]) == held + Decimal("0.8")
+    assert Decimal(old["entryPrice"]) == entry
+    assert Decimal(new["entryPrice"]) == position.entry_price != entry
+    assert Decimal(new["sumOpen"]) - Decimal(old["sumOpen"]) == Decimal("0.8")
     assert "unrealizedPnl" in old
     assert "unrealizedPnl" not in new
     assert first["assetPositions"][0]["symbol"] == "USDC"
@@ -90,7 +92,7 @@ def test_new_position_appears_with_entry_zero_and_an_absurd_profit(stage: Stage)
 
 def test_closed_position_has_status_closed_and_a_zero_with_decimals(stage: Stage) -> None:
     """Closing sends CLOSED and "0.00" in both parts; USDC may end on the other side."""
-    trade(stage, "-4.2")
+    trade(stage, str(-size_of(stage.world, "BTC-USD")))
     parts = [m["perpetualPositions"][0] for m in stage.account() if "perpetualPositions" in m]
     assert [(part["status"], part["size"]) for part in parts] == [("CLOSED", "0.00")] * 2
     assert parts[1]["exitPrice"] is not None
@@ -98,11 +100,13 @@ def test_closed_position_has_status_closed_and_a_zero_with_decimals(stage: Stage
 
 def test_short_is_negative_and_usdc_debt_is_a_short_asset(stage: Stage) -> None:
     """Position sizes are signed; asset sizes are not, their side says it."""
-    trade(stage, "-5")
-    trade(stage, "10")
+    trade(stage, str(-size_of(stage.world, "BTC-USD") - Decimal("0.8")))
+    pool = stage.world.account("dydx", ADDRESS).pools["0"]
+    price = stage.world.market("dydx", "BTC-USD").oracle_price
+    trade(stage, str(((pool.cash + pool.equity) / price).quantize(Decimal(1))))
     position = stage.account()[2]["perpetualPositions"][0]
     assets = [m["assetPositions"][0] for m in stage.account() if "assetPositions" in m]
-    cash = stage.world.account("dydx", ADDRESS).pools["0"].cash
+    cash = pool.cash
     assert position["size"] == "-0.8"
     assert cash < 0
     assert assets[-1]["side"] == "SHORT"

@@ -10,10 +10,16 @@ import pytest
 
 from monitor.sim.dydx.session import BLOCKED_TEXT
 from monitor.sim.faults import Fault, FaultKind
-from tests.sim.dydx.rig import ADDRESS, START_S, TO_TICK_S, Json, Rig, simulated
+from monitor.sim.world import World
+from tests.sim.dydx.rig import ADDRESS, SEED, START_S, TO_TICK_S, Json, Rig, simulated, size_of
 
 OWN = f"/addresses/{ADDRESS}/subaccountNumber/0"
-STRANGER = "dydx1qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq"
+
+
+@pytest.fixture(scope="module")
+def still() -> World:
+    """A world whose time does not pass: for tests that only ask."""
+    return World(SEED, START_S)
 
 
 def by_hand(row: Json, markets: Json) -> tuple[Decimal, Decimal]:
@@ -33,7 +39,11 @@ def by_hand(row: Json, markets: Json) -> tuple[Decimal, Decimal]:
 async def test_equity_and_free_collateral_are_exact() -> None:
     """Both are what the parts of the same answer add up to, also with funding due and debt."""
     async with simulated() as rig:
-        rig.world.trade("dydx", ADDRESS, "0", "BTC-USD", Decimal(10))
+        # Buying for twice what the account owns leaves it owing USDC.
+        price = rig.world.market("dydx", "BTC-USD").oracle_price
+        pool = rig.world.account("dydx", ADDRESS).pools["0"]
+        size = ((pool.cash + pool.equity) / price).quantize(Decimal(1))
+        rig.world.trade("dydx", ADDRESS, "0", "BTC-USD", size)
         await rig.go(TO_TICK_S + 5)
         markets = (await rig.get("/perpetualMarkets"))["markets"]
         parent = (await rig.get(f"/addresses/{ADDRESS}/parentSubaccountNumber/0"))["subaccount"]
@@ -98,15 +108,15 @@ async def test_payments_follow_what_was_held_at_the_tick() -> None:
     """A position bought after the tick is not charged for the hour before."""
     async with simulated() as rig:
         await rig.go(TO_TICK_S + 5)
-        rig.world.trade("dydx", ADDRESS, "0", "BTC-USD", Decimal(3))
-        rig.world.trade("dydx", ADDRESS, "0", "ETH-USD", Decimal(110))
+        held = {symbol: size_of(rig.world, symbol) for symbol in ("BTC-USD", "ETH-USD")}
+        rig.world.trade("dydx", ADDRESS, "0", "BTC-USD", Decimal("0.3"))
+        rig.world.trade("dydx", ADDRESS, "0", "ETH-USD", -held["ETH-USD"])
         await rig.go(1)
         rows = (await rig.get("/fundingPayments", address=ADDRESS, subaccountNumber=0))[
             "fundingPayments"
         ]
         newest = {row["ticker"]: row for row in reversed(rows)}
-        assert newest["BTC-USD"]["size"] == "4.2"
-        assert newest["ETH-USD"]["size"] == "-110"
+        assert {symbol: Decimal(newest[symbol]["size"]) for symbol in held} == held
 
 
 async def test_historical_funding_is_hourly_newest_first() -> None:
@@ -127,9 +137,9 @@ async def test_historical_funding_is_hourly_newest_first() -> None:
         assert by_height == rows[2:3]
 
 
-async def test_newcomer_has_no_oracle_price() -> None:
+async def test_newcomer_has_no_oracle_price(still: World) -> None:
     """A market that was just listed answers null, an empty book and an empty tape."""
-    async with simulated() as rig:
+    async with simulated(still) as rig:
         row = (await rig.get("/perpetualMarkets", market="NOVA-USD"))["markets"]["NOVA-USD"]
         assert row["oraclePrice"] is None
         assert row["status"] == "INITIALIZING"
@@ -209,9 +219,9 @@ async def test_newcomer_has_no_oracle_price() -> None:
         pytest.param("/elsewhere", {}, 404, "Cannot GET", id="unknown path"),
     ],
 )
-async def test_errors(path: str, query: Json, status: int, problem: str) -> None:
+async def test_errors(still: World, path: str, query: Json, status: int, problem: str) -> None:
     """Every refusal has the venue's error body."""
-    async with simulated() as rig:
+    async with simulated(still) as rig:
         got, _, body = await rig.ask(path, **query)
         assert got == status
         assert body["errors"][0]["msg"].startswith(problem)
@@ -219,17 +229,17 @@ async def test_errors(path: str, query: Json, status: int, problem: str) -> None
             assert set(body["errors"][0]) >= {"msg", "param", "location"}
 
 
-async def test_all_wrong_parameters_are_reported_at_once() -> None:
+async def test_all_wrong_parameters_are_reported_at_once(still: World) -> None:
     """One entry each; a missing one has no value."""
-    async with simulated() as rig:
+    async with simulated(still) as rig:
         _, _, body = await rig.ask("/fills", limit=-3)
         assert [row["param"] for row in body["errors"]] == ["address", "subaccountNumber", "limit"]
         assert "value" not in body["errors"][0]
 
 
-async def test_unknown_subaccount_is_empty_where_rows_are_only_filtered() -> None:
+async def test_unknown_subaccount_is_empty_where_rows_are_only_filtered(still: World) -> None:
     """Orders, fills, positions and payments of nobody are lists without rows."""
-    async with simulated() as rig:
+    async with simulated(still) as rig:
         query = {"address": ADDRESS, "subaccountNumber": 9}
         assert await rig.get("/orders", **query) == []
         assert await rig.get("/fills", **query) == {"fills": []}
@@ -237,9 +247,9 @@ async def test_unknown_subaccount_is_empty_where_rows_are_only_filtered() -> Non
         assert await rig.get("/fundingPayments", **query) == {"fundingPayments": []}
 
 
-async def test_hundred_requests_in_ten_seconds_and_group() -> None:
+async def test_hundred_requests_in_ten_seconds_and_group(still: World) -> None:
     """The 101st is refused with Retry-After in milliseconds; other groups and later are free."""
-    async with simulated() as rig:
+    async with simulated(still) as rig:
         for left in range(99, -1, -1):
             status, headers, _ = await rig.ask("/height")
             assert (status, headers["RateLimit-Remaining"]) == (200, str(left))
@@ -260,9 +270,9 @@ async def test_hundred_requests_in_ten_seconds_and_group() -> None:
         assert (await rig.ask("/height"))[0] == 200
 
 
-async def test_storm_of_429s_while_the_fault_holds() -> None:
+async def test_storm_of_429s_while_the_fault_holds(still: World) -> None:
     """A client that has done nothing wrong is refused all the same."""
-    async with simulated() as rig:
+    async with simulated(still) as rig:
         rig.world.faults.inject(Fault(kind=FaultKind.RATE_LIMITED, venue="dydx"))
         status, headers, _ = await rig.ask("/height")
         assert status == 429
@@ -271,17 +281,17 @@ async def test_storm_of_429s_while_the_fault_holds() -> None:
         assert (await rig.ask("/height"))[0] == 200
 
 
-async def test_failing_api_answers_500() -> None:
+async def test_failing_api_answers_500(still: World) -> None:
     """With the venue's body."""
-    async with simulated() as rig:
+    async with simulated(still) as rig:
         rig.world.faults.inject(Fault(kind=FaultKind.API_ERRORS, venue="dydx"))
         status, _, body = await rig.ask("/height")
         assert (status, body) == (500, {"errors": [{"msg": "Internal Server Error"}]})
 
 
-async def test_slow_api_answers_after_its_delay() -> None:
+async def test_slow_api_answers_after_its_delay(still: World) -> None:
     """The answer waits for the clock, then is right."""
-    async with simulated() as rig:
+    async with simulated(still) as rig:
         rig.world.faults.inject(Fault(kind=FaultKind.SLOW, venue="dydx", delay_s=3.0))
         answers: list[Json] = []
 
@@ -303,9 +313,11 @@ async def test_slow_api_answers_after_its_delay() -> None:
         pytest.param(ADDRESS, "COMPLIANCE_BLOCKED", id="address"),
     ],
 )
-async def test_forbidden_answers_403_for_accounts_only(market: str, code: str) -> None:
+async def test_forbidden_answers_403_for_accounts_only(
+    still: World, market: str, code: str
+) -> None:
     """Market data stays open, also to a blocked address."""
-    async with simulated() as rig:
+    async with simulated(still) as rig:
         rig.world.faults.inject(Fault(kind=FaultKind.FORBIDDEN, venue="dydx", market=market))
         status, _, body = await rig.ask(OWN)
         assert (status, body["errors"][0]["code"]) == (403, code)
@@ -315,15 +327,17 @@ async def test_forbidden_answers_403_for_accounts_only(market: str, code: str) -
         assert (await rig.get(f"/compliance/screen/{ADDRESS}"))["status"] == "BLOCKED"
 
 
-async def test_paging_says_where_it_stands() -> None:
+async def test_paging_says_where_it_stands(still: World) -> None:
     """Two pages of two are the first four; only paged answers have totals."""
-    async with simulated() as rig:
+    async with simulated(still) as rig:
         query = {"address": ADDRESS, "subaccountNumber": 0, "limit": 2}
         whole = await rig.get("/fills", **{**query, "limit": 4})
         pages = [await rig.get("/fills", **query, page=page) for page in (1, 2)]
         assert set(whole) == {"fills"}
         assert [row for page in pages for row in page["fills"]] == whole["fills"]
-        assert (pages[1]["pageSize"], pages[1]["offset"], pages[1]["totalResults"]) == (2, 2, 5)
+        fills = len(still.account("dydx", ADDRESS).pools["0"].fills)
+        assert (pages[1]["pageSize"], pages[1]["offset"]) == (2, 2)
+        assert pages[1]["totalResults"] == fills
 
 
 async def test_orders_are_a_bare_array_with_filters() -> None:

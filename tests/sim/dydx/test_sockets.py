@@ -12,7 +12,7 @@ import pytest
 from monitor.sim.dydx.session import BLOCKED_TEXT
 from monitor.sim.faults import Fault, FaultKind
 from tests.manual_clock import until
-from tests.sim.dydx.rig import ADDRESS, Rig, simulated
+from tests.sim.dydx.rig import ADDRESS, Rig, simulated, size_of
 
 SUBACCOUNT = f"{ADDRESS}/0"
 
@@ -43,6 +43,7 @@ async def test_events_between_snapshot_and_registration_are_lost() -> None:
         await until(lambda: rig.clock.sleepers == 1)  # the heartbeat
         await client.say({"type": "subscribe", "channel": "v4_subaccounts", "id": SUBACCOUNT})
         await until(lambda: rig.clock.sleepers == 2)  # and now the fetch
+        before = size_of(rig.world, "BTC-USD")
         buy(rig)
         await rig.go(0.5)
         await rig.let(lambda: len(client.texts) > 1)
@@ -52,10 +53,10 @@ async def test_events_between_snapshot_and_registration_are_lost() -> None:
         fills = [
             row for f in client.data("v4_subaccounts") for row in f["contents"].get("fills", [])
         ]
-        held = rig.world.account("dydx", ADDRESS).pools["0"].positions["BTC-USD"].size
-        assert snapshot["subaccount"]["openPerpetualPositions"]["BTC-USD"]["size"] == "4.2"
+        shown = snapshot["subaccount"]["openPerpetualPositions"]["BTC-USD"]["size"]
+        assert Decimal(shown) == before
         assert len(fills) == 1
-        assert held == Decimal("4.4")
+        assert size_of(rig.world, "BTC-USD") == before + Decimal("0.2")
 
 
 async def test_ping_frame_every_thirty_seconds() -> None:
