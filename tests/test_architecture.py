@@ -25,7 +25,10 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"app"}),
     frozenset({"cli", "__main__"}),
 )
-PURE = ("core", "venues", "oracles", "notify/dispatch.py")
+PURE = (
+    "core", "venues", "oracles", "notify/alerts.py", "notify/dispatch.py", "notify/notice.py",
+    "notify/queue.py",
+)  # fmt: skip
 IMPURE_MODULES = frozenset(
     {
         "aiohttp", "asyncio", "datetime.now", "logging", "multiprocessing", "os", "pathlib",

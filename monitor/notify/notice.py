@@ -222,6 +222,11 @@ def compose_annotations(
     return tuple(sorted((name, text) for name, text in everything.items() if text))
 
 
+def runbook_of(alert: str) -> str:
+    """The runbook page of one of riskd's own alerts: ``NotifyFailing`` has ``notify_failing``."""
+    return "".join(f"_{one.lower()}" if one.isupper() else one for one in alert).lstrip("_")
+
+
 def with_annotation(pairs: Pairs, name: str, text: str) -> Pairs:
     """The pairs with one set, or removed where ``text`` is empty."""
     kept = [pair for pair in pairs if pair[0] != name]

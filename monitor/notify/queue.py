@@ -25,6 +25,7 @@ from monitor.notify.notice import (
     decode_notice,
     digest_of,
     louder,
+    runbook_of,
 )
 
 BACKOFF_FIRST_S = 1.0
@@ -379,7 +380,7 @@ def _digest_notice(policy: QueuePolicy, items: Sequence[Item], now: EngineNs) ->
             description=f"Over channel {policy.channel}, the oldest from "
             f"{(now - oldest_ns) / SECOND_NS:.0f} s ago: {listed}.",
             key=key,
-            runbook=UNDELIVERED,
+            runbook=runbook_of(UNDELIVERED),
             runbook_base_url=policy.runbook_base_url,
             dashboard_url="",
             next_step="Read what fires now with `riskd status`.",

@@ -428,6 +428,8 @@ def test_a_failing_channel_is_told_over_the_others(dispatcher: Dispatcher) -> No
         )
 
     assert told(say(True, 0)) == [("NotifyFailing", "alert.firing", ("alertmanager",))]
+    (alert,) = dispatcher.active
+    assert dict(alert.annotations)["runbook_url"].endswith("/riskd/notify_failing")
     assert say(True, 1).empty
     assert told(say(False, 2)) == [("NotifyFailing", "alert.resolved", ("alertmanager",))]
     assert say(False, 3).empty

@@ -177,12 +177,15 @@ async def test_a_refused_page_goes_to_the_next_channel_at_once() -> None:
 
 async def test_a_page_already_owed_to_the_next_channel_is_not_doubled() -> None:
     """Escalation adds a channel only where it has not been told."""
-    first, backup = FakeChannel("first", answer=refuse), FakeChannel("backup")
+    first, backup = FakeChannel("first", answer=retryable), FakeChannel("backup")
     rig = Rig(first, backup, escalate=True)
     async with rig.running():
         rig.sender.offer([entry("a", "first", "backup")])
         await rig.clock.advance(61)
+        first.answer = refuse
+        await rig.clock.advance(61)
     assert names(backup.delivered) == ["a"]
+    assert rig.outbox.owed == []
 
 
 async def test_a_disabled_channel_hands_everything_on() -> None:
