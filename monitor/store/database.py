@@ -29,6 +29,7 @@ from monitor.store.thread import QUEUE_MAX, StoreThread
 
 DATABASE_NAME = "riskd.db"
 PHASE_DEADLINE_S = 0.25  # what a kill phase may wait for its record (design.md §3)
+ROW_ALLOWANCE_S = 0.0005  # on top for each row: a storm of 5 000 alerts is no failing disk
 READ_DEADLINE_S = 10.0  # restoring at start may read a lot
 BUSY_TIMEOUT_MS = 2000  # a person's sqlite3 shell may hold the file for a moment
 
@@ -57,7 +58,8 @@ class Store:
 
         Args:
             directory: Held by this process alone until ``close``.
-            phase_deadline_s: Real seconds that ``persist`` may take.
+            phase_deadline_s: Real seconds that ``persist`` may take, besides half a millisecond
+                for each row.
             queue_max: Jobs that may wait for the thread.
             checkpoint: Told the name of each point of a transaction as it is passed.
 
@@ -104,7 +106,9 @@ class Store:
                 self._checkpoint("phase.written")
             self._checkpoint("phase.committed")
 
-        await self._call(job, "keep a phase", self._phase_deadline_s, write=True)
+        rows = len(phase.rule_states) + len(phase.alerts) + len(phase.entries)
+        deadline_s = self._phase_deadline_s + rows * ROW_ALLOWANCE_S
+        await self._call(job, "keep a phase", deadline_s, write=True)
 
     async def rule_states(self) -> tuple[RuleStateRow, ...]:
         """Every kept rule state, by rule and subject."""
