@@ -10,6 +10,7 @@ from prometheus_client import generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
 from monitor import __version__
+from monitor.core.rules.rule import OnUnknown
 from monitor.core.state.model import RuleMemory
 from monitor.core.types import SECOND_NS
 from monitor.notify.notice import ActiveAlert
@@ -44,9 +45,16 @@ class DaemonSource:
             yield (memory.rule, str(memory.subject)), memory
 
     def is_stale(self, rule: str, subject: str) -> bool:
-        """Whether a rule's verdict about a subject is UNKNOWN now."""
-        memory = self._daemon.engine.state.rules.get(f"{rule}|{subject}")
-        return memory is not None and memory.state.unknown_since_ns is not None
+        """Whether a rule's verdict about a subject is UNKNOWN now.
+
+        Not for a rule that fires because its data is missing: there the absence is the news.
+        """
+        engine = self._daemon.engine
+        memory = engine.state.rules.get(f"{rule}|{subject}")
+        if memory is None or memory.state.unknown_since_ns is None:
+            return False
+        loaded = next((one for one in engine.rulebook.rules if one.id == rule), None)
+        return loaded is None or loaded.on_unknown is not OnUnknown.FIRE
 
     # -------------------------------------------------------------------------------- server
 

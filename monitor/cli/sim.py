@@ -14,6 +14,7 @@ import time
 import orjson
 
 from monitor.cli.runner import new_runner
+from monitor.core.types import SECOND_NS
 from monitor.runtime.clock import ScaledClock
 from monitor.sim.scenario import Scenario, load_scenario, play, scenario_names
 from monitor.sim.simulation import Simulation
@@ -42,8 +43,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 async def _serve(scenario: Scenario, seed: int, speed: float) -> None:
-    clock = ScaledClock(speed, start_ns=round(scenario.start_near(time.time()) * 1e9))
-    world = World(seed, clock.now() / 1e9)
+    start_s = scenario.start_near(time.time())
+    world = World(seed, start_s)
+    # Making the world takes a second or two: time starts when it is there.
+    clock = ScaledClock(speed, start_ns=round(start_s * SECOND_NS))
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

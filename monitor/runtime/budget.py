@@ -3,12 +3,14 @@
 A bucket whose tokens return exactly one window after they were spent: in no window, wherever it
 begins, is more than the capacity used. (A bucket that refills evenly would allow almost twice the
 capacity in its first window, and venues answer that with a ban.) Reads leave the reserve alone, so
-a cancel never waits behind them.
+a cancel never waits behind them; history that is read in the background leaves room for the truth
+about accounts, so a start that reads much of it does not blind the daemon for a window.
 """
 
 from __future__ import annotations
 
 import asyncio
+import enum
 from collections import deque
 
 from monitor.core.errors import ConfigError, TransientFeedError
@@ -16,6 +18,16 @@ from monitor.core.ports import Clock, RateBudget
 from monitor.core.types import SECOND_NS, EngineNs
 
 WAIT_S_MAX = 60.0
+# Of what reads may spend, background reads get this share.
+BACKGROUND_RATIO = 0.6
+
+
+class Lane(enum.Enum):
+    """Who asks: each lane has its own queue and its own ceiling."""
+
+    URGENT = "urgent"  # the kill path alone
+    READ = "read"
+    BACKGROUND = "background"
 
 
 class RequestBudget:
@@ -35,23 +47,30 @@ class RequestBudget:
         self._used = 0.0
         self._held_until_ns: EngineNs = 0
         # A lock hands over in order of arrival: that is the whole queue.
-        self._lanes = {False: asyncio.Lock(), True: asyncio.Lock()}
+        self._lanes = {lane: asyncio.Lock() for lane in Lane}
+        reads = rate.capacity - rate.reserve
+        self._ceilings = {
+            Lane.URGENT: rate.capacity,
+            Lane.READ: reads,
+            Lane.BACKGROUND: reads * BACKGROUND_RATIO,
+        }
 
     async def acquire(
-        self, weight: float, *, urgent: bool = False, wait_s_max: float = WAIT_S_MAX
+        self, weight: float, *, lane: Lane = Lane.READ, wait_s_max: float = WAIT_S_MAX
     ) -> None:
         """Wait until ``weight`` may be spent, and spend it.
 
         Args:
             weight: What the request costs, in the venue's own units.
-            urgent: For the kill path alone: may use the reserve and does not queue behind reads.
+            lane: ``URGENT`` may use the reserve and does not queue behind reads; ``BACKGROUND``
+                leaves a part to reads.
             wait_s_max: Longest wait; all callers of a lane use the same, so none starves.
 
         Raises:
             TransientFeedError: The wait would be longer than ``wait_s_max``.
             ConfigError: The weight can never be spent.
         """
-        ceiling = self._rate.capacity if urgent else self._rate.capacity - self._rate.reserve
+        ceiling = self._ceilings[lane]
         if weight > ceiling:
             message = (
                 f"A request of weight {weight:g} can never be sent: the budget allows {ceiling:g} "
@@ -59,10 +78,10 @@ class RequestBudget:
             )
             raise ConfigError(message)
         deadline_ns = self._clock.now() + round(wait_s_max * SECOND_NS)
-        async with self._lanes[urgent]:
+        async with self._lanes[lane]:
             while True:
                 now = self._clock.now()
-                free_at_ns = self._free_at_ns(weight, ceiling, now, urgent=urgent)
+                free_at_ns = self._free_at_ns(weight, ceiling, now, urgent=lane is Lane.URGENT)
                 if free_at_ns <= now:
                     break
                 if free_at_ns > deadline_ns:

@@ -22,12 +22,13 @@ from monitor.core.ports import Clock, EventSink, Poll, PollOutput, Refresh, Requ
 from monitor.core.types import SECOND_NS, EngineNs, channel_id
 from monitor.observability.metrics import DaemonMetrics, FeedCounters
 from monitor.runtime.backoff import Backoff
-from monitor.runtime.budget import RequestBudget
+from monitor.runtime.budget import Lane, RequestBudget
 
 PAGES_MAX = 200  # a history that needs more in one round is not read to its end but reported
 ATTEMPTS_MAX = 4
 RETRY_AFTER_S_MAX = 300.0
 REFUSED_PERIOD_S = 300.0
+BACKGROUND_PERIOD_S = 60.0  # what is read this rarely is history, not truth about now
 
 
 class Http(Protocol):
@@ -205,7 +206,8 @@ class Poller:
         raise DecodeError(message)
 
     async def _exchange(self, poll: Poll, request: Request) -> PollOutput:
-        await self._budget.acquire(request.weight)
+        lane = Lane.BACKGROUND if poll.period_s >= BACKGROUND_PERIOD_S else Lane.READ
+        await self._budget.acquire(request.weight, lane=lane)
         async with self._slots:
             response = await self._http.execute(request)
         now = self._clock.now()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from monitor.core.errors import ConfigError, TransientFeedError
 from monitor.core.ports import RateBudget
 from monitor.core.types import SECOND_NS
-from monitor.runtime.budget import RequestBudget
+from monitor.runtime.budget import Lane, RequestBudget
 from tests.manual_clock import START_NS, ManualClock, settle
 
 RATE = RateBudget(capacity=100.0, window_s=60.0, reserve=20.0)
@@ -26,13 +26,28 @@ async def test_reads_stop_at_the_reserve_and_the_kill_path_does_not() -> None:
         read = tasks.create_task(budget.acquire(1.0), name="read")
         await settle()
         assert not read.done()
-        await budget.acquire(20.0, urgent=True)
+        await budget.acquire(20.0, lane=Lane.URGENT)
         assert budget.used_and_left() == (100.0, 0.0)
         assert clock.now() == START_NS
         await clock.advance(59.0)
         assert not read.done()
         await clock.advance(1.0)
         assert read.done()
+
+
+async def test_history_leaves_room_for_the_truth() -> None:
+    """However much is read in the background, the re-reads of accounts go on at once."""
+    clock = ManualClock()
+    budget = RequestBudget(RATE, clock)
+    await budget.acquire(48.0, lane=Lane.BACKGROUND)
+    async with asyncio.TaskGroup() as tasks:
+        history = tasks.create_task(budget.acquire(1.0, lane=Lane.BACKGROUND), name="history")
+        await settle()
+        assert not history.done()
+        await budget.acquire(32.0)
+        assert clock.now() == START_NS
+        await clock.advance(60.0)
+        assert history.done()
 
 
 async def test_weight_returns_one_window_after_it_was_spent() -> None:
@@ -100,7 +115,7 @@ async def test_a_pause_asked_for_by_the_venue_holds_reads_alone() -> None:
     budget.hold_reads(10.0)
     async with asyncio.TaskGroup() as tasks:
         read = tasks.create_task(budget.acquire(1.0), name="read")
-        await budget.acquire(1.0, urgent=True)
+        await budget.acquire(1.0, lane=Lane.URGENT)
         await clock.advance(9.999)
         assert not read.done()
         await clock.advance(0.001)
@@ -112,7 +127,7 @@ async def test_what_can_never_be_sent_is_a_mistake_of_the_configuration() -> Non
     budget = RequestBudget(RATE, ManualClock())
     with pytest.raises(ConfigError, match="can never be sent"):
         await budget.acquire(80.5)
-    await budget.acquire(80.5, urgent=True)
+    await budget.acquire(80.5, lane=Lane.URGENT)
     with pytest.raises(ConfigError, match="reserve"):
         RequestBudget(RateBudget(capacity=10.0, window_s=1.0, reserve=10.0), ManualClock())
 
@@ -142,7 +157,9 @@ async def _spend(asks: Asks) -> None:
 
     async def ask(weight: float, *, urgent: bool) -> None:
         try:
-            await budget.acquire(min(weight, 20.0) if urgent else weight, urgent=urgent)
+            await budget.acquire(
+                min(weight, 20.0) if urgent else weight, lane=Lane.URGENT if urgent else Lane.READ
+            )
         except TransientFeedError:
             return
         spent.append((clock.now(), min(weight, 20.0) if urgent else weight))

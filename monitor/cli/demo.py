@@ -1,0 +1,245 @@
+"""``riskd demo``: riskd at work on an embedded simulated world of both venues, told in sentences.
+
+Everything is real but the venues: their wire protocols over loopback sockets, the daemon, its
+rules, its store, its pages (through a real Alertmanager where one is installed). Marked SIMULATED
+wherever it shows. At most five minutes; Ctrl-C or q ends it cleanly.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from monitor.app.lifecycle import Daemon
+from monitor.cli.keys import HELP, KEYS, Keyboard
+from monitor.cli.pager import Alertmanager, Pager
+from monitor.cli.runner import new_runner
+from monitor.config import Config, parse_config
+from monitor.core.decision import Decision
+from monitor.core.errors import ConfigError
+from monitor.core.types import PORTFOLIO, SECOND_NS, AlertState
+from monitor.observability.logging import configure_logging
+from monitor.runtime.clock import ScaledClock
+from monitor.server.settings import ServerSettings
+from monitor.sim.occurrences import Narrated, WorldEvent
+from monitor.sim.scenario import load_scenario, play, scenario_names
+from monitor.sim.simulation import Simulation
+from monitor.sim.world import World
+
+STATUS_PERIOD_S = 15.0
+PORT = ServerSettings().port
+SECRET_VARIABLE = "RISKD_DEMO_WEBHOOK_SECRET"  # noqa: S105 - the name of a variable
+END = """\
+[SIMULATED] That was the demo. Your own accounts, by address and without any key:
+  riskd init --hyperliquid 0x… --dydx dydx1…
+  riskd run --config riskd.yaml"""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """What to show."""
+    parser.add_argument(
+        "--scenario", default="demo", help=f"one of {', '.join(scenario_names())} (default demo)"
+    )
+    parser.add_argument("--seed", type=int, default=7, help="same seed, same world (default 7)")
+    parser.add_argument(
+        "--speed", type=float, default=1.0, help="simulated seconds per second (default 1)"
+    )
+    parser.add_argument(
+        "--port", type=int, default=PORT, help=f"of the page and the API (default {PORT})"
+    )
+    parser.add_argument(
+        "--keep", type=Path, metavar="DIR", help="keep store and journal there (for riskd replay)"
+    )
+    parser.add_argument("--log", action="store_true", help="show riskd's own log lines too")
+    parser.epilog = f"keys while it runs: {HELP}"
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """0 after its end, by itself or by hand."""
+    configure_logging(level="info" if arguments.log else "critical")
+    with tempfile.TemporaryDirectory(prefix="riskd-demo-") as temporary, new_runner() as runner:
+        folder = arguments.keep or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        runner.run(Demo(arguments, folder).run())
+    return 0
+
+
+class Demo:
+    """The world, the daemon, the pager and the voice."""
+
+    def __init__(self, arguments: argparse.Namespace, folder: Path) -> None:
+        self._arguments = arguments
+        self._folder = folder
+        self._scenario = load_scenario(arguments.scenario)
+        start_s = self._scenario.start_near(time.time())
+        self._world = World(arguments.seed, start_s)
+        # Making the world takes a second or two: time starts when it is there.
+        self._clock = ScaledClock(arguments.speed, start_ns=round(start_s * SECOND_NS))
+        self._started_ns = self._clock.now()
+        self._wall_ns = time.time_ns()
+        self._stopping = asyncio.Event()
+        self._told: set[str] = set()
+
+    async def run(self) -> None:
+        """The whole show."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._stopping.set)
+        pager = Pager(self._paged)
+        await pager.start()
+        alertmanager = Alertmanager(self._folder, pager)
+        try:
+            real = await alertmanager.start()
+            async with Simulation(self._world, self._clock) as simulation:
+                os.environ[SECRET_VARIABLE] = pager.secret
+                config = self._config(simulation, pager, alertmanager.url if real else "")
+                daemon = Daemon(
+                    config,
+                    self._clock,
+                    base=self._folder,
+                    to_wall_ns=self._to_wall_ns,
+                    simulated=True,
+                )
+                await self._watch(daemon, simulation, real=real)
+        finally:
+            os.environ.pop(SECRET_VARIABLE, None)
+            await alertmanager.close()
+            await pager.close()
+        print(END)
+
+    async def _watch(self, daemon: Daemon, simulation: Simulation, *, real: bool) -> None:
+        await daemon.start()
+        try:
+            daemon.listen(self._decided)
+            self._world.subscribe(self._happened)
+            way = "a real Alertmanager" if real else "a signed webhook (no Alertmanager here)"
+            self._say("riskd", f"watches both venues; pages go out through {way}.")
+            self._say("riskd", f"open {daemon.url}/ or run `riskd status --url {daemon.url}`.")
+            self._say("riskd", f"keys: {HELP}")
+            end_s = play(self._world, self._scenario)
+            async with asyncio.TaskGroup() as tasks:
+                running = tasks.create_task(daemon.run(), name="daemon")
+                extras = [
+                    tasks.create_task(self._tell_status(daemon), name="status"),
+                    tasks.create_task(self._end(end_s), name="end"),
+                    tasks.create_task(self._listen(simulation), name="keys"),
+                ]
+                stopping = tasks.create_task(self._stopping.wait(), name="stopping")
+                # The daemon ends by itself only when its core failed: then the show is over too.
+                await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+                daemon.stop()
+                for task in (*extras, stopping):
+                    task.cancel()
+                await running
+        finally:
+            await daemon.close()
+
+    async def _end(self, end_s: float) -> None:
+        while self._world.now_s < end_s:
+            await self._clock.sleep(0.5)
+        self._stopping.set()
+
+    async def _listen(self, simulation: Simulation) -> None:
+        async with Keyboard() as keyboard:
+            async for key in keyboard:
+                if key == "q":
+                    self._stopping.set()
+                elif key == "h":
+                    simulation.heal()
+                    self._say("you", "healed everything.")
+                elif key in KEYS:
+                    text, fault = KEYS[key]
+                    simulation.inject(fault)
+                    self._say("you", text)
+
+    # -------------------------------------------------------------------------------- voice
+
+    def _say(self, who: str, text: str) -> None:
+        seconds = (self._clock.now() - self._started_ns) / SECOND_NS
+        stamp = f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+        print(f"[SIMULATED {stamp}] {who:<6} {text}", flush=True)
+
+    def _happened(self, events: Sequence[WorldEvent]) -> None:
+        for event in events:
+            if isinstance(event, Narrated):
+                self._say("world", event.text)
+
+    def _decided(self, decision: Decision) -> None:
+        for request in decision.kill_requests:
+            target = "" if request.gross_to_ratio is None else f" to {request.gross_to_ratio:.0%}"
+            self._say(
+                "riskd",
+                f"WOULD HAVE {request.level.value}{target} {request.scope} for {request.rule}; "
+                "it observes, so nothing was sent.",
+            )
+        waiting = [one for one in decision.transitions if one.after is AlertState.PENDING]
+        counts = Counter(change.rule for change in waiting)
+        for change in waiting:
+            # One line per rule however many subjects it is about, and not again each time that a
+            # number crosses its limit to and fro.
+            if counts[change.rule] and change.rule not in self._told:
+                more = f" (and {counts[change.rule] - 1} more)" if counts[change.rule] > 1 else ""
+                self._told.add(change.rule)
+                self._say("riskd", f"waits to be sure: {change.summary}{more}")
+
+    def _paged(self, status: str, severity: str, summary: str) -> None:
+        mark = "PAGE" if status == "firing" else "OVER"
+        self._say(mark, f"{severity}: {summary}")
+
+    async def _tell_status(self, daemon: Daemon) -> None:
+        while True:
+            await asyncio.sleep(STATUS_PERIOD_S)
+            now = self._clock.now()
+            parts = []
+            for name, label, form in (
+                ("equity_usd", "equity", "{:,.0f} USD"),
+                ("gross_exposure_usd", "gross", "{:,.0f} USD"),
+                ("leverage", "leverage", "{:.2f}"),
+            ):
+                reading = daemon.engine.reading(name, PORTFOLIO, now)
+                shown = "unknown" if reading is None else form.format(reading.value)
+                parts.append(f"{label} {shown}")
+            firing = sum(1 for alert in daemon.dispatcher.active if alert.firing)
+            self._say("riskd", f"{', '.join(parts)}; {firing} alerts fire.")
+
+    # -------------------------------------------------------------------------------- parts
+
+    def _to_wall_ns(self, engine_ns: int) -> int:
+        return self._wall_ns + round((engine_ns - self._started_ns) / self._clock.speed)
+
+    def _config(self, simulation: Simulation, pager: Pager, alertmanager: str) -> Config:
+        urls, addresses = simulation.urls, simulation.addresses
+        hyperliquid, dydx = urls["hyperliquid"], urls["dydx"]
+        notify = (
+            f"alertmanager: {{urls: ['{alertmanager}']}}"
+            if alertmanager
+            else f"webhooks: [{{name: pager, url: '{pager.url}/riskd', allow_loopback: true, "
+            f"secret: {{env: {SECRET_VARIABLE}}}}}]"
+        )
+        text = f"""
+desk: demo
+data_dir: data
+venues:
+  hyperliquid:
+    rest_url: {hyperliquid["rest"]}
+    ws_url: {hyperliquid["ws"]}
+    accounts: [{{alias: main, address: "{addresses["hyperliquid"]["main"]}"}}]
+  dydx:
+    rest_url: {dydx["rest"]}
+    ws_url: {dydx["ws"]}
+    validator_urls: ["{dydx["rpc"]}"]
+    accounts: [{{alias: main, address: "{addresses["dydx"]["main"]}"}}]
+notify: {{{notify}}}
+server: {{port: {self._arguments.port}}}
+"""
+        try:
+            return parse_config(text, source="demo")
+        except ConfigError as error:
+            raise ConfigError(f"The demo cannot configure itself: {error}") from error

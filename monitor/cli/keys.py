@@ -1,0 +1,83 @@
+"""Keys of the demo: which fault each injects, and reading them without Enter."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Mapping
+from types import TracebackType
+from typing import Self
+
+from monitor.sim.faults import Fault, FaultKind
+
+KEYS: Mapping[str, tuple[str, Fault]] = {
+    "1": (
+        "took Hyperliquid down.",
+        Fault(kind=FaultKind.OUTAGE, venue="hyperliquid"),
+    ),
+    "2": (
+        "froze dYdX's oracle while prices move on.",
+        Fault(kind=FaultKind.STALE_ORACLE, venue="dydx"),
+    ),
+    "3": (
+        "silenced one channel on a living socket.",
+        Fault(kind=FaultKind.DEAD_CHANNEL, venue="hyperliquid", channel="activeAssetCtx"),
+    ),
+    "4": (
+        "let Hyperliquid send garbage now and then.",
+        Fault(kind=FaultKind.GARBAGE_FRAMES, venue="hyperliquid", ratio=0.05),
+    ),
+    "5": (
+        "left dYdX's sockets open but silent.",
+        Fault(kind=FaultKind.HALF_OPEN, venue="dydx"),
+    ),
+    "6": (
+        "let both venues answer 429 to everything.",
+        Fault(kind=FaultKind.RATE_LIMITED),
+    ),
+}
+HELP = (
+    "1 outage, 2 stale oracle, 3 dead channel, 4 garbage, 5 half-open, 6 rate limits, "
+    "h heal all, q quit"
+)
+
+
+class Keyboard:
+    """Single keys from a terminal; silent where standard input is none."""
+
+    def __init__(self) -> None:
+        self._keys: asyncio.Queue[str] = asyncio.Queue(maxsize=64)
+        self._restore: list[int | list[bytes | int]] | None = None
+
+    async def __aenter__(self) -> Self:
+        if sys.stdin is not None and sys.stdin.isatty():
+            import termios  # noqa: PLC0415 - does not exist on every system
+            import tty  # noqa: PLC0415 - likewise
+
+            number = sys.stdin.fileno()
+            self._restore = termios.tcgetattr(number)
+            tty.setcbreak(number)
+            asyncio.get_running_loop().add_reader(number, self._read)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._restore is not None:
+            import termios  # noqa: PLC0415 - as above
+
+            number = sys.stdin.fileno()
+            asyncio.get_running_loop().remove_reader(number)
+            termios.tcsetattr(number, termios.TCSADRAIN, self._restore)
+
+    async def __aiter__(self) -> AsyncIterator[str]:
+        while True:
+            yield await self._keys.get()
+
+    def _read(self) -> None:
+        key = sys.stdin.read(1)
+        if not self._keys.full():
+            self._keys.put_nowait(key)

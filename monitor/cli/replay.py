@@ -1,0 +1,74 @@
+"""``riskd replay``: decide again from a journal, and prove that the decisions are the same."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from monitor.core.errors import MonitorError
+from monitor.core.journal import decision_bytes, replay
+from monitor.store.journal import TornTail, read_segment, segment_paths
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """What to read and how to tell."""
+    parser.add_argument(
+        "journal", type=Path, help="a journal directory (…/journal), or one segment of it"
+    )
+    parser.add_argument(
+        "--all", action="store_true", help="print quiet decisions too, not only those with news"
+    )
+    parser.epilog = "exit code: 0 every decision is the same byte for byte, 1 one differs"
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Decisions as JSON lines on standard output; a summary on standard error."""
+    paths = _segments(arguments.journal)
+    count = told = 0
+    torn: list[TornTail] = []
+    try:
+        for decision in replay(_records(paths, torn)):
+            count += 1
+            if arguments.all or not decision.quiet:
+                told += 1
+                sys.stdout.buffer.write(decision_bytes(decision) + b"\n")
+    except MonitorError as error:
+        print(f"After {count} equal decisions: {error}", file=sys.stderr)
+        return 1
+    finally:
+        sys.stdout.flush()
+    for tail in torn:
+        print(
+            f"{tail.segment} ends in {tail.bytes_left} unreadable bytes ({tail.reason}); "
+            "everything before them was read.",
+            file=sys.stderr,
+        )
+    print(
+        f"{count} decisions, all the same byte for byte; {told} printed.",
+        file=sys.stderr,
+    )
+    return 0
+
+
+def _segments(path: Path) -> list[Path]:
+    if path.is_file():
+        return [path]
+    folder = path / "journal" if (path / "journal").is_dir() else path
+    paths = segment_paths(folder) if folder.is_dir() else []
+    if not paths:
+        raise MonitorError(
+            f"There is no journal at {path}. riskd writes one to <data_dir>/journal while "
+            "journal.enabled is true."
+        )
+    return paths
+
+
+def _records(paths: list[Path], torn: list[TornTail]) -> Iterator[bytes]:
+    for path in paths:
+        for record in read_segment(path):
+            if isinstance(record, TornTail):
+                torn.append(record)
+            else:
+                yield record.payload
