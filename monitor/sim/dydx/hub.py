@@ -302,8 +302,7 @@ class Hub:
                 if isinstance(frame, Closing):
                     await link.socket.close(frame.code, frame.reason)
                     return
-                if not link.half_open:
-                    await link.socket.send(frame, text=True)
+                await link.socket.send(frame, text=True)
         except ConnectionClosed:
             return
 

@@ -256,6 +256,14 @@ def test_trading_updates_every_thirty_seconds_with_changed_fields_only(stage: St
     assert {name: merged[name] for name in allowed} == {name: now[name] for name in allowed}
 
 
+def test_trading_diff_leaves_out_what_did_not_change() -> None:
+    """Two refreshes that differ in one field give that field alone."""
+    before = payloads.Statistics("1", "2", 3, "4", "0.000001")
+    after = payloads.Statistics("1", "2", 3, "4", "0.000002")
+    assert payloads.trading_diff(before, after) == {"nextFundingRate": "0.000002"}
+    assert payloads.trading_diff(after, after) == {}
+
+
 def test_a_whole_market_is_sent_now_and_then_and_when_its_status_changes(stage: Stage) -> None:
     """A full object has ids and margins, but no oracle price."""
     stage.world.market("dydx", "ATOM-USD").status = MarketStatus.FINAL_SETTLEMENT
