@@ -366,7 +366,8 @@ class SimPool:
 class SimAccount:
     """One address of a venue. ``role`` is ``user``, ``agent`` (an API wallet: reads as empty),
     ``subAccount`` or ``vault``; ``master`` the address it belongs to. ``mode`` is Hyperliquid's
-    abstraction; ``spot`` holds token balances, ``vault_equities`` what is lent to vaults."""
+    abstraction; ``spot`` holds token balances outside the perp pools (of a pooled account: what is
+    not posted as margin), ``vault_equities`` what is lent to vaults."""
 
     venue: str
     address: str
@@ -382,9 +383,26 @@ class SimAccount:
     equity_history: list[tuple[float, Decimal, Decimal]] = field(default_factory=list)
 
     @property
+    def pooled(self) -> bool:
+        """Whether spot dollars are the collateral, of which perps only get the margin posted."""
+        return self.mode in {"unifiedAccount", "portfolioMargin"}
+
+    @property
     def equity(self) -> Decimal:
-        """Equity of all pools, USD; spot and vaults are not counted."""
-        return sum((pool.equity for pool in self.pools.values()), ZERO)
+        """Equity of all pools, USD, and of a pooled account's spot dollars; other tokens and
+        vaults are not counted."""
+        free = self.spot.get("USDC", ZERO) if self.pooled else ZERO
+        return free + sum((pool.equity for pool in self.pools.values()), ZERO)
+
+    def post_margin(self) -> None:
+        """Keep exactly the initial margin of a pooled account posted, as far as dollars go."""
+        if not self.pooled:
+            return
+        for pool in self.pools.values():
+            missing = (pool.initial_margin - pool.cross_equity).quantize(MICRO)
+            missing = min(missing, self.spot.get("USDC", ZERO))
+            pool.cash += missing
+            self.spot["USDC"] = self.spot.get("USDC", ZERO) - missing
 
     def note_equity(self, time_s: float) -> None:
         """Keep (time, equity, money moved in so far), for the venues' own performance pages."""

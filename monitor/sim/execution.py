@@ -205,6 +205,8 @@ def pay_funding(world: World, venue: SimVenue) -> None:
 
 def run_accounts(world: World, venue: SimVenue) -> None:
     """One step of everybody's orders and margin."""
+    for account in venue.accounts.values():
+        account.post_margin()
     for address, name, pool in _pools(venue):
         if pool.orders:
             _run_orders(world, venue, address, name, pool)

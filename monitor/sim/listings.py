@@ -78,7 +78,7 @@ HYPERLIQUID_MARKETS: tuple[MarketSpec, ...] = (
     _perp("DOGE", 0, (0, 10), (20_000_000, 5), depth=1.2e6, interest=8e7),
     _perp("ADA", 0, (0, 10), (20_000_000, 5)),
     _perp("AVAX", 2, (0, 10), (20_000_000, 5)),
-    _perp("LINK", 1, (0, 10), (20_000_000, 5)),
+    _perp("LINK", 1, (0, 10), (20_000_000, 5), depth=3e6, interest=7e7, spread=6e-5),
     _perp("LTC", 2, (0, 10)),
     _perp("DOT", 1, (0, 10), (3_000_000, 5), depth=3e5),
     _perp("ATOM", 2, (0, 5), depth=2e5),
@@ -89,8 +89,8 @@ HYPERLIQUID_MARKETS: tuple[MarketSpec, ...] = (
     _perp("APT", 2, (0, 10), (3_000_000, 5), depth=3e5),
     _perp("PEPE", 0, (0, 10), (3_000_000, 5), symbol="kPEPE", multiplier=1_000, depth=4e5),
     _perp("HYPE", 2, (0, 10), (20_000_000, 5), depth=4e6, interest=9e8, spread=3e-5),
-    _perp("FARTCOIN", 1, (0, 5), strict=True, depth=1.5e5, interest=1.2e7, spread=3e-4),
-    _perp("NVDA", 3, (0, 10), symbol="xyz:NVDA", dex="xyz", depth=4e5, interest=9e6, spread=2e-4),
+    _perp("FARTCOIN", 1, (0, 5), strict=True, depth=3e5, interest=1.2e7, spread=3e-4),
+    _perp("NVDA", 3, (0, 10), symbol="xyz:NVDA", dex="xyz", depth=6e5, interest=9e6, spread=2e-4),
     _perp("GOLD", 4, (0, 20), symbol="xyz:GOLD", dex="xyz", depth=8e5, interest=3e7, spread=1e-4),
 )  # fmt: skip
 
@@ -145,15 +145,16 @@ DYDX_MARKETS: tuple[MarketSpec, ...] = (
                spread=5e-5),
     _tier_dydx("ETH", "0.02", "0.012", 1, 3, oracle_decimals=6, depth=2e6, interest=3e7,
                spread=5e-5),
-    _tier_dydx("LINK", "0.05", "0.03", 3, 0, oracle_decimals=8, caps_musd=_MID),
+    _tier_dydx("LINK", "0.05", "0.03", 3, 0, oracle_decimals=8, caps_musd=_MID, depth=2.5e6,
+               interest=9e6, spread=1e-4),
     _tier_dydx("MATIC", "0.1", "0.05", 4, -1, oracle_decimals=10,
                status=MarketStatus.FINAL_SETTLEMENT),
-    _tier_dydx("SOL", "0.05", "0.03", 2, 1, oracle_decimals=8, caps_musd=_MID, depth=8e5,
+    _tier_dydx("SOL", "0.05", "0.03", 2, 1, oracle_decimals=8, caps_musd=_MID, depth=2.5e6,
                interest=1.2e7, spread=1e-4),
     _tier_dydx("ADA", "0.05", "0.03", 4, -1, oracle_decimals=10, caps_musd=_MID),
     _tier_dydx("AVAX", "0.05", "0.03", 2, 1, oracle_decimals=8, caps_musd=_MID, spread=5e-4),
     _tier_dydx("LTC", "0.05", "0.03", 2, 2, oracle_decimals=8, caps_musd=_MID),
-    _tier_dydx("DOGE", "0.05", "0.03", 5, -2, oracle_decimals=11, caps_musd=_MID),
+    _tier_dydx("DOGE", "0.05", "0.03", 5, -2, oracle_decimals=11, caps_musd=_MID, depth=6e5),
     _tier_dydx("ATOM", "0.1", "0.05", 3, 0, oracle_decimals=9, caps_musd=_SMALL, spread=5e-4),
     _tier_dydx("DOT", "0.1", "0.05", 3, 0, oracle_decimals=9, caps_musd=_SMALL, spread=5e-4),
     _tier_dydx("BNB", "0.05", "0.03", 1, 2, oracle_decimals=7, caps_musd=_MID),
@@ -165,7 +166,7 @@ DYDX_MARKETS: tuple[MarketSpec, ...] = (
     _tier_dydx("APT", "0.1", "0.05", 3, 0, oracle_decimals=9, caps_musd=_SMALL, spread=5e-4),
     _tier_dydx("PEPE", "0.1", "0.05", 10, -6, oracle_decimals=15, caps_musd=_SMALL, spread=5e-4),
     _tier_dydx("FARTCOIN", "0.1", "0.05", 4, -1, oracle_decimals=10, caps_musd=(1, 5),
-               depth=5e4, interest=6e5, spread=8e-4, isolated=True),
+               depth=2.5e5, interest=6e5, spread=8e-4, isolated=True),
 )  # fmt: skip
 
 LISTINGS: dict[str, tuple[MarketSpec, ...]] = {

@@ -17,12 +17,13 @@ from statistics import median
 from monitor.core.types import MarketStatus
 from monitor.sim.books import EMPTY_BOOK, Book, BookSource, Liquidity, impact_price
 from monitor.sim.funding import HOUR_S, FundingMeter, FundingRow, FundingTerms, as_rate
-from monitor.sim.prices import ORACLE_PERIOD_S, Asset
+from monitor.sim.prices import ORACLE_PERIOD_S, YEAR_S, Asset
 
 MARK_AVERAGE_S = 150.0
 TRADES_KEPT = 200
 HISTORY_HOURS = 720
 OPEN_INTEREST_PERIOD_S = 15.0
+BARS_KEPT = 3_000
 DEFAULT_TERMS = FundingTerms()
 
 
@@ -91,6 +92,37 @@ class Bar:
     trades: int
 
 
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What happened in a market before the world began, told from a seed of its own."""
+
+    seed: str
+    start_s: float
+    price: float
+
+    def write(self, market: SimMarket) -> tuple[list[FundingRow], list[Bar]]:
+        """Settlements of ``HISTORY_HOURS`` hours and minute bars of a day, oldest first."""
+        rng = random.Random(self.seed)  # noqa: S311 - nature, not a secret
+        hour, premium, settled = int(self.start_s // HOUR_S) * HOUR_S, 0.0, list[FundingRow]()
+        price = market.oracle_at(self.price)
+        for back in range(HISTORY_HOURS, 0, -1):
+            premium = premium * 0.9 + rng.gauss(0.0, 0.00012)
+            time_s = hour - (back - 1) * HOUR_S + rng.uniform(0.002, 0.118)
+            rate = market.meter.rate_hourly(premium, settled=True)
+            settled.append(FundingRow(time_s, as_rate(rate), as_rate(premium), price))
+        value, sigma = self.price, market.asset.spec.volatility * math.sqrt(60.0 / YEAR_S)
+        start, bars = int(self.start_s // 60) * 60, list[Bar]()
+        for back in range(1, 24 * 60 + 1):
+            opened = value * math.exp(-sigma * rng.gauss(0.0, 1.0))
+            high = max(opened, value) * (1.0 + sigma / 4.0)
+            low = min(opened, value) * (1.0 - sigma / 4.0)
+            volume = market.spec.depth_25bp_usd * 0.05 * rng.expovariate(1.0) / value
+            trades = rng.randrange(1, 40)
+            bars.append(Bar(start - back * 60, opened, high, low, value, volume, trades))
+            value = opened
+        return settled, bars[::-1]
+
+
 @dataclass(slots=True)
 class SimMarket:
     """A market now. Floats are USD; see the properties for what the venue would print."""
@@ -114,13 +146,34 @@ class SimMarket:
     interest_due_s: float = 0.0
     meter: FundingMeter = field(default_factory=lambda: FundingMeter(FundingTerms()))
     funding_index: Decimal = Decimal(0)  # USD per base unit that a long has paid since the start
-    settled: deque[FundingRow] = field(default_factory=lambda: deque(maxlen=HISTORY_HOURS * 2))
     trades: deque[Trade] = field(default_factory=lambda: deque(maxlen=TRADES_KEPT))
-    bars: deque[Bar] = field(default_factory=lambda: deque(maxlen=3_000))
     next_trade_id: int = 1
+    past: Past | None = None  # written when first asked for: most markets' never is
+    _settled: deque[FundingRow] = field(default_factory=lambda: deque(maxlen=HISTORY_HOURS * 2))
+    _bars: deque[Bar] = field(default_factory=lambda: deque(maxlen=BARS_KEPT))
     _book: tuple[int, Book] | None = None
 
     # ------------------------------------------------------------------ what the venue prints
+
+    @property
+    def settled(self) -> deque[FundingRow]:
+        """Settlements, oldest first, from ``HISTORY_HOURS`` before the start."""
+        self._remember()
+        return self._settled
+
+    @settled.setter
+    def settled(self, rows: deque[FundingRow]) -> None:
+        self._settled = rows
+
+    @property
+    def bars(self) -> deque[Bar]:
+        """Minute bars, oldest first, from a day before the start."""
+        self._remember()
+        return self._bars
+
+    @bars.setter
+    def bars(self, rows: deque[Bar]) -> None:
+        self._bars = rows
 
     @property
     def symbol(self) -> str:
@@ -145,10 +198,14 @@ class SimMarket:
     @property
     def oracle_price(self) -> Decimal:
         """The venue's last oracle price."""
+        return self.oracle_at(self.oracle)
+
+    def oracle_at(self, price: float) -> Decimal:
+        """``price`` as the venue's oracle would print it."""
         decimals = self.spec.oracle_decimals
         if decimals is None:
-            return self._on_grid(self.oracle)
-        return Decimal(repr(self.oracle)).quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_EVEN)
+            return self._on_grid(price)
+        return Decimal(repr(price)).quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_EVEN)
 
     @property
     def mark_price(self) -> Decimal:
@@ -291,7 +348,7 @@ class SimMarket:
         """Charge the hour: append and return its row and move the funding index."""
         rate, premium = self.meter.settle()
         row = FundingRow(time_s, as_rate(rate), as_rate(premium), self.oracle_price)
-        self.settled.append(row)
+        self._settled.append(row)
         self.funding_index += row.rate_hourly * row.price
         return row
 
@@ -347,13 +404,23 @@ class SimMarket:
 
     def _bar(self, time_s: float, price: float, size: float) -> None:
         start = int(time_s // 60) * 60
-        if not self.bars or self.bars[-1].start_s != start:
-            first = self.bars[-1].close if self.bars else price
-            self.bars.append(Bar(start, first, first, first, first, 0.0, 0))
-        bar = self.bars[-1]
+        if not self._bars or self._bars[-1].start_s != start:
+            first = self._bars[-1].close if self._bars else price
+            self._bars.append(Bar(start, first, first, first, first, 0.0, 0))
+        bar = self._bars[-1]
         bar.high, bar.low, bar.close = max(bar.high, price), min(bar.low, price), price
         bar.volume += size
         bar.trades += size > 0
+
+    def _remember(self) -> None:
+        """Put the past before what has happened since; it is the same whenever it is written."""
+        past, self.past = self.past, None
+        if past is None:
+            return
+        settled, bars = past.write(self)
+        # What the deques would drop on the right is kept: the newest matters.
+        self._settled = deque([*settled, *self._settled], maxlen=self._settled.maxlen)
+        self._bars = deque([*bars, *self._bars], maxlen=self._bars.maxlen)
 
     def _on_grid(self, price: float) -> Decimal:
         tick = self.tick_at(price)
@@ -365,7 +432,7 @@ class SimMarket:
 
 
 def make_market(spec: MarketSpec, asset: Asset, seed: int, venue: str, start_s: float) -> SimMarket:
-    """A fresh market with a settled past of ``HISTORY_HOURS`` hours and a day of bars."""
+    """A fresh market, with a past."""
     rng = random.Random(f"{seed}/{venue}/{spec.symbol}")  # noqa: S311 - nature, not a secret
     price = asset.index * spec.multiplier
     market = SimMarket(
@@ -384,27 +451,5 @@ def make_market(spec: MarketSpec, asset: Asset, seed: int, venue: str, start_s: 
     # Minute samples are taken at half past the minute, as dYdX does.
     period = spec.terms.sample_period_s
     market.meter.due_s = (start_s // period) * period + period / 2
-    _write_past(market, start_s)
+    market.past = Past(f"{seed}/{venue}/{spec.symbol}/past", start_s, price)
     return market
-
-
-def _write_past(market: SimMarket, start_s: float) -> None:
-    rng, spec = market.rng, market.spec
-    hour = int(start_s // HOUR_S) * HOUR_S
-    premium = 0.0
-    for back in range(HISTORY_HOURS, 0, -1):
-        premium = premium * 0.9 + rng.gauss(0.0, 0.00012)
-        time_s = hour - (back - 1) * HOUR_S + rng.uniform(0.002, 0.118)
-        rate = market.meter.rate_hourly(premium, settled=True)
-        price = market.oracle_price
-        market.settled.append(FundingRow(time_s, as_rate(rate), as_rate(premium), price))
-    value, sigma = market.mark, market.asset.spec.volatility * math.sqrt(60.0 / 31_536_000.0)
-    start = int(start_s // 60) * 60
-    past: list[Bar] = []
-    for back in range(1, 24 * 60 + 1):
-        opened = value * math.exp(-sigma * rng.gauss(0.0, 1.0))
-        high, low = max(opened, value) * (1 + sigma / 4), min(opened, value) * (1 - sigma / 4)
-        volume = spec.depth_25bp_usd * 0.05 * rng.expovariate(1.0) / value
-        past.append(Bar(start - back * 60, opened, high, low, value, volume, rng.randrange(1, 40)))
-        value = opened
-    market.bars.extend(reversed(past))

@@ -162,15 +162,17 @@ def spot_state(world: World, user: str) -> JsonObject:
     account = account_of(world, user)
     rows: list[Json] = []
     if account is not None:
-        held = ZERO
-        if account.mode in {"unifiedAccount", "portfolioMargin"}:
+        # A pooled account's dollars are all told here: what it posted, and its profit, included.
+        posted, held = ZERO, ZERO
+        if account.pooled:
+            posted = sum((pool.equity for pool in account.pools.values()), ZERO)
             held = sum((pool.total_margin_used for pool in account.pools.values()), ZERO)
         for coin, amount in account.spot.items():
             rows.append(
                 {
                     "coin": coin,
                     "token": TOKEN_INDEX[coin],
-                    "total": dollars(amount),
+                    "total": dollars(amount + posted if coin == "USDC" else amount),
                     "hold": dollars(held) if coin == "USDC" else "0.0",
                     "entryNtl": "0.0",
                 }
