@@ -61,7 +61,7 @@ def funding_interval_s(time_ms: int) -> int:
 
 def hourly_funding_rate(rate: float, time_ms: int) -> float:
     """A settled rate as a signed fraction per hour, longs pay when > 0."""
-    return rate * FUNDING_INTERVAL_S / funding_interval_s(time_ms)
+    return rate / (funding_interval_s(time_ms) / FUNDING_INTERVAL_S)
 
 
 def next_funding_time_ns(now_ns: int) -> int:

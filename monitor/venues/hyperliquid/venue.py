@@ -33,8 +33,10 @@ from monitor.venues.hyperliquid.settings import CONNECTIONS_MAX, VENUE, Hyperliq
 from monitor.venues.hyperliquid.stream_market import COINS_PER_CONNECTION, MarketStream
 from monitor.venues.hyperliquid.stream_user import UserStream
 
+# What rows and second pages add is not in the plan.
+_PLANNED_SHARE = 0.95
 # Truth and health keep their pace; the rest may be slowed down to fit the budget.
-_UNHURRIED = frozenset({"clearinghouseState", "exchangeStatus", "spotClearinghouseState"})
+_STEADY = frozenset({"clearinghouseState", "exchangeStatus", "spotClearinghouseState"})
 
 
 class HyperliquidVenue:
@@ -94,7 +96,7 @@ class HyperliquidVenue:
             ]
         stretch = self._stretch(polls)
         for poll in polls:
-            if poll.kind not in _UNHURRIED:
+            if poll.kind not in _STEADY:
                 poll.period_s *= stretch
         return tuple(polls)
 
@@ -141,11 +143,11 @@ class HyperliquidVenue:
             raise ConfigError(problems)
 
     def _stretch(self, polls: list[InfoPoll]) -> float:
-        available = self.budget.capacity - self.budget.reserve
+        available = (self.budget.capacity - self.budget.reserve) * _PLANNED_SHARE
         per_window = {True: 0.0, False: 0.0}
         for poll in polls:
             weight = request_weight(poll.kind) * self._requests(poll)
-            per_window[poll.kind in _UNHURRIED] += weight * self.budget.window_s / poll.period_s
+            per_window[poll.kind in _STEADY] += weight * self.budget.window_s / poll.period_s
         fixed, slowable = per_window[True], per_window[False]
         room = available - fixed
         if room < 0.1 * available:

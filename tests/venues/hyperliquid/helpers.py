@@ -20,7 +20,7 @@ ADDRESS = "0x00000000000000000000000000000000000000a1"
 OTHER = "0x00000000000000000000000000000000000000b2"
 MASTER = "0x1234567890123456789012345678901234abcdef"
 
-META = {
+META: dict[str, Any] = {
     "universe": [
         {"name": "BTC", "szDecimals": 5, "maxLeverage": 40, "marginTableId": 56},
         {"name": "ETH", "szDecimals": 4, "maxLeverage": 25, "marginTableId": 25},
@@ -41,11 +41,11 @@ META = {
     ],
     "collateralToken": 0,
 }
-XYZ_META = {
+XYZ_META: dict[str, Any] = {
     "universe": [{"name": "xyz:AAPL", "szDecimals": 3, "maxLeverage": 10, "marginTableId": 10}],
     "collateralToken": 0,
 }
-FLX_META = {
+FLX_META: dict[str, Any] = {
     "universe": [{"name": "flx:CRCL", "szDecimals": 2, "maxLeverage": 5, "marginTableId": 5}],
     "collateralToken": 360,
 }

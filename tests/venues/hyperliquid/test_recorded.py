@@ -393,6 +393,8 @@ def test_depth_of_a_book_that_reaches() -> None:
     events = decode_recording(recorded("info_get_l2_snapshot.json"))
     (top,) = of_type(events, BookTopSeen)
     (depth,) = of_type(events, DepthSeen)
+    assert top.bid_price is not None
+    assert top.ask_price is not None
     assert (top.bid_price, top.ask_price) == (2.111, 2.1124)
     bids = [(2.111, 134.4), (2.1105, 141.1), (2.1104, 125.8), (2.1081, 1379.2), (2.1075, 1417.0)]
     low = (top.bid_price + top.ask_price) / 2 * (1 - 0.0025)
