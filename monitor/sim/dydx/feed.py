@@ -14,11 +14,11 @@ from typing import Protocol
 from monitor.core.types import MarketStatus
 from monitor.sim.accounts import SimFill, SimOrder, SimPool, SimPosition
 from monitor.sim.books import Book
-from monitor.sim.dydx import account_payloads as accounts
-from monitor.sim.dydx import market_payloads as payloads
 from monitor.sim.dydx import session as wire
 from monitor.sim.dydx.indexer import Indexer
-from monitor.sim.dydx.text import iso, number
+from monitor.sim.dydx.payloads import accounts
+from monitor.sim.dydx.payloads import markets as payloads
+from monitor.sim.dydx.payloads.text import iso, number
 from monitor.sim.listings import DYDX
 from monitor.sim.occurrences import (
     BlockMade,

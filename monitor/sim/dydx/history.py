@@ -10,10 +10,10 @@ from decimal import ROUND_FLOOR, Decimal
 from typing import NamedTuple
 
 from monitor.sim.accounts import MICRO, SimPool
-from monitor.sim.dydx import account_payloads as accounts
 from monitor.sim.dydx.chain import Stamp
 from monitor.sim.dydx.indexer import Indexer
-from monitor.sim.dydx.text import iso, number
+from monitor.sim.dydx.payloads import accounts
+from monitor.sim.dydx.payloads.text import iso, number
 from monitor.sim.funding import HOUR_S
 
 Row = dict[str, object]

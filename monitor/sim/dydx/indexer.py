@@ -13,12 +13,12 @@ from decimal import Decimal
 
 from monitor.sim.accounts import SimPool
 from monitor.sim.books import Book
-from monitor.sim.dydx import account_payloads as accounts
-from monitor.sim.dydx import market_payloads as payloads
 from monitor.sim.dydx import session as wire
 from monitor.sim.dydx.chain import Chain, Stamp
-from monitor.sim.dydx.market_payloads import Listing, Statistics
-from monitor.sim.dydx.text import iso, number
+from monitor.sim.dydx.payloads import accounts
+from monitor.sim.dydx.payloads import markets as payloads
+from monitor.sim.dydx.payloads.markets import Listing, Statistics
+from monitor.sim.dydx.payloads.text import iso, number
 from monitor.sim.listings import DYDX
 from monitor.sim.markets import SimMarket
 from monitor.sim.world import BLOCK_PERIOD_S, FIRST_HEIGHT, World

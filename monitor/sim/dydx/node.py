@@ -15,8 +15,8 @@ from aiohttp import web
 
 from monitor.sim.accounts import SimPool
 from monitor.sim.dydx.indexer import Indexer
-from monitor.sim.dydx.market_payloads import resolution_exponent
-from monitor.sim.dydx.text import iso_nanos, stable_hash
+from monitor.sim.dydx.payloads.markets import resolution_exponent
+from monitor.sim.dydx.payloads.text import iso_nanos, stable_hash
 from monitor.sim.listings import DYDX
 from monitor.sim.markets import SimMarket
 

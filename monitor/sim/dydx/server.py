@@ -18,9 +18,9 @@ from monitor.sim.dydx.history import PnlLog
 from monitor.sim.dydx.hub import PATH, PONG_WITHIN_S, Hub
 from monitor.sim.dydx.indexer import NEWCOMERS, Indexer
 from monitor.sim.dydx.node import Node
-from monitor.sim.dydx.rest import Guard, MarketRoutes, Route
-from monitor.sim.dydx.rest_accounts import AccountRoutes
-from monitor.sim.dydx.rest_query import ApiError
+from monitor.sim.dydx.rest.accounts import AccountRoutes
+from monitor.sim.dydx.rest.markets import Guard, MarketRoutes, Route
+from monitor.sim.dydx.rest.query import ApiError
 from monitor.sim.faults import ALL, Fault, FaultKind, Faults
 from monitor.sim.listings import DYDX
 from monitor.sim.occurrences import BlockMade, WorldEvent

@@ -8,9 +8,9 @@ from itertools import pairwise
 import pytest
 
 from monitor.core.types import MarketStatus
-from monitor.sim.dydx import market_payloads as payloads
 from monitor.sim.dydx.feed import Feed
 from monitor.sim.dydx.indexer import Indexer
+from monitor.sim.dydx.payloads import markets as payloads
 from monitor.sim.faults import Fault, FaultKind
 from monitor.sim.occurrences import BlockMade
 from monitor.sim.world import World

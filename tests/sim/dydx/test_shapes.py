@@ -14,11 +14,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from monitor.sim.dydx import account_payloads as accounts
-from monitor.sim.dydx import market_payloads as payloads
 from monitor.sim.dydx.feed import Feed
 from monitor.sim.dydx.history import PnlLog
 from monitor.sim.dydx.indexer import Indexer
+from monitor.sim.dydx.payloads import accounts
+from monitor.sim.dydx.payloads import markets as payloads
 from monitor.sim.dydx.session import Session
 from monitor.sim.world import World
 from tests.shared_data import shared_data

@@ -11,13 +11,13 @@ from collections.abc import Callable
 from aiohttp import web
 
 from monitor.sim.accounts import SimPool
-from monitor.sim.dydx import account_payloads as accounts
 from monitor.sim.dydx.history import PnlLog, PnlTick, payment_rows
 from monitor.sim.dydx.indexer import Indexer, NotKnownError
-from monitor.sim.dydx.rest import Route
-from monitor.sim.dydx.rest_query import ApiError, Query, Row, not_after, paged
+from monitor.sim.dydx.payloads import accounts
+from monitor.sim.dydx.payloads.text import iso, number, parse_iso
+from monitor.sim.dydx.rest.markets import Route
+from monitor.sim.dydx.rest.query import ApiError, Query, Row, not_after, paged
 from monitor.sim.dydx.session import BLOCKED_TEXT
-from monitor.sim.dydx.text import iso, number, parse_iso
 
 ORDER_STATUSES = (
     "OPEN", "FILLED", "CANCELED", "BEST_EFFORT_CANCELED", "UNTRIGGERED", "ERROR",

@@ -10,8 +10,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from aiohttp import web
 
+from monitor.sim.dydx.payloads.text import is_address, parse_iso
 from monitor.sim.dydx.session import PARENT_NUMBERS, SUBACCOUNT_NUMBERS
-from monitor.sim.dydx.text import is_address, parse_iso
 
 MAX_LIMIT = 1000
 Row = dict[str, object]

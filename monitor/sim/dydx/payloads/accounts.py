@@ -13,8 +13,8 @@ from decimal import Decimal
 from monitor.core.types import FillKind
 from monitor.sim.accounts import SimFill, SimOrder, SimPool, SimPosition, SimTransfer
 from monitor.sim.dydx.chain import Chain
-from monitor.sim.dydx.market_payloads import Listing
-from monitor.sim.dydx.text import event_id, iso, number, stable_hash, stable_uuid
+from monitor.sim.dydx.payloads.markets import Listing
+from monitor.sim.dydx.payloads.text import event_id, iso, number, stable_hash, stable_uuid
 
 CHILDREN_STEP = 128
 ORDER_LIFE_S = 28 * 86_400

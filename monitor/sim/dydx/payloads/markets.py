@@ -15,8 +15,8 @@ import msgspec
 from monitor.core.types import MarketStatus
 from monitor.sim.books import Book, Level
 from monitor.sim.dydx.chain import Stamp
+from monitor.sim.dydx.payloads.text import event_id, iso, number
 from monitor.sim.dydx.session import RESOLUTIONS
-from monitor.sim.dydx.text import event_id, iso, number
 from monitor.sim.markets import Bar, SimMarket, Trade
 
 DAY_S = 86_400

@@ -1,7 +1,7 @@
 """The indexer's REST API over a simulated world: limits, errors, and the market side.
 
 Every answer passes one guard: faults first (late, 500, 429), then the venue's own limit of 100
-requests per 10 s, client and route group, then the route. Account routes are in ``rest_accounts``.
+requests per 10 s, client and route group, then the route. Account routes are in ``rest.accounts``.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from aiohttp import web
 
 from monitor.core.ports import Clock
 from monitor.core.types import SECOND_NS
-from monitor.sim.dydx import market_payloads as payloads
 from monitor.sim.dydx.indexer import Indexer, NotKnownError
 from monitor.sim.dydx.limits import Allowance, WindowLimit
-from monitor.sim.dydx.rest_query import ApiError, Query, Row, not_after, paged
+from monitor.sim.dydx.payloads import markets as payloads
+from monitor.sim.dydx.payloads.text import iso, parse_iso
+from monitor.sim.dydx.rest.query import ApiError, Query, Row, not_after, paged
 from monitor.sim.dydx.session import RESOLUTIONS
-from monitor.sim.dydx.text import iso, parse_iso
 from monitor.sim.faults import FaultKind, Faults
 from monitor.sim.listings import DYDX
 

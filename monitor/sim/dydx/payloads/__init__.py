@@ -1,0 +1,1 @@
+"""How the simulated indexer and node write things down."""

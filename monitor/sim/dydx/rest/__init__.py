@@ -1,0 +1,1 @@
+"""The indexer's REST API over a simulated world."""
