@@ -23,7 +23,8 @@ FLOORS: tuple[frozenset[str], ...] = (
     ),
     frozenset({"config"}),
     frozenset({"app"}),
-    frozenset({"cli", "__main__"}),
+    frozenset({"cli"}),
+    frozenset({"__main__"}),
 )
 PURE = (
     "core", "venues", "oracles", "notify/alerts.py", "notify/dispatch.py", "notify/notice.py",

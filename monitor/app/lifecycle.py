@@ -20,7 +20,7 @@ import structlog
 from monitor import __version__
 from monitor.app.journal import JournalKeeper
 from monitor.app.legs import read_legs
-from monitor.app.pages import Pages
+from monitor.app.pages import DecisionLog, EngineKeeper
 from monitor.app.rulebooks import load_rulebook, rulebook_files
 from monitor.app.source import DaemonSource
 from monitor.app.venues import FIRST_CONTACT_S, VenueDriver, contact_all
@@ -40,6 +40,7 @@ from monitor.core.events import RulebookLoaded
 from monitor.core.ports import Clock
 from monitor.core.types import SECOND_NS
 from monitor.notify.dispatch import Dispatcher
+from monitor.notify.pager import Pager
 from monitor.observability.metrics import DaemonMetrics
 from monitor.runtime.http import HttpClient, open_session
 from monitor.runtime.loop import collect_when_idle, freeze_after_warm_up, measure_lag
@@ -138,7 +139,6 @@ class Daemon:
         dispatcher = Dispatcher(
             dispatch_policy(config), now=clock.now(), is_stale=self.source.is_stale
         )
-        dispatcher.restore(await self.store.alerts(), clock.now())
         session = open_session(user_agent=f"riskd/{__version__}")
         self._stack.push_async_callback(session.close)
         self.sender, guarded = build_sender(
@@ -147,15 +147,14 @@ class Daemon:
         )  # fmt: skip
         for extra in guarded:
             self._stack.push_async_callback(extra.close)
-        await self.sender.restore()
-        self.pages = Pages(
+        self.pager = Pager(
             dispatcher,
             self.sender,
             self.store,
             clock=clock,
-            changed_states=self.engine.take_rule_rows,
-            memories=self.engine.memories,
+            snapshot=EngineKeeper(self.engine, clock),
         )
+        self.decisions = DecisionLog()
         self.dispatcher = dispatcher
         journal = None
         if config.journal.enabled:
@@ -169,7 +168,7 @@ class Daemon:
         self.writer = Writer(
             self.engine,
             clock,
-            listeners=(self.pages, self),
+            listeners=(self.pager, self.decisions, self),
             metrics=self.metrics,
             journal=journal,
         )
@@ -178,12 +177,11 @@ class Daemon:
         self._stack.push_async_callback(self.server.close)
         self._load_rules("start")
         self.writer.evaluate()
-        self.pages.take(
-            dispatcher.reconcile(
-                {key for key, memory in self.source.rules_held() if memory.state.firing},
-                clock.now(),
-                failing={key for key, memory in self.source.rules_held() if memory.state.error},
-            )
+        held = dict(self.source.rules_held())
+        await self.pager.restore(
+            await self.store.alerts(),
+            firing={key for key, memory in held.items() if memory.state.firing},
+            failing={key for key, memory in held.items() if memory.state.error},
         )
         if declared is not None:
             self.writer.submit((declared,))
@@ -219,7 +217,7 @@ class Daemon:
         async with asyncio.TaskGroup() as outer:
             tellers = [
                 outer.create_task(self.sender.run(), name="sender"),
-                outer.create_task(self.pages.run(), name="pages"),
+                outer.create_task(self.pager.run(), name="pager"),
             ]
             workers = [outer.create_task(work, name=name) for name, work in self._work()]
             await self._stopping.wait()
@@ -230,8 +228,7 @@ class Daemon:
             self.writer.drain()
             tellers[1].cancel()
             await asyncio.wait(tellers[1:])
-            await self.pages.shut_down()
-            left = await self.sender.drain(DRAIN_S)
+            left = await self.pager.shut_down(DRAIN_S)
             tellers[0].cancel()
             self._log.info("riskd_stopped", pages_not_sent=left)
 

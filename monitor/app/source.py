@@ -68,7 +68,7 @@ class DaemonSource:
             channels=self._channels(),
             would_have=[
                 {"at_ms": act.at_ns // 1_000_000, "rule": act.rule, "text": act.text}
-                for act in daemon.pages.would_have
+                for act in daemon.decisions.would_have
             ],
             now=daemon.clock.now(),
         )
@@ -94,7 +94,9 @@ class DaemonSource:
             if not driver.ready:
                 missing[driver.venue.name] = "not reached yet"
         missing |= unseen_accounts(daemon.engine, daemon.clock.now())
-        if daemon.pages.store_failing:
+        if any(
+            alert.firing and alert.rule == "StoreFailing!" for alert in daemon.dispatcher.active
+        ):
             missing["store"] = "cannot be written"
         if daemon.writer.failed is not None:
             missing["core"] = "failed"
@@ -125,7 +127,7 @@ class DaemonSource:
 
     def failing(self, channel: str, reason: str) -> None:
         """A channel stopped delivering, or delivers again."""
-        self._daemon.pages.channel_failing(channel, reason)
+        self._daemon.pager.channel_failing(channel, reason)
 
     # ----------------------------------------------------------------------------- internals
 
