@@ -54,7 +54,7 @@ REMOVED = "rule_removed"
 class Asked:
     """One rule about one subject, with the measures it reads; None where one cannot exist."""
 
-    __slots__ = ("due", "inputs", "memory", "node", "order", "rule", "staleness_ns")
+    __slots__ = ("due", "inputs", "memory", "node", "order", "rule", "simple", "staleness_ns")
 
     def __init__(self, rule: Rule, order: int, node: Node, memory: RuleMemory) -> None:
         self.rule = rule
@@ -63,6 +63,8 @@ class Asked:
         self.memory = memory
         self.inputs: dict[str, Instance | None] = {}
         self.due = False
+        # With nothing but ``when`` to judge, FALSE about an inactive rule changes nothing at all.
+        self.simple = rule.when is not None and rule.confirm is None
         stale = rule.max_staleness_ns
         self.staleness_ns = FOREVER_NS if stale is None else stale
 
@@ -239,8 +241,7 @@ class RuleRunner:
                     self._unconnected.append(asked)
                 continue
             instance.watch(asked, limits)
-            if asked.memory.attentive:
-                instance.attentive[id(asked)] = asked
+            instance.attend(asked, every=asked.memory.attentive)
 
     def _find(self, variable: str, node: Node) -> Instance | None:
         """The measure a variable stands for: of the subject, else of its nearest ancestor."""
@@ -268,7 +269,8 @@ class RuleRunner:
         while self._due:
             _, _, asked = heapq.heappop(self._due)
             asked.due = False
-            self._ask(asked, now)
+            if not self._plainly_false(asked, now):
+                self._ask(asked, now)
             self._collect()
 
     def next_deadline_ns(self) -> EngineNs | None:
@@ -294,6 +296,25 @@ class RuleRunner:
     def _push(self, at: EngineNs, asked: Asked) -> None:
         self._sequence += 1
         heapq.heappush(self._heap, (at, self._sequence, asked))
+
+    def _plainly_false(self, asked: Asked, now: EngineNs) -> bool:
+        """A touched rule that is inactive, was known, and is still known to be false: the answer to
+        most touches of rules that compare measures with each other, at a fraction of a step."""
+        memory, when = asked.memory, asked.rule.when
+        if when is None or not (asked.simple and memory.quiet):
+            return False
+        return when.evaluate(partial(self._value, asked, now)) is Verdict.FALSE
+
+    def _value(self, asked: Asked, now: EngineNs, name: str) -> float | None:
+        instance = asked.inputs.get(name)
+        if instance is None:
+            return None
+        cell = instance.cell
+        if cell.computed_ns != now:
+            self._evaluator.refresh(instance, now)
+        if cell.expires_ns <= now or now - cell.as_of_ns > asked.staleness_ns:
+            return None
+        return cell.value
 
     def _ask(self, asked: Asked, now: EngineNs) -> None:
         memory, rule = asked.memory, asked.rule
@@ -368,12 +389,14 @@ class RuleRunner:
             attentive = attentive or result.verdict is Verdict.TRUE
         if attentive is not memory.attentive:
             memory.attentive = attentive
-        for instance in asked.inputs.values():
-            if instance is not None:
-                if attentive:
-                    instance.attentive[id(asked)] = asked
-                else:
-                    instance.attentive.pop(id(asked), None)
+            for instance in asked.inputs.values():
+                if instance is not None:
+                    instance.attend(asked, every=attentive)
+        memory.quiet = (
+            result.verdict is Verdict.FALSE
+            and after.state is AlertState.INACTIVE
+            and not (attentive or after.reentry_pending or after.settling_until_ns is not None)
+        )
         wake = result.wake_at_ns if result.wake_at_ns is not None else FOREVER_NS
         if self._stale:  # heartbeats may prove it fresh again, and nothing would tell
             wake = min(wake, now + RETRY_NS)

@@ -61,7 +61,8 @@ def follow_drawdown(
     The peak shifts by the amount that flowed, not in proportion: 90 left of a peak of 100, then 80
     withdrawn, leaves 10 of a peak of 20. That is the stricter reading and can be checked by hand.
     """
-    memory.raised = [(at, usd) for at, usd in memory.raised if now - at < settling_ns]
+    if memory.raised:
+        memory.raised = [(at, usd) for at, usd in memory.raised if now - at < settling_ns]
     external = flows.external_total_usd - memory.external_total_usd
     memory.external_total_usd = flows.external_total_usd
     memory.peak_usd += external - (_take_back(memory, external) if external > 0.0 else 0.0)

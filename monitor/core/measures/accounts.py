@@ -10,13 +10,21 @@ from monitor.core.formulas.drawdown import (
     in_transit,
     start_drawdown,
 )
+from monitor.core.formulas.funding import compute_projected_funding_cost_24h
 from monitor.core.formulas.ratios import compute_difference
 from monitor.core.measures.aggregate import upward
-from monitor.core.measures.definition import Definition, Relation, define
-from monitor.core.measures.exposure import GROSS, holding_of, is_closed
-from monitor.core.measures.holdings import HOLDINGS, positions_known
+from monitor.core.measures.definition import HOLDINGS, Definition, Relation, define
+from monitor.core.measures.exposure import GROSS, is_closed
+from monitor.core.measures.holdings import positions_known
 from monitor.core.measures.spec import Aggregate, MeasureSpec, Unit
-from monitor.core.measures.tree import AccountNode, Node, PortfolioNode, PositionNode, VenueNode
+from monitor.core.measures.tree import (
+    AccountNode,
+    MarketNode,
+    Node,
+    PortfolioNode,
+    PositionNode,
+    VenueNode,
+)
 from monitor.core.measures.use import Use
 from monitor.core.state.facts import FLOWS_BIT, AccountBit, SeenFact, StatedFact, VenueBit
 from monitor.core.state.model import DAY_NS, AccountState, DifferenceMemory
@@ -89,12 +97,24 @@ def _equity_difference(node: AccountNode, use: Use) -> float | None:
     return known.ratio
 
 
+def _preview_difference(node: AccountNode) -> float | None:
+    """The same statement gives the same difference."""
+    seen = node.instances["equity_difference_ratio"].cell
+    return seen.value if node.account.equity.seen_ns <= seen.computed_ns else None
+
+
 # ---------------------------------------------------------------------------------- drawdown
 
 
 def _flows(accounts: list[AccountState], use: Use, *, whole: bool) -> Flows:
     """What moved in and out of these accounts. Over the whole book, money between own accounts is
     not gone: it is in transit until it arrives or the limit passes."""
+    external = fsum(
+        account.external_total_usd if whole else account.flow_total_usd for account in accounts
+    )
+    own_in = fsum(account.own_in_total_usd for account in accounts) if whole else 0.0
+    if not any(account.recent_flows for account in accounts):
+        return Flows(external, own_in)
     settling_ns = round(use.settings.flow_settling_s * SECOND_NS)
     transit_ns = round(use.settings.transit_s * SECOND_NS)
     settling_external: list[float] = []
@@ -117,10 +137,8 @@ def _flows(accounts: list[AccountState], use: Use, *, whole: bool) -> Flows:
             elif recent:
                 settling_external.append(flow.amount_usd)
     return Flows(
-        external_total_usd=fsum(
-            account.external_total_usd if whole else account.flow_total_usd for account in accounts
-        ),
-        own_in_total_usd=fsum(account.own_in_total_usd for account in accounts) if whole else 0.0,
+        external_total_usd=external,
+        own_in_total_usd=own_in,
         transit_usd=in_transit(own),
         settling_external_usd=fsum(settling_external),
         transit_settled_usd=in_transit(own_settled),
@@ -178,19 +196,42 @@ def _funding_paid(node: AccountNode, use: Use) -> float | None:
     return -fsum(amount for _, amount in kept)
 
 
+def _projected(place: MarketNode, size: float, use: Use) -> float | None:
+    market = place.market
+    rate, oracle = market.predicted.value, market.oracle.value
+    if rate is None or oracle is None:
+        use.reason = f"predicted funding or oracle price of {market.market} is not known"
+        return None
+    if not use.fresh(market.predicted, place.predicted_limit, "predicted funding"):
+        return None
+    if not use.fresh(market.oracle, place.oracle_limit, "oracle price"):
+        return None
+    return compute_projected_funding_cost_24h(
+        size=size,
+        oracle_price=oracle,
+        funding_rate_hourly=rate,
+    )
+
+
 def _funding_projected(node: AccountNode, use: Use) -> float | None:
-    return node.holdings.funding_24h_usd if use.join(node.holdings.funding) else None
+    if use.read(node, HOLDINGS) is None:
+        return None
+    costs = []
+    for name, position in node.account.positions.items():
+        if position.size != 0.0:
+            cost = _projected(node.markets[name], position.size, use)
+            if cost is None:
+                return None
+            costs.append(cost)
+    return fsum(costs)
 
 
 def _position_funding(node: PositionNode, use: Use) -> float | None:
     if is_closed(node, use):
         return 0.0
-    holding = holding_of(node, use)
-    if holding is None:
+    if use.read(node.owner, HOLDINGS) is None:
         return None
-    if holding.funding_24h_usd is None:
-        use.reason = node.owner.holdings.funding.reason
-    return holding.funding_24h_usd
+    return _projected(node.market, node.position.size, use)
 
 
 # ------------------------------------------------------------------------- truth and counts
@@ -313,6 +354,7 @@ PROJECTED = MeasureSpec(
     kinds=(SubjectKind.POSITION, *_WIDE),
     unit=Unit.USD,
     help="Cost (> 0) of the next 24 hours at present predicted rates, USD.",
+    cadence_s=1.0,  # rates are means of minutes
     typical=(100.0, 5e4),
     aggregate=Aggregate.SUM,
 )
@@ -372,6 +414,7 @@ DEFINITIONS: tuple[Definition, ...] = (
         bits=_MONEY,
         needs=_SELF_HOLDINGS,
         always=True,
+        preview=_preview_difference,
     ),
     *upward(DIFFERENCE),
     *(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from monitor.core.measures.definition import Definition, define
+from monitor.core.measures.definition import ABSENT, Definition, define
 from monitor.core.measures.spec import MeasureSpec, Unit
 from monitor.core.measures.tree import MarketNode
 from monitor.core.measures.use import Use
 from monitor.core.state.facts import MarketBit
 from monitor.core.types import SubjectKind
 
+DEPTH_TOLD = "_depth"
 _MARKET = (SubjectKind.MARKET,)
 
 
@@ -48,6 +49,14 @@ def _spread(node: MarketNode, use: Use) -> float | None:
     return (ask - bid) * 2.0 / (ask + bid)
 
 
+def _preview_spread(node: MarketNode) -> float:
+    top = node.market.top
+    bid, ask = top.bid, top.ask
+    if bid is None or ask is None or top.level is None or bid > ask:
+        return ABSENT
+    return (ask - bid) * 2.0 / (ask + bid)
+
+
 def _depth(node: MarketNode, use: Use, *, bid: bool) -> float | None:
     depth = node.market.depth
     if not use.fresh(depth, node.depth_limit, "depth"):
@@ -78,7 +87,19 @@ def _spec(name: str, unit: Unit, help_text: str, typical: tuple[float, float]) -
     )
 
 
+def _depth_told(node: MarketNode, _use: Use) -> float | None:
+    """Passes on to positions that the depth of their market was told."""
+    return float(node.market.depth.seen_ns > 0)
+
+
 DEFINITIONS: tuple[Definition, ...] = (
+    define(
+        _spec(DEPTH_TOLD, Unit.BOOL, "Depth was told; an intermediate result.", (1.0, 0.0)),
+        SubjectKind.MARKET,
+        _depth_told,
+        bits=MarketBit.DEPTH,
+        hidden=True,
+    ),
     define(
         _spec("bid_price", Unit.PRICE, "Best bid, quote per base.", (60_000.0, 40_000.0)),
         SubjectKind.MARKET,
@@ -96,6 +117,7 @@ DEFINITIONS: tuple[Definition, ...] = (
         SubjectKind.MARKET,
         _spread,
         bits=MarketBit.TOP,
+        preview=_preview_spread,
     ),
     define(
         _spec(
@@ -107,6 +129,7 @@ DEFINITIONS: tuple[Definition, ...] = (
         SubjectKind.MARKET,
         _bid_depth,
         bits=MarketBit.DEPTH,
+        preview=lambda node: node.market.depth.bid_usd,
     ),
     define(
         _spec(
@@ -118,5 +141,6 @@ DEFINITIONS: tuple[Definition, ...] = (
         SubjectKind.MARKET,
         _ask_depth,
         bits=MarketBit.DEPTH,
+        preview=lambda node: node.market.depth.ask_usd,
     ),
 )

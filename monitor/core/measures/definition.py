@@ -19,7 +19,14 @@ from monitor.core.types import SubjectKind
 if TYPE_CHECKING:
     from monitor.core.measures.tree import Node
 
+# The hidden measure that values all positions of an account: the one thing about an account that a
+# market's prices dirty; all else follows from it.
+HOLDINGS = "_holdings"
+
+ABSENT = float("nan")  # a preview of nothing
+
 Compute = Callable[["Node", Use], float | None]
+Preview = Callable[["Node"], float | None]
 
 
 class Relation(enum.Enum):
@@ -27,6 +34,7 @@ class Relation(enum.Enum):
 
     SELF = "self"
     ACCOUNT = "account"  # of a position
+    MARKET = "market"  # of a position
     POSITIONS = "positions"  # of an account
     ACCOUNTS = "accounts"  # of a venue
     VENUES = "venues"  # of the portfolio
@@ -35,6 +43,7 @@ class Relation(enum.Enum):
 
 RELATED_KIND = {
     Relation.ACCOUNT: SubjectKind.ACCOUNT,
+    Relation.MARKET: SubjectKind.MARKET,
     Relation.POSITIONS: SubjectKind.POSITION,
     Relation.ACCOUNTS: SubjectKind.ACCOUNT,
     Relation.VENUES: SubjectKind.VENUE,
@@ -52,6 +61,9 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True, eq=False):
             when it reaches a limit that some rule asks about, not with every message.
         always: Computed whether or not a rule reads it, because it remembers.
         hidden: An intermediate result, not a measure for people.
+        preview: The value the measure would have now, from facts just told, without its freshness;
+            NaN where it would surely be absent, None where that cannot be said so cheaply. While
+            it stays between the limits that rules ask about, nothing more needs to be done.
     """
 
     spec: MeasureSpec
@@ -62,6 +74,7 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     clock: bool = False
     always: bool = False
     hidden: bool = False
+    preview: Preview | None = None
 
     @property
     def name(self) -> str:
@@ -82,6 +95,7 @@ def define(
     clock: bool = False,
     always: bool = False,
     hidden: bool = False,
+    preview: Callable[[_Node], float | None] | None = None,
 ) -> Definition:
     """A definition whose ``compute`` takes the node class of ``kind``; the tree makes no other."""
     return Definition(
@@ -93,4 +107,5 @@ def define(
         clock=clock,
         always=always,
         hidden=hidden,
+        preview=cast("Preview | None", preview),
     )

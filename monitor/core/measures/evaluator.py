@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from math import ceil, inf
 from typing import Protocol
 
-from monitor.core.measures.definition import RELATED_KIND, Definition, Relation
+from monitor.core.measures.definition import HOLDINGS, RELATED_KIND, Definition, Relation
 from monitor.core.measures.spec import Reading
 from monitor.core.measures.tree import AccountNode, MarketNode, Node, Tree
 from monitor.core.measures.use import FOREVER_NS, RETRY_NS, Use
@@ -64,8 +64,12 @@ class Instance:
         "low",
         "max_age",
         "node",
+        "periodic",
+        "preview",
+        "previewable",
         "queued",
         "rank",
+        "skipped",
         "unguarded",
         "watchers",
     )
@@ -80,6 +84,8 @@ class Instance:
         self.clock = definition.clock
         self.low, self.high = max(spec.low, -VALUE_MAX), min(spec.high, VALUE_MAX)
         self.cadence_ns = round(spec.cadence_s * SECOND_NS)
+        # With a cadence and nothing that dirties it, it is computed every so often.
+        self.periodic = bool(self.cadence_ns) and not definition.bits and not definition.needs
         self.max_age = FOREVER_NS if spec.max_age_s is None else limit_ns(spec.max_age_s)
         self.inputs: list[Instance] = []
         self.dependents: list[Instance] = []
@@ -89,6 +95,23 @@ class Instance:
         self.watchers: list[Watcher] = []
         self.guard_low, self.guard_high = -inf, inf
         self.queued = False
+        self.preview = definition.preview
+        self.previewable = self.preview is not None
+        self.skipped = True  # the cell may lag behind what was told since, within its band
+
+    def set_previewable(self) -> None:
+        """A preview suffices while nobody needs the exact value or every observation."""
+        self.previewable = self.preview is not None and not (
+            self.dependents or self.unguarded or self.attentive
+        )
+
+    def attend(self, watcher: Watcher, *, every: bool) -> None:
+        """Whether ``watcher`` must see every observation."""
+        if every:
+            self.attentive[id(watcher)] = watcher
+        else:
+            self.attentive.pop(id(watcher), None)
+        self.set_previewable()
 
     def watch(self, watcher: Watcher, limits: tuple[float, ...] | None) -> None:
         """Ask ``watcher`` again when the value crosses one of ``limits``, or with None whenever it
@@ -100,6 +123,7 @@ class Instance:
             for limit in limits:
                 insort(self.limits, (limit, watcher), key=_limit)
         self.set_guard()
+        self.set_previewable()
 
     def set_guard(self) -> None:
         """The band in which the present value lies."""
@@ -218,6 +242,7 @@ class Evaluator:
         source = self.demand(name, node)
         if source is not None and instance not in source.dependents:
             source.dependents.append(instance)
+            source.set_previewable()
             instance.inputs.append(source)
 
     def demand(self, name: str, node: Node) -> Instance | None:
@@ -264,7 +289,7 @@ class Evaluator:
                 affected = self._affected(node, bits)
             for instance in affected:
                 if not instance.queued:
-                    self._enqueue_due(instance, now)
+                    self._offer(instance, now)
         dirty.clear()
         self.settle(now)
 
@@ -281,7 +306,7 @@ class Evaluator:
         """Facts of a subject changed that are not in the state (a rule's own state)."""
         for instance in node.by_bits.get(bits) or self._affected(node, bits):
             if not instance.queued:
-                self._enqueue_due(instance, now)
+                self._offer(instance, now)
         self.settle(now)
 
     def refresh(self, instance: Instance, now: EngineNs) -> None:
@@ -308,7 +333,7 @@ class Evaluator:
         found = [one for one in node.instances.values() if one.definition.bits & bits]
         if isinstance(node, MarketNode) and bits & HOLDER_BITS:
             for holder in node.holders:
-                found += [one for one in holder.instances.values() if one.definition.hidden]
+                found.append(holder.instances[HOLDINGS])
         result = node.by_bits[bits] = tuple(found)
         return result
 
@@ -317,9 +342,20 @@ class Evaluator:
             instance.queued = True
             self._queue[instance.rank].append(instance)
 
-    def _enqueue_due(self, instance: Instance, now: EngineNs) -> None:
-        """Queue unless it may wait: for its cadence, or because a young age stays young."""
-        if instance.cadence_ns:
+    def _offer(self, instance: Instance, now: EngineNs) -> None:
+        """Queue unless it may wait: because it plainly stays between the limits asked about, for
+        its cadence, or because a young age stays young."""
+        if instance.previewable:
+            value = instance.preview(instance.node)  # type: ignore[misc]  # previewable
+            if value is not None:
+                if instance.cell.value is None:
+                    if value != value:  # noqa: PLR0124 - NaN: still surely absent
+                        instance.skipped = True
+                        return
+                elif instance.guard_low < value < instance.guard_high:
+                    instance.skipped = True
+                    return
+        elif instance.cadence_ns:
             due = instance.cell.computed_ns + instance.cadence_ns
             if now < due and instance.cell.computed_ns >= 0:
                 self._arm(instance, due)
@@ -357,6 +393,7 @@ class Evaluator:
 
     def _recompute(self, instance: Instance, now: EngineNs) -> None:
         use, cell = self._use, instance.cell
+        instance.skipped = False
         use.begin(now)
         try:
             value = instance.compute(instance.node, use)
@@ -367,8 +404,7 @@ class Evaluator:
             self._failed(instance, f"computed {value!r}, outside its range")
             value = None
         self.recomputed_total += 1
-        before, told = cell.value, cell.observed_ns
-        was_estimated = cell.estimated
+        before, told, was_estimated = cell.value, cell.observed_ns, cell.estimated
         cell.computed_ns = now
         cell.value = value
         deadline = use.wake
@@ -377,24 +413,31 @@ class Evaluator:
             cell.estimated = False
             cell.observed_ns = 0
         else:
-            cell.as_of_ns, cell.expires_ns = use.as_of, use.expires
-            cell.observed_ns, cell.estimated = use.observed, use.estimated
+            expires = use.expires
             if instance.max_age < FOREVER_NS:
-                cell.expires_ns = min(use.expires, use.as_of + instance.max_age)
-            deadline = min(deadline, cell.expires_ns)
-        moved = value != before or cell.estimated is not was_estimated
+                expires = min(expires, use.as_of + instance.max_age)
+            cell.as_of_ns, cell.expires_ns = use.as_of, expires
+            cell.observed_ns, cell.estimated = use.observed, use.estimated
+            deadline = min(deadline, expires)
+        same_quality = cell.estimated is was_estimated
         if instance.watchers:
-            self._notify(instance, before, value, presence=cell.estimated is not was_estimated)
+            self._notify(instance, before, value, same_quality=same_quality)
         if instance.clock:
             deadline = min(deadline, self._crossing(instance, now))
-        elif instance.cadence_ns and not instance.definition.bits and not instance.inputs:
+        elif instance.periodic:
             deadline = min(deadline, now + instance.cadence_ns)
-        if deadline < FOREVER_NS:
-            self._arm(instance, max(deadline, now + 1))
-        if moved or cell.observed_ns != told or instance.definition.hidden:
+        armed = cell.armed_ns
+        if deadline < FOREVER_NS and (armed == 0 or deadline < armed):
+            self._arm(instance, deadline if deadline > now else now + 1)
+        if instance.dependents and (
+            value != before
+            or not same_quality
+            or cell.observed_ns != told
+            or instance.definition.hidden
+        ):
             for dependent in instance.dependents:
                 if not dependent.queued:
-                    self._enqueue_due(dependent, now)
+                    self._offer(dependent, now)
 
     def _notify(
         self,
@@ -402,11 +445,20 @@ class Evaluator:
         before: float | None,
         value: float | None,
         *,
-        presence: bool,
+        same_quality: bool,
     ) -> None:
         """Ask again whoever may see it differently now."""
+        if (
+            value is not None
+            and before is not None
+            and same_quality
+            and instance.guard_low < value < instance.guard_high
+            and not instance.attentive
+            and not instance.unguarded
+        ):
+            return
         touched = self.touched
-        if presence or (before is None) is not (value is None):
+        if not same_quality or (before is None) is not (value is None):
             touched.extend(instance.watchers)
             instance.set_guard()
             return
@@ -486,6 +538,8 @@ class Evaluator:
         kept cell is left alone, so that looking changes nothing."""
         instance = node.instances.get(name)
         if instance is None or instance.clock:
+            return self.peek(node, name, now)
+        if instance.skipped and not instance.definition.always:
             return self.peek(node, name, now)
         cell = instance.cell
         if cell.value is not None and cell.expires_ns <= now:

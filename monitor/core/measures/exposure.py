@@ -10,8 +10,7 @@ from collections.abc import Iterable
 from math import fsum
 
 from monitor.core.measures.aggregate import summed
-from monitor.core.measures.definition import Definition, Relation, define
-from monitor.core.measures.holdings import HOLDINGS
+from monitor.core.measures.definition import HOLDINGS, Definition, Relation, define
 from monitor.core.measures.spec import Aggregate, MeasureSpec, Unit
 from monitor.core.measures.tree import AccountNode, AssetNode, PortfolioNode, PositionNode
 from monitor.core.measures.use import Use
@@ -52,15 +51,22 @@ def _notional(node: PositionNode, use: Use) -> float | None:
     return None if holding is None else holding.notional_usd
 
 
+def _preview_notional(node: PositionNode) -> float | None:
+    holding = node.owner.holdings.held.get(node.market.market.market)
+    return None if holding is None else holding.notional_usd
+
+
 def _unrealized(node: PositionNode, use: Use) -> float | None:
     if is_closed(node, use):
         return 0.0
     holding = holding_of(node, use)
     if holding is None:
         return None
-    if holding.unrealized_pnl_usd is None:
+    entry = node.position.entry_price
+    if entry is None:
         use.reason = "the entry price is not known"
-    return holding.unrealized_pnl_usd
+        return None
+    return holding.size * (holding.price - entry)
 
 
 def _account_gross(node: AccountNode, use: Use) -> float | None:
@@ -219,6 +225,7 @@ DEFINITIONS: tuple[Definition, ...] = (
         SubjectKind.POSITION,
         _notional,
         needs=_FROM_OWNER,
+        preview=_preview_notional,
     ),
     define(
         MeasureSpec(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from monitor.core.formulas.funding import annualize_hourly_rate
-from monitor.core.measures.definition import Definition, define
+from monitor.core.measures.definition import ABSENT, Definition, define
 from monitor.core.measures.prices import margin_price, read_oracle
 from monitor.core.measures.spec import MeasureSpec, Unit
 from monitor.core.measures.tree import MarketNode, PortfolioNode, VenueNode
@@ -29,6 +29,11 @@ def _predicted(node: MarketNode, use: Use) -> float | None:
 def _annualized(node: MarketNode, use: Use) -> float | None:
     rate = _predicted(node, use)
     return None if rate is None else annualize_hourly_rate(rate)
+
+
+def _preview_annualized(node: MarketNode) -> float:
+    rate = node.market.predicted.value
+    return ABSENT if rate is None else annualize_hourly_rate(rate)
 
 
 def _settled(node: MarketNode, use: Use) -> float | None:
@@ -171,6 +176,7 @@ DEFINITIONS: tuple[Definition, ...] = (
         SubjectKind.MARKET,
         _predicted,
         bits=MarketBit.PREDICTED,
+        preview=lambda node: node.market.predicted.value,
     ),
     define(
         _rate(
@@ -193,6 +199,7 @@ DEFINITIONS: tuple[Definition, ...] = (
         SubjectKind.MARKET,
         _annualized,
         bits=MarketBit.PREDICTED,
+        preview=_preview_annualized,
     ),
     define(
         MeasureSpec(
@@ -206,6 +213,7 @@ DEFINITIONS: tuple[Definition, ...] = (
         SubjectKind.MARKET,
         _open_interest,
         bits=MarketBit.OPEN_INTEREST,
+        preview=lambda node: node.market.open_interest.value,
     ),
     define(
         MeasureSpec(

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from math import fsum
 
+from monitor.core.events import MarginTier
 from monitor.core.formulas.liquidation import (
     OUT_OF_REACH_RATIO,
     compute_liquidation_distance,
     compute_liquidation_price,
     compute_uniform_move,
 )
+from monitor.core.formulas.margin import compute_scaled_initial_rate
 from monitor.core.formulas.ratios import (
     LEVERAGE_MAX,
     MARGIN_USAGE_MAX,
@@ -21,44 +23,76 @@ from monitor.core.formulas.ratios import (
     compute_margin_usage,
 )
 from monitor.core.measures.aggregate import upward
-from monitor.core.measures.definition import Definition, Relation, define
+from monitor.core.measures.books import DEPTH_TOLD
+from monitor.core.measures.definition import ABSENT, HOLDINGS, Definition, Relation, define
 from monitor.core.measures.exposure import GROSS, holding_of, is_closed
-from monitor.core.measures.holdings import HOLDINGS
 from monitor.core.measures.spec import Aggregate, MeasureSpec, Unit
-from monitor.core.measures.tree import AccountNode, Node, PositionNode
+from monitor.core.measures.tree import AccountNode, MarketNode, Node, PositionNode
 from monitor.core.measures.use import Use
 from monitor.core.state.facts import AccountBit
-from monitor.core.state.model import Holding
+from monitor.core.state.model import Freshness, Holding, Holdings, PositionState
 from monitor.core.types import AccountMode, SubjectKind
 
 _WIDE = (SubjectKind.ACCOUNT, SubjectKind.VENUE, SubjectKind.PORTFOLIO)
 _SELF_HOLDINGS = (Relation.SELF, HOLDINGS)
 _EQUITY = "equity_usd"
+LIQUIDATIONS = "_liquidations"
+EXIT_DEPTH_MAX = 1e6
 
 
-class Pool:
-    """The cross part of an account: what is left when isolated positions are taken out."""
+def compute_liquidations(node: AccountNode, use: Use) -> float | None:
+    """Number of positions solved: liquidation price and distance go to each holding, the cross
+    pool's equity and requirement to ``node.holdings``."""
+    into = node.holdings
+    if _own_rules(node):
+        use.reason = "a portfolio-margin account is liquidated by rules of its own"
+    elif use.join(into.maintenance):
+        equity = use.read(node, _EQUITY)
+        if equity is not None and _fill_pool(into, equity, use):
+            for name, one in into.held.items():
+                _solve(into, one, node.markets[name].market.margin_tiers)
+            into.liquidation = use.freshness()
+            return float(len(into.held))
+    into.liquidation = Freshness(reason=use.reason)
+    return None
 
-    __slots__ = ("equity_usd", "maintenance_usd", "net_usd")
 
-    def __init__(self, equity_usd: float, held: list[Holding]) -> None:
-        cross = [one for one in held if not one.isolated]
-        apart = fsum(one.margin_equity_usd or 0.0 for one in held if one.isolated)
-        self.equity_usd = equity_usd - apart
-        self.maintenance_usd = fsum(one.maintenance_usd or 0.0 for one in cross)
-        self.net_usd = fsum(one.notional_usd for one in cross)
+def _fill_pool(into: Holdings, equity_usd: float, use: Use) -> bool:
+    """What is left for cross positions when isolated ones are taken out."""
+    apart = required_apart = net_apart = 0.0
+    for one in into.held.values():
+        if one.isolated:
+            if one.margin_equity_usd is None:
+                use.reason = "the margin of an isolated position is not known"
+                return False
+            apart += one.margin_equity_usd
+            required_apart += one.maintenance_usd or 0.0
+            net_apart += one.notional_usd
+    into.pool_equity_usd = equity_usd - apart
+    into.pool_maintenance_usd = into.maintenance_usd - required_apart
+    into.pool_net_usd = into.net_usd - net_apart
+    return True
 
 
-def read_pool(node: AccountNode, use: Use) -> Pool | None:
-    """Equity and requirement of the cross pool, every input known; None otherwise."""
-    if not use.join(node.holdings.maintenance):
-        return None
-    held = list(node.holdings.held.values())
-    if any(one.isolated and one.margin_equity_usd is None for one in held):
-        use.reason = "the margin of an isolated position is not known"
-        return None
-    equity = use.read(node, _EQUITY)
-    return None if equity is None else Pool(equity, held)
+def _solve(into: Holdings, one: Holding, tiers: tuple[MarginTier, ...]) -> None:
+    own = one.maintenance_usd or 0.0
+    if one.isolated:
+        equity, maintenance = one.margin_equity_usd or 0.0, own
+    else:
+        equity, maintenance = into.pool_equity_usd, into.pool_maintenance_usd
+    one.liquidation_price = price = compute_liquidation_price(
+        size=one.size,
+        price=one.price,
+        equity_usd=equity,
+        other_maintenance_usd=maintenance - own,
+        tiers=tiers,
+    )
+    one.distance_ratio = compute_liquidation_distance(
+        price=one.price,
+        liquidation_price=price,
+        equity_usd=equity,
+        maintenance_usd=maintenance,
+    )
 
 
 def _own_rules(node: AccountNode) -> bool:
@@ -74,10 +108,6 @@ def _maintenance(node: AccountNode, use: Use) -> float | None:
         fresh = use.fresh(fact, node.account_limit, "maintenance margin")
         return max(fact.value, 0.0) if fresh else None
     return node.holdings.maintenance_usd if use.join(node.holdings.maintenance) else None
-
-
-def _initial(node: AccountNode, use: Use) -> float | None:
-    return node.holdings.initial_usd if use.join(node.holdings.initial) else None
 
 
 def _free_collateral(node: AccountNode, use: Use) -> float | None:
@@ -106,72 +136,54 @@ def _margin_usage(node: AccountNode, use: Use) -> float | None:
             return None
         equity = use.read(node, _EQUITY)
         return None if equity is None else compute_margin_usage(required, equity)
-    pool = read_pool(node, use)
-    if pool is None:
+    if use.read(node, LIQUIDATIONS) is None:
         return None
-    usages = [compute_margin_usage(pool.maintenance_usd, pool.equity_usd)]
-    usages.extend(
-        compute_margin_usage(one.maintenance_usd or 0.0, one.margin_equity_usd or 0.0)
-        for one in node.holdings.held.values()
-        if one.isolated
-    )
-    return max(usages)
+    into = node.holdings
+    usage = compute_margin_usage(into.pool_maintenance_usd, into.pool_equity_usd)
+    for one in into.held.values():
+        if one.isolated:
+            own = compute_margin_usage(one.maintenance_usd or 0.0, one.margin_equity_usd or 0.0)
+            usage = max(usage, own)
+    return usage
 
 
 # -------------------------------------------------------------------------------- liquidation
 
 
-def _solve(node: AccountNode, market: str, one: Holding, pool: Pool) -> tuple[float | None, float]:
-    """(liquidation price, distance) of one position."""
-    equity, maintenance = pool.equity_usd, pool.maintenance_usd
-    if one.isolated:
-        equity, maintenance = one.margin_equity_usd or 0.0, one.maintenance_usd or 0.0
-    price = compute_liquidation_price(
-        size=one.size,
-        price=one.price,
-        equity_usd=equity,
-        other_maintenance_usd=maintenance - (one.maintenance_usd or 0.0),
-        tiers=node.markets[market].market.margin_tiers,
-    )
-    distance = compute_liquidation_distance(
-        price=one.price,
-        liquidation_price=price,
-        equity_usd=equity,
-        maintenance_usd=maintenance,
-    )
-    return price, distance
-
-
-def _position_solution(node: PositionNode, use: Use) -> tuple[float | None, float] | None:
-    if _own_rules(node.owner):
-        use.reason = "a portfolio-margin account is liquidated by rules of its own"
+def _solved(node: PositionNode, use: Use) -> Holding | None:
+    if use.read(node.owner, LIQUIDATIONS) is None:
         return None
-    holding = holding_of(node, use)
+    holding = node.owner.holdings.held.get(node.market.market.market)
     if holding is None:
-        return None
-    pool = read_pool(node.owner, use)
-    if pool is None:
-        return None
-    return _solve(node.owner, node.market.market.market, holding, pool)
+        use.reason = "the position has no price"
+    return holding
 
 
 def _liquidation_price(node: PositionNode, use: Use) -> float | None:
     if is_closed(node, use):
         use.reason = "the position is closed"
         return None
-    solution = _position_solution(node, use)
-    if solution is None:
+    holding = _solved(node, use)
+    if holding is None:
         return None
-    if solution[0] is None:
+    if holding.liquidation_price is None:
         use.reason = "no price of this market alone would liquidate"
-    return solution[0]
+    return holding.liquidation_price
 
 
 def _position_distance(node: PositionNode, use: Use) -> float | None:
     if is_closed(node, use):
         return OUT_OF_REACH_RATIO
-    solution = _position_solution(node, use)
-    return None if solution is None else solution[1]
+    holding = _solved(node, use)
+    return None if holding is None else holding.distance_ratio
+
+
+def _preview_distance(node: PositionNode) -> float | None:
+    holdings = node.owner.holdings
+    if holdings.liquidation.reason:
+        return None
+    holding = holdings.held.get(node.market.market.market)
+    return None if holding is None else holding.distance_ratio
 
 
 def _venue_liquidation_price(node: PositionNode, use: Use) -> float | None:
@@ -186,22 +198,125 @@ def _venue_liquidation_price(node: PositionNode, use: Use) -> float | None:
 def _account_distance(node: AccountNode, use: Use) -> float | None:
     """The nearest of every position alone and all prices moving together: a book of several longs
     dies long before any single market would kill it."""
-    if _own_rules(node):
-        use.reason = "a portfolio-margin account is liquidated by rules of its own"
+    if use.read(node, LIQUIDATIONS) is None:
         return None
-    pool = read_pool(node, use)
-    if pool is None:
-        return None
-    held = node.holdings.held
-    distances = [_solve(node, name, one, pool)[1] for name, one in held.items()]
-    move = compute_uniform_move(
-        equity_usd=pool.equity_usd,
-        net_notional_usd=pool.net_usd,
-        maintenance_usd=pool.maintenance_usd,
+    into = node.holdings
+    nearest = min(
+        (one.distance_ratio for one in into.held.values() if one.distance_ratio is not None),
+        default=OUT_OF_REACH_RATIO,
     )
-    if pool.maintenance_usd > 0.0 and move is not None:
-        distances.append(0.0 if pool.equity_usd <= pool.maintenance_usd else abs(move))
-    return min(min(distances, default=OUT_OF_REACH_RATIO), OUT_OF_REACH_RATIO)
+    move = compute_uniform_move(
+        equity_usd=into.pool_equity_usd,
+        net_notional_usd=into.pool_net_usd,
+        maintenance_usd=into.pool_maintenance_usd,
+    )
+    if into.pool_maintenance_usd > 0.0 and move is not None:
+        doomed = into.pool_equity_usd <= into.pool_maintenance_usd
+        nearest = min(nearest, 0.0 if doomed else abs(move))
+    return min(nearest, OUT_OF_REACH_RATIO)
+
+
+# -------------------------------------------------------------------- positions against others
+
+
+def _equity_share(node: PositionNode, use: Use) -> float | None:
+    if is_closed(node, use):
+        return 0.0
+    holding = holding_of(node, use)
+    if holding is None:
+        return None
+    equity = use.read(node.owner, _EQUITY)
+    return None if equity is None else compute_leverage(abs(holding.notional_usd), equity)
+
+
+def _preview_equity_share(node: PositionNode) -> float | None:
+    holding = node.owner.holdings.held.get(node.market.market.market)
+    equity = node.owner.instances[_EQUITY].cell.value
+    if holding is None or equity is None:
+        return None
+    return compute_leverage(abs(holding.notional_usd), equity)
+
+
+def _exit_depth(node: PositionNode, use: Use) -> float | None:
+    """A long leaves into bids, a short into offers."""
+    if is_closed(node, use):
+        return EXIT_DEPTH_MAX
+    holding = holding_of(node, use)
+    if holding is None:
+        return None
+    depth = node.market.market.depth
+    if not use.fresh(depth, node.market.depth_limit, "depth"):
+        return None
+    side = depth.bid_usd if holding.size > 0.0 else depth.ask_usd
+    if side is None:
+        use.reason = "the book seen does not reach 25 bp"
+        return None
+    return min(side / abs(holding.notional_usd), EXIT_DEPTH_MAX)
+
+
+def _preview_exit_depth(node: PositionNode) -> float | None:
+    holding = node.owner.holdings.held.get(node.market.market.market)
+    if holding is None:
+        return None
+    depth = node.market.market.depth
+    side = depth.bid_usd if holding.size > 0.0 else depth.ask_usd
+    return ABSENT if side is None else min(side / abs(holding.notional_usd), EXIT_DEPTH_MAX)
+
+
+def _funding_cost(node: Node, use: Use) -> float | None:
+    daily = use.read(node, "funding_projected_24h_usd")
+    if daily is None:
+        return None
+    equity = use.read(node, _EQUITY)
+    if equity is None:
+        return None
+    cost = 30.0 * daily
+    return compute_leverage(cost, equity) if cost > 0.0 else -compute_leverage(-cost, equity)
+
+
+# ----------------------------------------------------------------------------- initial margin
+
+
+def _initial_of(
+    place: MarketNode, holding: Holding, position: PositionState, use: Use
+) -> float | None:
+    """By the position's own leverage where the venue states one, else by the market's rate, scaled
+    with open interest where the market has caps."""
+    notional = abs(holding.notional_usd)
+    if position.leverage is not None and position.leverage > 0.0:
+        return notional / position.leverage
+    market = place.market
+    if not market.margin_tiers:
+        use.reason = f"margin tiers of {market.market} are not known"
+        return None
+    rate = market.margin_tiers[0].initial_margin_rate
+    upper = market.open_interest_upper_cap_usd
+    if upper:
+        interest = market.open_interest.value
+        if interest is None:
+            use.reason = f"open interest of {market.market} is not known"
+            return None
+        if not use.fresh(market.open_interest, place.open_interest_limit, "open interest"):
+            return None
+        rate = compute_scaled_initial_rate(
+            rate,
+            open_interest_usd=interest * holding.price,
+            lower_cap_usd=market.open_interest_lower_cap_usd or 0.0,
+            upper_cap_usd=upper,
+        )
+    return notional * rate
+
+
+def _initial(node: AccountNode, use: Use) -> float | None:
+    if not use.join(node.holdings.exposure):
+        return None
+    amounts = []
+    for name, holding in node.holdings.held.items():
+        amount = _initial_of(node.markets[name], holding, node.account.positions[name], use)
+        if amount is None:
+            return None
+        amounts.append(amount)
+    return fsum(amounts)
 
 
 def _usd(
@@ -284,12 +399,62 @@ def _price(name: str, help_text: str) -> MeasureSpec:
     )
 
 
-_EQUITY_OF_OWNER = ((Relation.ACCOUNT, HOLDINGS), (Relation.ACCOUNT, _EQUITY))
+_SOLVED_OF_OWNER = ((Relation.ACCOUNT, HOLDINGS), (Relation.ACCOUNT, LIQUIDATIONS))
+_SOLVED_HERE = (_SELF_HOLDINGS, (Relation.SELF, LIQUIDATIONS), (Relation.SELF, _EQUITY))
 _EQUITY_HERE = (_SELF_HOLDINGS, (Relation.SELF, _EQUITY))
 _LEVERAGE_NEEDS = ((Relation.SELF, GROSS.name), (Relation.SELF, _EQUITY))
+EQUITY_SHARE = MeasureSpec(
+    name="position_equity_ratio",
+    kinds=(SubjectKind.POSITION,),
+    unit=Unit.RATIO,
+    help="Absolute position value over the account's equity.",
+    low=0.0,
+    high=LEVERAGE_MAX,
+    at_zero="1000 when equity is gone; 0 once closed",
+    typical=(0.5, 4.0),
+)
+EXIT_DEPTH = MeasureSpec(
+    name="exit_depth_ratio",
+    kinds=(SubjectKind.POSITION,),
+    unit=Unit.RATIO,
+    help="Resting USD within 25 bp on the side an exit would take, over the position's value.",
+    low=0.0,
+    high=EXIT_DEPTH_MAX,
+    at_zero="1000000 once closed",
+    typical=(50.0, 2.0),
+)
+FUNDING_COST = MeasureSpec(
+    name="funding_cost_30d_ratio",
+    kinds=_WIDE,
+    unit=Unit.RATIO,
+    help="Thirty days of projected funding cost (> 0) over equity.",
+    low=-LEVERAGE_MAX,
+    high=LEVERAGE_MAX,
+    cadence_s=1.0,
+    at_zero="1000 (or -1000 when receiving) when equity is gone",
+    typical=(0.002, 0.05),
+)
+_FUNDING_COST_NEEDS = (
+    (Relation.SELF, "funding_projected_24h_usd"),
+    (Relation.SELF, _EQUITY),
+)
 _MONEY = AccountBit.MONEY | AccountBit.MODE
 
 DEFINITIONS: tuple[Definition, ...] = (
+    define(
+        MeasureSpec(
+            name=LIQUIDATIONS,
+            kinds=(SubjectKind.ACCOUNT,),
+            unit=Unit.COUNT,
+            help="Positions solved for liquidation; an intermediate result.",
+            low=0.0,
+        ),
+        SubjectKind.ACCOUNT,
+        compute_liquidations,
+        bits=_MONEY,
+        needs=_EQUITY_HERE,
+        hidden=True,
+    ),
     define(INITIAL, SubjectKind.ACCOUNT, _initial, needs=(_SELF_HOLDINGS,)),
     *upward(INITIAL),
     define(MAINTENANCE, SubjectKind.ACCOUNT, _maintenance, bits=_MONEY, needs=(_SELF_HOLDINGS,)),
@@ -297,7 +462,7 @@ DEFINITIONS: tuple[Definition, ...] = (
     define(FREE, SubjectKind.ACCOUNT, _free_collateral, needs=_EQUITY_HERE),
     *upward(FREE),
     *(define(LEVERAGE, kind, _leverage, needs=_LEVERAGE_NEEDS) for kind in _WIDE),
-    define(USAGE, SubjectKind.ACCOUNT, _margin_usage, bits=_MONEY, needs=_EQUITY_HERE),
+    define(USAGE, SubjectKind.ACCOUNT, _margin_usage, bits=_MONEY, needs=_SOLVED_HERE),
     *upward(USAGE),
     define(
         _price(
@@ -307,7 +472,7 @@ DEFINITIONS: tuple[Definition, ...] = (
         ),
         SubjectKind.POSITION,
         _liquidation_price,
-        needs=_EQUITY_OF_OWNER,
+        needs=_SOLVED_OF_OWNER,
     ),
     define(
         _price("venue_liquidation_price", "Liquidation price as the venue states it."),
@@ -315,7 +480,28 @@ DEFINITIONS: tuple[Definition, ...] = (
         _venue_liquidation_price,
         needs=((Relation.ACCOUNT, HOLDINGS),),
     ),
-    define(DISTANCE, SubjectKind.POSITION, _position_distance, needs=_EQUITY_OF_OWNER),
-    define(DISTANCE, SubjectKind.ACCOUNT, _account_distance, bits=_MONEY, needs=_EQUITY_HERE),
+    define(
+        DISTANCE,
+        SubjectKind.POSITION,
+        _position_distance,
+        needs=_SOLVED_OF_OWNER,
+        preview=_preview_distance,
+    ),
+    define(
+        EQUITY_SHARE,
+        SubjectKind.POSITION,
+        _equity_share,
+        needs=((Relation.ACCOUNT, HOLDINGS), (Relation.ACCOUNT, _EQUITY)),
+        preview=_preview_equity_share,
+    ),
+    define(
+        EXIT_DEPTH,
+        SubjectKind.POSITION,
+        _exit_depth,
+        needs=((Relation.ACCOUNT, HOLDINGS), (Relation.MARKET, DEPTH_TOLD)),
+        preview=_preview_exit_depth,
+    ),
+    *(define(FUNDING_COST, kind, _funding_cost, needs=_FUNDING_COST_NEEDS) for kind in _WIDE),
+    define(DISTANCE, SubjectKind.ACCOUNT, _account_distance, needs=_SOLVED_HERE),
     *upward(DISTANCE, empty=OUT_OF_REACH_RATIO),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from monitor.core.formulas.ratios import compute_deviation
-from monitor.core.measures.definition import Definition, define
+from monitor.core.measures.definition import ABSENT, Definition, define
 from monitor.core.measures.spec import MeasureSpec, Unit
 from monitor.core.measures.tree import MarketNode
 from monitor.core.measures.use import Use
@@ -74,6 +74,21 @@ def _deviation(
         return None if second is None else compute_deviation(first, second)
 
     return compute
+
+
+def _preview_oracle_deviation(node: MarketNode) -> float:
+    mark, oracle = node.market.mark.value, node.market.oracle.value
+    if mark is None or oracle is None or not node.market.has_mark:
+        return ABSENT
+    return (mark - oracle) / oracle
+
+
+def _preview_mid_deviation(node: MarketNode) -> float:
+    top, oracle = node.market.top, node.market.oracle.value
+    bid, ask = top.bid, top.ask
+    if bid is None or ask is None or oracle is None or top.level is None or bid > ask:
+        return ABSENT
+    return ((bid + ask) * 0.5 - oracle) / oracle
 
 
 def _age(fact: Callable[[MarketNode], PriceFact], what: str) -> Callable[[MarketNode, Use], float]:
@@ -155,18 +170,21 @@ DEFINITIONS: tuple[Definition, ...] = (
         ),
         SubjectKind.MARKET,
         read_mark,
+        preview=lambda node: node.market.mark.value if node.market.has_mark else ABSENT,
         bits=MarketBit.MARK | MarketBit.PARAMETERS,
     ),
     define(
         _price("oracle_price", "Oracle price, quote per base; funding is charged on it."),
         SubjectKind.MARKET,
         read_oracle,
+        preview=lambda node: node.market.oracle.value,
         bits=MarketBit.ORACLE,
     ),
     define(
         _price("index_price", "Index price, quote per base, where the venue publishes one."),
         SubjectKind.MARKET,
         read_index,
+        preview=lambda node: node.market.index.value,
         bits=MarketBit.INDEX,
     ),
     define(
@@ -180,12 +198,14 @@ DEFINITIONS: tuple[Definition, ...] = (
         SubjectKind.MARKET,
         _deviation(read_mark, read_oracle),
         bits=MarketBit.MARK | MarketBit.ORACLE,
+        preview=_preview_oracle_deviation,
     ),
     define(
         _ratio("mid_deviation_ratio", "(mid - oracle) / oracle, signed."),
         SubjectKind.MARKET,
         _deviation(read_mid, read_oracle),
         bits=_TOP_AND_MID | MarketBit.ORACLE,
+        preview=_preview_mid_deviation,
     ),
     define(
         _ratio("basis_ratio", "(mark - index) / index, signed."),

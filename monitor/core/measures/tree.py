@@ -287,6 +287,7 @@ class Tree:
             raise TypeError(f"{subject} has no account or market")
         node = PositionNode(subject, owner.account.positions[market], owner, place)
         node.links[Relation.ACCOUNT] = [owner]
+        node.links[Relation.MARKET] = [place]
         node.ancestors = [owner, place, *place.ancestors]
         owner.markets[market] = place
         self._link(owner, Relation.POSITIONS, node)

@@ -55,6 +55,7 @@ class Use:
         self.peek = peek
         # Two more pens for a computation whose results age apart.
         self.sides: tuple[Use, Use] = (self, self)
+        self.reason = ""
         self.begin(0)
 
     def begin(self, now: EngineNs) -> None:
@@ -62,7 +63,6 @@ class Use:
         self.now = self.as_of = self.observed = now
         self.expires = self.wake = FOREVER_NS
         self.estimated = False
-        self.reason = ""
 
     def with_sides(self) -> Use:
         """This pen, with two of its own kind beside it."""
@@ -143,12 +143,6 @@ class Use:
         self.estimated = self.estimated or freshness.estimated
         return True
 
-    def freshness(self) -> Freshness:
-        """What was folded since ``begin``, to be kept."""
-        return Freshness(
-            as_of_ns=self.as_of,
-            expires_ns=self.expires,
-            observed_ns=self.observed,
-            estimated=self.estimated,
-            reason=self.reason,
-        )
+    def freshness(self, reason: str = "") -> Freshness:
+        """What was folded since ``begin``, to be kept; with a ``reason`` it counts as absent."""
+        return Freshness(self.as_of, self.expires, self.observed, self.estimated, reason)

@@ -240,33 +240,37 @@ class Holding:
     """One open position at its margin price. None where an input is absent.
 
     ``margin_equity_usd`` is an isolated position's own margin with its profit, None for cross.
+    ``liquidation_price`` and ``distance_ratio`` are filled in once the account's equity is known.
     """
 
-    size: float
-    price: float
-    notional_usd: float
-    maintenance_usd: float | None
-    initial_usd: float | None  # None too where its open interest is too old
-    unrealized_pnl_usd: float | None
-    funding_24h_usd: float | None
-    isolated: bool
-    margin_equity_usd: float | None
+    size: float = 0.0
+    price: float = 0.0
+    notional_usd: float = 0.0
+    maintenance_usd: float | None = None
+    isolated: bool = False
+    margin_equity_usd: float | None = None
+    liquidation_price: float | None = None
+    distance_ratio: float | None = None
 
 
 @dataclass(slots=True)
 class Holdings:
-    """All positions of one account valued in one pass; each group of numbers ages by itself."""
+    """All positions of one account valued in one pass; each group of numbers ages by itself.
+
+    ``pool_equity_usd`` and the two after it are of the cross part: what is left when isolated
+    positions are taken out.
+    """
 
     held: dict[str, Holding] = field(default_factory=dict)
     gross_usd: float = 0.0
     net_usd: float = 0.0
     maintenance_usd: float = 0.0
-    initial_usd: float = 0.0
-    funding_24h_usd: float = 0.0
+    pool_equity_usd: float = 0.0
+    pool_maintenance_usd: float = 0.0
+    pool_net_usd: float = 0.0
     exposure: Freshness = field(default_factory=Freshness)
     maintenance: Freshness = field(default_factory=Freshness)
-    initial: Freshness = field(default_factory=Freshness)
-    funding: Freshness = field(default_factory=Freshness)
+    liquidation: Freshness = field(default_factory=Freshness)
 
 
 class DrawdownMemory(msgspec.Struct):
@@ -307,6 +311,7 @@ class RuleMemory(msgspec.Struct, omit_defaults=True):
     attentive: bool = True
     capped: bool = False
     asked: bool = False
+    quiet: bool = False  # inactive, and its condition last known to be false
     restored: bool = False
 
 
