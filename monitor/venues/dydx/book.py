@@ -7,10 +7,6 @@ sides cross the older level is the stale one. *Pure.*
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-from monitor.core.errors import DecodeError
-
 SNAPSHOT_LEVELS_MAX = 100
 _NO_BID = 0.0
 _NO_ASK = float("inf")
@@ -37,11 +33,7 @@ class Book:
     def of(
         cls, bids: list[tuple[float, float]], asks: list[tuple[float, float]], clock: int
     ) -> Book:
-        """The book of a snapshot.
-
-        Raises:
-            DecodeError: If a price or size is not a sensible number.
-        """
+        """The book of a snapshot."""
         book = cls()
         book.apply(bids, asks, clock)
         if len(bids) >= SNAPSHOT_LEVELS_MAX:
@@ -52,40 +44,48 @@ class Book:
 
     def apply(
         self,
-        bids: Iterable[tuple[float, float]],
-        asks: Iterable[tuple[float, float]],
+        bids: list[tuple[float, float]] | None,
+        asks: list[tuple[float, float]] | None,
         clock: int,
-    ) -> None:
-        """Lay absolute sizes over the levels; size 0 removes. The book may be half changed when
-        this raises: begin anew from a snapshot.
+    ) -> bool:
+        """Lay absolute sizes over the levels; size 0 removes. Prices are above zero.
 
-        Raises:
-            DecodeError: If a price or size is not a sensible number.
+        Returns:
+            Whether the touch may have changed.
         """
-        for price, size in bids:
-            if not (0.0 < price < _NO_ASK and 0.0 <= size < _NO_ASK):
-                raise DecodeError(f"dYdX bid of {size} at {price} is no book level.")
-            if size == 0.0:
-                self._drop_bid(price)
-                continue
-            self._bids[price] = size
-            self._bid_clock[price] = clock
-            if price <= self._best_bid:
-                continue
-            self._best_bid = price
-        for price, size in asks:
-            if not (0.0 < price < _NO_ASK and 0.0 <= size < _NO_ASK):
-                raise DecodeError(f"dYdX ask of {size} at {price} is no book level.")
-            if size == 0.0:
-                self._drop_ask(price)
-                continue
-            self._asks[price] = size
-            self._ask_clock[price] = clock
-            if price >= self._best_ask:
-                continue
-            self._best_ask = price
+        touched = False
+        if bids:
+            levels, clocks, best = self._bids, self._bid_clock, self._best_bid
+            for price, size in bids:
+                if size:
+                    levels[price] = size
+                    clocks[price] = clock
+                elif levels.pop(price, None) is None:
+                    continue
+                else:
+                    del clocks[price]
+                if price >= best:
+                    touched = True
+                    best = price if size else max(levels, default=_NO_BID)
+            self._best_bid = best
+        if asks:
+            levels, clocks, best = self._asks, self._ask_clock, self._best_ask
+            for price, size in asks:
+                if size:
+                    levels[price] = size
+                    clocks[price] = clock
+                elif levels.pop(price, None) is None:
+                    continue
+                else:
+                    del clocks[price]
+                if price <= best:
+                    touched = True
+                    best = price if size else min(levels, default=_NO_ASK)
+            self._best_ask = best
         while self._best_bid >= self._best_ask:
             self._uncross()
+            touched = True
+        return touched
 
     def top(self) -> Top:
         """Bid price and size, ask price and size; None where nobody stands."""
@@ -110,9 +110,9 @@ class Book:
         low, high = mid * (1.0 - band_ratio), mid * (1.0 + band_ratio)
         bids = asks = None
         if self._bid_horizon <= low:
-            bids = sum(price * size for price, size in self._bids.items() if price >= low)
+            bids = sum([price * size for price, size in self._bids.items() if price >= low])
         if self._ask_horizon >= high:
-            asks = sum(price * size for price, size in self._asks.items() if price <= high)
+            asks = sum([price * size for price, size in self._asks.items() if price <= high])
         return bids, asks
 
     def sees(self, band_ratio: float) -> bool:

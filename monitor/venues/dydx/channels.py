@@ -6,24 +6,19 @@ rows of all markets, the pools of an account). Connections, ids and pacing are `
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import msgspec
 
-from monitor.core.errors import DecodeError
 from monitor.core.events import (
     BookTopSeen,
     DepthSeen,
     Event,
-    FillsReported,
-    TransfersReported,
 )
 from monitor.core.ports import NOTHING, Output, Refresh
-from monitor.core.types import SECOND_NS, EngineNs, FillKind, channel_id
-from monitor.venues.dydx.accounts import Accounts, Parent, Pool
+from monitor.core.types import SECOND_NS, EngineNs, channel_id
 from monitor.venues.dydx.book import Book, Top
-from monitor.venues.dydx.codec import account, activity, markets, wire
+from monitor.venues.dydx.codec import markets, wire
 from monitor.venues.dydx.settings import MAJORS, VENUE
 
 V4_MARKETS = "v4_markets"
@@ -39,14 +34,11 @@ DEPTH_EVERY_NS = SECOND_NS // 4
 # A book cut off at 100 levels loses sight of its band as prices move away from the snapshot.
 RESNAPSHOT_AFTER_NS = 60 * SECOND_NS
 _PENDING_MAX = 2000
-_RECONCILE_S = 3.0  # after a snapshot: events between its fetch and its registration are lost
+RECONCILE_S = 3.0  # after a snapshot: events between its fetch and its registration are lost
 
 _SNAPSHOT = wire.decoder(wire.BookSnapshot)
 _DELTA = wire.decoder(wire.BookDelta)
 _DELTAS = wire.decoder(list[wire.BookDelta])
-_ACCOUNT_SNAPSHOT = wire.decoder(wire.AccountSnapshot)
-_ACCOUNT_UPDATE = wire.decoder(wire.AccountUpdate)
-_ACCOUNT_UPDATES = wire.decoder(list[wire.AccountUpdate])
 _RAWS = wire.decoder(list[msgspec.Raw])
 
 
@@ -58,13 +50,14 @@ class Channel(Protocol):
     ``needs_snapshot`` asks for a new subscription, because only that can heal it.
     """
 
-    wire: str
+    wire_name: str
     wire_id: str | None
     name: str
     cadence_s: float | None
     heals: tuple[Refresh, ...]
     needs_snapshot: bool
     incremental: bool  # a lost update spoils it until the next snapshot
+    hot: bool  # most of its frames fit ``wire.HotFrame``
 
     def subscribed(self, raw: msgspec.Raw, message_id: int, now: EngineNs) -> Output:
         """The snapshot. Raises ``DecodeError``."""
@@ -76,6 +69,12 @@ class Channel(Protocol):
         """An update, or several. Raises ``DecodeError``."""
         ...
 
+    def update(
+        self, contents: wire.HotContents, message_id: int, now: EngineNs
+    ) -> tuple[Event, ...]:
+        """An update of a hot channel, decoded already. Raises ``DecodeError``."""
+        ...
+
     def tick(self, now: EngineNs) -> tuple[Event, ...]:
         """What was held back and is due."""
         ...
@@ -85,16 +84,24 @@ class Channel(Protocol):
         ...
 
 
-class _Plain:
+class PlainChannel:
     """A channel that keeps nothing of its own between messages."""
 
-    wire: str
+    wire_name: str
     wire_id: str | None = None
     name: str
     cadence_s: float | None = None
     heals: tuple[Refresh, ...] = ()
     needs_snapshot = False
     incremental = False
+    hot = False
+
+    def update(
+        self, contents: wire.HotContents, message_id: int, now: EngineNs
+    ) -> tuple[Event, ...]:
+        """Not a hot channel."""
+        del contents, message_id, now
+        return ()
 
     def tick(self, now: EngineNs) -> tuple[Event, ...]:
         """Nothing is held back."""
@@ -105,17 +112,18 @@ class _Plain:
         """Nothing is kept."""
 
 
-class MarketsChannel(_Plain):
+class MarketsChannel(PlainChannel):
     """All markets at once. One silent ticker is no news; the channel's silence is."""
 
-    wire = V4_MARKETS
+    wire_name = V4_MARKETS
+    hot = True
     name = markets.MARKETS_CHANNEL
     # Prices of a hundred-odd markets move with nearly every block; statistics every 30 s.
     cadence_s: float | None = 5.0
 
     def __init__(self, universe: markets.Universe, reread: str) -> None:
         self._universe = universe
-        self.heals = (Refresh(reread, _RECONCILE_S),)
+        self.heals = (Refresh(reread, RECONCILE_S),)
 
     def subscribed(self, raw: msgspec.Raw, message_id: int, now: EngineNs) -> Output:
         """Every market whole; re-read soon, since prices told meanwhile were lost."""
@@ -129,15 +137,22 @@ class MarketsChannel(_Plain):
         del message_id, number
         return Output(tuple(self._universe.stream(raw, now, batch=batch)))
 
+    def update(
+        self, contents: wire.HotContents, message_id: int, now: EngineNs
+    ) -> tuple[Event, ...]:
+        """The same, one message and decoded already."""
+        del message_id
+        return tuple(self._universe.update(contents, now))
 
-class HeightChannel(_Plain):
+
+class HeightChannel(PlainChannel):
     """One message per block: the socket's best proof of life.
 
     Every connection subscribes to it; only the first one's are facts about the chain, so that two
     sockets do not make the height go back and forth.
     """
 
-    wire = V4_BLOCK_HEIGHT
+    wire_name = V4_BLOCK_HEIGHT
     cadence_s: float | None = 1.0  # 0.6 to 1.1 s a block on mainnet, by governance
 
     def __init__(self, *, key: str = "") -> None:
@@ -161,9 +176,10 @@ class HeightChannel(_Plain):
 class BookChannel:
     """One order book: touch when it changes, depth at most four times a second."""
 
-    wire = V4_ORDERBOOK
+    wire_name = V4_ORDERBOOK
     heals: tuple[Refresh, ...] = ()
     incremental = True
+    hot = True
 
     def __init__(self, market: str) -> None:
         self.wire_id: str | None = market
@@ -173,7 +189,7 @@ class BookChannel:
         self.needs_snapshot = False
         self._market = market
         self._book: Book | None = None
-        self._pending: list[tuple[wire.BookDelta, int]] = []
+        self._pending: list[tuple[wire.BookDelta | wire.HotContents, int]] = []
         self._top: Top | None = None
         self._depth: tuple[float | None, float | None] | None = None
         self._depth_at: EngineNs = 0
@@ -203,21 +219,32 @@ class BookChannel:
     ) -> Output:
         """Levels with their new absolute sizes."""
         del number
-        book = self._book
         if batch:
             deltas = wire.read(_DELTAS, raw, "v4_orderbook batch")
         else:
             deltas = [wire.read(_DELTA, raw, "v4_orderbook update")]
+        events: tuple[Event, ...] = ()
+        for delta in deltas:
+            events += self.update(delta, message_id, now)
+        return Output(events) if events else NOTHING
+
+    def update(
+        self, contents: wire.BookDelta | wire.HotContents, message_id: int, now: EngineNs
+    ) -> tuple[Event, ...]:
+        """The same, one message and decoded already."""
+        book = self._book
         if book is None:
             # The snapshot's id is reserved when asked for; data may overtake it.
             if len(self._pending) < _PENDING_MAX:
-                self._pending += [(delta, message_id) for delta in deltas]
-            return NOTHING
-        for delta in deltas:
-            book.apply(delta.bids, delta.asks, message_id)
+                self._pending.append((contents, message_id))
+            return ()
         self._depth_is_old = True
-        events = self._news(book, now)
-        return Output(events) if events else NOTHING
+        if (
+            book.apply(contents.bids, contents.asks, message_id)
+            or now - self._depth_at >= DEPTH_EVERY_NS
+        ):
+            return self._news(book, now)
+        return ()
 
     def tick(self, now: EngineNs) -> tuple[Event, ...]:
         """The last change inside a quarter of a second, which nothing else would tell."""
@@ -276,144 +303,10 @@ class BookChannel:
         )
 
 
-class _Numbered(Protocol):
-    subaccount_number: int | None
-
-
-Row = TypeVar("Row", bound=_Numbered)
-
-
-class AccountChannel(_Plain):
-    """A parent subaccount with its children, each a margin pool of its own."""
-
-    def __init__(
-        self,
-        parent: Parent,
-        accounts: Accounts,
-        *,
-        rereads: Iterable[str] = (),
-        wire_channel: str = V4_PARENT_SUBACCOUNTS,
-    ) -> None:
-        self.wire = wire_channel
-        self.wire_id = f"{parent.address}/{parent.number}"
-        self.name = channel_id(VENUE, wire_channel, parent.pool_name)
-        self.heals = tuple(Refresh(poll, _RECONCILE_S) for poll in rereads)
-        self._parent = parent
-        self._accounts = accounts
-
-    def subscribed(self, raw: msgspec.Raw, message_id: int, now: EngineNs) -> Output:
-        """Everything the venue knows; REST is asked again, as what happened between the fetch of
-        the snapshot and its registration is lost. ``{}`` is a subaccount never seen: REST says so
-        in clearer words."""
-        del message_id
-        contents = wire.read(_ACCOUNT_SNAPSHOT, raw, "account snapshot")
-        if contents.subaccount is None:
-            return Output(refresh=self.heals)
-        height = contents.block_height
-        told = account.whole(
-            contents.subaccount,
-            self._parent,
-            channel=self.name,
-            source=account.STREAM,
-            height=height,
-        )
-        by_number = _by_number(contents.orders, self._parent.number)
-        for number in by_number:
-            told.events += account.announced(self._pool(number), self._parent, self.name)
-        for pool in self._parent.pools.values():
-            told.events.append(
-                activity.orders_whole(
-                    by_number.get(pool.number, []),
-                    pool,
-                    channel=self.name,
-                    source=account.STREAM,
-                    height=height,
-                    now=now,
-                )
-            )
-        return Output(tuple(told.events), refresh=self.heals)
-
-    def data(
-        self, raw: msgspec.Raw, message_id: int, now: EngineNs, *, batch: bool, number: int | None
-    ) -> Output:
-        """What changed. REST is asked when a message leaves something open, and at once when a
-        fill was forced on us."""
-        del message_id
-        if batch:
-            updates = wire.read(_ACCOUNT_UPDATES, raw, "account batch")
-        else:
-            updates = [wire.read(_ACCOUNT_UPDATE, raw, "account update")]
-        told = account.Told()
-        try:
-            for update in updates:
-                self._tell(update, self._parent.number if number is None else number, now, told)
-        except DecodeError:
-            self._parent.settle_fills(told=False)
-            raise
-        self._parent.settle_fills(told=True)
-        refresh = self.heals if told.doubtful else ()
-        return Output(tuple(told.events), refresh=refresh)
-
-    def _tell(
-        self, update: wire.AccountUpdate, number: int, now: EngineNs, told: account.Told
-    ) -> None:
-        height = update.block_height
-        events = told.events
-        for child, positions in _by_number(update.perpetual_positions, number).items():
-            pool = self._heard(child, told)
-            if _is_news(pool, height):
-                events += account.positions_told(positions, pool, channel=self.name, height=height)
-        for child, assets in _by_number(update.asset_positions, number).items():
-            pool = self._heard(child, told)
-            if _is_news(pool, height):
-                events += account.cash_told(assets, pool, channel=self.name, height=height)
-        for child, orders in _by_number(update.orders, number).items():
-            changed = activity.orders_told(
-                orders, self._heard(child, told), channel=self.name, height=height, now=now
-            )
-            events += changed.events
-            told.doubtful = told.doubtful or changed.doubtful
-        for child, fills in _by_number(update.fills, number).items():
-            made = activity.fills_told(
-                fills, self._parent, self._heard(child, told), channel=self.name, history=False
-            )
-            told.doubtful = told.doubtful or _forced(made)
-            events += made
-        if update.transfers is not None:
-            pool = self._heard(number, told)
-            events.append(
-                TransfersReported(
-                    venue=VENUE,
-                    channel=self.name,
-                    account=pool.name,
-                    history=False,
-                    transfers=(
-                        activity.transfer(update.transfers, pool, self._accounts.counterparty),
-                    ),
-                )
-            )
-
-    def _pool(self, number: int) -> Pool:
-        pool = self._parent.pool(number)
-        if pool is None:
-            raise DecodeError(
-                f"dYdX told of subaccount {number} on the channel of {self._parent.number}."
-            )
-        return pool
-
-    def _heard(self, number: int, told: account.Told) -> Pool:
-        """The pool of a number; one never heard of before is announced and re-read whole."""
-        pool = self._pool(number)
-        if not pool.announced:
-            told.doubtful = True
-            told.events += account.announced(pool, self._parent, self.name)
-        return pool
-
-
-class TradesChannel(_Plain):
+class TradesChannel(PlainChannel):
     """Public trades of one market; not subscribed by the daemon, decoded for recordings."""
 
-    wire = V4_TRADES
+    wire_name = V4_TRADES
 
     def __init__(self, market: str) -> None:
         self.wire_id = self._market = market
@@ -438,10 +331,10 @@ class TradesChannel(_Plain):
         return Output(tuple(seen))
 
 
-class CandlesChannel(_Plain):
+class CandlesChannel(PlainChannel):
     """Bars of one market and resolution; not subscribed by the daemon, decoded for recordings."""
 
-    wire = V4_CANDLES
+    wire_name = V4_CANDLES
 
     def __init__(self, wire_id: str) -> None:
         self.wire_id = wire_id
@@ -459,31 +352,3 @@ class CandlesChannel(_Plain):
         del message_id, now, number
         raws = wire.read(_RAWS, raw, "v4_candles batch") if batch else [raw]
         return Output(tuple(bar for one in raws for bar in markets.candle(one, self.name)))
-
-
-def _by_number(rows: list[Row], default: int) -> dict[int, list[Row]]:
-    """Rows by subaccount; updates of one subaccount need not repeat its number."""
-    grouped: dict[int, list[Row]] = {}
-    for row in rows:
-        number = default if row.subaccount_number is None else row.subaccount_number
-        grouped.setdefault(number, []).append(row)
-    return grouped
-
-
-def _is_news(pool: Pool, height: int | None) -> bool:
-    """Whether an update is newer than what REST said of the pool; notes its height."""
-    if height is None:
-        return True
-    if height < pool.truth_height:
-        return False
-    pool.stream_height = max(pool.stream_height, height)
-    return True
-
-
-def _forced(events: Iterable[Event]) -> bool:
-    return any(
-        fill.kind is not FillKind.TRADE
-        for event in events
-        if isinstance(event, FillsReported)
-        for fill in event.fills
-    )

@@ -26,6 +26,7 @@ from monitor.core.events import (
 )
 from monitor.core.types import EngineNs, channel_id
 from monitor.venues.dydx import account_polls, channels, polls
+from monitor.venues.dydx.account_channel import AccountChannel
 from monitor.venues.dydx.accounts import Accounts, Parent
 from monitor.venues.dydx.book import Book
 from monitor.venues.dydx.codec import account, activity, markets, wire
@@ -73,7 +74,7 @@ def decode_frame(frame: bytes, now: EngineNs = 0) -> tuple[Event, ...]:
     if told.type == "subscribed":
         output = channel.subscribed(told.contents, told.message_id, now)
         opened = ChannelOpened(
-            venue=VENUE, channel=channel.name, feed=channel.wire, cadence_s=channel.cadence_s
+            venue=VENUE, channel=channel.name, feed=channel.wire_name, cadence_s=channel.cadence_s
         )
         return (opened, *output.events)
     if told.type not in {"channel_data", "channel_batch_data"}:
@@ -114,7 +115,7 @@ def _account_channel(wire_channel: str, key: str) -> channels.Channel:
     parent = accounts.parent(address, int(digits[:9]))
     if parent is None:  # cannot be: anyone's account is taken
         raise DecodeError(f"dYdX account channel has the id {key[:60]!r}.")
-    return channels.AccountChannel(parent, accounts, wire_channel=wire_channel)
+    return AccountChannel(parent, accounts, wire_channel=wire_channel)
 
 
 def _error(told: wire.Envelope) -> tuple[Event, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 
 from monitor.core.ports import Poll, StreamProtocol
+from monitor.venues.dydx.account_channel import AccountChannel
 from monitor.venues.dydx.account_polls import (
     AddressPoll,
     CompliancePoll,
@@ -16,7 +17,6 @@ from monitor.venues.dydx.account_polls import (
 )
 from monitor.venues.dydx.accounts import Accounts
 from monitor.venues.dydx.channels import (
-    AccountChannel,
     BookChannel,
     Channel,
     HeightChannel,

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from monitor.core.errors import DecodeError
 from monitor.venues.dydx.book import Book, Top
+from monitor.venues.dydx.decode import decode_frame
+from tests.venues.dydx.wire_talk import frame
 
 Level = tuple[float, float]
 
@@ -65,22 +67,28 @@ def test_a_crossed_snapshot_is_netted() -> None:
 
 
 @pytest.mark.parametrize(
-    "level",
+    ("price", "size"),
     [
-        pytest.param((0.0, 1.0), id="price of zero"),
-        pytest.param((-1.0, 1.0), id="negative price"),
-        pytest.param((float("nan"), 1.0), id="price that is no number"),
-        pytest.param((float("inf"), 1.0), id="infinite price"),
-        pytest.param((100.0, -1.0), id="negative size"),
-        pytest.param((100.0, float("nan")), id="size that is no number"),
+        pytest.param("0", "1", id="price of zero"),
+        pytest.param("-1", "1", id="negative price"),
+        pytest.param("NaN", "1", id="price that is no number"),
+        pytest.param("inf", "1", id="infinite price"),
+        pytest.param("", "1", id="empty price"),
+        pytest.param("100", "-1", id="negative size"),
+        pytest.param("100", "nan", id="size that is no number"),
     ],
 )
-def test_senseless_levels_are_refused(level: Level) -> None:
-    """On either side."""
+@pytest.mark.parametrize("side", ["bids", "asks"])
+def test_senseless_levels_are_refused(side: str, price: str, size: str) -> None:
+    """Before they reach the book, from a snapshot and from an update."""
+    snapshot = frame(
+        "subscribed", 1, "v4_orderbook", "X", contents={side: [{"price": price, "size": size}]}
+    )
+    update = frame("channel_data", 1, "v4_orderbook", "X", contents={side: [[price, size]]})
     with pytest.raises(DecodeError):
-        book([level], [])
+        decode_frame(snapshot)
     with pytest.raises(DecodeError):
-        book([], [level])
+        decode_frame(update)
 
 
 def test_depth_counts_the_band_and_no_more() -> None:

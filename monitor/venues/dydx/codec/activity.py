@@ -238,7 +238,7 @@ def payments_told(
             market=row.ticker,
             amount_usd=wire.money(row.payment, f"funding payment in {row.ticker}"),
             time_ns=wire.time_ns(row.created_at),
-            funding_rate_hourly=wire.finite(row.rate, f"funding rate of {row.ticker}"),
+            funding_rate_hourly=row.rate,
             size=wire.money(row.size, f"position size in {row.ticker}"),
         )
         for row in rows

@@ -118,33 +118,45 @@ class Universe:
                 row.oracle_price = None
         return self._rows_told(contents.markets, now)
 
-    def _contents(self, contents: wire.MarketsContents, now: EngineNs) -> list[Event]:
+    def update(
+        self, contents: wire.HotContents | wire.MarketsContents, now: EngineNs
+    ) -> list[Event]:
+        """Events of an update that is decoded already."""
         events: list[Event] = []
         if contents.oracle_prices is not None:
-            heard = self._oracle_streamed_at
-            for ticker, row in contents.oracle_prices.items():
-                price = row.oracle_price
-                if price is None:  # a new market before its first price
-                    continue
-                if not -1e300 < price < 1e300:
-                    wire.finite(price, f"oracle price of {ticker}")
-                heard[ticker] = now
-                events.append(
-                    MarketContextSeen(
-                        venue=VENUE,
-                        channel=MARKETS_CHANNEL,
-                        venue_time_ns=(
-                            None if row.effective_at is None else wire.time_ns(row.effective_at)
-                        ),
-                        market=ticker,
-                        oracle_price=price,
-                    )
-                )
+            self._priced(contents.oracle_prices, events, now)
         if contents.trading is not None:
             events += self._rows_told(contents.trading, now)
+        return events
+
+    def _contents(self, contents: wire.MarketsContents, now: EngineNs) -> list[Event]:
+        events = self.update(contents, now)
         if contents.markets is not None:
             events += self._rows_told(contents.markets, now)
         return events
+
+    def _priced(self, rows: dict[str, wire.OracleRow], events: list[Event], now: EngineNs) -> None:
+        """The hot path of this venue: a price or ten with every block."""
+        heard = self._oracle_streamed_at
+        text: str | None = None
+        at_ns: int | None = None
+        for ticker, row in rows.items():
+            price = row.oracle_price
+            if price is None:  # a new market before its first price
+                continue
+            if row.effective_at != text:  # one block, one time
+                text = row.effective_at
+                at_ns = None if text is None else wire.time_ns(text)
+            heard[ticker] = now
+            events.append(
+                MarketContextSeen(
+                    venue=VENUE,
+                    channel=MARKETS_CHANNEL,
+                    venue_time_ns=at_ns,
+                    market=ticker,
+                    oracle_price=price,
+                )
+            )
 
     def _rows_told(self, rows: dict[str, wire.MarketRow], now: EngineNs) -> list[Event]:
         events: list[Event] = []
@@ -190,10 +202,8 @@ def _listed(ticker: str, row: wire.MarketRow) -> MarketListed | None:
     initial, maintenance = row.initial_margin_fraction, row.maintenance_margin_fraction
     if row.status is None or initial is None or maintenance is None:
         return None
-    wire.finite(initial, f"initial margin fraction of {ticker}")
-    wire.finite(maintenance, f"maintenance margin fraction of {ticker}")
-    lower = wire.finite_or_none(row.open_interest_lower_cap, "open interest cap")
-    upper = wire.finite_or_none(row.open_interest_upper_cap, "open interest cap")
+    lower = row.open_interest_lower_cap
+    upper = row.open_interest_upper_cap
     capped = upper is not None and upper > 0.0  # an upper cap of 0 switches the scaling off
     return MarketListed(
         venue=VENUE,
@@ -215,10 +225,10 @@ def _listed(ticker: str, row: wire.MarketRow) -> MarketListed | None:
 
 def _context(ticker: str, row: wire.MarketRow, now: EngineNs) -> MarketContextSeen | None:
     """What a row says of the market's present, if anything."""
-    oracle = wire.finite_or_none(row.oracle_price, f"oracle price of {ticker}")
-    rate = wire.finite_or_none(row.next_funding_rate, f"funding rate of {ticker}")
-    interest = wire.finite_or_none(row.open_interest, f"open interest of {ticker}")
-    volume = wire.finite_or_none(row.volume_24h, f"volume of {ticker}")
+    oracle = row.oracle_price
+    rate = row.next_funding_rate
+    interest = row.open_interest
+    volume = row.volume_24h
     if oracle is None and rate is None and interest is None and volume is None:
         return None
     return MarketContextSeen(
@@ -248,11 +258,11 @@ def settlements(raw: bytes, channel: str) -> list[FundingSettled]:
             venue=VENUE,
             channel=channel,
             market=row.ticker,
-            funding_rate_hourly=wire.finite(row.rate, f"funding rate of {row.ticker}"),
+            funding_rate_hourly=row.rate,
             native_funding_rate=row.rate,
             native_funding_interval_s=FUNDING_INTERVAL_S,
             settled_at_ns=wire.time_ns(row.effective_at),
-            oracle_price=wire.finite_or_none(row.price, f"funding price of {row.ticker}"),
+            oracle_price=row.price,
         )
         for row in rows
     ]
@@ -294,8 +304,8 @@ def last_trade(
             channel=channel,
             venue_time_ns=wire.time_ns(newest.created_at),
             market=market,
-            last_price=wire.finite(newest.price, f"trade price of {market}"),
-            size=wire.finite(newest.size, f"trade size of {market}"),
+            last_price=newest.price,
+            size=newest.size,
             side=Side.BUY if newest.side == "BUY" else Side.SELL,
             liquidation=any(row.type in _FORCED_TRADES for row in rows),
         )
@@ -325,9 +335,9 @@ def _bars(rows: Iterable[wire.CandleRow], channel: str) -> Iterable[CandleSeen]:
             market=row.ticker,
             started_at_ns=wire.time_ns(row.started_at),
             interval_s=interval_s,
-            open=wire.finite(row.open, "candle"),
-            high=wire.finite(row.high, "candle"),
-            low=wire.finite(row.low, "candle"),
-            close=wire.finite(row.close, "candle"),
-            volume_base=wire.finite(row.base_token_volume, "candle"),
+            open=row.open,
+            high=row.high,
+            low=row.low,
+            close=row.close,
+            volume_base=row.base_token_volume,
         )

@@ -22,6 +22,10 @@ T = TypeVar("T")
 # Heights and subaccount numbers beyond any chain's life are corrupt bytes.
 Height = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 SubaccountNumber = Annotated[int, msgspec.Meta(ge=0, le=128_000)]
+# Quoted numbers may spell NaN and infinities; a bounded type refuses them in C, at no cost.
+Number = Annotated[float, msgspec.Meta(ge=-1e300, le=1e300)]
+Price = Annotated[float, msgspec.Meta(gt=0.0, le=1e300)]
+Size = Annotated[float, msgspec.Meta(ge=0.0, le=1e300)]
 PositionSide = Literal["LONG", "SHORT"]
 OrderSide = Literal["BUY", "SELL"]
 
@@ -58,23 +62,23 @@ class MarketRow(_Wire):
     """
 
     status: str | None = None
-    oracle_price: float | None = None
-    next_funding_rate: float | None = None
-    initial_margin_fraction: float | None = None
-    maintenance_margin_fraction: float | None = None
-    open_interest: float | None = None
+    oracle_price: Number | None = None
+    next_funding_rate: Number | None = None
+    initial_margin_fraction: Number | None = None
+    maintenance_margin_fraction: Number | None = None
+    open_interest: Number | None = None
     tick_size: Decimal | None = None
     step_size: Decimal | None = None
     market_type: str | None = None
-    open_interest_lower_cap: float | None = None
-    open_interest_upper_cap: float | None = None
-    volume_24h: float | None = msgspec.field(default=None, name="volume24H")
+    open_interest_lower_cap: Number | None = None
+    open_interest_upper_cap: Number | None = None
+    volume_24h: Number | None = msgspec.field(default=None, name="volume24H")
 
 
 class OracleRow(_Wire):
     """One oracle price with the block that set it."""
 
-    oracle_price: float | None = None
+    oracle_price: Number | None = None
     effective_at: str | None = None
 
 
@@ -89,8 +93,8 @@ class MarketsContents(_Wire):
 class Level(msgspec.Struct, gc=False):
     """A book level of a snapshot."""
 
-    price: float
-    size: float
+    price: Price
+    size: Size
 
 
 class BookSnapshot(msgspec.Struct, gc=False):
@@ -103,16 +107,39 @@ class BookSnapshot(msgspec.Struct, gc=False):
 class BookDelta(msgspec.Struct, gc=False):
     """Levels with their new absolute size; 0 removes."""
 
-    bids: list[tuple[float, float]] = []
-    asks: list[tuple[float, float]] = []
+    bids: list[tuple[Price, Size]] | None = None
+    asks: list[tuple[Price, Size]] | None = None
+
+
+class HotContents(_Wire):
+    """An update of v4_markets or v4_orderbook, whichever it is."""
+
+    bids: list[tuple[Price, Size]] | None = None
+    asks: list[tuple[Price, Size]] | None = None
+    oracle_prices: dict[str, OracleRow] | None = None
+    trading: dict[str, MarketRow] | None = None
+
+
+class HotFrame(msgspec.Struct, gc=False):
+    """A frame of a market connection decoded in one go, if it is what nearly all are.
+
+    Snapshots and batches have contents of another shape and do not fit; other channels fit but
+    say nothing here. Both are then read in two stages.
+    """
+
+    type: str
+    message_id: Height
+    contents: HotContents
+    channel: str | None = None
+    id: str | None = None
 
 
 class TradeRow(_Wire):
     """A public trade."""
 
     side: OrderSide
-    size: float
-    price: float
+    size: Number
+    price: Number
     type: str
     created_at: str
 
@@ -129,11 +156,11 @@ class CandleRow(_Wire):
     started_at: str
     ticker: str
     resolution: str
-    low: float
-    high: float
-    open: float
-    close: float
-    base_token_volume: float
+    low: Number
+    high: Number
+    open: Number
+    close: Number
+    base_token_volume: Number
 
 
 class CandlesContents(msgspec.Struct, gc=False):
@@ -154,8 +181,8 @@ class FundingRow(_Wire):
     """One hourly settlement; ``rate`` is a fraction per hour."""
 
     ticker: str
-    rate: float
-    price: float | None
+    rate: Number
+    price: Number | None
     effective_at: str
 
 
@@ -168,7 +195,7 @@ class FundingBody(_Wire):
 class TimeBody(msgspec.Struct, gc=False):
     """The indexer's clock, Unix seconds."""
 
-    epoch: float
+    epoch: Number
 
 
 # -------------------------------------------------------------------------------- accounts
@@ -290,7 +317,7 @@ class FundingPaymentRow(_Wire):
     created_at: str
     ticker: str
     size: Decimal
-    rate: float
+    rate: Number
     payment: Decimal
     subaccount_number: SubaccountNumber | None = None
 
@@ -315,18 +342,6 @@ def read(with_decoder: msgspec.json.Decoder[T], raw: bytes | msgspec.Raw, what: 
         raise DecodeError(f"dYdX {what} was not understood: {error}", sample=bytes(raw)) from error
 
 
-def finite(value: float, what: str) -> float:
-    """The number itself; text like ``NaN`` passes the JSON parser and must not pass here."""
-    if not -1e300 < value < 1e300:
-        raise DecodeError(f"dYdX {what} is {value}, which is not a finite number.")
-    return value
-
-
-def finite_or_none(value: float | None, what: str) -> float | None:
-    """``finite`` for a field that may be unsaid."""
-    return value if value is None else finite(value, what)
-
-
 def money(value: Decimal, what: str) -> Decimal:
     """The amount itself if it is finite and of this world."""
     if not value.is_finite() or value.adjusted() not in _MONEY_EXPONENTS:
@@ -339,22 +354,29 @@ def money_or_none(value: Decimal | None, what: str) -> Decimal | None:
     return value if value is None else money(value, what)
 
 
-@functools.lru_cache(maxsize=1024)  # all prices of a block, all rows of a body share their times
 def time_ns(text: str) -> int:
     """Unix nanoseconds of an RFC 3339 time in UTC, up to nine digits of fraction.
 
     Raises:
         DecodeError: If it is anything else; local times would be guesses.
     """
-    whole, _, fraction = text.removesuffix("Z").partition(".")
-    if not text.endswith("Z") or len(whole) != 19 or not (fraction + "0").isdecimal():
+    fraction = text[20:-1]
+    if text[-1:] != "Z" or (fraction and (text[19] != "." or not fraction.isdecimal())):
         raise DecodeError(f"dYdX time {text[:40]!r} is not in UTC with a trailing Z.")
+    if len(fraction) == 3:  # the indexer's own; validators give nine digits
+        return _second_ns(text[:19]) + int(fraction) * 1_000_000
+    return _second_ns(text[:19]) + int(fraction.ljust(9, "0")[:9])
+
+
+@functools.lru_cache(maxsize=1024)  # what comes within one second shares it, and rows of a body
+def _second_ns(text: str) -> int:
     try:
-        moment = datetime.fromisoformat(whole).replace(tzinfo=UTC)
+        since = datetime.fromisoformat(text).replace(tzinfo=UTC) - _EPOCH
     except ValueError as error:
         raise DecodeError(f"dYdX time {text[:40]!r} does not exist.") from error
-    since = moment - _EPOCH
-    return (since.days * 86_400 + since.seconds) * SECOND_NS + int(fraction.ljust(9, "0")[:9])
+    if len(text) != 19:
+        raise DecodeError(f"dYdX time {text[:40]!r} has no seconds.")
+    return (since.days * 86_400 + since.seconds) * SECOND_NS
 
 
 def iso_time(at_ns: int) -> str:
