@@ -255,10 +255,6 @@ class Knowledge:
         lower = address.lower()
         return next((known.alias for known in self.accounts if known.address == lower), None)
 
-    def needs_prices(self) -> bool:
-        """Whether any account's equity depends on the prices of spot tokens."""
-        return any(account.pooled for account in self.accounts)
-
     def collateral_tokens(self) -> tuple[int, ...]:
         """Tokens that margin a followed dex."""
         return tuple({self.markets.collateral_token(dex) for dex in self.followed})

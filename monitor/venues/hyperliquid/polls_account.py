@@ -115,13 +115,19 @@ class AccountModePoll(InfoPoll):
     def _mode(self, account: Account, abstraction: str) -> PollOutput:
         left = set(account.pools_told)
         if not account.set_mode(abstraction):
-            return PollOutput((mode_event(account, account.alias, self.channel),))
+            # A pooled account's mode is told with its balances, which may be unreadable just now.
+            pools = set() if account.pooled else {account.alias} | left
+            return PollOutput(
+                tuple(mode_event(account, pool, self.channel) for pool in sorted(pools)),
+            )
         # Pools of the earlier mode are empty from now on; their money stands in the new ones.
-        account.pools_told.clear()
-        account.orders.clear()
         markets = self.knowledge.markets
         now_used = {account.pool(dex, markets) for dex in account.dexes}
-        events: list[Event] = [mode_event(account, account.alias, self.channel)]
+        account.pools_told &= now_used
+        account.orders.clear()
+        events: list[Event] = [
+            mode_event(account, pool, self.channel) for pool in sorted(now_used | {account.alias})
+        ]
         for pool in sorted(left - now_used):
             events.append(
                 PositionsReported(

@@ -35,7 +35,6 @@ RECONCILED = (
     "userNonFundingLedgerUpdates",
     "userFunding",
 )
-_POLLS_WITHOUT_ACCOUNT = frozenset({"metaAndAssetCtxs", "allMids"})
 # A channel is named after the subscription; userEvents frames come as "user".
 _FEED_OF_FRAME = {"user": "userEvents"}
 
@@ -76,12 +75,8 @@ class UserStream(Connection):
             wants = self._decoder.wants
             if not wants:
                 return Output(events) if events else NOTHING
-            refresh = tuple(Refresh(self._poll(what)) for what in sorted(wants))
+            refresh = tuple(Refresh(poll_name(what, self._account.alias)) for what in sorted(wants))
             wants.clear()
             return Output(events, refresh=refresh)
 
         return handle
-
-    def _poll(self, what: str) -> str:
-        shared = what in _POLLS_WITHOUT_ACCOUNT
-        return poll_name(what) if shared else poll_name(what, self._account.alias)

@@ -83,7 +83,7 @@ class HyperliquidVenue:
             MarketsPoll(knowledge),
             FundingHistoryPoll(knowledge),
         ]
-        if knowledge.needs_prices():
+        if knowledge.accounts:  # a mode may change later, and prices must be there by then
             polls.append(SpotPricesPoll(knowledge))
         for account in knowledge.accounts:
             polls += [

@@ -124,6 +124,7 @@ def test_a_standard_account_on_two_dexes() -> None:
         "PositionsReported",
         "AccountReported",
         "AccountDiscovered",
+        "AccountModeSeen",
         "PositionsReported",
         "AccountReported",
     ]
@@ -211,9 +212,14 @@ def spot(
     *,
     ratio: str | None = None,
     now: int = NOW,
+    eligible: list[Any] | None = None,
 ) -> tuple[Event, ...]:
     """Events of a spot state."""
-    data = {"balances": balances, "portfolioMarginRatio": ratio}
+    data = {
+        "balances": balances,
+        "portfolioMarginRatio": ratio,
+        "tokenToAvailableAfterMaintenance": eligible,
+    }
     return spot_events(
         account(mode),
         msgspec.convert(data, account_wire.SpotState, strict=False),
@@ -268,6 +274,19 @@ def test_portfolio_margin_counts_every_balance_at_its_price() -> None:
     assert mode.mode is AccountMode.PORTFOLIO_MARGIN
     assert money.equity_usd == Decimal("1110.0")
     assert money.maintenance_margin_usd == Decimal("277.5")
+
+
+def test_a_token_sent_unasked_does_not_blind_a_portfolio() -> None:
+    """Where the venue lists what is eligible, other balances are no collateral, priced or not."""
+    worthless = {"coin": "SCAM", "token": 999, "total": "1e6", "hold": "0.0"}
+    events = spot(
+        "portfolioMargin",
+        [*BALANCES, worthless],
+        prices(hype=30.0),
+        eligible=[[0, "800.0"], [150, "1.0"]],
+    )
+    (money,) = of_type(events, AccountReported)
+    assert money.equity_usd == Decimal("1060.5")
 
 
 def test_portfolio_margin_without_ratio_has_no_maintenance() -> None:

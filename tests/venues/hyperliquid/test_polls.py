@@ -237,9 +237,9 @@ def test_spot_prices_learn_the_pairs_once() -> None:
     assert [body["type"] for body in run(poll, answers)[0]] == ["allMids"]
 
 
-def test_prices_are_not_asked_for_where_nothing_needs_them() -> None:
-    """Standard accounts keep their collateral in USDC."""
-    assert all(poll.name != "hyperliquid/allMids" for poll in make_venue().polls())
+def test_prices_are_not_asked_for_without_accounts() -> None:
+    """Only collateral needs them."""
+    assert all(poll.name != "hyperliquid/allMids" for poll in make_venue(accounts=[]).polls())
 
 
 # ------------------------------------------------------------------------------------ bootstrap
@@ -544,7 +544,30 @@ def test_a_mode_that_changes_empties_the_earlier_pools() -> None:
     assert (money.account, money.equity_usd) == ("main.xyz", Decimal(0))
     assert len(output.refresh) == 3
     poll.request(NOW)
-    assert poll.received(answer("unifiedAccount"), NOW).refresh == ()
+    again = poll.received(answer("unifiedAccount"), NOW)
+    assert again.refresh == ()
+    assert of_type(again.events, AccountModeSeen) == []  # told with the balances
+
+
+def test_a_mode_that_becomes_unknown_is_told_for_every_pool() -> None:
+    """Else a builder dex's pool would keep its last equity."""
+    venue = make_venue()
+    venue.knowledge.accounts[0].use("xyz")
+    run(
+        poll_named(venue, "hyperliquid/clearinghouseState/main"),
+        by_type(clearinghouseState=EMPTY),
+    )
+    poll = poll_named(venue, "hyperliquid/userAbstraction/main")
+    for _ in range(2):
+        poll.request(NOW)
+        output = poll.received(answer("neverHeardOf"), NOW)
+        assert [
+            (event.account, event.mode) for event in of_type(output.events, AccountModeSeen)
+        ] == [
+            ("main", AccountMode.UNREADABLE),
+            ("main.xyz", AccountMode.UNREADABLE),
+        ]
+    assert of_type(output.events, PositionsReported) == []
 
 
 # -------------------------------------------------------------------------------------- history

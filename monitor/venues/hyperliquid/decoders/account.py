@@ -29,7 +29,7 @@ from monitor.core.types import AccountMode, EngineNs, MarginMode
 from monitor.venues.hyperliquid.decoders import account_wire
 from monitor.venues.hyperliquid.decoders.market import SIDES
 from monitor.venues.hyperliquid.decoders.wire import MS_NS, money, money_or_none
-from monitor.venues.hyperliquid.knowledge import Account, SpotPrices
+from monitor.venues.hyperliquid.knowledge import Account, SpotPrices, mode_event
 from monitor.venues.hyperliquid.markets import (
     USDC_TOKEN,
     Markets,
@@ -157,6 +157,7 @@ def account_events(
                     kind="dex",
                 ),
             )
+            events.append(mode_event(account, pool, channel))
         account.pools_told.add(pool)
         reports = [
             report
@@ -277,13 +278,22 @@ def spot_events(
     """What the spot balances say about a pooled account's collateral; nothing for a standard one.
 
     ``collateral_tokens`` are those that margin a followed dex. Unified: one pool per such token.
-    Portfolio margin: one pool of all balances; a balance that nothing prices makes its equity
-    unreadable, for a reason that names it.
+    Portfolio margin: one pool of the balances that the venue lists as eligible (all, where it
+    lists none: a token that somebody sent unasked is no collateral). A balance that nothing prices
+    makes its equity unreadable, for a reason that names it.
     """
     if not account.pooled:
         return ()
     if account.mode is AccountMode.PORTFOLIO_MARGIN:
-        pools = {account.alias: [balance for balance in state.balances if balance.total != 0]}
+        eligible = state.token_to_available_after_maintenance
+        listed = None if eligible is None else {USDC_TOKEN, *(token for token, _ in eligible)}
+        pools = {
+            account.alias: [
+                balance
+                for balance in state.balances
+                if balance.total != 0 and (listed is None or balance.token in listed)
+            ],
+        }
     else:
         pools = {account.token_pool(USDC_TOKEN): []}
         tokens = {USDC_TOKEN, *collateral_tokens}

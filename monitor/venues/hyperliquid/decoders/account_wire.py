@@ -103,6 +103,7 @@ class SpotState(CamelCase):
 
     balances: list[Balance]
     portfolio_margin_ratio: Decimal | None = None
+    token_to_available_after_maintenance: list[tuple[int, Decimal]] | None = None
 
 
 class UserSpotState(CamelCase):

@@ -144,8 +144,6 @@ class UserDecoder:
         frame = self._spot.decode(data)
         self._own(frame.user)
         knowledge = self._knowledge
-        if self._account.pooled and not knowledge.prices.pairs_known:
-            self.wants.add("allMids")
         return spot_events(
             self._account,
             frame.spot_state,
