@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -18,24 +17,13 @@ from monitor.runtime.clock import SystemClock
 from monitor.sim.addresses import DYDX_MASTER
 from monitor.sim.dydx.server import DydxServer
 from monitor.sim.world import World
+from tests.official_clients import clients_python
 
-ROOT = Path(__file__).parent.parent.parent
-PYTHON = ROOT / ".venv-clients" / "bin" / "python"
 SCRIPT = Path(__file__).parent / "scripts" / "dydx_reader.py"
 START_S = 1_764_000_000.0
 # The world runs fast, so that every channel has something to say within a second or two.
 STEP_S = 2.0
 WITHIN_S = 60.0
-
-
-def clients_python() -> Path:
-    """The interpreter that has the official clients; skips without it, fails without it in CI."""
-    if not PYTHON.exists():
-        message = "the official clients are not installed: make .venv-clients/.done"
-        if os.environ.get("CI") == "true":
-            pytest.fail(message)
-        pytest.skip(message)
-    return PYTHON
 
 
 async def read_with_official_client(python: Path) -> dict[str, Any]:
