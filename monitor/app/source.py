@@ -60,6 +60,10 @@ class DaemonSource:
 
     def state(self) -> object:
         """The document of ``/v1/state``."""
+        return self.document()
+
+    def document(self) -> Json:
+        """The same, for those inside the process."""
         daemon = self._daemon
         return state_document(
             daemon.engine,

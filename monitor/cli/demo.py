@@ -83,7 +83,6 @@ class Demo:
         # Making the world takes a second or two: time starts when it is there.
         self._clock = ScaledClock(arguments.speed, start_ns=round(start_s * SECOND_NS))
         self._started_ns = self._clock.now()
-        self._wall_ns = time.time_ns()
         self._stopping = asyncio.Event()
         self._told: set[str] = set()
 
@@ -104,7 +103,7 @@ class Demo:
                     config,
                     self._clock,
                     base=self._folder,
-                    to_wall_ns=self._to_wall_ns,
+                    to_wall_ns=self._clock.to_wall_ns,
                     simulated=True,
                 )
                 await self._watch(daemon, simulation, real=real)
@@ -210,9 +209,6 @@ class Demo:
             self._say("riskd", f"{', '.join(parts)}; {firing} alerts fire.")
 
     # -------------------------------------------------------------------------------- parts
-
-    def _to_wall_ns(self, engine_ns: int) -> int:
-        return self._wall_ns + round((engine_ns - self._started_ns) / self._clock.speed)
 
     def _config(self, simulation: Simulation, pager: Pager, alertmanager: str) -> Config:
         urls, addresses = simulation.urls, simulation.addresses

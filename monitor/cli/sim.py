@@ -59,6 +59,12 @@ async def _serve(scenario: Scenario, seed: int, speed: float) -> None:
             "seed": seed,
             "urls": simulation.urls,
             "addresses": simulation.addresses,
+            # For `riskd run --sim`: whoever has these three numbers shares this world's time.
+            "clock": {
+                "speed": clock.speed,
+                "start_ns": clock.start_ns,
+                "since_ns": clock.since_ns,
+            },
         }
         sys.stdout.buffer.write(orjson.dumps(line) + b"\n")
         sys.stdout.flush()

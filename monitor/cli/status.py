@@ -107,12 +107,16 @@ def _sees(state: Document) -> list[str]:
 
 def _cannot_see(state: Document) -> list[str]:
     dark = [feed for feed in state["feeds"] if feed["state"] != "fresh"]
+    unwatched = [
+        f"  {pool['venue']}/{pool['account']}: {pool['kind']} that nobody watches"
+        for pool in state.get("unwatched", [])
+    ]
     notes = [
         f"  {account['venue']}/{account['account']}: {account['note']}"
         for account in state["accounts"]
         if account.get("note")
     ]
-    if not dark and not notes:
+    if not dark and not notes and not unwatched:
         return ["CANNOT SEE nothing is missing"]
     return [
         "CANNOT SEE",
@@ -123,6 +127,7 @@ def _cannot_see(state: Document) -> list[str]:
             + (f" ({feed['reason']})" if feed.get("reason") else "")
             for feed in dark
         ),
+        *unwatched,
     ]
 
 

@@ -261,11 +261,16 @@ class AccountModeSeen(_VenueEvent, frozen=True, gc=False, kw_only=True):
 
 
 class AccountDiscovered(_VenueEvent, frozen=True, gc=False, kw_only=True):
-    """A margin pool that belongs to a configured address: sub-account, vault, dex, child."""
+    """A margin pool that belongs to a configured address: sub-account, vault, dex, child.
+
+    ``watched`` when its values will be told from now on, so that their absence is an unknown; else
+    it is only known to exist, and people are told that nobody looks at it.
+    """
 
     account: str
     parent: str
     kind: str  # subaccount | vault | dex | child
+    watched: bool = True
 
 
 class OrderReport(msgspec.Struct, frozen=True, gc=False, kw_only=True):

@@ -105,6 +105,11 @@ def state_document(
         "safe": _verdict(alerts, accounts, feeds, rules),
         "alerts": list(alerts),
         "accounts": accounts,
+        "unwatched": [
+            {"venue": venue.venue, "account": name, "kind": pool.kind, "parent": pool.parent}
+            for venue in engine.state.venues.values()
+            for name, pool in venue.unwatched.items()
+        ],
         "nearest_liquidation": nearest_liquidation(engine, now),
         "feeds": feeds,
         "rules": rules,

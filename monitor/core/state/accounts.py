@@ -24,7 +24,7 @@ from monitor.core.events import (
 from monitor.core.state.accruals import forget_settled
 from monitor.core.state.facts import AccountBit, Channel, SeenFact, StatedFact
 from monitor.core.state.markets import venue_of
-from monitor.core.state.model import AccountState, PositionState, RiskState
+from monitor.core.state.model import AccountState, PositionState, RiskState, Unwatched
 from monitor.core.types import (
     SECOND_NS,
     EngineNs,
@@ -374,7 +374,13 @@ def account_discovered(
     now: EngineNs,
     _channel: Channel,
 ) -> None:
-    """A margin pool under a configured address; from now on its values are expected."""
+    """A margin pool under a configured address; if watched, its values are expected from now on."""
+    venue = venue_of(state, event.venue)
+    if not event.watched:
+        if event.account not in venue.accounts:
+            venue.unwatched[event.account] = Unwatched(event.kind, event.parent)
+        return
+    venue.unwatched.pop(event.account, None)
     account = account_of(state, event.venue, event.account, now)
     account.parent, account.kind = event.parent, event.kind
     mark_account(state, account, AccountBit.MODE)

@@ -185,13 +185,21 @@ class FeedState(msgspec.Struct, omit_defaults=True):
     rejected_total: int = 0
 
 
+class Unwatched(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """A pool of ours that exists and that nobody looks at."""
+
+    kind: str
+    parent: str
+
+
 class VenueState(msgspec.Struct, omit_defaults=True):
-    """One venue."""
+    """One venue. ``unwatched`` are pools found behind configured addresses that nobody reads."""
 
     venue: str
     subject: Subject
     markets: dict[str, MarketState] = msgspec.field(default_factory=dict)
     accounts: dict[str, AccountState] = msgspec.field(default_factory=dict)
+    unwatched: dict[str, Unwatched] = msgspec.field(default_factory=dict)
     feeds: dict[str, FeedState] = msgspec.field(default_factory=dict)
     blocks: dict[str, BlockFact] = msgspec.field(default_factory=dict)
     health: FlagFact = msgspec.field(default_factory=FlagFact)

@@ -60,6 +60,11 @@ function drawAlerts(state) {
     el("div", {}, el("span", {}, a.summary)),
     el("div", { class: "dim" }, a.action)));
 }
+function drawUnwatched(state) {
+  if (!state.unwatched.length) return [];
+  const names = state.unwatched.map((u) => `${u.venue}/${u.account} (${u.kind} of ${u.parent})`).join(", ");
+  return [el("p", {}, el("span", { class: "unknown" }, "not watched"), ` Found behind your addresses, but riskd does not look at: ${names}.`)];
+}
 function drawAccount(account) {
   const rows = account.rows.map((r) => el("tr", {}, cell(r.label), cell(shown(r.ours, r.unit), "n"),
     cell(r.venue === undefined ? el("span", { class: "dim" }, "not stated") : shown(r.venue, r.unit), "n"),
@@ -119,7 +124,7 @@ function keepOpen(box, nodes) {
 function draw(state) {
   drawBanner(state);
   $("alerts").replaceChildren(...drawAlerts(state));
-  $("accounts").replaceChildren(el("div", { class: "cards" }, state.accounts.map(drawAccount)));
+  $("accounts").replaceChildren(el("div", { class: "cards" }, state.accounts.map(drawAccount)), ...drawUnwatched(state));
   $("feeds").replaceChildren(...drawFeeds(state));
   keepOpen($("rules"), drawRules(state));
 }

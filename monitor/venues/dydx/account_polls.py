@@ -11,6 +11,7 @@ import msgspec
 
 from monitor.core.errors import AuthError, DecodeError, TransientFeedError
 from monitor.core.events import (
+    AccountDiscovered,
     Event,
     FundingPaid,
     TransfersReported,
@@ -108,6 +109,7 @@ class AddressPoll(RestPoll):
 
     def __init__(self, alias: str, address: str, api: Endpoints, accounts: Accounts) -> None:
         super().__init__("rest.addresses", alias, 3600.0, api)
+        self._alias = alias
         self._address = address
         self._parents = [p for p in accounts.parents if p.address == address]
         self.unwatched: tuple[int, ...] = ()
@@ -135,6 +137,17 @@ class AddressPoll(RestPoll):
                 events += account.nothing(parent, channel=self.name)
         numbers = {row.subaccount_number for row in rows if row.subaccount_number is not None}
         self.unwatched = tuple(sorted(numbers - watched))
+        events += [
+            AccountDiscovered(
+                venue=VENUE,
+                channel=self.name,
+                account=f"{self._alias}.{number}",
+                parent=self._alias,
+                kind="subaccount",
+                watched=False,
+            )
+            for number in self.unwatched
+        ]
         return PollOutput(tuple(events))
 
     def absent(self, error: NotFoundError, now: EngineNs) -> PollOutput:

@@ -110,9 +110,9 @@ class Book:
         low, high = mid * (1.0 - band_ratio), mid * (1.0 + band_ratio)
         bids = asks = None
         if self._bid_horizon <= low:
-            bids = sum([price * size for price, size in self._bids.items() if price >= low])
+            bids = sum([price * size for price, size in self._bids.items() if price >= low], 0.0)
         if self._ask_horizon >= high:
-            asks = sum([price * size for price, size in self._asks.items() if price <= high])
+            asks = sum([price * size for price, size in self._asks.items() if price <= high], 0.0)
         return bids, asks
 
     def sees(self, band_ratio: float) -> bool:

@@ -166,9 +166,8 @@ class AccountModePoll(InfoPoll):
             if self.knowledge.alias_of(sub.sub_account_user) is not None:
                 continue  # watched already, under its own name
             alias = self._discover(sub.sub_account_user, account, "subaccount", sub.name)
-            # Told only where watching was asked for: from then on its values are expected.
-            if self.knowledge.settings.watch_subaccounts:
-                events.append(discovered_event(alias, account, self.channel))
+            watched = self.knowledge.settings.watch_subaccounts
+            events.append(discovered_event(alias, account, self.channel, watched=watched))
         return tuple(events)
 
     def _vaults(

@@ -395,7 +395,7 @@ def test_bootstrap_run_twice_watches_each_sub_account_once() -> None:
 def test_sub_accounts_can_be_left_alone() -> None:
     """Then they are listed for the operator and not expected."""
     venue, events, _ = bootstrap(subs=SUBS, watch_subaccounts=False)
-    assert of_type(events, AccountDiscovered) == []
+    assert [found.watched for found in of_type(events, AccountDiscovered)] == [False, False]
     assert len(venue.accounts()) == 1
     assert [(found.alias, found.address) for found in venue.discovered()] == [
         ("main.arb-2", OTHER),

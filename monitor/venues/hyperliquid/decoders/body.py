@@ -231,10 +231,17 @@ def discovered_event(
     account: Account,
     channel: str,
     kind: str = "subaccount",
+    *,
+    watched: bool = False,
 ) -> AccountDiscovered:
     """Something of the account's that no configuration names."""
     return AccountDiscovered(
-        venue=VENUE, channel=channel, account=pool, parent=account.alias, kind=kind
+        venue=VENUE,
+        channel=channel,
+        account=pool,
+        parent=account.alias,
+        kind=kind,
+        watched=watched,
     )
 
 
