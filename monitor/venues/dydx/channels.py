@@ -30,7 +30,7 @@ V4_PARENT_SUBACCOUNTS = "v4_parent_subaccounts"
 V4_SUBACCOUNTS = "v4_subaccounts"
 
 DEPTH_BAND_RATIO = 0.0025
-DEPTH_EVERY_NS = SECOND_NS // 4
+DEPTH_EVERY_NS = SECOND_NS  # a walk through all levels, dearer than ten updates
 # A book cut off at 100 levels loses sight of its band as prices move away from the snapshot.
 RESNAPSHOT_AFTER_NS = 60 * SECOND_NS
 _PENDING_MAX = 2000
@@ -174,7 +174,7 @@ class HeightChannel(PlainChannel):
 
 
 class BookChannel:
-    """One order book: touch when it changes, depth at most four times a second."""
+    """One order book: touch when it changes, depth at most once a second."""
 
     wire_name = V4_ORDERBOOK
     heals: tuple[Refresh, ...] = ()
@@ -247,7 +247,7 @@ class BookChannel:
         return ()
 
     def tick(self, now: EngineNs) -> tuple[Event, ...]:
-        """The last change inside a quarter of a second, which nothing else would tell."""
+        """The last change within a second, which nothing else would tell."""
         book = self._book
         return () if book is None or not self._depth_is_old else self._news(book, now)
 

@@ -132,6 +132,13 @@ def test_depth_of_a_one_sided_book_is_absent() -> None:
     assert book([(100.0, 1.0)], []).depth(0.0025) == (None, None)
 
 
+def test_depth_of_levels_outside_the_band_is_zero_and_a_float() -> None:
+    """Nobody stands near: a fact, told as a number of USD."""
+    usd = book([(90.0, 1.0)], [(110.0, 1.0)]).depth(0.0025)
+    assert usd == (0.0, 0.0)
+    assert [type(side) for side in usd] == [float, float]
+
+
 @given(
     st.lists(
         st.tuples(

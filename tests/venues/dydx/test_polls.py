@@ -10,6 +10,7 @@ import pytest
 
 from monitor.core.errors import AuthError, DecodeError, TransientFeedError
 from monitor.core.events import (
+    AccountDiscovered,
     AccountModeSeen,
     AccountReported,
     ChainTimeSeen,
@@ -229,6 +230,8 @@ def test_bootstrap_names_subaccounts_that_nobody_watches() -> None:
     assert made.unwatched == {}
     output = poll_of(made, "addresses/main").received(answer({"subaccounts": rows}), NOW)
     assert made.unwatched == {"main": (3, 131)}
+    found = [(e.account, e.watched) for e in of(output, AccountDiscovered)]
+    assert found == [("main.128", True), ("main.3", False), ("main.131", False)]
     assert [event.account for event in of(output, AccountReported)] == ["main", "main.128"]
 
 
