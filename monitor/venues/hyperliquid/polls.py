@@ -107,15 +107,21 @@ class ExchangeStatusPoll(InfoPoll):
 
 
 class DexListPoll(InfoPoll):
-    """``perpDexs``: which builder dexes there are. Bootstrap only; the meta poll repeats it."""
+    """``perpDexs``: which builder dexes there are. Bootstrap only; the markets poll repeats it, and
+    lends its name so that no feed is left behind that never speaks again."""
 
     def __init__(self, knowledge: Knowledge) -> None:
-        super().__init__(knowledge, "perpDexs", knowledge.settings.polls.markets_s)
+        super().__init__(knowledge, "metaAndAssetCtxs", knowledge.settings.polls.markets_s)
+
+    def request(self, now: EngineNs) -> Request:
+        """The list."""
+        del now
+        return self.ask("perpDexs")
 
     def received(self, response: Response, now: EngineNs) -> PollOutput:
         """Keep the names."""
         del now
-        learn_dexes(self.knowledge, check_response(response, self.kind))
+        learn_dexes(self.knowledge, check_response(response, "perpDexs"))
         return PollOutput()
 
 
@@ -201,12 +207,9 @@ class FundingHistoryPoll(InfoPoll):
 
     def request(self, now: EngineNs) -> Request:
         """The first market's; the exchange's status where none is watched yet."""
+        # Delisted markets are asked for too: a channel that fell silent would look dead.
         markets = self.knowledge.markets
-        self._left = [
-            coin
-            for coin in self.knowledge.watchlist.coins()
-            if (market := markets.get(coin)) is not None and not market.delisted
-        ]
+        self._left = [coin for coin in self.knowledge.watchlist.coins() if coin in markets]
         self._coin = ""
         return self._next(now) or self.ask("exchangeStatus")
 
@@ -214,7 +217,7 @@ class FundingHistoryPoll(InfoPoll):
         """Settlements of one market; a full page is read on, an unknown market skipped."""
         coin = self._coin
         if not coin:
-            return PollOutput((self.opened(),))
+            return PollOutput()
         try:
             body = check_response(response, f"{self.kind} {coin}")
             with decoding(f"{self.kind} {coin}", body):

@@ -68,11 +68,11 @@ class _Step(msgspec.Struct, frozen=True):
 class AccountModePoll(InfoPoll):
     """How an account keeps its collateral, and what else belongs to it: every ten minutes."""
 
-    def __init__(self, knowledge: Knowledge, account: Account, kind: str = _MODE) -> None:
-        super().__init__(knowledge, kind, knowledge.settings.polls.account_mode_s, account.alias)
+    def __init__(self, knowledge: Knowledge, account: Account) -> None:
+        super().__init__(knowledge, _MODE, knowledge.settings.polls.account_mode_s, account.alias)
         self._account = account
         self._steps: list[_Step] = []
-        self._step = _Step(kind, account)
+        self._step = _Step(_MODE, account)
 
     def plan(self) -> list[_Step]:
         """What a round asks, in order."""
@@ -198,11 +198,9 @@ class AccountModePoll(InfoPoll):
 class DiscoveryPoll(AccountModePoll):
     """Bootstrap of one account: its role, mode, relatives, and on which dexes it holds anything.
 
-    An API wallet is refused here: its own account is valid and empty, and would read as flat.
+    An API wallet is refused here: its own account is valid and empty, and would read as flat. It
+    bears the periodic poll's name, so that no feed is left behind that never speaks again.
     """
-
-    def __init__(self, knowledge: Knowledge, account: Account) -> None:
-        super().__init__(knowledge, account, kind=_ROLE)
 
     def plan(self) -> list[_Step]:
         """The role first, and every dex once."""

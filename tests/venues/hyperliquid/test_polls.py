@@ -188,11 +188,12 @@ def test_funding_history_goes_over_watched_markets_and_pages_forward() -> None:
     assert [(body["coin"], body["startTime"] - start_ms) for body in requests] == [
         ("BTC", 0),
         ("BTC", 500),
+        ("OLD", 0),
         ("ETH", 0),
     ]
-    assert len(of_type(events, FundingSettled)) == 502
+    assert len(of_type(events, FundingSettled)) == 503
     again, _ = run(poll, by_type(fundingHistory=[]))
-    assert [body["startTime"] - start_ms for body in again] == [501, 1]
+    assert [body["startTime"] - start_ms for body in again] == [501, 1, 1]
 
 
 def test_funding_history_skips_a_market_the_venue_does_not_know() -> None:
@@ -208,11 +209,12 @@ def test_funding_history_skips_a_market_the_venue_does_not_know() -> None:
 
 def test_funding_history_without_watched_markets_still_answers() -> None:
     """A round must ask something."""
-    requests, _ = run(
+    requests, events = run(
         poll_named(make_venue(), "hyperliquid/fundingHistory"),
         by_type(exchangeStatus={"time": 1, "specialStatuses": None}),
     )
     assert [body["type"] for body in requests] == ["exchangeStatus"]
+    assert events == ()
 
 
 def test_spot_prices_learn_the_pairs_once() -> None:
@@ -297,6 +299,16 @@ def test_bootstrap_asks_in_order() -> None:
     assert venue.knowledge.watchlist.coins() == ("xyz:AAPL",)
     (mode,) = of_type(events, AccountModeSeen)
     assert (mode.account, mode.mode) == ("main", AccountMode.STANDARD)
+
+
+def test_bootstrap_leaves_no_feed_behind() -> None:
+    """A channel opened at start that no periodic poll keeps alive would grow old for ever."""
+    venue, events, _ = bootstrap(states={"xyz": held("xyz:AAPL")})
+    periodic = {poll.name for poll in venue.polls()}
+    assert {poll.name for poll in venue.bootstrap()} <= periodic
+    kept = {f"hyperliquid/rest.{name.removeprefix('hyperliquid/')}" for name in periodic}
+    opened = {event.channel for event in of_type(events, ChannelOpened)}
+    assert opened - kept == {"hyperliquid/rest.metaAndAssetCtxs/xyz"}
 
 
 def test_an_api_wallet_is_refused_with_what_to_configure() -> None:

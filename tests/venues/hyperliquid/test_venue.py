@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from pydantic import ValidationError
 
 from monitor.core.errors import ConfigError
 from monitor.core.types import SECOND_NS
+from monitor.venues import hyperliquid
 from monitor.venues.hyperliquid.endpoints import BUDGET, info_request, request_weight
 from monitor.venues.hyperliquid.knowledge import SendBudget
 from monitor.venues.hyperliquid.settings import HyperliquidSettings
@@ -210,3 +213,16 @@ def test_send_budget(at_s: int, allowed: int) -> None:
     assert budget.take(8, NOW) == 8
     assert budget.take(8, NOW) == 2
     assert budget.take(20, NOW + at_s * SECOND_NS) == allowed
+
+
+def test_the_readme_says_what_is_read_from_where() -> None:
+    """Every poll, every subscription and the three levels stand in the venue's own README."""
+    text = (Path(hyperliquid.__file__).parent / "README.md").read_text()
+    venue = make_venue(accounts=accounts(1))
+    read = {getattr(poll, "kind", "") for poll in venue.polls()}
+    for stream in venue.streams():
+        sent = [msgspec.json.decode(message) for message in stream.connected(NOW).send]
+        read |= {message["subscription"]["type"] for message in sent}
+    assert {"l2Book", "userEvents", "clearinghouseState"} <= read
+    assert {name for name in read if f"`{name}`" not in text} == set()
+    assert all(f"| {level} |" in text for level in ("bronze", "silver", "gold"))
