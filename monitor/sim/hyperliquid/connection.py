@@ -41,6 +41,7 @@ class Delayed:
 
     due_s: float
     text: str | bytes
+    is_post: bool = False
 
 
 class Connection:
@@ -64,7 +65,6 @@ class Connection:
         self._siblings = siblings
         self._delayed: deque[Delayed] = deque()
         self._messages: deque[float] = deque()
-        self._posts_in_flight = 0
         self._last_sent_s = world.now_s
         self._book_due_s = world.now_s + pushes.BOOK_PERIOD_S
         self._fast_due_s = world.now_s + pushes.FAST_BOOK_PERIOD_S
@@ -105,6 +105,11 @@ class Connection:
         """Cut the connection without a word."""
         self.dropped = True
         self._wake()
+
+    @property
+    def messages(self) -> int:
+        """Client messages of the last minute."""
+        return len(self._messages)
 
     def users(self) -> set[str]:
         """Distinct users followed on this connection."""
@@ -147,7 +152,9 @@ class Connection:
             raise UnreadableError
         if not isinstance(request, dict) or not isinstance(request.get("payload"), dict):
             raise UnreadableError
-        if self._posts_in_flight >= limits.POSTS_IN_FLIGHT_MAX:
+        # In flight are those whose answer a slow network still holds.
+        pending = sum(held.is_post for other in self._siblings() for held in other._delayed)
+        if pending >= limits.POSTS_IN_FLIGHT_MAX:
             text = f"too many pending post requests id={request_id}"
             self._send(pushes.error(text))
             return
@@ -155,7 +162,7 @@ class Connection:
         kind, answer = "error", "Unsupported request type."  # type: str, Json
         if request.get("type") == "info" and isinstance(payload, dict):
             kind, answer = self._post_info(payload)
-        self._send(pushes.post_reply(request_id, kind, answer))
+        self._send(pushes.post_reply(request_id, kind, answer), is_post=True)
 
     def _post_info(self, payload: JsonObject) -> tuple[str, Json]:
         try:
@@ -175,7 +182,7 @@ class Connection:
             self._messages.popleft()
         self._messages.append(now_s)
         everybody = self._siblings()
-        return sum(len(other._messages) for other in everybody) <= limits.MESSAGES_PER_MINUTE
+        return sum(other.messages for other in everybody) <= limits.MESSAGES_PER_MINUTE
 
     # --------------------------------------------------------------------------------- outwards
 
@@ -200,7 +207,10 @@ class Connection:
             self._book_due_s = max(self._book_due_s + pushes.BOOK_PERIOD_S, now_s)
         if fast_due:
             self._fast_due_s = max(self._fast_due_s + pushes.FAST_BOOK_PERIOD_S, now_s)
-        if now_s - self._last_sent_s >= limits.SILENCE_S:
+        # A cut would not reach the client through a half-open link either.
+        if now_s - self._last_sent_s >= limits.SILENCE_S and not self._faults.holds(
+            FaultKind.HALF_OPEN, VENUE
+        ):
             self.drop()
 
     def _push(self, sub: Subscription, text: str) -> None:
@@ -213,15 +223,16 @@ class Connection:
             return
         self._send(text)
 
-    def _send(self, text: str | bytes) -> None:
+    def _send(self, text: str | bytes, *, is_post: bool = False) -> None:
         self._last_sent_s = self._world.now_s
         if self._faults.holds(FaultKind.HALF_OPEN, VENUE):
             return  # it believes that it sent
         slow = self._faults.find(FaultKind.SLOW, VENUE)
         if slow is not None:
-            self._delayed.append(Delayed(self._world.now_s + slow.delay_s, text))
+            self._delayed.append(Delayed(self._world.now_s + slow.delay_s, text, is_post))
         elif self._delayed:
-            self._delayed.append(Delayed(self._delayed[-1].due_s, text))  # no overtaking
+            due_s = self._delayed[-1].due_s  # no overtaking
+            self._delayed.append(Delayed(due_s, text, is_post))
         else:
             self._put(text)
 

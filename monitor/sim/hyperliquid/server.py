@@ -59,6 +59,11 @@ class HyperliquidServer:
         """The sockets that are open."""
         return tuple(self._connections)
 
+    @property
+    def waiting(self) -> int:
+        """How many requests are held back by a slow or half-open link."""
+        return len(self._waiting)
+
     async def start(self) -> None:
         """Listen on a free port."""
         app = web.Application(client_max_size=1_000_000)
@@ -73,12 +78,13 @@ class HyperliquidServer:
         self._doorman = asyncio.create_task(self._keep_door(), name="sim:hyperliquid:door")
 
     async def close(self) -> None:
-        """Stop listening and cut every connection."""
-        self._world.unsubscribe(self.pump)
-        self._faults.unsubscribe(self._fault_changed)
-        if self._doorman is not None:
-            self._doorman.cancel()
-            await asyncio.wait({self._doorman})
+        """Stop listening and cut every connection; closing what is closed does nothing."""
+        doorman, self._doorman = self._doorman, None
+        if doorman is not None:
+            self._world.unsubscribe(self.pump)
+            self._faults.unsubscribe(self._fault_changed)
+            doorman.cancel()
+            await asyncio.wait({doorman})
         self._release(float("inf"))
         self._cut_all()
         if self._runner is not None:
@@ -100,6 +106,8 @@ class HyperliquidServer:
         self._port = self._runner.addresses[0][1]
 
     def _fault_changed(self, fault: Fault, injected: bool) -> None:
+        if fault.kind is FaultKind.HALF_OPEN and not injected:
+            self._release(float("inf"))
         if fault.kind is FaultKind.OUTAGE:
             self._outage_changed.set()
             if injected and self._is_out():
@@ -159,7 +167,7 @@ class HyperliquidServer:
             return web.Response(status=415, text=info.WRONG_TYPE)
         body = await request.read()
         if self._faults.holds(FaultKind.HALF_OPEN, VENUE):
-            await self._world_sleep(3_600.0)
+            await self._world_sleep(float("inf"))  # until healed, or the server closes
             return self._hang_up(request)
         slow = self._faults.find(FaultKind.SLOW, VENUE)
         if slow is not None:
