@@ -21,14 +21,13 @@ from monitor.venues.hyperliquid.polls import (
     SpotPricesPoll,
 )
 from monitor.venues.hyperliquid.polls_account import (
-    AccountModePoll,
     BalancesPoll,
-    DiscoveryPoll,
     OrdersPoll,
     PositionsPoll,
     RateLimitPoll,
     history_polls,
 )
+from monitor.venues.hyperliquid.polls_identity import AccountModePoll, DiscoveryPoll
 from monitor.venues.hyperliquid.settings import CONNECTIONS_MAX, VENUE, HyperliquidSettings
 from monitor.venues.hyperliquid.stream_market import COINS_PER_CONNECTION, MarketStream
 from monitor.venues.hyperliquid.stream_user import UserStream
