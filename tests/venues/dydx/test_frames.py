@@ -105,6 +105,29 @@ def test_what_drives_risk_is_read_strictly(why: str) -> None:
         decode_frame(_frame(**REFUSED[why]), NOW)
 
 
+@pytest.mark.parametrize("text", ["NaN", "Infinity", "-inf", "1e400", ""])
+@pytest.mark.parametrize(
+    ("case", "path"),
+    [
+        ("markets_oracle", ("contents", "oraclePrices", "BTC-USD", "oraclePrice")),
+        ("markets_trading_difference", ("contents", "trading", "BTC-USD", "nextFundingRate")),
+        ("markets_trading_difference", ("contents", "trading", "ETH-USD", "openInterest")),
+        ("markets_snapshot", ("contents", "markets", "BTC-USD", "initialMarginFraction")),
+        ("rest_funding", ("historicalFunding", 0, "rate")),
+        ("rest_time", ("epoch",)),
+    ],
+)
+def test_market_numbers_must_be_finite(case: str, path: tuple[str | int, ...], text: str) -> None:
+    """Text that a lax parser takes for a number."""
+    tree = json.loads(given(CASES[case]))
+    inner = tree
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = text
+    with pytest.raises(DecodeError):
+        decode_recording(json.dumps(tree).encode(), now=NOW)
+
+
 def test_scientific_notation_is_a_number() -> None:
     """Small funding rates come as 1e-7 from some serialisers."""
     frame = json.loads(json.dumps(CASES["markets_trading_difference"]["frame"]))
