@@ -12,7 +12,7 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from monitor import __version__
 from monitor.core.rules.rule import OnUnknown
 from monitor.core.state.model import RuleMemory
-from monitor.core.types import SECOND_NS
+from monitor.core.types import SECOND_NS, Severity
 from monitor.notify.notice import ActiveAlert
 from monitor.observability.exposition import OPENMETRICS_TYPE, TEXT_TYPE, Exposition
 from monitor.server.document import measures_document, state_document, unseen_accounts
@@ -68,7 +68,7 @@ class DaemonSource:
         return state_document(
             daemon.engine,
             self,
-            alerts=[self._alert(alert) for alert in daemon.dispatcher.active if alert.firing],
+            alerts=[self._alert(alert) for alert in _worst_first(daemon.dispatcher.active)],
             channels=self._channels(),
             would_have=[
                 {"at_ms": act.at_ns // 1_000_000, "rule": act.rule, "text": act.text}
@@ -178,3 +178,12 @@ class DaemonSource:
             "stale": alert.data == "stale",
             "labels": dict(alert.labels),
         }
+
+
+def _worst_first(alerts: Iterable[ActiveAlert]) -> list[ActiveAlert]:
+    """What fires: the most severe first, the newest of them before the older."""
+    order = list(Severity)
+    return sorted(
+        (alert for alert in alerts if alert.firing),
+        key=lambda alert: (-order.index(alert.severity), -alert.starts_ns),
+    )

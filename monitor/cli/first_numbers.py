@@ -26,11 +26,10 @@ def first_numbers(state: Document) -> list[str]:
         if account["note"]:
             lines.append(f"  {account['note']}")
         for position in account["positions"]:
-            distance = position["distance"]["value"]
             lines.append(
                 f"  {position['market']:<20} {position['size']:>14}  "
                 f"notional {_money(position['notional']['value'])}, liquidation "
-                + ("unknown or none" if distance is None else f"{distance * 100:.1f} % away")
+                + _distance(position["distance"])
             )
         if not account["positions"]:
             lines.append("  no positions" if account["positions_known"] else "  positions unknown")
@@ -47,3 +46,10 @@ def _times(value: float | None) -> str:
 
 def _percent(value: float | None) -> str:
     return "unknown" if value is None else f"{value * 100:.1f} %"
+
+
+def _distance(reading: Document) -> str:
+    value = reading["value"]
+    if value is None:
+        return "none" if reading.get("none") else "unknown"
+    return "far" if value >= 10.0 else f"{value * 100:.1f} % away"

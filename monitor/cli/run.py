@@ -3,14 +3,34 @@
 from __future__ import annotations
 
 import argparse
+import ipaddress
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
+
+import msgspec
 
 from monitor.app.lifecycle import Daemon, run_daemon
 from monitor.cli.runner import new_runner
 from monitor.config import Config, load_config
+from monitor.core.errors import ConfigError
+from monitor.core.types import EngineNs
 from monitor.observability.logging import configure_logging
-from monitor.runtime.clock import SystemClock
+from monitor.runtime.clock import ScaledClock, SystemClock
+
+
+class SimulatedClock(msgspec.Struct, frozen=True):
+    """The time of a running ``riskd sim``."""
+
+    speed: float
+    start_ns: EngineNs
+    since_ns: int
+
+
+class SimulatedWorld(msgspec.Struct, frozen=True):
+    """What this verb needs of the line that ``riskd sim`` prints."""
+
+    clock: SimulatedClock
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,19 +39,71 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--config", type=Path, default=Path("riskd.yaml"), help="default: riskd.yaml"
     )
     parser.add_argument("--log-level", default="info", choices=["debug", "info", "warning"])
+    parser.add_argument(
+        "--sim",
+        type=Path,
+        metavar="FILE",
+        help="for simulations: live in the (faster) time of the `riskd sim` whose line is in FILE; "
+        "refused unless every venue of the configuration is on this machine",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """0 after an orderly stop; mistakes are raised before anything is started."""
     config = load_config(arguments.config)
+    clock = None if arguments.sim is None else simulated_clock(arguments.sim, config)
     configure_logging(level=arguments.log_level)
     with new_runner() as runner:
-        runner.run(_main(config, arguments.config.resolve().parent))
+        runner.run(_main(config, arguments.config.resolve().parent, clock))
     return 0
 
 
-async def _main(config: Config, base: Path) -> None:
-    daemon = Daemon(config, SystemClock(), base=base)
+def simulated_clock(path: Path, config: Config) -> ScaledClock:
+    """The clock of a simulator, from the line it printed.
+
+    Raises:
+        ConfigError: The file is not such a line, or a venue is not on this machine: real venues
+            live in real time.
+    """
+    far = [url for url in _venue_urls(config) if not _on_this_machine(url)]
+    if far:
+        raise ConfigError(
+            f"--sim is for simulated venues on this machine only; this configuration watches "
+            f"{', '.join(far)}."
+        )
+    try:
+        clock = msgspec.json.decode(path.read_bytes(), type=SimulatedWorld).clock
+        return ScaledClock(clock.speed, start_ns=clock.start_ns, since_ns=clock.since_ns)
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from error
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise ConfigError(
+            f"{path} does not hold the line that `riskd sim` printed: {error}."
+        ) from error
+
+
+def _venue_urls(config: Config) -> list[str]:
+    urls: list[str | None] = []
+    if (hyperliquid := config.venues.hyperliquid) is not None:
+        urls += [hyperliquid.rest_url, hyperliquid.ws_url]
+    if (dydx := config.venues.dydx) is not None:
+        urls += [dydx.rest_url, dydx.ws_url, *dydx.validator_urls]
+    return [url or "the public network of a venue" for url in urls]
+
+
+def _on_this_machine(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+async def _main(config: Config, base: Path, clock: ScaledClock | None) -> None:
+    if clock is None:
+        daemon = Daemon(config, SystemClock(), base=base)
+    else:
+        daemon = Daemon(config, clock, base=base, to_wall_ns=clock.to_wall_ns, simulated=True)
     await run_daemon(daemon, started=_greet)
 
 

@@ -67,6 +67,7 @@ POSITION_CELLS: tuple[tuple[str, str], ...] = (
     ("funding_24h", "funding_projected_24h_usd"),
 )
 MEASURES_MAX = 300
+NO_LIQUIDATION_PRICE = "no price of this market alone would liquidate"
 MODE_TEXTS = {"observe": "nothing can be sent to a venue"}
 
 
@@ -149,8 +150,8 @@ def nearest_liquidation(engine: Engine, now: EngineNs) -> Json | None:
                 reading = engine.reading("liquidation_distance_ratio", subject, now)
                 if reading is None:
                     reason = engine.absence("liquidation_distance_ratio", subject, now)
-                    if "no liquidation price" in reason:
-                        continue  # this position cannot be liquidated at any price
+                    if reason == NO_LIQUIDATION_PRICE:
+                        continue
                     return {**found, "reason": reason}
                 if nearest is None or reading.value < nearest["distance"]:
                     nearest = {**found, "distance": reading.value}
@@ -190,12 +191,10 @@ def _age_s(at_ns: EngineNs | None, now: EngineNs) -> float | None:
 def _shown(engine: Engine, name: str, subject: Subject, now: EngineNs) -> Json:
     reading = engine.reading(name, subject, now)
     if reading is None:
-        return {
-            "value": None,
-            "estimated": False,
-            "reason": engine.absence(name, subject, now),
-            "age_s": None,
-        }
+        reason = engine.absence(name, subject, now)
+        shown = {"value": None, "estimated": False, "reason": reason, "age_s": None}
+        # Not unknown: known to have none.
+        return {**shown, "none": True} if reason == NO_LIQUIDATION_PRICE else shown
     return {
         "value": reading.value,
         "estimated": reading.estimated,

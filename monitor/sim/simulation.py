@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from monitor.core.ports import Clock
-from monitor.core.types import SECOND_NS
+from monitor.core.types import SECOND_NS, EngineNs
 from monitor.sim.addresses import (
     DYDX_MASTER,
     HYPERLIQUID_AGENT,
@@ -86,7 +86,13 @@ class Simulation:
     ) -> bool | None:
         if self._driver is not None:
             self._driver.cancel()
-        return await self._stack.__aexit__(kind, error, trace)
+        try:
+            return await self._stack.__aexit__(kind, error, trace)
+        except BaseExceptionGroup as group:
+            # The group is ours, not the caller's: a lone cause leaves as it was raised.
+            if len(group.exceptions) == 1:
+                raise group.exceptions[0] from group.exceptions[0].__cause__
+            raise
 
     def inject(self, fault: Fault) -> None:
         """Let a fault hold from now."""
@@ -96,8 +102,16 @@ class Simulation:
         """End a kind of fault (all of them when None) at one venue or everywhere."""
         self.world.faults.heal(fault, venue)
 
+    def _start_ns(self) -> EngineNs:
+        """From when the world's time runs: where it and the clock tell nearly the same time, what
+        passed since the world was made is caught up with, so that nobody sees a clock skew."""
+        now = self._clock.now()
+        made_ns = round(self.world.now_s * SECOND_NS)
+        near = 0 <= now - made_ns <= CATCH_UP_S * SECOND_NS
+        return made_ns if near and self.speed == 1.0 else now
+
     async def _drive(self) -> None:
-        before = self._clock.now()
+        before = self._start_ns()
         while True:
             await self._clock.sleep(PERIOD_S)
             now = self._clock.now()

@@ -12,6 +12,7 @@ const el = (tag, attrs = {}, ...kids) => {
   return node;
 };
 const usd = new Intl.NumberFormat("en-US", { maximumFractionDigits: 2, minimumFractionDigits: 2 });
+const percent = new Intl.NumberFormat("en-US", { maximumFractionDigits: 2 });
 const short = new Intl.NumberFormat("en-US", { maximumSignificantDigits: 6 });
 function age(seconds) {
   if (seconds === null || seconds === undefined) return "";
@@ -22,7 +23,7 @@ function age(seconds) {
 }
 function number(value, unit) {
   if (unit === "usd") return usd.format(value);
-  if (unit === "ratio") return `${short.format(value * 100)} %`;
+  if (unit === "ratio") return value >= 10 ? "> 1,000 %" : `${percent.format(value * 100)} %`;
   if (unit === "per_hour") return `${short.format(value * 100)} %/h`;
   if (unit === "per_year") return `${short.format(value * 100)} %/y`;
   if (unit === "seconds") return `${short.format(value)} s`;
@@ -30,6 +31,7 @@ function number(value, unit) {
   return short.format(value);
 }
 function shown(reading, unit) {
+  if (reading && reading.none) return el("span", { class: "dim", title: reading.reason }, "none");
   if (!reading || reading.value === null || reading.value === undefined) {
     return el("span", { class: "unknown", title: reading && reading.reason }, "unknown");
   }
@@ -58,7 +60,7 @@ function drawAlerts(state) {
     el("b", {}, a.alert), " ", tag(a.severity), " ", a.stale ? el("span", { class: "unknown" }, "inputs stale") : null, " ",
     el("span", { class: "dim" }, `${a.subject} · for ${age(a.firing_s)}`),
     el("div", {}, el("span", {}, a.summary)),
-    el("div", { class: "dim" }, a.action)));
+    a.action && a.action !== "none" ? el("div", { class: "dim" }, a.action) : null));
 }
 function drawUnwatched(state) {
   if (!state.unwatched.length) return [];
