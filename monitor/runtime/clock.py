@@ -40,20 +40,35 @@ class SystemClock:
 
 
 class ScaledClock:
-    """Engine time that runs ``speed`` times as fast as the wall, for demos and simulated hours."""
+    """Engine time that runs ``speed`` times as fast as the wall, for demos and simulated hours.
 
-    def __init__(self, speed: float, *, start_ns: EngineNs | None = None) -> None:
+    Args:
+        speed: Seconds of engine time in one real second.
+        start_ns: Engine time at ``since_ns``; the wall's own when None.
+        since_ns: Wall time at which it was ``start_ns``; now when None. Two processes with the same
+            three numbers share one time.
+    """
+
+    def __init__(
+        self, speed: float, *, start_ns: EngineNs | None = None, since_ns: int | None = None
+    ) -> None:
         if speed <= 0.0:
             message = f"The speed of a clock must be above zero, not {speed}."
             raise ValueError(message)
+        wall_ns, monotonic_ns = time.time_ns(), time.monotonic_ns()
         self.speed = speed
-        self._start_ns = time.time_ns() if start_ns is None else start_ns
-        self._monotonic_at_start_ns = time.monotonic_ns()
+        self.since_ns = wall_ns if since_ns is None else since_ns
+        self.start_ns = self.since_ns if start_ns is None else start_ns
+        self._monotonic_at_start_ns = monotonic_ns - (wall_ns - self.since_ns)
 
     def now(self) -> EngineNs:
-        """Engine time, nanoseconds; equals wall time (or ``start_ns``) at construction."""
+        """Engine time, nanoseconds; was ``start_ns`` when the wall showed ``since_ns``."""
         elapsed_ns = time.monotonic_ns() - self._monotonic_at_start_ns
-        return self._start_ns + int(elapsed_ns * self.speed)
+        return self.start_ns + int(elapsed_ns * self.speed)
+
+    def to_wall_ns(self, engine_ns: EngineNs) -> int:
+        """The wall's time of a moment of engine time, for programs that live in wall time."""
+        return self.since_ns + round((engine_ns - self.start_ns) / self.speed)
 
     async def sleep(self, seconds: float) -> None:
         """Wait for ``seconds`` of engine time, which is ``seconds / speed`` of real time."""

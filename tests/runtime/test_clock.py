@@ -36,6 +36,17 @@ async def test_scaled_time_runs_faster_than_the_wall() -> None:
     assert clock.now() - START_NS >= 3600 * SECOND_NS
 
 
+def test_processes_given_the_same_numbers_share_one_time() -> None:
+    """Engine time was ``start_ns`` at ``since_ns`` of the wall, whenever the clock was made."""
+    since_ns = time.time_ns() - 10 * SECOND_NS
+    clock = ScaledClock(60.0, start_ns=START_NS, since_ns=since_ns)
+    other = ScaledClock(clock.speed, start_ns=clock.start_ns, since_ns=clock.since_ns)
+    passed_s = (clock.now() - START_NS) / SECOND_NS
+    assert 600.0 <= passed_s < 660.0
+    assert abs(other.now() - clock.now()) < 6 * SECOND_NS
+    assert clock.to_wall_ns(START_NS + 600 * SECOND_NS) == since_ns + 10 * SECOND_NS
+
+
 def test_a_speed_must_be_above_zero() -> None:
     """Time that stands still would never wake anyone."""
     with pytest.raises(ValueError, match="above zero"):
