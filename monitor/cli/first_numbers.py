@@ -25,15 +25,18 @@ def first_numbers(state: Document) -> list[str]:
         )
         if account["note"]:
             lines.append(f"  {account['note']}")
-        for position in account["positions"]:
-            lines.append(
-                f"  {position['market']:<20} {position['size']:>14}  "
-                f"notional {_money(position['notional']['value'])}, liquidation "
-                + _distance(position["distance"])
-            )
+        lines += [_position(position) for position in account["positions"]]
         if not account["positions"]:
             lines.append("  no positions" if account["positions_known"] else "  positions unknown")
     return lines
+
+
+def _position(position: Document) -> str:
+    notional = _money(position["notional"]["value"])
+    return (
+        f"  {position['market']:<20} {position['size']:>14}  notional {notional}, "
+        f"liquidation {_distance(position['distance'])}"
+    )
 
 
 def _money(value: float | None) -> str:

@@ -1,0 +1,79 @@
+"""Every example that is shipped loads, and what is generated is what is in the tree."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from monitor.app.legs import read_legs
+from monitor.app.rulebooks import load_rulebook
+from monitor.config import load_config
+from monitor.core.measures.catalogue import CATALOGUE
+from monitor.observability.dashboard import dashboard
+from monitor.observability.exposition import metric_name
+
+ROOT = Path(__file__).parent.parent
+DEPLOY = ROOT / "deploy"
+CONFIGS = sorted(
+    path
+    for path in (DEPLOY / "config").glob("*.yaml")
+    if path.name not in {"desk-rules.yaml", "off-book.yaml"}
+)
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
+def test_example_configurations_load_with_their_rulebooks(path: Path) -> None:
+    """A newcomer who copies one starts without a mistake."""
+    config = load_config(path)
+    assert config.mode == "observe"
+    assert load_rulebook(config, base=path.parent).rules
+    if config.off_book_legs_file:
+        assert read_legs(path.parent / config.off_book_legs_file).legs
+
+
+def test_one_example_is_the_real_mainnets_by_address() -> None:
+    """No key, no override: the public endpoints."""
+    config = load_config(DEPLOY / "config" / "mainnet.yaml")
+    assert config.venues.hyperliquid is not None
+    assert config.venues.dydx is not None
+    assert config.venues.hyperliquid.info_url == "https://api.hyperliquid.xyz/info"
+    assert config.venues.dydx.network == "mainnet"
+    assert config.venues.dydx.rest_url is None
+
+
+def test_the_dashboard_in_the_tree_is_the_generated_one() -> None:
+    """`make dashboard` after a change of the catalogue; stale panels ask for metrics that are gone."""
+    path = DEPLOY / "grafana" / "dashboards" / "overview.json"
+    assert path.read_bytes() == dashboard(CATALOGUE.values())
+
+
+def test_every_measure_has_a_panel() -> None:
+    """Nothing that is exported is invisible."""
+    document = json.loads(dashboard(CATALOGUE.values()))
+    queries = " ".join(
+        target["expr"] for panel in document["panels"] for target in panel.get("targets", ())
+    )
+    assert [spec.name for spec in CATALOGUE.values() if metric_name(spec) not in queries] == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    sorted([ROOT / "docker-compose.yml", *DEPLOY.rglob("*.yml")]),
+    ids=lambda path: path.name,
+)
+def test_deployment_files_are_valid_yaml(path: Path) -> None:
+    """What compose and Prometheus read is at least well formed."""
+    assert yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+def test_compose_mounts_only_what_exists() -> None:
+    """Apart from the secrets, which a desk makes itself."""
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
+    for service in compose["services"].values():
+        for volume in service.get("volumes", ()):
+            source = volume.split(":")[0]
+            if source.startswith("./") and "secrets" not in source:
+                assert (ROOT / source).exists(), source
