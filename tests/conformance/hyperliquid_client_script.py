@@ -8,8 +8,10 @@ imported here, and of the client's settings only the base URL is ours.
 from __future__ import annotations
 
 import json
+import os
 import sys
 import threading
+import traceback
 from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
@@ -177,4 +179,13 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    code = 0
+    try:
+        main()
+    except BaseException:  # noqa: BLE001 - it is printed, and the exit code tells
+        traceback.print_exc()
+        code = 1
+    # The client's reading thread may sleep ten more seconds before it sees that it was closed, and
+    # the interpreter would wait for it.
+    sys.stdout.flush()
+    os._exit(code)
