@@ -237,7 +237,7 @@ ACTIONS: dict[str, Verb] = {
     "fault": Verb(
         _inject,
         {
-            "kind": one_of(FaultKind),
+            "kind": one_of(kind.value for kind in FaultKind),
             "venue": one_of(("*", *_VENUES)),
             "channel": read_text,
             "market": read_text,
@@ -248,7 +248,10 @@ ACTIONS: dict[str, Verb] = {
     ),
     "heal": Verb(
         _heal,
-        {"kind": one_of(("*", *FaultKind)), "venue": one_of(("*", *_VENUES))},
+        {
+            "kind": one_of(("*", *(kind.value for kind in FaultKind))),
+            "venue": one_of(("*", *_VENUES)),
+        },
         {"kind": "*", "venue": "*"},
     ),
     "transfer": Verb(

@@ -217,6 +217,9 @@ class Connection:
         """A frame of a subscription: it may get lost or damaged on the way."""
         if self._faults.holds(FaultKind.DEAD_CHANNEL, VENUE, sub.kind, sub.subject):
             return
+        lost = self._faults.find(FaultKind.LOST_FRAMES, VENUE, sub.kind, sub.subject)
+        if lost is not None and self._garbage.random() < lost.ratio:
+            return
         fault = self._faults.find(FaultKind.GARBAGE_FRAMES, VENUE, sub.kind, sub.subject)
         if fault is not None and self._garbage.random() < fault.ratio:
             self._send(spoil(text, self._garbage.randrange(5)))

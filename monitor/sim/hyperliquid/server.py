@@ -172,6 +172,8 @@ class HyperliquidServer:
         slow = self._faults.find(FaultKind.SLOW, VENUE)
         if slow is not None:
             await self._world_sleep(slow.delay_s)
+        if self._faults.holds(FaultKind.FORBIDDEN, VENUE):
+            return web.Response(status=403, text="Forbidden")
         if self._faults.holds(FaultKind.API_ERRORS, VENUE):
             return web.Response(status=500, text="Internal Server Error")
         limited = self._faults.holds(FaultKind.RATE_LIMITED, VENUE)

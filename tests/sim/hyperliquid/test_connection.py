@@ -632,6 +632,19 @@ def test_a_share_of_garbage() -> None:
     assert 10 < len(good) < 50 < len(connection.outbox)
 
 
+def test_lost_frames_never_arrive() -> None:
+    """Of a channel's frames the share named is missing; others are whole."""
+    world, connection = make_offline()
+    for kind in ("activeAssetCtx", "candle"):
+        subscribe(connection, kind, coin="BTC", **({"interval": "1m"} if kind == "candle" else {}))
+    world.faults.inject(
+        Fault(kind=FaultKind.LOST_FRAMES, venue=VENUE, channel="activeAssetCtx", ratio=0.5)
+    )
+    frames = pushes(world, connection, 40)
+    assert len(data_of(frames, "candle")) == 40
+    assert 8 < len(data_of(frames, "activeAssetCtx")) < 32
+
+
 def test_half_open_says_nothing_and_does_not_close() -> None:
     """No data, no pong, no cut, for minutes; healed, it goes on."""
     world, connection = make_offline()

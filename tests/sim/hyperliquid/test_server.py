@@ -142,6 +142,7 @@ async def test_an_outage_of_the_other_venue_is_not_ours() -> None:
     ("kind", "status", "body"),
     [
         pytest.param(FaultKind.RATE_LIMITED, 429, "null", id="429 storm"),
+        pytest.param(FaultKind.FORBIDDEN, 403, "Forbidden", id="blocked"),
         pytest.param(FaultKind.API_ERRORS, 500, "Internal Server Error", id="500s"),
     ],
 )
