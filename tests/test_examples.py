@@ -45,7 +45,7 @@ def test_one_example_is_the_real_mainnets_by_address() -> None:
 
 
 def test_the_dashboard_in_the_tree_is_the_generated_one() -> None:
-    """`make dashboard` after a change of the catalogue; stale panels ask for metrics that are gone."""
+    """After a change of the catalogue: `make dashboard`."""
     path = DEPLOY / "grafana" / "dashboards" / "overview.json"
     assert path.read_bytes() == dashboard(CATALOGUE.values())
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from monitor.core.engine import Engine
+from monitor.core.measures.feeds import is_stale
 from monitor.core.measures.spec import MeasureSpec
 from monitor.core.rules import Rule
 from monitor.core.state.facts import StatedFact
@@ -271,7 +272,6 @@ def _position(
 def _feed(engine: Engine, venue: VenueState, feed: FeedState, now: EngineNs) -> Json:
     age = engine.reading("feed_age_s", feed.subject, now)
     lost = engine.reading("feed_lost_channels", feed.subject, now)
-    stale = engine.reading("feed_stale", feed.subject, now)
     channels = [engine.state.channels[name] for name in feed.channels]
     cadences = [channel.cadence_s for channel in channels if channel.cadence_s is not None]
     reason = feed.lost_reason
@@ -280,7 +280,7 @@ def _feed(engine: Engine, venue: VenueState, feed: FeedState, now: EngineNs) -> 
         reason = reason or next((c.lost_reason for c in channels if c.lost_reason), "")
     elif age is None and not feed.connection_seen_ns:
         state, reason = "unknown", engine.absence("feed_age_s", feed.subject, now)
-    elif stale is not None and stale.value > 0.0:
+    elif is_stale(engine.state, feed, now, engine.settings):
         state = "old"
     else:
         state, reason = "fresh", ""

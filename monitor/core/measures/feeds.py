@@ -8,11 +8,11 @@ from monitor.core.measures.definition import Definition, define
 from monitor.core.measures.spec import MeasureSpec, Unit
 from monitor.core.measures.tree import FeedNode, PortfolioNode, RuleNode, VenueNode
 from monitor.core.measures.use import Use
-from monitor.core.settings import FreshnessSettings
+from monitor.core.settings import EngineSettings
 from monitor.core.state.facts import RULE_BIT, Channel, FeedBit, VenueBit
 from monitor.core.state.feeds import REJECTED_WINDOW_NS
-from monitor.core.state.model import FeedState
-from monitor.core.types import SECOND_NS, SubjectKind
+from monitor.core.state.model import FeedState, RiskState
+from monitor.core.types import SECOND_NS, EngineNs, SubjectKind
 
 _FEED = (SubjectKind.FEED,)
 _VENUE = (SubjectKind.VENUE,)
@@ -58,17 +58,22 @@ def _rejected_frames(node: FeedNode, use: Use) -> float | None:
     return float(len(kept))
 
 
-def _is_stale(feed: FeedState, use: Use, freshness: FreshnessSettings) -> bool:
+def is_stale(state: RiskState, feed: FeedState, now: EngineNs, settings: EngineSettings) -> bool:
+    """Whether a feed is disconnected, or a channel of it is lost or silent beyond its cadence."""
+    freshness = settings.freshness
     if feed.connected is False:
         return True
-    for channel in _expected(feed, use):
+    for name in feed.channels:
+        channel = state.channels[name]
+        if not channel.expected:
+            continue
         cadence = channel.cadence_s
         limit_s = (
             freshness.feed_quiet_s
             if cadence is None
             else max(freshness.feed_cadences * cadence, freshness.feed_floor_s)
         )
-        if not channel.open or use.now - channel.progress_ns > limit_s * SECOND_NS:
+        if not channel.open or now - channel.progress_ns > limit_s * SECOND_NS:
             return True
     return False
 
@@ -76,8 +81,7 @@ def _is_stale(feed: FeedState, use: Use, freshness: FreshnessSettings) -> bool:
 def _feeds_stale(node: VenueNode | PortfolioNode, use: Use) -> float | None:
     venues = [node.venue] if isinstance(node, VenueNode) else use.state.venues.values()
     feeds: Iterable[FeedState] = (feed for venue in venues for feed in venue.feeds.values())
-    freshness = use.settings.freshness
-    return float(sum(_is_stale(feed, use, freshness) for feed in feeds))
+    return float(sum(is_stale(use.state, feed, use.now, use.settings) for feed in feeds))
 
 
 def _block_age(node: VenueNode, use: Use) -> float | None:

@@ -1,0 +1,120 @@
+"""The state document: our number beside the venue's, absent with its reason, never a zero."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from monitor.core import events as e
+from monitor.core.types import SECOND_NS
+from monitor.server.document import measures_document, state_document, unseen_accounts
+from tests.server.desk import NOW, VENUE, Daemon, engine_of, seen_events
+
+
+def document(*extra: e.Event, now: int = NOW, alerts: list[Any] | None = None) -> dict[str, Any]:
+    """The document after the usual events and some more."""
+    engine = engine_of(*seen_events(), *extra)
+    engine.evaluate(now)
+    made = state_document(
+        engine, Daemon(), alerts=alerts or [], channels=[], would_have=[], now=now
+    )
+    assert orjson.dumps(made)
+    return made
+
+
+def account(made: dict[str, Any], name: str) -> dict[str, Any]:
+    """One account of a document."""
+    return next(row for row in made["accounts"] if row["account"] == name)
+
+
+def row(found: dict[str, Any], label: str) -> dict[str, Any]:
+    """One line of an account."""
+    return next(line for line in found["rows"] if line["label"] == label)
+
+
+def test_our_number_stands_beside_the_venues_own() -> None:
+    """With the difference between them."""
+    equity = row(account(document(), "main"), "equity")
+    assert equity["ours"]["value"] == 50_000.25
+    assert equity["venue"]["value"] == 50_000.25
+    assert equity["difference"] == 0.0
+
+
+def test_a_dark_account_is_unknown_with_a_reason() -> None:
+    """Never zero, and it makes the verdict blind."""
+    made = document()
+    dark = account(made, "dark")
+    assert row(dark, "equity")["ours"]["value"] is None
+    assert "never" in row(dark, "equity")["ours"]["reason"]
+    assert dark["note"].startswith("equity unknown")
+    assert not dark["positions_known"]
+    assert made["safe"]["verdict"] == "blind"
+    assert f"{VENUE}/dark" in made["safe"]["text"]
+
+
+def test_a_critical_alert_is_danger_even_when_something_is_dark() -> None:
+    """The worst is said first."""
+    alert = {"severity": "critical", "summary": "Margin usage is critical"}
+    made = document(alerts=[alert])
+    assert made["safe"] == {"verdict": "danger", "text": "Margin usage is critical"}
+
+
+def test_old_data_becomes_unknown_and_not_its_last_value() -> None:
+    """Two minutes of silence take every number of the account away."""
+    made = document(now=NOW + 120 * SECOND_NS)
+    found = account(made, "main")
+    assert row(found, "equity")["ours"]["value"] is None
+    assert found["positions"][0]["notional"]["value"] is None
+    assert any(feed["state"] == "old" for feed in made["feeds"])
+
+
+def test_positions_keep_the_venues_digits() -> None:
+    """Sizes are text, exactly as the venue wrote them."""
+    position = account(document(), "main")["positions"][0]
+    assert position["size"] == "1"
+    assert position["notional"]["value"] == 100_000.0
+    assert position["venue_liquidation_price"]["value"] == 50_627.6
+
+
+def test_a_lost_feed_says_why() -> None:
+    """The reason is the venue's or the network's own."""
+    lost = e.FeedLost(
+        venue=VENUE,
+        channel=f"{VENUE}/market-1",
+        feed="market-1",
+        reason="it refused the connection",
+        retry_s=1.0,
+    )
+    feed = next(one for one in document(lost)["feeds"] if one["feed"] == "market-1")
+    assert (feed["state"], feed["reason"]) == ("lost", "it refused the connection")
+
+
+def test_unwatched_pools_are_named() -> None:
+    """Money that nobody looks at is said, not silently left out."""
+    found = e.AccountDiscovered(
+        venue=VENUE, channel="x", account="main.vault", parent="main", kind="vault", watched=False
+    )
+    made = document(found)
+    assert made["unwatched"] == [
+        {"venue": VENUE, "account": "main.vault", "kind": "vault", "parent": "main"}
+    ]
+    assert [a["account"] for a in made["accounts"]] == ["main", "dark"]
+
+
+def test_measures_are_filtered_by_words_and_bounded() -> None:
+    """A page asks for what it shows and no more."""
+    engine = engine_of(*seen_events())
+    few = measures_document(engine, "equity_usd ACCOUNT:", NOW)
+    assert {m["subject"] for m in few["measures"]} == {
+        "account:hyperliquid/main",
+        "account:hyperliquid/dark",
+    }
+    bounded = measures_document(engine, "", NOW, limit=5)
+    assert len(bounded["measures"]) == 5
+    assert bounded["total"] > 5
+
+
+def test_readiness_lists_the_unseen() -> None:
+    """Who is missing and why."""
+    assert list(unseen_accounts(engine_of(*seen_events()), NOW)) == [f"{VENUE}/dark"]
