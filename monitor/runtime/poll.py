@@ -226,6 +226,8 @@ class Poller:
             raise DecodeError(str(error), sample=sample) from error
         if output.events:
             self._sink.submit(output.events)
+        if output.pause_s > 0.0:  # the venue's own headers say that its window is nearly spent
+            self._budget.hold_reads(output.pause_s)
         for wish in output.refresh:
             self.refresh(wish)
         return output

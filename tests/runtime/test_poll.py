@@ -275,6 +275,18 @@ async def test_retry_after_holds_all_polls_of_the_venue() -> None:
         assert limited.asked_s == [0.0, 20.0]
 
 
+async def test_a_pause_the_venue_asks_for_holds_all_its_polls() -> None:
+    """Its headers said that the window is nearly spent: nothing is read until it has passed."""
+    rig = Rig()
+    asked = rig.poll("fake/a", 100.0, PollOutput(pause_s=12.0))
+    other = rig.poll("fake/b", 5.0)
+    async with rig.running(asked, other):
+        await rig.clock.advance(11.0)
+        assert len(rig.http.urls) == 2
+        await rig.clock.advance(2.0)
+        assert len(rig.http.urls) == 3
+
+
 async def test_one_poll_that_hangs_delays_no_other() -> None:
     """A request without an answer holds one slot; the others go on."""
     rig = Rig()
