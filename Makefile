@@ -1,5 +1,5 @@
 # Everything sets itself up: Python 3.11 and make are all that must be there.
-# Targets: run test check bench fmt lock dashboard clean. `make lock` is the only one that resolves versions.
+# Targets: run test check bench fmt lock generated clean. `make lock` is the only one that resolves versions.
 PYTHON ?= python3.11
 ifeq (, $(shell command -v $(PYTHON) 2>/dev/null))
 PYTHON := python3
@@ -12,7 +12,7 @@ BENCH := .venv-bench
 COMPILE := $(BIN)/pip-compile --quiet --strip-extras --allow-unsafe --generate-hashes --no-emit-index-url \
 	--no-emit-find-links --no-emit-trusted-host --no-emit-options --no-header
 
-.PHONY: run test check bench fmt lock clean components dashboard
+.PHONY: run test check bench fmt lock clean components generated
 .DEFAULT_GOAL := run
 
 $(BIN)/python:
@@ -47,7 +47,7 @@ components:
 	@sh tests/install-components
 
 test: $(VENV)/.dev $(CLIENTS)/.done components
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
@@ -69,9 +69,9 @@ lock: $(BIN)/python
 	$(COMPILE) --extra build --extra bench -o requirements/bench.txt pyproject.toml
 	$(COMPILE) -o requirements/clients.txt requirements/clients.in
 
-# The dashboard is generated; a test compares the file with the catalogue.
-dashboard: $(VENV)/.run
-	$(BIN)/riskd dashboard > deploy/grafana/dashboards/overview.json
+# The rule table of the README and the Grafana dashboard are generated; a test compares them.
+generated: $(VENV)/.run
+	$(BIN)/python -m monitor.cli.generated
 
 clean:
 	rm -rf $(VENV) $(CLIENTS) $(BENCH) build dist *.egg-info

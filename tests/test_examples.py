@@ -10,6 +10,7 @@ import yaml
 
 from monitor.app.legs import read_legs
 from monitor.app.rulebooks import load_rulebook
+from monitor.cli.generated import with_rule_table
 from monitor.config import load_config
 from monitor.core.measures.catalogue import CATALOGUE
 from monitor.observability.dashboard import dashboard
@@ -45,9 +46,15 @@ def test_one_example_is_the_real_mainnets_by_address() -> None:
 
 
 def test_the_dashboard_in_the_tree_is_the_generated_one() -> None:
-    """After a change of the catalogue: `make dashboard`."""
+    """After a change of the catalogue: `make generated`."""
     path = DEPLOY / "grafana" / "dashboards" / "overview.json"
     assert path.read_bytes() == dashboard(CATALOGUE.values())
+
+
+def test_the_rule_table_in_the_readme_is_the_generated_one() -> None:
+    """After a change of the rulebook: `make generated`."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert text == with_rule_table(text)
 
 
 def test_every_measure_has_a_panel() -> None:
