@@ -19,7 +19,7 @@ from monitor.sim.hyperliquid import history_views as history
 from monitor.sim.hyperliquid import market_views as markets
 from monitor.sim.hyperliquid import profile_views as profiles
 from monitor.sim.hyperliquid.market_views import SPOT_COINS, venue_of
-from monitor.sim.hyperliquid.subscriptions import NO_SNAPSHOT, Subscription
+from monitor.sim.hyperliquid.subscriptions import Subscription
 from monitor.sim.hyperliquid.wire import Json, JsonObject, encode, frame, number
 from monitor.sim.occurrences import (
     Filled,
@@ -71,8 +71,6 @@ def first_frames(world: World, feed: Feed) -> list[str]:
     sub = feed.subscription
     if sub.kind in PERIOD_S:
         feed.due_s = world.now_s + PERIOD_S[sub.kind]
-    if sub.kind in NO_SNAPSHOT:
-        return []
     if sub.kind == "explorerBlock":
         return ["[]"]
     if sub.kind == "trades":
@@ -180,6 +178,8 @@ def _account_state(world: World, sub: Subscription) -> Json:
         return profiles.web_data2(world, user)
     if sub.kind == "webData3":
         return profiles.web_data3(world, user)
+    # userEvents, orderUpdates, notification: what happened before the subscription (or during a
+    # disconnect) is never told.
     return None
 
 

@@ -23,8 +23,6 @@ USER_KINDS = frozenset(
     },
 )  # fmt: skip
 OTHER_KINDS = frozenset({"allMids", "allDexsAssetCtxs", "fastAssetCtxs", "explorerBlock"})
-# Without a snapshot: what happened before the subscription (or during a disconnect) is not told.
-NO_SNAPSHOT = frozenset({"userEvents", "orderUpdates", "notification"})
 CHANNEL_OF = {"userEvents": "user"}
 
 
