@@ -42,6 +42,7 @@ from monitor.core.types import SECOND_NS
 from monitor.notify.dispatch import Dispatcher
 from monitor.notify.pager import Pager
 from monitor.observability.metrics import DaemonMetrics
+from monitor.runtime.clock import SystemClock
 from monitor.runtime.http import HttpClient, open_session
 from monitor.runtime.loop import collect_when_idle, freeze_after_warm_up, measure_lag
 from monitor.runtime.writer import Writer
@@ -131,6 +132,8 @@ class Daemon:
         self.engine = Engine(engine_settings(config))
         self.source = DaemonSource(self)
         stopped_ns = await self.store.last_phase_ns()
+        if stopped_ns is not None and isinstance(clock, SystemClock):
+            clock.not_before(stopped_ns)
         self.engine.restore(
             await self.store.rule_states(),
             tuple((await self.store.memories()).items()),

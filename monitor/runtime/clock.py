@@ -15,16 +15,18 @@ from monitor.core.types import SECOND_NS, EngineNs
 
 
 class SystemClock:
-    """Engine time of a live daemon.
+    """Engine time of a live daemon."""
 
-    Args:
-        not_before_ns: The newest engine time that was persisted; a wall clock that was set back
-            between two runs must not make stored deadlines lie in the future.
-    """
+    def __init__(self) -> None:
+        self._offset_ns = time.time_ns() - time.monotonic_ns()
 
-    def __init__(self, *, not_before_ns: EngineNs = 0) -> None:
-        self._monotonic_at_start_ns = time.monotonic_ns()
-        self._offset_ns = max(time.time_ns(), not_before_ns) - self._monotonic_at_start_ns
+    def not_before(self, kept_ns: EngineNs) -> None:
+        """Begin no earlier than ``kept_ns``, the newest time that was kept; for the start only.
+
+        A wall clock that was set back between two runs must not make kept deadlines lie in the
+        future.
+        """
+        self._offset_ns += max(0, kept_ns - self.now())
 
     def now(self) -> EngineNs:
         """Engine time, nanoseconds; never goes back within a process."""
