@@ -7,6 +7,7 @@ from __future__ import annotations
 
 HOURS_PER_YEAR = 8760.0
 HOURS_PER_DAY = 24.0
+DAYS_PER_YEAR = 365.0
 
 
 def compute_funding_payment(
@@ -44,3 +45,9 @@ def compute_projected_funding_cost_24h(
 def annualize_hourly_rate(funding_rate_hourly: float) -> float:
     """Simple (not compounded) rate per year of 8760 hours, a signed fraction."""
     return funding_rate_hourly * HOURS_PER_YEAR
+
+
+def annualize_daily_cost(daily_cost_usd: float, exposure_usd: float) -> float:
+    """A day's cost as a fraction of what is held, per year of 365 days, signed like the cost; 0.0
+    where nothing is held."""
+    return DAYS_PER_YEAR * daily_cost_usd / exposure_usd if exposure_usd > 0.0 else 0.0

@@ -11,6 +11,7 @@ from monitor.core.measures import (
     funding,
     holdings,
     margin,
+    positions,
     prices,
 )
 from monitor.core.measures.definition import Definition
@@ -45,6 +46,7 @@ DEFINITIONS = table(
         *exposure.DEFINITIONS,
         *margin.DEFINITIONS,
         *accounts.DEFINITIONS,
+        *positions.DEFINITIONS,
     ),
 )
 CATALOGUE: dict[str, MeasureSpec] = {

@@ -18,7 +18,8 @@ _MARKET = (SubjectKind.MARKET,)
 _WIDE = (SubjectKind.VENUE, SubjectKind.PORTFOLIO)
 
 
-def _predicted(node: MarketNode, use: Use) -> float | None:
+def read_predicted(node: MarketNode, use: Use) -> float | None:
+    """Funding predicted for the settlement to come, fraction per hour; None while not known."""
     fact = node.market.predicted
     if fact.value is None:
         use.reason = "predicted funding was never told"
@@ -27,7 +28,7 @@ def _predicted(node: MarketNode, use: Use) -> float | None:
 
 
 def _annualized(node: MarketNode, use: Use) -> float | None:
-    rate = _predicted(node, use)
+    rate = read_predicted(node, use)
     return None if rate is None else annualize_hourly_rate(rate)
 
 
@@ -174,7 +175,7 @@ DEFINITIONS: tuple[Definition, ...] = (
             (0.0000125, 0.001),
         ),
         SubjectKind.MARKET,
-        _predicted,
+        read_predicted,
         bits=MarketBit.PREDICTED,
         preview=lambda node: node.market.predicted.value,
     ),
