@@ -34,7 +34,7 @@ from monitor.core.rules import (
     scope_subject,
     step,
 )
-from monitor.core.rules.checks import expressions_of, rule_input
+from monitor.core.rules.checks import VISIBLE, expressions_of, rule_input
 from monitor.core.state.facts import RULE_BIT
 from monitor.core.state.model import RiskState, RuleMemory, RuleStatus
 from monitor.core.types import (
@@ -54,7 +54,17 @@ REMOVED = "rule_removed"
 class Asked:
     """One rule about one subject, with the measures it reads; None where one cannot exist."""
 
-    __slots__ = ("due", "inputs", "memory", "node", "order", "rule", "simple", "staleness_ns")
+    __slots__ = (
+        "due",
+        "inputs",
+        "memory",
+        "node",
+        "order",
+        "rule",
+        "simple",
+        "staleness_ns",
+        "timed",
+    )
 
     def __init__(self, rule: Rule, order: int, node: Node, memory: RuleMemory) -> None:
         self.rule = rule
@@ -63,6 +73,7 @@ class Asked:
         self.memory = memory
         self.inputs: dict[str, Instance | None] = {}
         self.due = False
+        self.timed = False  # due because its own deadline came
         # With nothing but ``when`` to judge, FALSE about an inactive rule changes nothing at all.
         self.simple = rule.when is not None and rule.confirm is None
         stale = rule.max_staleness_ns
@@ -249,10 +260,13 @@ class RuleRunner:
         if other is not None:
             target = self._evaluator.tree.nodes.get(rule_subject(other.rule_id))
             return None if target is None else self._evaluator.demand(other.measure, target)
-        for place in (node, *node.ancestors):
-            found = self._evaluator.demand(variable, place)
-            if found is not None:
-                return found
+        for kind in VISIBLE[node.kind]:
+            if self._evaluator.exists(variable, kind):
+                # The nearest kind that has it, even where that ancestor is not known yet: a wider
+                # one would answer another question.
+                places = (place for place in (node, *node.ancestors) if place.kind is kind)
+                found = next(places, None)
+                return None if found is None else self._evaluator.demand(variable, found)
         return None
 
     # ---------------------------------------------------------------------------- running
@@ -264,6 +278,7 @@ class RuleRunner:
             at, _, asked = heapq.heappop(heap)
             if asked.memory.armed_ns == at:
                 asked.memory.armed_ns = 0
+                asked.timed = True
                 self._make_due(asked)
         self._collect()
         while self._due:
@@ -301,7 +316,7 @@ class RuleRunner:
         """A touched rule that is inactive, was known, and is still known to be false: the answer to
         most touches of rules that compare measures with each other, at a fraction of a step."""
         memory, when = asked.memory, asked.rule.when
-        if when is None or not (asked.simple and memory.quiet):
+        if when is None or asked.timed or not (asked.simple and memory.quiet):
             return False
         return when.evaluate(partial(self._value, asked, now)) is Verdict.FALSE
 
@@ -320,6 +335,7 @@ class RuleRunner:
         memory, rule = asked.memory, asked.rule
         before = memory.state
         memory.asked = True
+        asked.timed = False
         self._stale = False
         self.steps_total += 1
         try:

@@ -592,8 +592,7 @@ def test_a_transfer_between_own_accounts_is_no_loss(told_first: bool) -> None:
         both(desk, 2_000, 10_000)  # a moment that only the rule's own hold can bridge
         leave()
         settled.append(both(desk, 2_000, 10_000))
-    for minute in (5, 30, 60):
-        settled.append(both(desk.at(60 * minute), 2_000, 10_000))
+    settled.extend(both(desk.at(60 * minute), 2_000, 10_000) for minute in (5, 30, 60))
     desk.at(3_700)
     if told_first:
         arrive()
@@ -605,8 +604,7 @@ def test_a_transfer_between_own_accounts_is_no_loss(told_first: bool) -> None:
         desk.at(3_702)
         arrive()
         settled.append(both(desk, 2_000, 18_000))
-    for hour in (2, 5, 24):
-        settled.append(both(desk.at(3_600 * hour), 2_000, 18_000))
+    settled.extend(both(desk.at(3_600 * hour), 2_000, 18_000) for hour in (2, 5, 24))
     assert settled == [0.0] * len(settled)
     assert both(desk, 2_000, 16_000) == pytest.approx(0.1)
 

@@ -138,6 +138,22 @@ def test_reopening_does_not_freshen_what_was_told_before() -> None:
     assert desk.after("mark_price") == 101.0
 
 
+@pytest.mark.parametrize(
+    ("told_before_s", "expected"),
+    [
+        pytest.param(5.0, 100.0, id="overtook its acknowledgement"),
+        pytest.param(5.001, None, id="told long before"),
+    ],
+)
+def test_the_first_opening_covers_what_overtook_it(
+    told_before_s: float, expected: float | None
+) -> None:
+    """Data may arrive just before the acknowledgement of their subscription, not long before."""
+    desk = Desk().list_market().at(-told_before_s).context(mark_price=100.0)
+    desk.at(0).open(CTX).at(9).alive(CTX)
+    assert desk.after("mark_price") == expected
+
+
 def test_a_gap_asks_for_a_new_message() -> None:
     """Missing messages make what the channel fed absent at once, even while it is young."""
     desk = Desk().list_market().open(CTX).context(mark_price=100.0, oracle_price=100.0)

@@ -330,7 +330,12 @@ def _usd(name: str, help_text: str, typical: tuple[float, float]) -> MeasureSpec
     )
 
 
-def _count(name: str, help_text: str, kinds: tuple[SubjectKind, ...] = _WIDE) -> MeasureSpec:
+def _count(
+    name: str,
+    help_text: str,
+    words: tuple[str, str],
+    kinds: tuple[SubjectKind, ...] = _WIDE,
+) -> MeasureSpec:
     return MeasureSpec(
         name=name,
         kinds=kinds,
@@ -339,6 +344,7 @@ def _count(name: str, help_text: str, kinds: tuple[SubjectKind, ...] = _WIDE) ->
         low=0.0,
         typical=(3.0, 300.0),
         aggregate=Aggregate.SUM if kinds is _WIDE else Aggregate.NONE,
+        words=words,
     )
 
 
@@ -397,8 +403,10 @@ CROSS_CHECK = MeasureSpec(
     typical=(0.0, 0.1),
     aggregate=Aggregate.MAX,
 )
-ORDERS = _count("open_orders_count", "Working orders, triggers included.")
-POSITIONS = _count("positions_count", "Open positions.")
+ORDERS = _count(
+    "open_orders_count", "Working orders, triggers included.", ("open order", "open orders")
+)
+POSITIONS = _count("positions_count", "Open positions.", ("position", "positions"))
 _MONEY = AccountBit.MONEY | AccountBit.MODE
 _DRAWDOWN_NEEDS = ((Relation.SELF, EQUITY.name), (Relation.SELF, GROSS.name))
 
@@ -460,6 +468,7 @@ DEFINITIONS: tuple[Definition, ...] = (
         _count(
             "liquidations_24h",
             "Fills by which this account was liquidated or auto-deleveraged in 24 hours.",
+            ("forced fill in 24 h", "forced fills in 24 h"),
             _ACCOUNT,
         ),
         SubjectKind.ACCOUNT,

@@ -147,6 +147,7 @@ def _spec(
     low: float = 0.0,
     cadence_s: float = 0.0,
     typical: tuple[float, float] = (0.0, 1.0),
+    words: tuple[str, ...] = (),
 ) -> MeasureSpec:
     return MeasureSpec(
         name=name,
@@ -157,6 +158,7 @@ def _spec(
         high=high,
         cadence_s=cadence_s,
         typical=typical,
+        words=words,
     )
 
 
@@ -166,6 +168,7 @@ _STALE = _spec(
     Unit.COUNT,
     "Feeds that are disconnected, or have a channel that is lost or silent beyond its cadence.",
     cadence_s=1.0,
+    words=("feed stale", "feeds stale"),
 )
 
 DEFINITIONS: tuple[Definition, ...] = (
@@ -183,19 +186,38 @@ DEFINITIONS: tuple[Definition, ...] = (
         clock=True,
     ),
     define(
-        _spec("feed_connected", _FEED, Unit.BOOL, "1 while connected.", high=1.0),
+        _spec(
+            "feed_connected",
+            _FEED,
+            Unit.BOOL,
+            "1 while connected.",
+            high=1.0,
+            words=("connected", "disconnected"),
+        ),
         SubjectKind.FEED,
         _feed_connected,
         bits=FeedBit.CONNECTION | FeedBit.CHANNELS,
     ),
     define(
-        _spec("feed_lost_channels", _FEED, Unit.COUNT, "Channels once opened and lost since."),
+        _spec(
+            "feed_lost_channels",
+            _FEED,
+            Unit.COUNT,
+            "Channels once opened and lost since.",
+            words=("channel lost", "channels lost"),
+        ),
         SubjectKind.FEED,
         _lost_channels,
         bits=FeedBit.CHANNELS,
     ),
     define(
-        _spec("feed_rejected_frames", _FEED, Unit.COUNT, "Undecodable frames in five minutes."),
+        _spec(
+            "feed_rejected_frames",
+            _FEED,
+            Unit.COUNT,
+            "Undecodable frames in five minutes.",
+            words=("frame rejected in 5 min", "frames rejected in 5 min"),
+        ),
         SubjectKind.FEED,
         _rejected_frames,
         bits=FeedBit.REJECTED,
@@ -222,6 +244,7 @@ DEFINITIONS: tuple[Definition, ...] = (
             Unit.COUNT,
             "Blocks by which the venue's indexer trails its chain.",
             typical=(1.0, 20.0),
+            words=("block behind", "blocks behind"),
         ),
         SubjectKind.VENUE,
         _indexer_lag,
@@ -242,14 +265,26 @@ DEFINITIONS: tuple[Definition, ...] = (
         bits=VenueBit.SKEW,
     ),
     define(
-        _spec("venue_healthy", _VENUE, Unit.BOOL, "1 while the venue says so itself.", high=1.0),
+        _spec(
+            "venue_healthy",
+            _VENUE,
+            Unit.BOOL,
+            "1 while the venue says so itself.",
+            high=1.0,
+            words=("healthy", "not healthy"),
+        ),
         SubjectKind.VENUE,
         _venue_healthy,
         bits=VenueBit.HEALTH,
     ),
     define(
         _spec(
-            "rule_firing", _RULE, Unit.BOOL, "1 while the rule fires about any subject.", high=1.0
+            "rule_firing",
+            _RULE,
+            Unit.BOOL,
+            "1 while the rule fires about any subject.",
+            high=1.0,
+            words=("fires", "does not fire"),
         ),
         SubjectKind.RULE,
         _rule_firing,

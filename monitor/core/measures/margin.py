@@ -453,6 +453,7 @@ DEFINITIONS: tuple[Definition, ...] = (
         compute_liquidations,
         bits=_MONEY,
         needs=_EQUITY_HERE,
+        always=True,
         hidden=True,
     ),
     define(INITIAL, SubjectKind.ACCOUNT, _initial, needs=(_SELF_HOLDINGS,)),

@@ -49,6 +49,8 @@ class MeasureSpec(msgspec.Struct, frozen=True, kw_only=True):
         cadence_s: Recomputed at most this often; 0 for at once.
         at_zero: What a denominator of zero or below means, in words.
         typical: Two plausible values (usual, stressed) for dry runs and documentation.
+        words: How a person says the value: of a count its noun for one and for many; of a bool
+            what 1 and 0 mean; ``("x",)`` of a ratio said as a multiple (2.5x), not in percent.
     """
 
     name: str
@@ -62,6 +64,7 @@ class MeasureSpec(msgspec.Struct, frozen=True, kw_only=True):
     at_zero: str = ""
     typical: tuple[float, float] = (0.0, 1.0)
     aggregate: Aggregate = Aggregate.NONE
+    words: tuple[str, ...] = ()
 
 
 class Reading(msgspec.Struct, gc=False):

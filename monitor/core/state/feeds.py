@@ -29,6 +29,7 @@ from monitor.core.types import EngineNs, feed_subject
 
 REJECTED_WINDOW_NS = 300 * 1_000_000_000
 REJECTED_KEPT_MAX = 1000
+OVERTAKEN_NS = 5 * 1_000_000_000
 
 
 def feed_of(state: RiskState, venue: str, feed: str) -> FeedState:
@@ -65,8 +66,10 @@ def channel_opened(state: RiskState, event: ChannelOpened, now: EngineNs) -> Non
         channel.feed = feed.feed
     if channel.name not in feed.channels:
         feed.channels.append(channel.name)
-    if channel.expected and not channel.open:
-        channel.opened_ns = now
+    if not channel.open:
+        # A subscription's first data may overtake its acknowledgement, but only once: after a loss
+        # what was told before says nothing about now.
+        channel.opened_ns = now if channel.expected else now - OVERTAKEN_NS
     channel.open = channel.expected = True
     channel.cadence_s = event.cadence_s
     channel.progress_ns = now

@@ -316,7 +316,7 @@ class RuleMemory(msgspec.Struct, omit_defaults=True):
     severity: Severity
     state: RuleState = NEW
     armed_ns: EngineNs = 0
-    attentive: bool = True
+    attentive: bool = False
     capped: bool = False
     asked: bool = False
     quiet: bool = False  # inactive, and its condition last known to be false
