@@ -32,7 +32,10 @@ class RuleMode(enum.StrEnum):
 
 
 class CitedReading(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """One input of a verdict, as it was read. ``value`` None is absent, and ``reason`` says why."""
+    """One input of a verdict, as it was read. ``value`` None is absent, and ``reason`` says why.
+
+    ``words`` are the measure's own: how a person says its value.
+    """
 
     measure: str
     subject: Subject
@@ -41,6 +44,7 @@ class CitedReading(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     as_of_ns: EngineNs | None
     estimated: bool = False
     reason: str = ""
+    words: tuple[str, ...] = ()
 
 
 class AlertTransition(msgspec.Struct, frozen=True, gc=False, kw_only=True):

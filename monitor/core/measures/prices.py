@@ -236,6 +236,7 @@ DEFINITIONS: tuple[Definition, ...] = (
             low=0.0,
             high=1.0,
             typical=(1.0, 0.0),
+            words=("trading", "not trading"),
         ),
         SubjectKind.MARKET,
         _market_active,

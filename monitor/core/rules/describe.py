@@ -1,7 +1,7 @@
 """Words for people: what a rule saw, against which limit, and what riskd did or would have done.
 
 The first 120 characters must do on a phone at night: what, number against limit, scope, action.
-Percent exists only in here. *Pure.*
+*Pure.*
 """
 
 from __future__ import annotations
@@ -11,23 +11,29 @@ from collections.abc import Callable
 from monitor.core.decision import ActionLevel, AlertTransition, CitedReading, RuleMode
 from monitor.core.measures.spec import Unit
 from monitor.core.rules.checks import expressions_of, rule_input
-from monitor.core.rules.expression import Comparison, Expression
+from monitor.core.rules.expression import Expression
 from monitor.core.rules.rule import Rule, RuleState, Step, scope_subject
+from monitor.core.rules.words import (
+    DONE,
+    UNKNOWN,
+    against,
+    cited,
+    duration,
+    label,
+    listed,
+    number,
+    percent,
+    scope_text,
+    within,
+)
 from monitor.core.types import SECOND_NS, AlertState, EngineNs, Subject, Verdict
 
 Cite = Callable[[str], CitedReading]
 
 SUMMARY_CHARS_MAX = 120
+# Below these a part of the first line is not shortened any further.
+WHAT_CHARS_MIN, SCOPE_CHARS_MIN = 24, 20
 _MODES = (RuleMode.OBSERVE, RuleMode.PROPOSE, RuleMode.ACT)
-_UNKNOWN = "unknown"
-# What each action does to its scope, as a past participle and as an infinitive.
-_DONE = {
-    ActionLevel.HOLD: ("held {scope} (reduce only)", "hold {scope} (reduce only)"),
-    ActionLevel.BLOCK_NEW: ("blocked new risk on {scope}", "block new risk on {scope}"),
-    ActionLevel.CUT: ("cut gross to {gross} of {scope}", "cut gross to {gross} of {scope}"),
-    ActionLevel.HALT: ("halted {scope}", "halt {scope}"),
-    ActionLevel.FLATTEN: ("flattened {scope}", "flatten {scope}"),
-}
 
 
 def describe(
@@ -90,7 +96,7 @@ def action_text(
     ``brief`` names the scope by its kind alone, for the first line."""
     if after.state is not AlertState.FIRING or rule.level is ActionLevel.PAGE:
         return ""
-    done, todo = _DONE[rule.level]
+    done, todo = DONE[rule.level]
     if brief:
         done, todo = (text.removesuffix(" (reduce only)") for text in (done, todo))
     scope = scope_subject(rule, subject)
@@ -102,72 +108,9 @@ def action_text(
     if mode is RuleMode.OBSERVE:
         return f"WOULD HAVE {done.format(**words)}"
     if mode is RuleMode.PROPOSE:
-        return f"PROPOSES to {todo.format(**words)}: a person must approve"
+        approval = "" if brief else ": a person must approve"
+        return f"PROPOSES to {todo.format(**words)}{approval}"
     return f"ASKED to {todo.format(**words)}"
-
-
-def scope_text(subject: Subject) -> str:
-    """``account hyperliquid/main`` for ``account:hyperliquid/main``."""
-    kind, _, parts = subject.partition(":")
-    return f"{kind} {parts}" if parts else kind
-
-
-def percent(ratio: float) -> str:
-    """``32 %`` for 0.32, four significant digits."""
-    return f"{ratio * 100:.4g} %"
-
-
-def duration(seconds: float) -> str:
-    """``45 s``, ``12 min``, ``3.5 h``, ``2.1 d``."""
-    size = abs(seconds)
-    if size < 1:
-        return f"{seconds * 1000:.3g} ms"
-    if size < 120:
-        return f"{seconds:.3g} s"
-    if size < 7200:
-        return f"{seconds / 60:.3g} min"
-    if size < 172800:
-        return f"{seconds / 3600:.3g} h"
-    return f"{seconds / 86400:.3g} d"
-
-
-def number(value: float | None, unit: str, measure: str = "") -> str:
-    """A value with its unit as a trader reads it; ``unknown`` for None."""
-    if value is None:
-        return _UNKNOWN
-    match unit:
-        case Unit.RATIO:
-            return f"{value:.4g}x" if measure == "leverage" else percent(value)
-        case Unit.PER_HOUR:
-            return f"{percent(value)}/h"
-        case Unit.PER_YEAR:
-            return f"{percent(value)}/yr"
-        case Unit.USD:
-            return f"{'-' if value < 0 else ''}${_grouped(abs(value))}"
-        case Unit.SECONDS:
-            return duration(value)
-        case Unit.BOOL:
-            return "yes" if value >= 0.5 else "no"
-        case Unit.COUNT:
-            return f"{value:.6g}"
-        case _:
-            return _grouped(value)
-
-
-def _grouped(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.6g}"
-
-
-def _cited(reading: CitedReading) -> str:
-    return ("~" if reading.estimated else "") + number(reading.value, reading.unit, reading.measure)
-
-
-def _against(comparison: Comparison, reading: CitedReading) -> str:
-    """``32 % >= 30 %``: the number as read, the asked relation, the limit in the same unit."""
-    if reading.unit == Unit.BOOL:
-        return f"{comparison.name} {_cited(reading)}"
-    limit = number(comparison.limit, reading.unit, reading.measure)
-    return f"{_cited(reading)} {comparison.op} {limit}"
 
 
 def _summary(
@@ -178,31 +121,39 @@ def _summary(
     action: str,
     now: EngineNs,
 ) -> str:
-    what = ("Ended: " if step.state.state is AlertState.INACTIVE else "") + rule.summary
+    """What, number against limit, scope, action. The action is never cut, and the number last:
+    names of venues and markets give way first, then the words."""
+    ended = step.state.state is AlertState.INACTIVE
+    what = ("Ended: " if ended else "") + rule.summary
     fact = _headline(rule, step, inputs, now)
-    what += f": {fact}" if fact else ""
+    if fact:
+        fact = f": now {fact}" if ended else f": {fact}"
     end = f". {action}" if action else ""
-    # What and action are bounded; the names of venues and markets are not, so they give way first.
-    scope = _shortened(scope_text(subject), SUMMARY_CHARS_MAX - len(what) - len(end) - 2)
-    what = _shortened(what, SUMMARY_CHARS_MAX - len(scope) - len(end) - 2, keep_end=False)
-    return f"{what}; {scope}{end}"
+    room = SUMMARY_CHARS_MAX - len(end) - 2
+    scope = _shortened(scope_text(subject), room - len(what) - len(fact), least=SCOPE_CHARS_MIN)
+    what = _cut(what, max(room - len(scope) - len(fact), WHAT_CHARS_MIN))
+    fact = _cut(fact, room - len(scope) - len(what))
+    return f"{what}{fact}; {scope}{end}"
 
 
-def _shortened(text: str, room: int, *, keep_end: bool = True) -> str:
-    """The text within ``room`` characters (never below 16), dots where something is left out."""
-    room = max(room, 16)
+def _shortened(text: str, room: int, *, least: int) -> str:
+    """The text within ``room`` characters (never below ``least``), dots in the middle where
+    something is left out: the ends tell names apart."""
+    room = max(room, least)
     if len(text) <= room:
         return text
-    if not keep_end:
-        return text[: room - 1] + "…"
     half = (room - 1) // 2
     return text[: room - 1 - half] + "…" + text[-half:]
+
+
+def _cut(text: str, room: int) -> str:
+    return text if len(text) <= room else text[: room - 1].rstrip(" :,(") + "…"
 
 
 def _headline(rule: Rule, step: Step, inputs: dict[str, CitedReading], now: EngineNs) -> str:
     """The comparison that decided, or the flags that are true, or what is missing."""
     if step.by_absence:
-        return f"{_missing(inputs) or 'data stale'} for too long"
+        return _absence(rule, step, inputs, now)
     if rule.flags:
         true = [
             flag.name
@@ -218,25 +169,35 @@ def _headline(rule: Rule, step: Step, inputs: dict[str, CitedReading], now: Engi
     return _deciding(rule.when, inputs, wanted=True)
 
 
+def _absence(rule: Rule, step: Step, inputs: dict[str, CitedReading], now: EngineNs) -> str:
+    """What has not been told, and for how long, against what the rule tolerates."""
+    limit = duration((rule.max_staleness_ns or 0) / SECOND_NS)
+    absent = _missing(inputs)
+    since = step.state.unknown_since_ns
+    if absent and since is not None:
+        return f"{absent} for {duration((now - since) / SECOND_NS)}, limit {limit}"
+    told = [one.as_of_ns for one in inputs.values() if one.as_of_ns is not None]
+    if not told:
+        return f"nothing known, limit {limit}"
+    return f"last known {duration((now - min(told)) / SECOND_NS)} ago, limit {limit}"
+
+
 def _deciding(expression: Expression, inputs: dict[str, CitedReading], *, wanted: bool) -> str:
     """The first comparison on the wanted side; arithmetic is told by the numbers that went in."""
     if not expression.plain:
-        names = [name for name in inputs if name in expression.variables]
-        return ", ".join(f"{name} {_cited(inputs[name])}" for name in names)
+        used = [one for name, one in inputs.items() if name in expression.variables]
+        return listed([f"{label(one)} {cited(one)}" for one in used])
     # A limit of zero only asks which side of a position it is: any other says more.
     for comparison in sorted(expression.comparisons, key=lambda one: one.limit == 0.0):
         reading = inputs[comparison.name]
         if reading.value is not None and comparison.holds(reading.value) is wanted:
-            if wanted or reading.unit == Unit.BOOL:
-                return _against(comparison, reading)
-            limit = number(comparison.limit, reading.unit, reading.measure)
-            return f"{_cited(reading)}, limit {limit}"
+            return against(comparison, reading) if wanted else within(comparison, reading)
     return _missing(inputs)
 
 
 def _missing(inputs: dict[str, CitedReading]) -> str:
-    absent = [name for name, reading in inputs.items() if reading.value is None]
-    return ", ".join(absent) + " unknown" if absent else ""
+    absent = [label(one) for one in inputs.values() if one.value is None]
+    return f"{listed(absent)} {UNKNOWN}" if absent else ""
 
 
 def _description(
@@ -279,12 +240,16 @@ def _arithmetic(expression: Expression, inputs: dict[str, CitedReading]) -> list
     lines = []
     for comparison in expression.comparisons:
         reading = inputs[comparison.name]
-        limit = number(comparison.limit, reading.unit, reading.measure)
+        # Here the numbers themselves stand, so that the arithmetic can be done again.
+        words = reading.words if reading.unit == Unit.RATIO else ()
+        value = number(reading.value, reading.unit, words)
+        limit = number(comparison.limit, reading.unit, words)
         if reading.value is None:
-            verdict = _UNKNOWN
+            verdict = UNKNOWN
         else:
             verdict = "true" if comparison.holds(reading.value) else "false"
-        lines.append(f"  {comparison.name} {_cited(reading)} {comparison.op} {limit}: {verdict}")
+        sign = "~" if reading.estimated else ""
+        lines.append(f"  {comparison.name} {sign}{value} {comparison.op} {limit}: {verdict}")
     return lines
 
 

@@ -24,6 +24,7 @@ def spec(
     high: float = float("inf"),
     max_age_s: float | None = None,
     typical: tuple[float, float] = (0.1, 0.9),
+    words: tuple[str, ...] = (),
 ) -> MeasureSpec:
     """One measure."""
     return MeasureSpec(
@@ -35,6 +36,7 @@ def spec(
         high=high,
         max_age_s=max_age_s,
         typical=typical,
+        words=words,
     )
 
 
@@ -51,10 +53,17 @@ SMALL = {
         spec("oracle_price", (M,), Unit.PRICE, low=0.0, typical=(100.0, 60000.0)),
         spec("notional_usd", (X,), Unit.USD, typical=(1000.0, -50000.0)),
         spec("net_exposure_usd", (A, S, V, P), Unit.USD, typical=(1000.0, -50000.0)),
-        spec("feed_connected", (F,), Unit.BOOL, low=0.0, high=1.0, typical=(1.0, 0.0)),
+        spec(
+            "feed_connected", (F,), Unit.BOOL, low=0.0, high=1.0, typical=(1.0, 0.0),
+            words=("connected", "disconnected"),
+        ),
+        spec(
+            "feeds_stale", (V,), Unit.COUNT, low=0.0, typical=(0.0, 2.0),
+            words=("feed stale", "feeds stale"),
+        ),
         spec("venue_healthy", (V,), Unit.BOOL, low=0.0, high=1.0, typical=(1.0, 0.0)),
     )
-}
+}  # fmt: skip
 
 
 def at(seconds: float) -> int:

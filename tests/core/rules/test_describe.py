@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import pytest
 
-from monitor.core.decision import AlertTransition, CitedReading, RuleMode
+from monitor.core.decision import (
+    ActionLevel,
+    AlertTransition,
+    CitedReading,
+    KillRequest,
+    RuleMode,
+)
 from monitor.core.measures.spec import Unit
-from monitor.core.rules.describe import SUMMARY_CHARS_MAX, describe, number
+from monitor.core.rules.describe import SUMMARY_CHARS_MAX, describe
 from monitor.core.rules.lifecycle import step
 from monitor.core.rules.rule import NEW, Rule, RuleState
 from monitor.core.rules.rulebook import parse_rulebook
+from monitor.core.rules.words import number, request_text
 from monitor.core.types import (
     PORTFOLIO,
     AlertState,
     Severity,
     Subject,
     account_subject,
+    feed_subject,
     position_subject,
+    venue_subject,
 )
 from tests.core.rules.catalogue import SMALL, at, reading
 
@@ -90,6 +99,7 @@ def tell(
             as_of_ns=None if found is None else found.as_of_ns,
             estimated=estimated,
             reason="" if found is not None else "channel lost",
+            words=SMALL[name].words,
         )
 
     result = step(rule, state, readings.get, at(100))
@@ -133,11 +143,11 @@ def test_the_description_holds_the_arithmetic() -> None:
 @pytest.mark.parametrize(
     ("mode", "allowed", "begins"),
     [
-        ("observe", RuleMode.ACT, "WOULD HAVE cut gross to 70 %"),
-        ("propose", RuleMode.ACT, "PROPOSES to cut gross to 70 %"),
-        ("act", RuleMode.ACT, "ASKED to cut gross to 70 %"),
-        ("act", RuleMode.PROPOSE, "PROPOSES to cut gross to 70 %"),
-        ("act", RuleMode.OBSERVE, "WOULD HAVE cut gross to 70 %"),
+        ("observe", RuleMode.ACT, "WOULD HAVE cut gross of the portfolio to 70 %"),
+        ("propose", RuleMode.ACT, "PROPOSES to cut gross of the portfolio to 70 %"),
+        ("act", RuleMode.ACT, "ASKED to cut gross of the portfolio to 70 %"),
+        ("act", RuleMode.PROPOSE, "PROPOSES to cut gross of the portfolio to 70 %"),
+        ("act", RuleMode.OBSERVE, "WOULD HAVE cut gross of the portfolio to 70 %"),
     ],
 )
 def test_actions_are_told_as_what_they_are(mode: str, allowed: RuleMode, begins: str) -> None:
@@ -147,8 +157,8 @@ def test_actions_are_told_as_what_they_are(mode: str, allowed: RuleMode, begins:
         state=AlertState.RECOVERING, firing_epoch_ns=at(50), recovering_since_ns=at(60)
     )
     told = tell(text, PORTFOLIO, {"stress": 61.0, "leverage": 3.0}, leaving, allowed)
-    assert told.action.startswith(begins)
-    assert begins in told.summary
+    assert told.action.startswith(begins.replace("the portfolio", "portfolio"))
+    assert told.summary.endswith(f". {begins}")
     assert told.firing_epoch_ns == at(50)
 
 
@@ -177,7 +187,10 @@ def test_unknown_is_drawn_as_unknown() -> None:
     waiting = RuleState(state=AlertState.RECOVERING, firing_epoch_ns=at(40), since_ns=at(50))
     told = tell(USAGE, MAIN, {"margin_usage_ratio": None}, waiting)
     assert told.after is AlertState.FIRING
-    assert "margin_usage_ratio unknown" in told.summary
+    assert told.summary == (
+        "Margin usage is high: margin usage unknown; account hyperliquid/main. "
+        "WOULD HAVE blocked new risk on the account"
+    )
     assert "  margin_usage_ratio unknown >= 30 %: unknown" in told.description
     assert "Input margin_usage_ratio of account:hyperliquid/main: unknown (channel lost)." in (
         told.description
@@ -191,7 +204,7 @@ def test_firing_by_absence_says_that_nothing_was_seen() -> None:
     assert told.after is AlertState.FIRING
     assert told.reason == "missing_data"
     assert told.summary == (
-        "Account truth is stale: margin_usage_ratio unknown for too long; "
+        "Account truth is stale: margin usage unknown for 40 s, limit 30 s; "
         "account hyperliquid/main. WOULD HAVE held the account"
     )
     assert told.action == "WOULD HAVE held account hyperliquid/main (reduce only)"
@@ -222,7 +235,7 @@ THIN = """
         pytest.param(
             THIN,
             {"notional_usd": 50.0, "mark_price": 200.0},
-            "mark_price 200, notional_usd $50",
+            "mark price 200, notional $50",
             id="arithmetic tells its numbers",
         ),
     ],
@@ -262,12 +275,137 @@ def test_long_names_give_way_before_the_number_and_the_action() -> None:
     assert market in told.description
 
 
+LONGEST = """
+- id: longest
+  for_each: position
+  scope: portfolio
+  summary: All the words a desk may use, and no more
+  when: margin_usage_ratio >= 0.3
+  until: margin_usage_ratio <= 0.25
+  severity: critical
+  mode: {mode}
+  do: {{{do}}}
+"""
+STRONG = "  confirm: {need: 2, of: 2, apart: 20s}\n  reentry: margin_usage_ratio <= 0.2\n"
+PROTECTIVE = "  max_staleness: 30s\n  on_unknown: fire\n"
+
+
+@pytest.mark.parametrize("mode", ["observe", "propose", "act"])
 @pytest.mark.parametrize(
-    ("value", "unit", "measure", "text"),
+    ("do", "more", "value"),
+    [
+        pytest.param("level: hold", PROTECTIVE, None, id="hold by absence"),
+        pytest.param("level: hold", PROTECTIVE, 0.4321, id="hold by a number"),
+        pytest.param("level: block_new", "", 0.4321, id="block new"),
+        pytest.param("level: cut, gross_to: 0.25", STRONG, 0.4321, id="cut"),
+    ],
+)
+def test_the_action_is_never_cut(do: str, more: str, mode: str, value: float | None) -> None:
+    """Whatever a desk calls its rule, venue and market, the first line ends with the action."""
+    left = RuleState(state=AlertState.RECOVERING, firing_epoch_ns=at(10), unknown_since_ns=at(20))
+    subject = position_subject("hyperliquid", "main.xyz", "X" * 60)
+    text = LONGEST.format(mode=mode, do=do) + more
+    told = tell(text, subject, {"margin_usage_ratio": value}, left)
+    assert told.after is AlertState.FIRING
+    assert len(told.summary) <= SUMMARY_CHARS_MAX
+    brief = told.action.partition(" (")[0].partition(":")[0].replace("portfolio", "the portfolio")
+    assert told.summary.endswith(f". {brief}")
+    assert ("43.21 % >= 30 %" if value else "margin usage unknown") in told.summary
+
+
+COUNTED = """
+- id: counted
+  for_each: venue
+  summary: Market data is stale
+  when: feeds_stale >= {limit}
+  until: feeds_stale < {limit}
+  severity: warning
+"""
+DOWN = """
+- id: down
+  for_each: feed
+  summary: A connection is down
+  when: feed_connected < 0.5
+  severity: warning
+"""
+FIRED = RuleState(state=AlertState.FIRING, firing_epoch_ns=at(40), since_ns=at(40))
+BBO, HL = feed_subject("hl", "bbo"), venue_subject("hl")
+
+
+@pytest.mark.parametrize(
+    ("text", "subject", "value", "state", "summary"),
+    [
+        pytest.param(
+            COUNTED.format(limit="1.0"), HL, 1.0, NEW,
+            "Market data is stale: 1 feed stale (limit 0); venue hl", id="one, none allowed",
+        ),
+        pytest.param(
+            COUNTED.format(limit="1.0"), HL, 3.0, NEW,
+            "Market data is stale: 3 feeds stale (limit 0); venue hl", id="several",
+        ),
+        pytest.param(
+            COUNTED.format(limit="5.0"), HL, 7.0, NEW,
+            "Market data is stale: 7 feeds stale (limit 5); venue hl", id="some allowed",
+        ),
+        pytest.param(
+            COUNTED.format(limit="1.0"), HL, 0.0, FIRED,
+            "Ended: Market data is stale: now 0 feeds stale (limit 0); venue hl", id="over",
+        ),
+        pytest.param(
+            DOWN, BBO, 0.0, NEW,
+            "A connection is down: disconnected; feed hl/bbo", id="false in words",
+        ),
+        pytest.param(
+            DOWN, BBO, 1.0, FIRED,
+            "Ended: A connection is down: now connected; feed hl/bbo", id="true in words",
+        ),
+    ],
+)  # fmt: skip
+def test_counts_and_flags_read_as_words(
+    text: str, subject: Subject, value: float, state: RuleState, summary: str
+) -> None:
+    """Nobody has to translate ``feed_connected no`` or ``0 < 1`` at night."""
+    name = "feeds_stale" if "feeds_stale" in text else "feed_connected"
+    assert tell(text, subject, {name: value}, state).summary == summary
+
+
+def test_missing_longer_than_tolerated_is_said_with_both_numbers() -> None:
+    """A reading that exists but is too old for the rule: its age against what is tolerated."""
+    text = ABSENCE.replace("max_staleness: 30s", "max_staleness: 1s")
+    told = tell(text, MAIN, {"margin_usage_ratio": 0.1}, RuleState())
+    assert told.summary == (
+        "Account truth is stale: last known 2 s ago, limit 1 s; account hyperliquid/main. "
+        "WOULD HAVE held the account"
+    )
+
+
+@pytest.mark.parametrize(
+    ("level", "gross", "capped", "text"),
+    [
+        (ActionLevel.HOLD, None, False, "held account hyperliquid/main (reduce only)"),
+        (ActionLevel.BLOCK_NEW, None, False, "blocked new risk on account hyperliquid/main"),
+        (ActionLevel.CUT, 0.7, False, "cut gross of account hyperliquid/main to 70 %"),
+        (
+            ActionLevel.HOLD, None, True,
+            "held account hyperliquid/main (reduce only), held back: estimated numbers",
+        ),
+    ],
+)  # fmt: skip
+def test_requests_as_done(level: ActionLevel, gross: float | None, capped: bool, text: str) -> None:
+    """The same words on the page, in the log and on the console."""
+    request = KillRequest(
+        rule="x", subject=MAIN, scope=MAIN, level=level, mode=RuleMode.OBSERVE,
+        gross_to_ratio=gross, firing_epoch_ns=1, capped_by_estimate=capped,
+    )  # fmt: skip
+    assert request_text(request) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "words", "text"),
     [
         (0.3245, Unit.RATIO, "", "32.45 %"),
         (-0.0005, Unit.RATIO, "", "-0.05 %"),
-        (3.25, Unit.RATIO, "leverage", "3.25x"),
+        (3.25, Unit.RATIO, "x", "3.25x"),
         (0.0000125, Unit.PER_HOUR, "", "0.00125 %/h"),
         (0.5, Unit.PER_YEAR, "", "50 %/yr"),
         (1234567.8, Unit.USD, "", "$1,234,568"),
@@ -280,12 +418,16 @@ def test_long_names_give_way_before_the_number_and_the_action() -> None:
         (259200.0, Unit.SECONDS, "", "3 d"),
         (1.0, Unit.BOOL, "", "yes"),
         (0.0, Unit.BOOL, "", "no"),
+        (1.0, Unit.BOOL, "up down", "up"),
+        (0.0, Unit.BOOL, "up down", "down"),
         (3.0, Unit.COUNT, "", "3"),
+        (1.0, Unit.COUNT, "dog dogs", "1 dog"),
+        (0.0, Unit.COUNT, "dog dogs", "0 dogs"),
         (64123.5, Unit.PRICE, "", "64,124"),
         (0.0123, Unit.PRICE, "", "0.0123"),
         (None, Unit.USD, "", "unknown"),
     ],
 )
-def test_numbers(value: float | None, unit: Unit, measure: str, text: str) -> None:
+def test_numbers(value: float | None, unit: Unit, words: str, text: str) -> None:
     """Numbers as a trader reads them; percent only here."""
-    assert number(value, unit, measure) == text
+    assert number(value, unit, words.split()) == text

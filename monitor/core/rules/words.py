@@ -1,0 +1,141 @@
+"""Numbers and names as a trader reads them. Percent exists only here and in what is built on it.
+
+*Pure.*
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from monitor.core.decision import ActionLevel, CitedReading, KillRequest
+from monitor.core.measures.spec import Unit
+from monitor.core.rules.expression import Comparison
+from monitor.core.types import Subject
+
+UNKNOWN = "unknown"
+MULTIPLE = ("x",)
+# What each action does to its scope, as a past participle and as an infinitive.
+DONE = {
+    ActionLevel.HOLD: ("held {scope} (reduce only)", "hold {scope} (reduce only)"),
+    ActionLevel.BLOCK_NEW: ("blocked new risk on {scope}", "block new risk on {scope}"),
+    ActionLevel.CUT: ("cut gross of {scope} to {gross}", "cut gross of {scope} to {gross}"),
+    ActionLevel.HALT: ("halted {scope}", "halt {scope}"),
+    ActionLevel.FLATTEN: ("flattened {scope}", "flatten {scope}"),
+}
+# What a name says that the number after it says again.
+_UNIT_ENDINGS = {
+    Unit.RATIO: "_ratio",
+    Unit.USD: "_usd",
+    Unit.SECONDS: "_s",
+    Unit.BASE: "_base",
+    Unit.COUNT: "_count",
+}
+_NAMES_MAX = 2
+
+
+def percent(ratio: float) -> str:
+    """``32 %`` for 0.32, four significant digits."""
+    return f"{ratio * 100:.4g} %"
+
+
+def duration(seconds: float) -> str:
+    """``45 s``, ``12 min``, ``3.5 h``, ``2.1 d``."""
+    size = abs(seconds)
+    if size < 1:
+        return f"{seconds * 1000:.3g} ms"
+    if size < 120:
+        return f"{seconds:.3g} s"
+    if size < 7200:
+        return f"{seconds / 60:.3g} min"
+    if size < 172800:
+        return f"{seconds / 3600:.3g} h"
+    return f"{seconds / 86400:.3g} d"
+
+
+def number(value: float | None, unit: str, words: Sequence[str] = ()) -> str:
+    """A value with its unit as a trader reads it; ``unknown`` for None.
+
+    ``words`` are those of ``MeasureSpec``.
+    """
+    if value is None:
+        return UNKNOWN
+    match unit:
+        case Unit.RATIO:
+            return f"{value:.4g}x" if tuple(words) == MULTIPLE else percent(value)
+        case Unit.PER_HOUR:
+            return f"{percent(value)}/h"
+        case Unit.PER_YEAR:
+            return f"{percent(value)}/yr"
+        case Unit.USD:
+            return f"{'-' if value < 0 else ''}${_grouped(abs(value))}"
+        case Unit.SECONDS:
+            return duration(value)
+        case Unit.BOOL:
+            yes, no = words if len(words) == 2 else ("yes", "no")
+            return yes if value >= 0.5 else no
+        case Unit.COUNT:
+            noun = (f" {words[0]}" if value == 1.0 else f" {words[1]}") if len(words) == 2 else ""
+            return f"{value:.6g}{noun}"
+        case _:
+            return _grouped(value)
+
+
+def _grouped(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.6g}"
+
+
+def cited(reading: CitedReading) -> str:
+    """A reading's number, with a tilde where it was estimated."""
+    return ("~" if reading.estimated else "") + number(reading.value, reading.unit, reading.words)
+
+
+def label(reading: CitedReading) -> str:
+    """``account age`` for ``account_age_s``: the unit stands with the number."""
+    if reading.subject.startswith("rule:"):  # another rule's state: which rule is what matters
+        return reading.subject.removeprefix("rule:").replace("_", " ")
+    ending = _UNIT_ENDINGS.get(Unit(reading.unit), "") if reading.unit else ""
+    return reading.measure.removesuffix(ending).replace("_", " ")
+
+
+def against(comparison: Comparison, reading: CitedReading) -> str:
+    """``32 % >= 30 %``: the number as read, the asked relation, the limit in the same unit.
+
+    What is true or false is said in words, and a count in words with what is allowed.
+    """
+    found = cited(reading)
+    if reading.unit == Unit.BOOL:
+        named = not reading.words or reading.subject.startswith("rule:")
+        return f"{label(reading)} {found}" if named else found
+    if comparison.limit == 0.0:  # asks only on which side of nothing it is
+        return f"{label(reading)} {found}"
+    if reading.unit == Unit.COUNT and reading.words:
+        fewest = comparison.limit == 1.0 and comparison.op in {">=", "<"}
+        return f"{found} (limit {0 if fewest else number(comparison.limit, Unit.COUNT)})"
+    return f"{found} {comparison.op} {number(comparison.limit, reading.unit, reading.words)}"
+
+
+def within(comparison: Comparison, reading: CitedReading) -> str:
+    """The number and its limit, where the asked relation does not hold any more."""
+    if comparison.limit == 0.0 or (reading.words and reading.unit in {Unit.BOOL, Unit.COUNT}):
+        return against(comparison, reading)
+    limit = number(comparison.limit, reading.unit, reading.words)
+    return f"{cited(reading)}, limit {limit}"
+
+
+def listed(texts: Sequence[str]) -> str:
+    """``a, b and 3 more``."""
+    more = len(texts) - _NAMES_MAX
+    return ", ".join(texts[:_NAMES_MAX]) + (f" and {more} more" if more > 0 else "")
+
+
+def scope_text(subject: Subject) -> str:
+    """``account hyperliquid/main`` for ``account:hyperliquid/main``."""
+    kind, _, parts = subject.partition(":")
+    return f"{kind} {parts}" if parts else kind
+
+
+def request_text(request: KillRequest) -> str:
+    """What a firing rule asked for, as something done: ``held account dydx/main (reduce only)``."""
+    done, _ = DONE.get(request.level, (request.level.value + " {scope}", ""))
+    text = done.format(scope=scope_text(request.scope), gross=percent(request.gross_to_ratio or 0))
+    return f"{text}, held back: estimated numbers" if request.capped_by_estimate else text
