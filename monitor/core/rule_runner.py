@@ -19,7 +19,8 @@ from monitor.core.decision import (
     KillRequest,
     RuleHealth,
 )
-from monitor.core.measures.evaluator import Evaluator, Instance, reading_of
+from monitor.core.measures.evaluator import Evaluator, reading_of
+from monitor.core.measures.instance import Instance
 from monitor.core.measures.spec import Reading
 from monitor.core.measures.tree import Node
 from monitor.core.measures.use import FOREVER_NS, RETRY_NS
@@ -458,6 +459,7 @@ class RuleRunner:
             as_of_ns=cell.as_of_ns if known else None,
             estimated=cell.estimated and known,
             reason="" if known else cell.reason,
+            words=instance.definition.spec.words,
         )
 
 

@@ -33,7 +33,7 @@ from monitor.core.types import (
 )
 
 if TYPE_CHECKING:
-    from monitor.core.measures.evaluator import Instance
+    from monitor.core.measures.instance import Instance
 
 
 class Node:
