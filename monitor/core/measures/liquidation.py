@@ -1,0 +1,227 @@
+"""How far positions and accounts are from liquidation. *Pure.*
+
+Each pool is judged alone: an isolated position by its own margin, the rest of the account by what
+is left. All positions of an account are solved in one pass.
+"""
+
+from __future__ import annotations
+
+from monitor.core.events import MarginTier
+from monitor.core.formulas.liquidation import (
+    OUT_OF_REACH_RATIO,
+    compute_liquidation_distance,
+    compute_liquidation_price,
+    compute_uniform_move,
+)
+from monitor.core.measures.aggregate import upward
+from monitor.core.measures.definition import HOLDINGS, Definition, Relation, define
+from monitor.core.measures.exposure import is_closed
+from monitor.core.measures.spec import Aggregate, MeasureSpec, Unit
+from monitor.core.measures.tree import AccountNode, PositionNode
+from monitor.core.measures.use import Use
+from monitor.core.state.facts import AccountBit
+from monitor.core.state.model import Freshness, Holding, Holdings
+from monitor.core.types import AccountMode, SubjectKind
+
+LIQUIDATIONS = "_liquidations"
+WIDE = (SubjectKind.ACCOUNT, SubjectKind.VENUE, SubjectKind.PORTFOLIO)
+_EQUITY = "equity_usd"
+
+
+def has_own_rules(node: AccountNode) -> bool:
+    """A portfolio-margin account, which our formulas do not describe."""
+    return node.account.mode is AccountMode.PORTFOLIO_MARGIN
+
+
+def compute_liquidations(node: AccountNode, use: Use) -> float | None:
+    """Number of positions solved: liquidation price and distance go to each holding, the cross
+    pool's equity and requirement to ``node.holdings``."""
+    into = node.holdings
+    if has_own_rules(node):
+        use.reason = "a portfolio-margin account is liquidated by rules of its own"
+    elif use.join(into.maintenance):
+        equity = use.read(node, _EQUITY)
+        if equity is not None and _fill_pool(into, equity, use):
+            for name, one in into.held.items():
+                _solve(into, one, node.markets[name].market.margin_tiers)
+            into.liquidation = use.freshness()
+            return float(len(into.held))
+    into.liquidation = Freshness(reason=use.reason)
+    return None
+
+
+def _fill_pool(into: Holdings, equity_usd: float, use: Use) -> bool:
+    """What is left for cross positions when isolated ones are taken out."""
+    apart = required_apart = net_apart = 0.0
+    for one in into.held.values():
+        if one.isolated:
+            if one.margin_equity_usd is None:
+                use.reason = "the margin of an isolated position is not known"
+                return False
+            apart += one.margin_equity_usd
+            required_apart += one.maintenance_usd or 0.0
+            net_apart += one.notional_usd
+    into.pool_equity_usd = equity_usd - apart
+    into.pool_maintenance_usd = into.maintenance_usd - required_apart
+    into.pool_net_usd = into.net_usd - net_apart
+    return True
+
+
+def _solve(into: Holdings, one: Holding, tiers: tuple[MarginTier, ...]) -> None:
+    own = one.maintenance_usd or 0.0
+    if one.isolated:
+        equity, maintenance = one.margin_equity_usd or 0.0, own
+    else:
+        equity, maintenance = into.pool_equity_usd, into.pool_maintenance_usd
+    one.liquidation_price = price = compute_liquidation_price(
+        size=one.size,
+        price=one.price,
+        equity_usd=equity,
+        other_maintenance_usd=maintenance - own,
+        tiers=tiers,
+    )
+    one.distance_ratio = compute_liquidation_distance(
+        price=one.price,
+        liquidation_price=price,
+        equity_usd=equity,
+        maintenance_usd=maintenance,
+    )
+
+
+def _solved(node: PositionNode, use: Use) -> Holding | None:
+    if use.read(node.owner, LIQUIDATIONS) is None:
+        return None
+    holding = node.owner.holdings.held.get(node.market.market.market)
+    if holding is None:
+        use.reason = "the position has no price"
+    return holding
+
+
+def _liquidation_price(node: PositionNode, use: Use) -> float | None:
+    if is_closed(node, use):
+        use.reason = "the position is closed"
+        return None
+    holding = _solved(node, use)
+    if holding is None:
+        return None
+    if holding.liquidation_price is None:
+        use.reason = "no price of this market alone would liquidate"
+    return holding.liquidation_price
+
+
+def _position_distance(node: PositionNode, use: Use) -> float | None:
+    if is_closed(node, use):
+        return OUT_OF_REACH_RATIO
+    holding = _solved(node, use)
+    return None if holding is None else holding.distance_ratio
+
+
+def _preview_distance(node: PositionNode) -> float | None:
+    holdings = node.owner.holdings
+    if holdings.liquidation.reason:
+        return None
+    holding = holdings.held.get(node.market.market.market)
+    return None if holding is None else holding.distance_ratio
+
+
+def _venue_liquidation_price(node: PositionNode, use: Use) -> float | None:
+    if use.read(node.owner, HOLDINGS) is None:
+        return None
+    price = node.position.venue_liquidation_price
+    if price is None:
+        use.reason = "the venue gives no liquidation price"
+    return price
+
+
+def _account_distance(node: AccountNode, use: Use) -> float | None:
+    """The nearest of every position alone and all prices moving together: a book of several longs
+    dies long before any single market would kill it."""
+    if use.read(node, LIQUIDATIONS) is None:
+        return None
+    into = node.holdings
+    nearest = min(
+        (one.distance_ratio for one in into.held.values() if one.distance_ratio is not None),
+        default=OUT_OF_REACH_RATIO,
+    )
+    move = compute_uniform_move(
+        equity_usd=into.pool_equity_usd,
+        net_notional_usd=into.pool_net_usd,
+        maintenance_usd=into.pool_maintenance_usd,
+    )
+    if into.pool_maintenance_usd > 0.0 and move is not None:
+        doomed = into.pool_equity_usd <= into.pool_maintenance_usd
+        nearest = min(nearest, 0.0 if doomed else abs(move))
+    return min(nearest, OUT_OF_REACH_RATIO)
+
+
+DISTANCE = MeasureSpec(
+    name="liquidation_distance_ratio",
+    kinds=(SubjectKind.POSITION, *WIDE),
+    unit=Unit.RATIO,
+    help="Relative price move to the nearest liquidation, all markets moving together included.",
+    low=0.0,
+    high=OUT_OF_REACH_RATIO,
+    at_zero="0 when already at or below maintenance; 10 when no move of +1000 % or less liquidates",
+    typical=(0.5, 0.05),
+    aggregate=Aggregate.MIN,
+)
+
+
+def _price(name: str, help_text: str) -> MeasureSpec:
+    return MeasureSpec(
+        name=name,
+        kinds=(SubjectKind.POSITION,),
+        unit=Unit.PRICE,
+        help=help_text,
+        low=0.0,
+        typical=(50_000.0, 58_000.0),
+    )
+
+
+_SOLVED_OF_OWNER = ((Relation.ACCOUNT, HOLDINGS), (Relation.ACCOUNT, LIQUIDATIONS))
+_SOLVED_HERE = ((Relation.SELF, LIQUIDATIONS),)
+_EQUITY_HERE = ((Relation.SELF, HOLDINGS), (Relation.SELF, _EQUITY))
+_MONEY = AccountBit.MONEY | AccountBit.MODE
+
+DEFINITIONS: tuple[Definition, ...] = (
+    define(
+        MeasureSpec(
+            name=LIQUIDATIONS,
+            kinds=(SubjectKind.ACCOUNT,),
+            unit=Unit.COUNT,
+            help="Positions solved for liquidation; an intermediate result.",
+            low=0.0,
+        ),
+        SubjectKind.ACCOUNT,
+        compute_liquidations,
+        bits=_MONEY,
+        needs=_EQUITY_HERE,
+        always=True,
+        hidden=True,
+    ),
+    define(
+        _price(
+            "liquidation_price",
+            "Price of this market alone at which its pool is liquidated, by our own solution; "
+            "absent where there is none.",
+        ),
+        SubjectKind.POSITION,
+        _liquidation_price,
+        needs=_SOLVED_OF_OWNER,
+    ),
+    define(
+        _price("venue_liquidation_price", "Liquidation price as the venue states it."),
+        SubjectKind.POSITION,
+        _venue_liquidation_price,
+        needs=((Relation.ACCOUNT, HOLDINGS),),
+    ),
+    define(
+        DISTANCE,
+        SubjectKind.POSITION,
+        _position_distance,
+        needs=_SOLVED_OF_OWNER,
+        preview=_preview_distance,
+    ),
+    define(DISTANCE, SubjectKind.ACCOUNT, _account_distance, needs=_SOLVED_HERE),
+    *upward(DISTANCE, empty=OUT_OF_REACH_RATIO),
+)
