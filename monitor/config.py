@@ -79,7 +79,7 @@ class FreshnessSection(_Section):
     def settings(self) -> FreshnessSettings:
         """The core's limits."""
         return FreshnessSettings(
-            majors=frozenset(self.majors),
+            majors=self.majors,
             top_majors_s=self.price_majors_s,
             mark_majors_s=self.price_majors_s,
             oracle_majors_s=self.oracle_majors_s,

@@ -20,7 +20,7 @@ class FreshnessSettings(msgspec.Struct, frozen=True, kw_only=True):
     counts as stale; ``feed_quiet_s`` where it has no cadence.
     """
 
-    majors: frozenset[str] = frozenset({"BTC", "ETH"})
+    majors: tuple[str, ...] = ("BTC", "ETH")  # a set has no order to snapshot
     top_majors_s: float = 10.0
     top_s: float = 60.0
     mark_majors_s: float = 10.0

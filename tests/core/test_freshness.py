@@ -241,7 +241,7 @@ def test_venue_words_age_too() -> None:
 def test_limits_come_from_the_settings() -> None:
     """Another desk may hold other assets to the tight limits."""
     settings = EngineSettings(
-        freshness=FreshnessSettings(majors=frozenset({"SOL"}), mark_majors_s=2.0)
+        freshness=FreshnessSettings(majors=("SOL",), mark_majors_s=2.0)
     )
     desk = Desk(settings=settings).list_market("SOL").context("SOL", mark_price=10.0)
     assert desk.at(2).after("mark_price", SOL) == 10.0
