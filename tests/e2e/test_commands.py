@@ -1,0 +1,139 @@
+"""The verbs that need no running daemon, as processes: recordings decoded, the demo to its end."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tests.e2e.rig import Finished, command
+from tests.shared_data import shared_data
+
+pytestmark = pytest.mark.component
+
+NO_RECORDING = frozenset({"README.md", "signing_vectors.json"})
+DEMO_SPEED = 20
+DEMO_S_MAX = 300.0
+
+
+def recordings(venue: str) -> list[str]:
+    """Every recorded file of a venue."""
+    folder = shared_data(f"venues/{venue}")
+    return sorted(
+        str(path) for path in folder.rglob("*") if path.is_file() and path.name not in NO_RECORDING
+    )
+
+
+class Told(msgspec.Struct):
+    """What every line of ``decode`` says of itself."""
+
+    type: str
+
+
+@pytest.mark.parametrize("venue", ["dydx", "hyperliquid"])
+async def test_every_recording_decodes(venue: str) -> None:
+    """All recorded frames and bodies of a venue become events, one JSON line each; exit code 0."""
+    files = recordings(venue)
+    assert len(files) > 20
+    decoded = await command("decode", venue, *files)
+    assert decoded.code == 0, decoded.err[-2000:]
+    assert decoded.err == ""
+    kinds = {msgspec.json.decode(line, type=Told).type for line in decoded.out.splitlines()}
+    assert len(kinds) > 8, kinds
+
+
+@pytest.mark.parametrize(
+    ("venue", "name", "content", "words"),
+    [
+        pytest.param("hyperliquid", "cut.json", '{"channel":"bbo","data":{"co', "", id="cut short"),
+        pytest.param("dydx", "binary.bin", "\x00\xff\x17", "", id="not even text"),
+        pytest.param(
+            "hyperliquid",
+            "number.json",
+            '{"channel":"bbo","data":{"coin":"BTC","time":1,"bbo":[{"px":"","sz":"1","n":1},null]}}',
+            "",
+            id="empty string for a number",
+        ),
+    ],
+)
+async def test_a_broken_recording_is_named(
+    venue: str, name: str, content: str, words: str, tmp_path: Path
+) -> None:
+    """Exit code 1 and the file with the reason; what can be read is printed all the same."""
+    broken = tmp_path / name
+    broken.write_bytes(content.encode("latin-1"))
+    good = recordings(venue)[0]
+    decoded = await command("decode", venue, str(broken), good)
+    assert decoded.code == 1
+    told = decoded.err.splitlines()
+    assert told[0].startswith(f"{broken}: ")
+    assert words in told[0]
+    assert told[-1] == "1 recording could not be read."
+    assert "Traceback" not in decoded.err
+    assert decoded.out.count("\n") > 0
+
+
+async def test_decode_says_what_it_does_not_know(tmp_path: Path) -> None:
+    """An unknown endpoint lists the known ones; a file that is not there is a mistake to mend."""
+    wrong = await command("decode", "dydx", "--endpoint=nope", str(tmp_path / "x.json"))
+    assert wrong.code == 2
+    assert "no endpoint 'nope'. Known: " in wrong.err
+    missing = await command("decode", "dydx", str(tmp_path / "x.json"))
+    assert missing.code == 2
+    assert "cannot read" in missing.err
+
+
+async def test_the_demo_ends_by_itself(tmp_path: Path) -> None:
+    """It is marked SIMULATED throughout, pages and recovers, points to ``init``, leaves no process
+    behind, and its journal gives the same decisions byte for byte."""
+    kept, temporary = tmp_path / "kept", tmp_path / "temporary"
+    temporary.mkdir()
+    demo = await command(
+        "demo",
+        f"--speed={DEMO_SPEED}",
+        "--port=0",
+        f"--keep={kept}",
+        timeout_s=DEMO_S_MAX / DEMO_SPEED + 60.0,
+        env={"TMPDIR": str(temporary)},
+    )
+    assert demo.code == 0, demo
+    assert demo.err == ""
+    _check_story(demo)
+    assert processes_about(str(tmp_path)) == []
+    assert list(temporary.iterdir()) == []
+    replayed = await command("replay", str(kept / "data"), timeout_s=120.0)
+    assert replayed.code == 0, replayed.err
+    assert "all the same byte for byte" in replayed.err
+
+
+def _check_story(demo: Finished) -> None:
+    lines = demo.out.splitlines()
+    told = [line for line in lines if line.startswith("[SIMULATED")]
+    assert all(line.startswith(("[SIMULATED", "  riskd ")) for line in lines)
+    assert "riskd init --hyperliquid 0x… --dydx dydx1…" in demo.out
+    pages = [line for line in told if " PAGE " in line]
+    over = [line for line in told if " OVER " in line]
+    assert pages, "the demo pages"
+    assert over, "and recovers"
+    assert any("WOULD HAVE" in line for line in told)
+    last = re.match(r"\[SIMULATED (\d+):(\d\d)\]", told[-2])
+    assert last is not None
+    assert 60 * int(last[1]) + int(last[2]) <= DEMO_S_MAX
+
+
+def processes_about(text: str) -> list[str]:
+    """Command lines of living processes that mention ``text``, but for this one."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        if path.parent.name == str(os.getpid()):
+            continue
+        try:
+            words = path.read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+        except OSError:
+            continue  # ended meanwhile
+        if text in words:
+            found.append(words)
+    return found
