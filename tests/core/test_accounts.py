@@ -253,7 +253,7 @@ def test_positions_against_equity_and_book() -> None:
             ask_depth_usd=1.0,
         ),
     )
-    assert desk.after("position_equity_ratio", POSITION) == pytest.approx(6.0)
+    assert desk.after("equity_share_ratio", POSITION) == pytest.approx(6.0)
     assert desk.value("exit_depth_ratio", POSITION) == pytest.approx(2.0)
 
 

@@ -1,9 +1,10 @@
-"""What positions cost: funding with our sign, of one position and of a whole account."""
+"""What positions cost and could be left for: funding with our sign, depth, share of equity."""
 
 from __future__ import annotations
 
 import pytest
 
+from monitor.core import events as e
 from monitor.core.types import position_subject
 from tests.core.desk import HL, MAIN, Desk
 
@@ -74,3 +75,42 @@ def test_a_position_that_is_too_old_to_be_known() -> None:
         mark_price=30_000.0, oracle_price=30_000.0, predicted_funding_rate_hourly=1e-4
     )
     assert desk.after("funding_cost_annualized", BTC_LEG) is None
+
+
+@pytest.mark.parametrize(
+    ("size", "bids", "asks", "ratio"),
+    [
+        pytest.param(2, 300_000.0, 1.0, 5.0, id="a long leaves into bids"),
+        pytest.param(-2, 1.0, 180_000.0, 3.0, id="a short leaves into offers"),
+        pytest.param(2, 0.0, 1e6, 0.0, id="nobody there is zero"),
+        pytest.param(2, None, 1e6, None, id="a book that does not reach is unknown"),
+    ],
+)
+def test_exit_depth(size: float, bids: float | None, asks: float, ratio: float | None) -> None:
+    """USD within 25 bp on the side of the exit, over 60 000 of ours."""
+    desk = two_legs(size, 0)
+    desk.tell(
+        e.DepthSeen(
+            venue=HL,
+            channel=f"{HL}/l2Book/BTC",
+            market="BTC",
+            band_ratio=0.0025,
+            bid_depth_usd=bids,
+            ask_depth_usd=asks,
+        ),
+    )
+    assert desk.after("exit_depth_ratio", BTC_LEG) == ratio
+
+
+@pytest.mark.parametrize(
+    ("equity", "ratio"),
+    [
+        pytest.param(40_000, 1.5, id="60 000 over 40 000"),
+        pytest.param(0, 1000.0, id="equity gone is a breach"),
+        pytest.param(-5_000, 1000.0, id="equity below zero is a breach"),
+    ],
+)
+def test_equity_share(equity: float, ratio: float) -> None:
+    """Absolute value over the account's equity, long or short."""
+    desk = two_legs(-2, 0).money(equity)
+    assert desk.after("equity_share_ratio", BTC_LEG) == ratio

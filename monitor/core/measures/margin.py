@@ -227,6 +227,7 @@ LEVERAGE = MeasureSpec(
     high=LEVERAGE_MAX,
     at_zero="1000 when equity is gone with exposure left; 0 without exposure",
     typical=(2.0, 12.0),
+    words=("x",),
 )
 USAGE = MeasureSpec(
     name="margin_usage_ratio",
@@ -243,7 +244,7 @@ _SOLVED_HERE = (_SELF_HOLDINGS, (Relation.SELF, LIQUIDATIONS), (Relation.SELF, _
 _EQUITY_HERE = (_SELF_HOLDINGS, (Relation.SELF, _EQUITY))
 _LEVERAGE_NEEDS = ((Relation.SELF, GROSS.name), (Relation.SELF, _EQUITY))
 EQUITY_SHARE = MeasureSpec(
-    name="position_equity_ratio",
+    name="equity_share_ratio",
     kinds=(SubjectKind.POSITION,),
     unit=Unit.RATIO,
     help="Absolute position value over the account's equity.",
@@ -251,6 +252,7 @@ EQUITY_SHARE = MeasureSpec(
     high=LEVERAGE_MAX,
     at_zero="1000 when equity is gone; 0 once closed",
     typical=(0.5, 4.0),
+    words=("x",),
 )
 EXIT_DEPTH = MeasureSpec(
     name="exit_depth_ratio",
@@ -261,6 +263,7 @@ EXIT_DEPTH = MeasureSpec(
     high=EXIT_DEPTH_MAX,
     at_zero="1000000 once closed",
     typical=(50.0, 2.0),
+    words=("x",),
 )
 FUNDING_COST = MeasureSpec(
     name="funding_cost_30d_ratio",
