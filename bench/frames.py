@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bench.dydx_frames import DydxTalk
-from bench.hyperliquid_frames import HyperliquidTalk
+from bench.hyperliquid_frames import TRADED_MAX, WATCHED_MAX, HyperliquidTalk
 from bench.prices import Asset, Holder
 from monitor.sim.addresses import bech32_address
 
@@ -71,10 +71,10 @@ class Stream:
             "v4_markets": (0.12, self._oracle_prices),
             "v4_trades": (0.04, lambda: dydx.trades(self._asset())),
             "v4_parent_subaccounts": (0.034, lambda: dydx.account(self._holder(0))),
-            "bbo": (0.19, lambda: hyperliquid.best_prices(self._asset())),
-            "l2Book": (0.14, lambda: hyperliquid.book(self._asset())),
-            "activeAssetCtx": (0.10, lambda: hyperliquid.context(self._asset())),
-            "trades": (0.05, lambda: hyperliquid.trades(self._asset())),
+            "bbo": (0.19, lambda: hyperliquid.best_prices(self._asset(WATCHED_MAX))),
+            "l2Book": (0.14, lambda: hyperliquid.book(self._asset(WATCHED_MAX))),
+            "activeAssetCtx": (0.10, lambda: hyperliquid.context(self._asset(WATCHED_MAX))),
+            "trades": (0.05, lambda: hyperliquid.trades(self._asset(TRADED_MAX))),
             "allDexsClearinghouseState": (0.026, lambda: hyperliquid.account(self._holder(1))),
         }
 
@@ -100,8 +100,9 @@ class Stream:
         self.now_ns += step_ns
         self.dydx.now_ms = self.hyperliquid.now_ms = self.now_ns // 1_000_000
 
-    def _asset(self) -> Asset:
-        asset = self._chance.choice(self.assets)
+    def _asset(self, first: int | None = None) -> Asset:
+        """One of all assets, or of the first few, after its price perhaps moved."""
+        asset = self._chance.choice(self.assets[:first])
         moved = asset.move(self._chance)
         if moved:
             self.dydx.moved(asset, moved)

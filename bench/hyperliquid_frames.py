@@ -15,6 +15,10 @@ LEVELS = 20
 COINS_PER_CONNECTION = 100
 CONNECTIONS_MAX = 10
 MAX_LEVERAGE = 40
+# The venue allows 1,000 subscriptions: so many coins have three channels each, so many their public
+# trades. Further markets are known by the cross-section alone.
+WATCHED_MAX = 280
+TRADED_MAX = 60
 TRADES = "hyperliquid/trades"
 
 
@@ -27,9 +31,8 @@ class HyperliquidTalk:
         self._assets = assets
         self._holders = holders
         self._chance = chance
-        self._connections = min(
-            CONNECTIONS_MAX - len(holders), -(-len(assets) // COINS_PER_CONNECTION)
-        )
+        watched = min(len(assets), WATCHED_MAX)
+        self._connections = min(CONNECTIONS_MAX - len(holders), -(-watched // COINS_PER_CONNECTION))
         self._trade_id = 0
         self.now_ms = 0
 

@@ -14,6 +14,7 @@ import msgspec
 
 from bench.dydx_frames import ticker
 from bench.frames import SECOND_NS, Frame, Stream
+from bench.hyperliquid_frames import TRADED_MAX, WATCHED_MAX
 from monitor.core.engine import Engine
 from monitor.core.events import Event, RulebookLoaded
 from monitor.core.ports import Output, Poll, Request, Response, StreamProtocol, Venue
@@ -71,11 +72,9 @@ class World:
                 ),
             )
         )
-        # The venue allows 1,000 subscriptions; beyond, markets are known by the cross-section.
-        room = (1000 - 100 - min(len(names), 60)) // 3
         hyperliquid = HyperliquidVenue(
             HyperliquidSettings(
-                markets=tuple(names[:room]),
+                markets=tuple(names[:WATCHED_MAX]),
                 watch_subaccounts=False,
                 accounts=tuple(
                     HyperliquidAccount(alias=holder.alias, address=holder.address)
@@ -100,7 +99,7 @@ class World:
         trades = [TradesChannel(ticker(asset)) for asset in stream.assets]
         url = self.streams["dydx/markets"].url
         self._add(DydxStream("dydx/trades", url, trades, ChainHeights()))
-        self._add(TradeStream(hyperliquid.knowledge, tuple(names[:60])))
+        self._add(TradeStream(hyperliquid.knowledge, tuple(names[:TRADED_MAX])))
         self._truth = [poll for poll in self._polls if poll.period_s <= TRUTH_PERIOD_S_MAX]
         self._next_second = self.now + SECOND_NS
         self._next_truth = self.now + TRUTH_EVERY_NS
