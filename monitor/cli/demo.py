@@ -78,10 +78,8 @@ class Demo:
         self._arguments = arguments
         self._folder = folder
         self._scenario = load_scenario(arguments.scenario)
-        start_s = self._scenario.start_near(time.time())
-        self._world = World(arguments.seed, start_s)
-        # Making the world takes a second or two: time starts when it is there.
-        self._clock = ScaledClock(arguments.speed, start_ns=round(start_s * SECOND_NS))
+        self._world = World(arguments.seed, self._scenario.start_near(time.time()))
+        self._clock = self._new_clock()
         self._started_ns = self._clock.now()
         self._stopping = asyncio.Event()
         self._told: set[str] = set()
@@ -96,6 +94,9 @@ class Demo:
         alertmanager = Alertmanager(self._folder, pager)
         try:
             real = await alertmanager.start()
+            # Making the world and starting Alertmanager take seconds: time begins when they stand.
+            self._clock = self._new_clock()
+            self._started_ns = self._clock.now()
             async with Simulation(self._world, self._clock) as simulation:
                 os.environ[SECRET_VARIABLE] = pager.secret
                 config = self._config(simulation, pager, alertmanager.url if real else "")
@@ -209,6 +210,9 @@ class Demo:
             self._say("riskd", f"{', '.join(parts)}; {firing} alerts fire.")
 
     # -------------------------------------------------------------------------------- parts
+
+    def _new_clock(self) -> ScaledClock:
+        return ScaledClock(self._arguments.speed, start_ns=round(self._world.start_s * SECOND_NS))
 
     def _config(self, simulation: Simulation, pager: Pager, alertmanager: str) -> Config:
         urls, addresses = simulation.urls, simulation.addresses

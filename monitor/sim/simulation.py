@@ -40,6 +40,9 @@ class Simulation:
         self.world = world
         self.speed = speed
         self._clock = clock
+        # From here on: starting the servers takes time too, and the world must not lag behind the
+        # clock by it for ever (a client would measure that as a skew of the venue's clock).
+        self._reached_ns = clock.now()
         self._hyperliquid = HyperliquidServer(world, world.faults, clock)
         self._dydx = DydxServer(world, world.faults, clock)
         self._stack = AsyncExitStack()
