@@ -12,6 +12,7 @@ import structlog
 from monitor.core.decision import Decision, KillRequest
 from monitor.core.engine import Engine
 from monitor.core.ports import Clock, Phase
+from monitor.core.rules.words import request_text
 from monitor.core.types import EngineNs
 
 WOULD_HAVE_MAX = 50
@@ -63,11 +64,7 @@ class DecisionLog:
             self._record(request, decision.at_ns)
 
     def _record(self, request: KillRequest, now: EngineNs) -> None:
-        target = "" if request.gross_to_ratio is None else f" to {request.gross_to_ratio:.0%}"
-        capped = " (held back: estimated numbers)" if request.capped_by_estimate else ""
-        text = (
-            f"WOULD HAVE {request.level.value}{target} {request.scope} for {request.rule}{capped}"
-        )
+        text = f"WOULD HAVE {request_text(request)}, by {request.rule}"
         self._log.warning("would_have_acted", what=text, mode=request.mode.value)
         self.would_have.append(
             WouldHave(

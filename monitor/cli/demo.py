@@ -24,6 +24,7 @@ from monitor.cli.runner import new_runner
 from monitor.config import Config, parse_config
 from monitor.core.decision import Decision
 from monitor.core.errors import ConfigError
+from monitor.core.rules.words import request_text
 from monitor.core.types import PORTFOLIO, SECOND_NS, AlertState
 from monitor.observability.logging import configure_logging
 from monitor.runtime.clock import ScaledClock
@@ -173,11 +174,10 @@ class Demo:
 
     def _decided(self, decision: Decision) -> None:
         for request in decision.kill_requests:
-            target = "" if request.gross_to_ratio is None else f" to {request.gross_to_ratio:.0%}"
             self._say(
                 "riskd",
-                f"WOULD HAVE {request.level.value}{target} {request.scope} for {request.rule}; "
-                "it observes, so nothing was sent.",
+                f"WOULD HAVE {request_text(request)}, by {request.rule}; it observes, so nothing "
+                "was sent.",
             )
         waiting = [one for one in decision.transitions if one.after is AlertState.PENDING]
         counts = Counter(change.rule for change in waiting)

@@ -61,7 +61,7 @@ def number(value: float | None, unit: str, words: Sequence[str] = ()) -> str:
         return UNKNOWN
     match unit:
         case Unit.RATIO:
-            return f"{value:.4g}x" if tuple(words) == MULTIPLE else percent(value)
+            return f"{value:.3g}x" if tuple(words) == MULTIPLE else percent(value)
         case Unit.PER_HOUR:
             return f"{percent(value)}/h"
         case Unit.PER_YEAR:
