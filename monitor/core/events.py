@@ -35,9 +35,6 @@ class _VenueEvent(_Event, frozen=True, gc=False, kw_only=True):
     venue_time_ns: int | None = None
 
 
-# ---------------------------------------------------------------------------------- markets
-
-
 class MarginTier(msgspec.Struct, frozen=True, gc=False):
     """Margin rates from one notional upward, USD; rates are fractions of notional."""
 
@@ -152,9 +149,6 @@ class CandleSeen(_VenueEvent, frozen=True, gc=False, kw_only=True):
     volume_base: float
 
 
-# ----------------------------------------------------------------------------------- venue
-
-
 class ChainTimeSeen(_VenueEvent, frozen=True, gc=False, kw_only=True):
     """The venue's newest block or exchange time, and its height where it has one.
 
@@ -178,9 +172,6 @@ class RequestBudgetSeen(_VenueEvent, frozen=True, gc=False, kw_only=True):
     account: str
     used: int
     cap: int
-
-
-# --------------------------------------------------------------------------------- accounts
 
 
 class PositionReport(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -367,9 +358,6 @@ class LiquidationSeen(_VenueEvent, frozen=True, gc=False, kw_only=True):
     detail: str
 
 
-# ------------------------------------------------------------------------------------ feeds
-
-
 class ChannelOpened(_VenueEvent, frozen=True, gc=False, kw_only=True):
     """A subscription was acknowledged (or a poll answered for the first time).
 
@@ -426,9 +414,6 @@ class ClockSkewSeen(_VenueEvent, frozen=True, gc=False, kw_only=True):
     """Venue clock minus ours, seconds, from an answer whose round trip was short."""
 
     skew_s: float
-
-
-# ---------------------------------------------------------------------------------- control
 
 
 class OffBookLeg(msgspec.Struct, frozen=True, gc=False, kw_only=True):
