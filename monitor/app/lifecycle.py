@@ -15,6 +15,7 @@ from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import structlog
 
 from monitor import __version__
@@ -55,6 +56,9 @@ LEGS_PERIOD_S = 5.0
 PRUNE_PERIOD_S = 3600.0
 PRUNE_AFTER_S = 7 * 86_400.0
 DRAIN_S = 5.0
+# A page may wait this long for its record: well within the five seconds from event to page, and
+# long enough that a busy disk is not called a broken one. A kill phase will have 250 ms.
+PAGE_DEADLINE_S = 2.0
 MEGABYTE = 1024 * 1024
 
 
@@ -120,92 +124,33 @@ class Daemon:
             raise
 
     async def _start(self) -> None:
-        config, clock = self.config, self.clock
+        config = self.config
+        # What can be refused without touching anything comes first.
         load_rulebook(config, base=self.base)
         token = read_token(config, self.base)
         legs = self._legs_path()
         declared = read_legs(legs) if legs else None
         data = self.base / config.data_dir
-        self.store = Store(data)
+        self.store = Store(data, phase_deadline_s=PAGE_DEADLINE_S)
         self._stack.callback(self.store.close)
         self.metrics = DaemonMetrics(version=__version__)
-        self.engine = Engine(engine_settings(config))
         self.source = DaemonSource(self)
-        stopped_ns = await self.store.last_phase_ns()
-        if stopped_ns is not None and isinstance(clock, SystemClock):
-            clock.not_before(stopped_ns)
-        self.engine.restore(
-            await self.store.rule_states(),
-            tuple((await self.store.memories()).items()),
-            stopped_ns=clock.now() if stopped_ns is None else stopped_ns,
-        )
-        dispatcher = Dispatcher(
-            dispatch_policy(config), now=clock.now(), is_stale=self.source.is_stale
-        )
+        await self._restore_engine()
         session = open_session(user_agent=f"riskd/{__version__}")
         self._stack.push_async_callback(session.close)
-        self.sender, guarded = build_sender(
-            config, session, self.store, clock=clock, to_wall_ns=self._to_wall_ns,
-            observer=self.source,
-        )  # fmt: skip
-        for extra in guarded:
-            self._stack.push_async_callback(extra.close)
-        self.pager = Pager(
-            dispatcher,
-            self.sender,
-            self.store,
-            clock=clock,
-            snapshot=EngineKeeper(self.engine, clock),
-        )
-        self.decisions = DecisionLog()
-        self.dispatcher = dispatcher
-        journal = None
-        if config.journal.enabled:
-            sink = JournalWriter(
-                data / "journal",
-                segment_bytes=config.journal.segment_mb * MEGABYTE,
-                total_bytes=config.journal.segment_mb * config.journal.segments * MEGABYTE,
-            )
-            self._stack.callback(sink.close)
-            journal = JournalKeeper(sink, self.engine)
+        await self._make_pager(session)
         self.writer = Writer(
             self.engine,
-            clock,
+            self.clock,
             listeners=(self.pager, self.decisions, self),
             metrics=self.metrics,
-            journal=journal,
+            journal=self._open_journal(data),
         )
-        self.server = Server(config.server, self.source, token=token)
         await self.server.start()
-        self._stack.push_async_callback(self.server.close)
         self._load_rules("start")
-        self.writer.evaluate()
-        held = dict(self.source.rules_held())
-        await self.pager.restore(
-            await self.store.alerts(),
-            firing={key for key, memory in held.items() if memory.state.firing},
-            failing={key for key, memory in held.items() if memory.state.error},
-        )
         if declared is not None:
             self.writer.submit((declared,))
-        http = HttpClient(session, clock)
-        self._drivers = tuple(
-            VenueDriver(
-                venue,
-                session=session,
-                http=http,
-                clock=clock,
-                sink=self.writer,
-                metrics=self.metrics,
-                random=random.Random(),  # noqa: S311 - jitter, not a secret
-            )
-            for venue in build_venues(config)
-        )
-        known = await self.store.known_venues()
-        await contact_all(self._drivers, known, wait_s=self._first_contact_s)
-        for driver in self._drivers:
-            if driver.ready:
-                await self.store.remember_venue(driver.venue.name, clock.now())
+        await self._reach_venues(session)
         self._log.info(
             "riskd_started",
             version=__version__,
@@ -214,6 +159,83 @@ class Daemon:
             url=self.url,
             simulated=self.simulated,
         )
+
+    async def _restore_engine(self) -> None:
+        """The engine with what an earlier process kept, in a time that does not go back."""
+        self.engine = Engine(engine_settings(self.config))
+        stopped_ns = await self.store.last_phase_ns()
+        if stopped_ns is not None and isinstance(self.clock, SystemClock):
+            self.clock.not_before(stopped_ns)
+        self.engine.restore(
+            await self.store.rule_states(),
+            tuple((await self.store.memories()).items()),
+            stopped_ns=self.clock.now() if stopped_ns is None else stopped_ns,
+        )
+
+    async def _make_pager(self, session: aiohttp.ClientSession) -> None:
+        """Dispatcher, sender and pager, going on with the alerts of the earlier process. Before any
+        rule is loaded, so that a rule that is gone since then ends its alert as it should."""
+        config, clock = self.config, self.clock
+        self.decisions = DecisionLog()
+        self.dispatcher = Dispatcher(
+            dispatch_policy(config), now=clock.now(), is_stale=self.source.is_stale
+        )
+        self.sender, guarded = build_sender(
+            config,
+            session,
+            self.store,
+            clock=clock,
+            to_wall_ns=self._to_wall_ns,
+            observer=self.source,
+        )
+        for extra in guarded:
+            self._stack.push_async_callback(extra.close)
+        self.pager = Pager(
+            self.dispatcher,
+            self.sender,
+            self.store,
+            clock=clock,
+            snapshot=EngineKeeper(self.engine, clock),
+        )
+        held = dict(self.source.rules_held())
+        await self.pager.restore(
+            await self.store.alerts(),
+            firing={key for key, memory in held.items() if memory.state.firing},
+            failing={key for key, memory in held.items() if memory.state.error},
+        )
+
+    def _open_journal(self, data: Path) -> JournalKeeper | None:
+        settings = self.config.journal
+        if not settings.enabled:
+            return None
+        sink = JournalWriter(
+            data / "journal",
+            segment_bytes=settings.segment_mb * MEGABYTE,
+            total_bytes=settings.segment_mb * settings.segments * MEGABYTE,
+        )
+        self._stack.callback(sink.close)
+        return JournalKeeper(sink, self.engine)
+
+    async def _reach_venues(self, session: aiohttp.ClientSession) -> None:
+        """First contact with venues never reached before; the others are reached while running."""
+        http = HttpClient(session, self.clock)
+        self._drivers = tuple(
+            VenueDriver(
+                venue,
+                session=session,
+                http=http,
+                clock=self.clock,
+                sink=self.writer,
+                metrics=self.metrics,
+                random=random.Random(),  # noqa: S311 - jitter, not a secret
+            )
+            for venue in build_venues(self.config)
+        )
+        known = await self.store.known_venues()
+        await contact_all(self._drivers, known, wait_s=self._first_contact_s)
+        for driver in self._drivers:
+            if driver.ready:
+                await self.store.remember_venue(driver.venue.name, self.clock.now())
 
     async def run(self) -> None:
         """Watch until ``stop``; raises whatever breaks the core."""
