@@ -56,6 +56,9 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
             expensive.
         funding_known_ratio_min: Share of active markets whose funding must be known for the share
             of expensive ones to mean anything.
+        valuation_cadence_s: While prices stream, an account's positions are revalued at most this
+            often (at once after a pause, and at once for news about the account itself); 0 for
+            every batch.
         transit_s: How long money on its way between own accounts still counts as ours.
         flow_settling_s: How long after a transfer was told the equity may lag behind it.
     """
@@ -66,6 +69,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     price_jump_ratio: float = 0.25
     funding_expensive_per_year: float = 0.50
     funding_known_ratio_min: float = 0.60
+    valuation_cadence_s: float = 0.02
     transit_s: float = 21_600.0
     flow_settling_s: float = 120.0
 

@@ -103,6 +103,10 @@ def test_what_is_kept_is_what_would_be_computed(played: Batches) -> None:
                     continue
                 kept = engine.reading(name, node.subject, now)
                 fresh = evaluator.peek(node, name, now)
+                if kept is None and fresh.value is not None:
+                    # Heartbeats brought it back: it is looked at again within a second.
+                    assert now < instance.cell.armed_ns <= now + SECOND_NS, (name, node.subject)
+                    continue
                 assert (None if kept is None else kept.value) == fresh.value, (name, node.subject)
 
 

@@ -143,6 +143,8 @@ class Evaluator:
         if cell is None:
             cell = self._state.cells[key] = Cell()
         instance = Instance(definition, node, cell, self._ranks[name, node.kind])
+        if name == HOLDINGS:
+            instance.cadence_ns = round(self._settings.valuation_cadence_s * SECOND_NS)
         node.instances[name] = instance
         node.by_bits.clear()
         if isinstance(node, AccountNode):
@@ -173,7 +175,11 @@ class Evaluator:
                 affected = self._affected(node, bits)
             for instance in affected:
                 if not instance.queued:
-                    self._offer(instance, now)
+                    # A cadence bounds what others' facts cause, never news about the subject.
+                    if instance.cadence_ns and instance.node is node:
+                        self._enqueue(instance)
+                    else:
+                        self._offer(instance, now)
         dirty.clear()
         self.settle(now)
 

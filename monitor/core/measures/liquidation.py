@@ -178,8 +178,9 @@ def _price(name: str, help_text: str) -> MeasureSpec:
     )
 
 
-_SOLVED_OF_OWNER = ((Relation.ACCOUNT, HOLDINGS), (Relation.ACCOUNT, LIQUIDATIONS))
-_SOLVED_HERE = ((Relation.SELF, LIQUIDATIONS),)
+# Solving follows every valuation, so that nothing else need be named.
+SOLVED_OF_OWNER = ((Relation.ACCOUNT, LIQUIDATIONS),)
+SOLVED_HERE = ((Relation.SELF, LIQUIDATIONS),)
 _EQUITY_HERE = ((Relation.SELF, HOLDINGS), (Relation.SELF, _EQUITY))
 _MONEY = AccountBit.MONEY | AccountBit.MODE
 
@@ -207,7 +208,7 @@ DEFINITIONS: tuple[Definition, ...] = (
         ),
         SubjectKind.POSITION,
         _liquidation_price,
-        needs=_SOLVED_OF_OWNER,
+        needs=SOLVED_OF_OWNER,
     ),
     define(
         _price("venue_liquidation_price", "Liquidation price as the venue states it."),
@@ -219,9 +220,9 @@ DEFINITIONS: tuple[Definition, ...] = (
         DISTANCE,
         SubjectKind.POSITION,
         _position_distance,
-        needs=_SOLVED_OF_OWNER,
+        needs=SOLVED_OF_OWNER,
         preview=_preview_distance,
     ),
-    define(DISTANCE, SubjectKind.ACCOUNT, _account_distance, needs=_SOLVED_HERE),
+    define(DISTANCE, SubjectKind.ACCOUNT, _account_distance, needs=SOLVED_HERE),
     *upward(DISTANCE, empty=OUT_OF_REACH_RATIO),
 )

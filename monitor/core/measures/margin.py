@@ -18,7 +18,12 @@ from monitor.core.measures.aggregate import upward
 from monitor.core.measures.books import DEPTH_TOLD
 from monitor.core.measures.definition import ABSENT, HOLDINGS, Definition, Relation, define
 from monitor.core.measures.exposure import GROSS, holding_of, is_closed
-from monitor.core.measures.liquidation import LIQUIDATIONS, has_own_rules
+from monitor.core.measures.liquidation import (
+    LIQUIDATIONS,
+    SOLVED_HERE,
+    SOLVED_OF_OWNER,
+    has_own_rules,
+)
 from monitor.core.measures.spec import Aggregate, MeasureSpec, Unit
 from monitor.core.measures.tree import AccountNode, MarketNode, Node, PositionNode
 from monitor.core.measures.use import Use
@@ -240,7 +245,6 @@ USAGE = MeasureSpec(
     typical=(0.2, 0.9),
     aggregate=Aggregate.MAX,
 )
-_SOLVED_HERE = (_SELF_HOLDINGS, (Relation.SELF, LIQUIDATIONS), (Relation.SELF, _EQUITY))
 _EQUITY_HERE = (_SELF_HOLDINGS, (Relation.SELF, _EQUITY))
 _LEVERAGE_NEEDS = ((Relation.SELF, GROSS.name), (Relation.SELF, _EQUITY))
 EQUITY_SHARE = MeasureSpec(
@@ -290,13 +294,13 @@ DEFINITIONS: tuple[Definition, ...] = (
     define(FREE, SubjectKind.ACCOUNT, _free_collateral, needs=_EQUITY_HERE),
     *upward(FREE),
     *(define(LEVERAGE, kind, _leverage, needs=_LEVERAGE_NEEDS) for kind in _WIDE),
-    define(USAGE, SubjectKind.ACCOUNT, _margin_usage, bits=_MONEY, needs=_SOLVED_HERE),
+    define(USAGE, SubjectKind.ACCOUNT, _margin_usage, bits=_MONEY, needs=SOLVED_HERE),
     *upward(USAGE),
     define(
         EQUITY_SHARE,
         SubjectKind.POSITION,
         _equity_share,
-        needs=((Relation.ACCOUNT, HOLDINGS), (Relation.ACCOUNT, _EQUITY)),
+        needs=SOLVED_OF_OWNER,
         preview=_preview_equity_share,
     ),
     define(

@@ -37,6 +37,9 @@ TRUTH = "truth"
 CLOSED = Decimal(0)
 DIFFERENCE_RATIO = 0.005  # rules-catalogue §7 CROSS_CHECK: half a per cent, or one lot
 # Equity moves with every price, so two statements are compared only when made about together.
+# Shorter than any limit of account truth: a statement after this long is news by its time alone.
+RESTATED_WITHIN_NS = 10 * SECOND_NS
+_POSITIONS_NEWS = AccountBit.POSITIONS | AccountBit.TRUTH
 EQUITY_COMPARED_WITHIN_NS = 5 * SECOND_NS
 
 
@@ -170,24 +173,36 @@ def positions_reported(
     account = account_of(state, event.venue, event.account, now)
     truth = event.source == TRUTH
     as_of = event.venue_time_ns if event.venue_time_ns is not None else now
-    tell_seen(account.positions_truth if truth else account.positions_stream, now, channel)
+    seen = account.positions_truth if truth else account.positions_stream
+    # Saying again what is known and fresh asks for no revaluation.
+    valued = state.holdings.get(account.subject)
+    news = (
+        valued is None
+        or bool(valued.exposure.reason)
+        or seen.generation != channel.generation
+        or now - seen.seen_ns > RESTATED_WITHIN_NS
+    )
+    tell_seen(seen, now, channel)
     if truth:
         tell_seen(account.truth, now, channel)
     listed = set()
     for report in event.positions:
         listed.add(report.market)
-        _position(state, account, report, event, as_of, now)
+        if _position(state, account, report, event, as_of, now):
+            news = True
     if event.complete:
+        news = news or not account.positions_complete
         account.positions_complete = True
         for market, position in account.positions.items():
             if market in listed:
                 continue
             if position.size != 0.0 or position.stream_size or position.truth_size:
                 gone = PositionReport(market=market, size=CLOSED, margin_mode=position.margin_mode)
-                _position(state, account, gone, event, as_of, now)
+                if _position(state, account, gone, event, as_of, now):
+                    news = True
             else:
                 _side(position, event, 0.0, as_of)
-    mark_account(state, account, AccountBit.POSITIONS | AccountBit.TRUTH)
+    mark_account(state, account, _POSITIONS_NEWS if news else AccountBit.TRUTH)
 
 
 def _position(
@@ -197,18 +212,21 @@ def _position(
     event: PositionsReported,
     as_of: int,
     now: EngineNs,
-) -> None:
+) -> bool:
+    """Take the position over unless a newer statement is known; True where anything that values
+    the account changed."""
     position = account.positions.get(report.market)
     if position is None:
         if report.size == 0:
-            return
+            return False
         position = account.positions[report.market] = PositionState(market=report.market)
         state.appeared.append(("position", account.venue, account.account, report.market))
     size = float(report.size)
     _cross_check(state, account, position, event, size, as_of, now)
     _side(position, event, size, as_of)
     if not _not_older(event.height, as_of, position.height, position.as_of_ns):
-        return
+        return False
+    before = _valued(position)
     if event.source != TRUTH and size != position.size:
         account.stream_changed_ns = now
     position.size, position.exact = size, report.size
@@ -218,8 +236,21 @@ def _position(
         position.entry_price = position.venue_liquidation_price = None
         position.stated_pnl_usd = position.margin_used_usd = position.isolated_cash_usd = None
         position.stated_mark = position.leverage = None
-        return
-    _describe(position, report)
+    else:
+        _describe(position, report)
+    return _valued(position) != before
+
+
+def _valued(position: PositionState) -> tuple[float | MarginMode | None, ...]:
+    """What the account's valuation reads of a position."""
+    return (
+        position.size,
+        position.margin_mode,
+        position.entry_price,
+        position.leverage,
+        position.isolated_cash_usd,
+        position.margin_used_usd if position.margin_mode is MarginMode.ISOLATED else None,
+    )
 
 
 def _describe(position: PositionState, report: PositionReport) -> None:
