@@ -138,6 +138,9 @@ class Daemon:
         await self._restore_engine()
         session = open_session(user_agent=f"riskd/{__version__}")
         self._stack.push_async_callback(session.close)
+        self.server = Server(config.server, self.source, token=token)
+        self._stack.push_async_callback(self.server.close)
+        self.server.bind()  # pages name this address, where their runbooks are read
         await self._make_pager(session)
         self.writer = Writer(
             self.engine,
@@ -178,7 +181,9 @@ class Daemon:
         config, clock = self.config, self.clock
         self.decisions = DecisionLog()
         self.dispatcher = Dispatcher(
-            dispatch_policy(config), now=clock.now(), is_stale=self.source.is_stale
+            dispatch_policy(config, server_url=self.url),
+            now=clock.now(),
+            is_stale=self.source.is_stale,
         )
         self.sender, guarded = build_sender(
             config,
@@ -187,6 +192,7 @@ class Daemon:
             clock=clock,
             to_wall_ns=self._to_wall_ns,
             observer=self.source,
+            server_url=self.url,
         )
         for extra in guarded:
             self._stack.push_async_callback(extra.close)

@@ -61,7 +61,13 @@ def engine_settings(config: Config) -> EngineSettings:
     )
 
 
-def dispatch_policy(config: Config) -> DispatchPolicy:
+def runbook_base_url(config: Config, server_url: str) -> str:
+    """Where a page's runbook is read: the desk's own place, else riskd serves them itself."""
+    own = f"{server_url}/runbooks" if server_url else ""
+    return config.notify.runbook_base_url or own
+
+
+def dispatch_policy(config: Config, *, server_url: str = "") -> DispatchPolicy:
     """Which channel hears what. Alertmanager holds alert state and is told everything."""
     alertmanager = config.notify.alertmanager
     routes = [Route(channel=ALERTMANAGER, holds_state=True)] if alertmanager else []
@@ -69,7 +75,7 @@ def dispatch_policy(config: Config) -> DispatchPolicy:
     policy = DispatchPolicy(
         deployment=config.desk,
         routes=tuple(routes),
-        runbook_base_url=config.notify.runbook_base_url or "",
+        runbook_base_url=runbook_base_url(config, server_url),
         dashboard_url=config.notify.dashboard_url or "",
     )
     if alertmanager is None:
@@ -89,6 +95,7 @@ def build_sender(
     clock: Clock,
     to_wall_ns: ToWall,
     observer: SenderObserver,
+    server_url: str = "",
 ) -> tuple[Sender, tuple[aiohttp.ClientSession, ...]]:
     """The sender with its channels, and the guarded sessions to close after it.
 
@@ -134,7 +141,7 @@ def build_sender(
                 channel=channel.name,
                 deployment=config.desk,
                 holds_state=holds_state,
-                runbook_base_url=config.notify.runbook_base_url or "",
+                runbook_base_url=runbook_base_url(config, server_url),
             ),
             # What one channel cannot deliver goes to the next; the last has the first behind it.
             escalate_to=names[(index + 1) % len(names)] if len(names) > 1 else "",

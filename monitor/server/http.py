@@ -1,4 +1,4 @@
-"""The HTTP server: health, metrics, state, alerts and the console page. Reads only.
+"""The HTTP server: health, metrics, state, alerts, runbooks and the console page. Reads only.
 
 Every answer is made from a snapshot between two events, so a scrape can never see half an update.
 Nothing here can change the risk state; commands come with the kill switch and are always signed.
@@ -11,6 +11,7 @@ import base64
 import binascii
 import errno
 import hmac
+import socket
 from collections.abc import Awaitable, Callable, Iterable
 from importlib import resources
 from typing import Protocol
@@ -21,10 +22,12 @@ from pydantic import SecretStr
 
 from monitor.core.errors import ConfigError
 from monitor.observability.exposition import wants_openmetrics
+from monitor.rulebook import runbook
 from monitor.server.settings import ServerSettings
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
+BACKLOG = 128
 OPEN_PATHS = frozenset({"/livez", "/readyz"})
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
@@ -73,14 +76,36 @@ class Server:
         self._source = source
         self._token = token
         self._runner: web.AppRunner | None = None
+        self._sockets: list[socket.socket] = []
         self.url = ""
 
-    async def start(self) -> None:
-        """Bind and serve.
+    def bind(self) -> None:
+        """Take the port, so that ``url`` is known; whoever connects waits until ``start``.
 
         Raises:
             ConfigError: When the port is taken or the address is not this machine's.
         """
+        host, port = self._settings.host, self._settings.port
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            for family, address in dict.fromkeys((one[0], one[4]) for one in found):
+                # Of a name with several addresses all get the same port.
+                self._sockets.append(_listener(family, (address[0], port, *address[2:])))
+                port = self._sockets[-1].getsockname()[1]
+        except OSError as error:
+            self._close_sockets()
+            raise ConfigError(_bind_sentence(host, port, error)) from error
+        shown = f"[{host}]" if ":" in host else host
+        self.url = f"http://{shown}:{port}"
+
+    async def start(self) -> None:
+        """Serve, on the port that ``bind`` took or takes now.
+
+        Raises:
+            ConfigError: As ``bind``.
+        """
+        if not self._sockets:
+            self.bind()
         app = web.Application(middlewares=[self._guard])
         app.router.add_get("/livez", self._livez)
         app.router.add_get("/readyz", self._readyz)
@@ -88,6 +113,7 @@ class Server:
         app.router.add_get("/v1/state", self._state)
         app.router.add_get("/v1/alerts", self._alerts)
         app.router.add_get("/v1/measures", self._measures)
+        app.router.add_get("/runbooks/{name}", self._runbook)
         for path, name, kind in (
             ("/", "index.html", "text/html"),
             ("/console.css", "console.css", "text/css"),
@@ -96,23 +122,20 @@ class Server:
             app.router.add_get(path, _page(name, kind))
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
         await self._runner.setup()
-        host, port = self._settings.host, self._settings.port
-        site = web.TCPSite(self._runner, host, port)
-        try:
-            await site.start()
-        except OSError as error:
-            await self._runner.cleanup()
-            self._runner = None
-            raise ConfigError(_bind_sentence(host, port, error)) from error
-        bound = self._runner.addresses[0][1]
-        shown = f"[{host}]" if ":" in host else host
-        self.url = f"http://{shown}:{bound}"
+        for bound in self._sockets:
+            await web.SockSite(self._runner, bound).start()
 
     async def close(self) -> None:
         """Stop serving; safe to call twice."""
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
+        self._close_sockets()
+
+    def _close_sockets(self) -> None:
+        for bound in self._sockets:
+            bound.close()
+        self._sockets = []
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -146,6 +169,16 @@ class Server:
     async def _measures(self, request: web.Request) -> web.Response:
         return _json(self._source.measures(request.query.get("q", "")[:200]))
 
+    async def _runbook(self, request: web.Request) -> web.Response:
+        page = runbook(request.match_info["name"])
+        if page is None:
+            return web.Response(
+                status=404,
+                text="riskd ships no runbook of that name. A rule of your own names its page with "
+                "`runbook:`; what riskd ships is named like its rules.\n",
+            )
+        return web.Response(text=page, content_type="text/markdown")
+
     async def _metrics(self, request: web.Request) -> web.StreamResponse:
         openmetrics = wants_openmetrics(request.headers.get("Accept"))
         content_type, chunks = self._source.metrics(openmetrics=openmetrics)
@@ -156,6 +189,22 @@ class Server:
             await asyncio.sleep(0)  # feeds and the writer run between two slices
         await response.write_eof()
         return response
+
+
+def _listener(family: int, address: tuple[str | int, ...]) -> socket.socket:
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setblocking(False)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listener.bind(address)
+        # Listening already here: two that only bind would both believe to have the port.
+        listener.listen(BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    return listener
 
 
 def _page(name: str, content_type: str) -> Handler:
