@@ -9,6 +9,10 @@ from monitor.core.measures.catalogue import CATALOGUE
 from monitor.core.rules.rule import Rule
 from monitor.core.rules.rulebook import parse_rulebook
 from monitor.core.types import Severity
+from monitor.notify.dispatch import DATA_STALE, RULE_FAILING, WATCHDOG
+from monitor.notify.notice import runbook_of
+from monitor.notify.pager import NOTIFY_FAILING, STORE_FAILING
+from monitor.notify.queue import UNDELIVERED
 from monitor.rulebook import builtin_files, runbook, runbook_names
 
 SECTIONS = (
@@ -20,30 +24,47 @@ SECTIONS = (
     "## Manual steps if the daemon is down",
 )
 BOOK = parse_rulebook(builtin_files(), CATALOGUE)
+# What riskd says about itself; what a firing rule no longer sees has the page of data_stale.
+OWN = (WATCHDOG, RULE_FAILING, NOTIFY_FAILING, STORE_FAILING, UNDELIVERED)
+OWN_PAGES = {runbook_of(alert): alert for alert in OWN}
 every_rule = pytest.mark.parametrize("rule", BOOK.rules, ids=lambda rule: rule.id)
+every_page = pytest.mark.parametrize("name", runbook_names())
 
 
-def test_runbooks_and_rules_are_the_same_set() -> None:
-    """A rule without a page and a page without a rule both fail."""
-    assert set(runbook_names()) == {rule.id for rule in BOOK.rules}
+def test_pages_are_those_of_rules_and_of_riskd_itself() -> None:
+    """An alert without a page and a page without an alert both fail."""
+    rules = {rule.id for rule in BOOK.rules}
+    assert set(runbook_names()) == rules | set(OWN_PAGES)
+    assert not rules & set(OWN_PAGES)
+    assert runbook_of(DATA_STALE) in rules
 
 
-@every_rule
-def test_page_layout(rule: Rule) -> None:
+@every_page
+def test_page_layout(name: str) -> None:
     """Alert name as title, the six sections in order, none of them empty."""
-    page = runbook(rule.runbook)
-    assert page is not None
-    assert page.startswith(f"# {rule.alert}\n\nRule `{rule.id}`.\n")
+    page = runbook(name) or ""
+    rule = BOOK.get(name)
+    if rule is None:
+        head = f"# {OWN_PAGES[name]}\n\nAlert `{name}`, raised by riskd about itself.\n"
+    else:
+        head = f"# {rule.alert}\n\nRule `{rule.id}`.\n"
+    assert page.startswith(head)
     assert [line for line in page.splitlines() if line.startswith("## ")] == list(SECTIONS)
     for section in page.split("\n## ")[1:]:
         assert len(section.partition("\n")[2].strip()) >= 40, section
 
 
 @every_rule
-def test_pages_name_only_alerts_that_exist(rule: Rule) -> None:
+def test_a_rule_names_its_page(rule: Rule) -> None:
+    """The link on its page leads somewhere."""
+    assert rule.runbook == rule.id
+
+
+@every_page
+def test_pages_name_only_alerts_that_exist(name: str) -> None:
     """A cross-reference in CamelCase is a rule of the book, so nobody searches in vain."""
-    alerts = {one.alert for one in BOOK.rules}
-    page = runbook(rule.runbook) or ""
+    alerts = {one.alert for one in BOOK.rules} | set(OWN)
+    page = runbook(name) or ""
     known = {"CamelCase"}
     words = {word.strip(".,;:()*?") for word in page.split()}
     camel = {
@@ -52,7 +73,10 @@ def test_pages_name_only_alerts_that_exist(rule: Rule) -> None:
         if word.isalnum() and word[:1].isupper() and sum(c.isupper() for c in word) >= 2
         and any(c.islower() for c in word)
     }  # fmt: skip
-    prefixes = ("Drawdown", "Funding", "Margin", "Liquidation", "Venue", "Oracle", "Account")
+    prefixes = (
+        "Drawdown", "Funding", "Margin", "Liquidation", "Venue", "Oracle", "Account", "Riskd",
+        "Notify", "Store", "RuleEval",
+    )  # fmt: skip
     assert {word for word in camel - known if word.startswith(prefixes)} <= alerts
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from collections.abc import AsyncIterator, Iterable
 
@@ -67,6 +68,10 @@ async def client() -> AsyncIterator[aiohttp.ClientSession]:
         pytest.param("/", 200, "text/html", id="console"),
         pytest.param("/console.js", 200, "text/javascript", id="its script"),
         pytest.param("/console.css", 200, "text/css", id="its style"),
+        pytest.param("/runbooks/data_stale", 200, "text/markdown", id="a rule's runbook"),
+        pytest.param("/runbooks/store_failing", 200, "text/markdown", id="riskd's own runbook"),
+        pytest.param("/runbooks/no_such_rule", 404, "text/plain", id="no such runbook"),
+        pytest.param("/runbooks/..%2f__init__", 404, "text/plain", id="a path is no runbook"),
         pytest.param("/nothing", 404, "text/plain", id="unknown path"),
     ],
 )
@@ -76,6 +81,44 @@ async def test_routes(
     """Every route answers with its status and type."""
     async with client.get(server.url + path) as answer:
         assert (answer.status, answer.content_type) == (status, kind)
+
+
+async def test_a_runbook_is_the_shipped_page(server: Server, client: aiohttp.ClientSession) -> None:
+    """The link of a page leads to what a person does about it."""
+    async with client.get(f"{server.url}/runbooks/data_stale") as answer:
+        assert (await answer.text()).startswith("# DataStale\n")
+
+
+async def test_the_url_is_known_before_anything_is_served() -> None:
+    """Pages name it from the first one on; who connects early waits for the start."""
+    server = Server(ServerSettings(port=0, host="localhost"), FakeSource())
+    server.bind()
+    url = server.url
+    port = int(url.rpartition(":")[2])
+    assert port > 0
+    reader, writer = await asyncio.open_connection("localhost", port)
+    writer.write(b"GET /livez HTTP/1.0\r\n\r\n")
+    await server.start()
+    try:
+        assert server.url == url
+        assert (await reader.readline()).startswith(b"HTTP/1.0 200")
+        writer.close()
+        await writer.wait_closed()
+    finally:
+        await server.close()
+
+
+async def test_a_port_taken_and_given_back_is_free() -> None:
+    """A start that fails after the port was taken leaves nothing behind."""
+    first = Server(ServerSettings(port=0), FakeSource())
+    first.bind()
+    port = int(first.url.rpartition(":")[2])
+    second = Server(ServerSettings(port=port), FakeSource())
+    with pytest.raises(ConfigError, match=f"Port {port} on 127.0.0.1 is in use"):
+        second.bind()
+    await first.close()
+    second.bind()
+    await second.close()
 
 
 async def test_readiness_names_what_is_missing(
@@ -112,6 +155,7 @@ async def test_openmetrics_by_accept_header(server: Server, client: aiohttp.Clie
         pytest.param("Basic !!!", "/", 401, id="not base64"),
         pytest.param(None, "/livez", 200, id="liveness needs none"),
         pytest.param(None, "/metrics", 401, id="metrics show the book too"),
+        pytest.param(None, "/runbooks/data_stale", 401, id="runbooks like the rest"),
     ],
 )
 async def test_read_token(
