@@ -31,6 +31,7 @@ from monitor.core.types import (
     position_subject,
     subject_kind,
 )
+from monitor.rulebook import runbook_names
 
 Json = dict[str, Any]
 
@@ -295,6 +296,13 @@ def _feed(engine: Engine, venue: VenueState, feed: FeedState, now: EngineNs) -> 
     }
 
 
+def _page(rule: Rule) -> str:
+    """Where the runbook is read: its own address, or what riskd serves; empty for neither."""
+    if "://" in rule.runbook:
+        return rule.runbook
+    return f"/runbooks/{rule.runbook}" if rule.runbook in runbook_names() else ""
+
+
 def _rule(rule: Rule, memory: RuleMemory, now: EngineNs) -> Json:
     state = memory.state
     verdict = "unknown" if state.unknown_since_ns is not None else ""
@@ -307,6 +315,7 @@ def _rule(rule: Rule, memory: RuleMemory, now: EngineNs) -> Json:
         "verdict": verdict,
         "error": state.error,
         "expression": rule.condition,
+        "runbook": _page(rule),
         "mode": rule.mode.value,
         "level": rule.level.value,
     }

@@ -22,6 +22,7 @@ RULES = """\
   scope: account
   do: {level: page}
   summary: margin usage is high
+  runbook: margin_usage_high
 - id: feed_quiet
   for_each: feed
   when: feed_age_s >= 60.0

@@ -20,7 +20,8 @@ pytestmark = pytest.mark.component
 ALERT = {
     "alert": "MarginHigh", "rule": "margin_high", "subject": "account:hyperliquid/main",
     "severity": "critical", "firing_s": 61.0, "summary": "Margin <b>usage</b> 71 % >= 45 %",
-    "action": "WOULD HAVE cut gross to 70 %", "stale": False, "runbook": "",
+    "action": "WOULD HAVE cut gross to 70 %", "stale": False,
+    "runbook": "http://127.0.0.1:9470/runbooks/margin_usage_high",
 }  # fmt: skip
 HEADLESS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -119,6 +120,13 @@ async def test_venue_text_is_never_taken_as_html(url: str, tmp_path: Path) -> No
     """A name or a reason cannot inject markup."""
     page = await rendered(url, tmp_path)
     assert "Margin &lt;b&gt;usage&lt;/b&gt; 71 %" in page
+
+
+async def test_alerts_link_to_their_runbooks(url: str, tmp_path: Path) -> None:
+    """One click from what fires to what to do about it."""
+    page = await rendered(url, tmp_path)
+    assert '<a href="http://127.0.0.1:9470/runbooks/margin_usage_high"' in page
+    assert '<a href="/runbooks/margin_usage_high"' in page
 
 
 async def test_a_silent_daemon_is_said_loudly(tmp_path: Path) -> None:

@@ -118,3 +118,9 @@ def test_measures_are_filtered_by_words_and_bounded() -> None:
 def test_readiness_lists_the_unseen() -> None:
     """Who is missing and why."""
     assert list(unseen_accounts(engine_of(*seen_events()), NOW)) == [f"{VENUE}/dark"]
+
+
+def test_rules_name_where_their_runbook_is_read() -> None:
+    """Ours are served here; a page that nobody ships is no link."""
+    pages = {one["id"]: one["runbook"] for one in document()["rules"]}
+    assert pages == {"margin_high": "/runbooks/margin_usage_high", "feed_quiet": ""}

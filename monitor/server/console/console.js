@@ -41,6 +41,9 @@ const cell = (kid, cls) => el("td", { class: cls }, kid);
 const table = (head, rows) => el("div", { class: "scroll" }, el("table", {},
   el("thead", {}, el("tr", {}, head.map(([text, cls]) => el("th", { class: cls }, text)))),
   el("tbody", {}, rows)));
+// Only what is plainly an address becomes a link: a rule's text may come from anywhere.
+const link = (address, text) => /^(https?:\/\/|\/runbooks\/)/.test(address || "")
+  ? el("a", { href: address, target: "_blank", rel: "noreferrer" }, text) : null;
 const tag = (text) => el("span", { class: `tag ${text}` }, text);
 
 function drawBanner(state) {
@@ -60,7 +63,8 @@ function drawAlerts(state) {
     el("b", {}, a.alert), " ", tag(a.severity), " ", a.stale ? el("span", { class: "unknown" }, "inputs stale") : null, " ",
     el("span", { class: "dim" }, `${a.subject} · for ${age(a.firing_s)}`),
     el("div", {}, el("span", {}, a.summary)),
-    a.action && a.action !== "none" ? el("div", { class: "dim" }, a.action) : null));
+    a.action && a.action !== "none" ? el("div", { class: "dim" }, a.action) : null,
+    link(a.runbook, "runbook")));
 }
 function drawUnwatched(state) {
   if (!state.unwatched.length) return [];
@@ -102,7 +106,7 @@ function drawRules(state) {
   }
   return order.filter((name) => groups.get(name).length).map((name) => {
     const rules = groups.get(name);
-    const rows = rules.map((r) => el("tr", {}, cell(r.id), cell(r.subject, "dim"), cell(tag(r.severity)),
+    const rows = rules.map((r) => el("tr", {}, cell(link(r.runbook, r.id) || r.id), cell(r.subject, "dim"), cell(tag(r.severity)),
       cell(age(r.since_s), "n"), cell(el("span", { class: r.error ? "critical" : "dim" }, r.error || r.expression), "hide-phone")));
     return el("details", { open: name !== "inactive" && name !== "unknown" ? "" : null, "data-group": name },
       el("summary", {}, name === "unknown" ? el("span", { class: "unknown" }, name) : el("span", { class: name === "error" ? "critical" : name }, name),
