@@ -31,7 +31,7 @@ from monitor.runtime.clock import ScaledClock
 from monitor.server.settings import ServerSettings
 from monitor.sim.occurrences import Narrated, WorldEvent
 from monitor.sim.scenario import load_scenario, play, scenario_names
-from monitor.sim.simulation import Simulation
+from monitor.sim.simulation import Simulation, period_at
 from monitor.sim.world import World
 
 STATUS_PERIOD_S = 15.0
@@ -98,7 +98,8 @@ class Demo:
             # Making the world and starting Alertmanager take seconds: time begins when they stand.
             self._clock = self._new_clock()
             self._started_ns = self._clock.now()
-            async with Simulation(self._world, self._clock) as simulation:
+            period_s = period_at(self._arguments.speed)
+            async with Simulation(self._world, self._clock, period_s=period_s) as simulation:
                 os.environ[SECRET_VARIABLE] = pager.secret
                 config = self._config(simulation, pager, alertmanager.url if real else "")
                 daemon = Daemon(

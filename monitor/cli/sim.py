@@ -17,7 +17,7 @@ from monitor.cli.runner import new_runner
 from monitor.core.types import SECOND_NS
 from monitor.runtime.clock import ScaledClock
 from monitor.sim.scenario import Scenario, load_scenario, play, scenario_names
-from monitor.sim.simulation import Simulation
+from monitor.sim.simulation import Simulation, period_at
 from monitor.sim.world import World
 
 
@@ -51,7 +51,7 @@ async def _serve(scenario: Scenario, seed: int, speed: float) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    async with Simulation(world, clock) as simulation:
+    async with Simulation(world, clock, period_s=period_at(speed)) as simulation:
         play(world, scenario)
         line = {
             "simulated": True,

@@ -8,6 +8,8 @@ far.
 
 from __future__ import annotations
 
+import functools
+import itertools
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -82,37 +84,38 @@ class BookSource:
 
     def _side(self, best: Decimal, direction: int) -> Iterator[Level]:
         salt = self.salt * 2 + (direction > 0)
-        step = float(self.size_step)
-        start, tick_size = float(best), float(self.tick)
+        tick, size_step = self.tick, self.size_step
+        start, tick_size, step = float(best), float(tick), float(size_step)
         tick_ratio = tick_size / self.mid
         touch = abs(start - self.mid) / self.mid
-        offsets = _offsets(tick_ratio, touch)
-        offset = next(offsets)
+        first = int(best / tick)
+        reach = max(DENSE_LEVELS + 1, int((REACH_RATIO - touch) / tick_ratio))
+        offsets = _offsets(reach)
         depth_near = _depth(touch, self.liquidity)
-        for number, after in enumerate(offsets):
-            price = best + direction * offset * self.tick
-            if price <= 0:
+        for number, (offset, after) in enumerate(itertools.pairwise(offsets)):
+            ticks = first + direction * offset
+            if ticks <= 0:
                 return
             depth_far = _depth(touch + after * tick_ratio, self.liquidity)
             noise = 0.6 + 0.8 * _hash(salt, number, self.epoch // (1 + number % 5))
             value = start + direction * offset * tick_size
             units = round((depth_far - depth_near) * noise / value / step)
-            yield price, max(1, units) * self.size_step
-            offset, depth_near = after, depth_far
+            yield ticks * tick, max(1, units) * size_step
+            depth_near = depth_far
 
 
-def _offsets(tick_ratio: float, touch: float) -> Iterator[int]:
-    """Distances from the best price in ticks: dense near the touch, geometric further out."""
-    yield from range(DENSE_LEVELS)
-    reach = max(DENSE_LEVELS + 1, int((REACH_RATIO - touch) / tick_ratio))
+@functools.lru_cache(maxsize=4096)
+def _offsets(reach: int) -> tuple[int, ...]:
+    """Distances from the best price in ticks: dense near the touch, geometric up to ``reach``."""
+    offsets = list(range(DENSE_LEVELS))
     growth = (reach / DENSE_LEVELS) ** (1.0 / SPARSE_LEVELS)
-    last, exact = DENSE_LEVELS - 1, float(DENSE_LEVELS)
+    exact = float(DENSE_LEVELS)
     for _ in range(SPARSE_LEVELS):
         exact *= growth
         offset = int(exact)
-        if offset > last and offset <= reach:
-            yield offset
-            last = offset
+        if offsets[-1] < offset <= reach:
+            offsets.append(offset)
+    return tuple(offsets)
 
 
 def _depth(distance: float, liquidity: Liquidity) -> float:

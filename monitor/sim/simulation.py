@@ -29,20 +29,31 @@ from monitor.sim.world import World
 
 # Ten looks a second: finer than the world's own grid of half a second at ordinary speed.
 PERIOD_S = 0.1
+# Each look makes every book and frame anew: more than this many in a real second is waste.
+LOOKS_PER_SECOND = 20.0
 # After a long pause of the process the world catches up in pieces, so that clients are served.
 CATCH_UP_S = 60.0
+
+
+def period_at(speed: float) -> float:
+    """Simulated seconds between looks at the world, by a clock that runs ``speed`` times as fast.
+
+    A fast world is told of in coarser steps, a second of it at twenty times the speed.
+    """
+    return max(PERIOD_S, speed / LOOKS_PER_SECOND)
 
 
 class Simulation:
     """Venue servers over one world, and the task that lets its time pass."""
 
-    def __init__(self, world: World, clock: Clock, *, speed: float = 1.0) -> None:
+    def __init__(
+        self, world: World, clock: Clock, *, speed: float = 1.0, period_s: float = PERIOD_S
+    ) -> None:
         self.world = world
         self.speed = speed
         self._clock = clock
-        # From here on: starting the servers takes time too, and the world must not lag behind the
-        # clock by it for ever (a client would measure that as a skew of the venue's clock).
-        self._reached_ns = clock.now()
+        self._period_s = period_s
+        self._reached_ns: EngineNs = 0
         self._hyperliquid = HyperliquidServer(world, world.faults, clock)
         self._dydx = DydxServer(world, world.faults, clock)
         self._stack = AsyncExitStack()
@@ -113,13 +124,17 @@ class Simulation:
         near = 0 <= now - made_ns <= CATCH_UP_S * SECOND_NS
         return made_ns if near and self.speed == 1.0 else now
 
+    def _behind_s(self) -> float:
+        return (self._clock.now() - self._reached_ns) / SECOND_NS * self.speed
+
     async def _drive(self) -> None:
-        before = self._start_ns()
+        self._reached_ns = self._start_ns()
+        self.world.behind_s = self._behind_s
         while True:
-            await self._clock.sleep(PERIOD_S)
+            await self._clock.sleep(self._period_s)
             now = self._clock.now()
-            target_s = self.world.now_s + (now - before) / SECOND_NS * self.speed
-            before = now
+            target_s = self.world.now_s + (now - self._reached_ns) / SECOND_NS * self.speed
+            self._reached_ns = now
             while self.world.now_s < target_s:
                 self.world.advance(min(target_s, self.world.now_s + CATCH_UP_S))
                 await asyncio.sleep(0)

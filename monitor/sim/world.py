@@ -73,6 +73,8 @@ class World:
         self.faults = Faults()
         self.assets: dict[str, Asset] = {spec.name: make_asset(spec, seed) for spec in ASSETS}
         self.venues: dict[str, SimVenue] = {}
+        # What passed since the last ``advance``, where somebody drives the world by a clock.
+        self.behind_s: Callable[[], float] = float
         self.jumps_per_day = self.config.jumps_per_day
         self._rng = random.Random(f"{seed}/world")  # noqa: S311 - nature, not a secret
         self._ids = itertools.count(496_160_000_000)
@@ -109,6 +111,11 @@ class World:
         events, self._events = self._events, []
         for subscriber in tuple(self._subscribers):
             subscriber(events)
+
+    @property
+    def wall_s(self) -> float:
+        """What the venues' own clocks show: they go on between two looks at the world."""
+        return self.now_s + self.behind_s()
 
     def subscribe(self, subscriber: Subscriber) -> None:
         """Call ``subscriber(events)`` at the end of every ``advance``."""

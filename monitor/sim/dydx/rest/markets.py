@@ -126,7 +126,7 @@ class MarketRoutes:
 
     async def time(self, request: web.Request) -> Row:
         """The server's own clock, which runs on while the indexer lags."""
-        now_s = self._indexer.world.now_s
+        now_s = self._indexer.world.wall_s
         return {"iso": iso(now_s), "epoch": round(now_s, 3)}
 
     async def perpetual_markets(self, request: web.Request) -> Row:
