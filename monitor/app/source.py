@@ -148,6 +148,7 @@ class DaemonSource:
             {
                 "name": status.channel,
                 "healthy": not status.failing,
+                "proven": status.last_delivered_ns is not None,
                 "waiting": status.pending,
                 "delivered": status.delivered,
                 "last_delivered_s": None

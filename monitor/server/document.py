@@ -22,6 +22,7 @@ from monitor.core.state.model import (
     VenueState,
 )
 from monitor.core.types import (
+    PORTFOLIO,
     SECOND_NS,
     AccountMode,
     EngineNs,
@@ -46,21 +47,30 @@ class DaemonFacts(Protocol):
     started_ns: EngineNs
 
 
-# label, measure, unit, the venue's own statement (attribute of the account) where there is one
-ACCOUNT_ROWS: tuple[tuple[str, str, str, str], ...] = (
-    ("equity", "equity_usd", "usd", "equity"),
-    ("gross", "gross_exposure_usd", "usd", ""),
-    ("net", "net_exposure_usd", "usd", ""),
-    ("leverage", "leverage", "times", ""),
-    ("margin usage", "margin_usage_ratio", "ratio", ""),
-    ("initial margin", "initial_margin_usd", "usd", "initial_margin"),
-    ("maintenance margin", "maintenance_margin_usd", "usd", "maintenance_margin"),
-    ("free collateral", "free_collateral_usd", "usd", "free_collateral"),
-    ("funding paid, 24 h", "funding_paid_24h_usd", "usd", ""),
-    ("funding projected, 24 h", "funding_projected_24h_usd", "usd", ""),
-    ("drawdown", "drawdown_ratio", "ratio", ""),
-    ("nearest liquidation", "liquidation_distance_ratio", "ratio", ""),
+PORTFOLIO_ROWS: tuple[tuple[str, str], ...] = (
+    ("equity", "equity_usd"),
+    ("gross", "gross_exposure_usd"),
+    ("net", "net_exposure_usd"),
+    ("leverage", "leverage"),
+    ("drawdown", "drawdown_ratio"),
+    ("funding projected, 24 h", "funding_projected_24h_usd"),
 )
+# label, measure, the venue's own statement (attribute of the account) where there is one
+ACCOUNT_ROWS: tuple[tuple[str, str, str], ...] = (
+    ("equity", "equity_usd", "equity"),
+    ("gross", "gross_exposure_usd", ""),
+    ("net", "net_exposure_usd", ""),
+    ("leverage", "leverage", ""),
+    ("margin usage", "margin_usage_ratio", ""),
+    ("initial margin", "initial_margin_usd", "initial_margin"),
+    ("maintenance margin", "maintenance_margin_usd", "maintenance_margin"),
+    ("free collateral", "free_collateral_usd", "free_collateral"),
+    ("funding paid, 24 h", "funding_paid_24h_usd", ""),
+    ("funding projected, 24 h", "funding_projected_24h_usd", ""),
+    ("drawdown", "drawdown_ratio", ""),
+    ("nearest liquidation", "liquidation_distance_ratio", ""),
+)
+UNITS = {"leverage": "times"}  # a ratio that people read as 2.5x, not as 250 %
 POSITION_CELLS: tuple[tuple[str, str], ...] = (
     ("notional", "notional_usd"),
     ("liquidation_price", "liquidation_price"),
@@ -83,6 +93,12 @@ def state_document(
     now: EngineNs,
 ) -> Json:
     """The whole of ``/v1/state``."""
+    unwatched = [
+        {"venue": venue.venue, "account": name, "kind": pool.kind, "parent": pool.parent}
+        for venue in engine.state.venues.values()
+        for name, pool in venue.unwatched.items()
+    ]
+    nearest = nearest_liquidation(engine, now)
     accounts = [
         _account(engine, venue, account, now)
         for venue in engine.state.venues.values()
@@ -95,6 +111,8 @@ def state_document(
         for memory in engine.rule_states()
         if memory.rule in by_id
     ]
+    doubts = _doubts(feeds, rules, channels, unwatched, nearest)
+    verdict = _verdict(alerts, accounts, doubts)
     return {
         "riskd": {
             "version": daemon.version,
@@ -105,15 +123,12 @@ def state_document(
             "now_ms": now // 1_000_000,
             "started_ms": daemon.started_ns // 1_000_000,
         },
-        "safe": _verdict(alerts, accounts, feeds, rules),
+        "safe": verdict,
+        "portfolio": [_row(engine, label, name, PORTFOLIO, now) for label, name in PORTFOLIO_ROWS],
         "alerts": list(alerts),
         "accounts": accounts,
-        "unwatched": [
-            {"venue": venue.venue, "account": name, "kind": pool.kind, "parent": pool.parent}
-            for venue in engine.state.venues.values()
-            for name, pool in venue.unwatched.items()
-        ],
-        "nearest_liquidation": nearest_liquidation(engine, now),
+        "unwatched": unwatched,
+        "nearest_liquidation": nearest,
         "feeds": feeds,
         "rules": rules,
         "pages": {"channels": list(channels)},
@@ -160,10 +175,8 @@ def nearest_liquidation(engine: Engine, now: EngineNs) -> Json | None:
     return nearest
 
 
-def _verdict(
-    alerts: Sequence[Json], accounts: Sequence[Json], feeds: Sequence[Json], rules: Sequence[Json]
-) -> Json:
-    """Am I safe? Danger before blindness before attention; safe only when all is seen."""
+def _verdict(alerts: Sequence[Json], accounts: Sequence[Json], doubts: Sequence[str]) -> Json:
+    """Am I safe? Danger before blindness before attention; safe only when all is seen and told."""
     critical = [alert for alert in alerts if alert["severity"] == Severity.CRITICAL]
     if critical:
         return {"verdict": "danger", "text": critical[0]["summary"]}
@@ -173,17 +186,38 @@ def _verdict(
     if dark:
         names = ", ".join(f"{account['venue']}/{account['account']}" for account in dark)
         return {"verdict": "blind", "text": f"The equity of {names} is unknown."}
-    loud = [alert for alert in alerts if alert["severity"] != Severity.INFO]
-    old = [feed for feed in feeds if feed["state"] != "fresh"]
-    failing = [rule for rule in rules if rule["error"]]
-    if loud or old or failing:
-        parts = [f"{len(loud)} alerts fire" if len(loud) != 1 else "1 alert fires"] if loud else []
-        if old:
-            parts.append(f"{len(old)} of {len(feeds)} feeds are not fresh")
-        if failing:
-            parts.append(f"{len(failing)} rules cannot be judged")
+    loud = sum(1 for alert in alerts if alert["severity"] != Severity.INFO)
+    parts = [*([f"{loud} alerts fire" if loud != 1 else "1 alert fires"] if loud else []), *doubts]
+    if parts:
         return {"verdict": "attention", "text": f"{'; '.join(parts)}."}
     return {"verdict": "safe", "text": "Nothing fires, every account and every feed is seen."}
+
+
+def _doubts(
+    feeds: Sequence[Json],
+    rules: Sequence[Json],
+    channels: Sequence[Json],
+    unwatched: Sequence[Json],
+    nearest: Json | None,
+) -> list[str]:
+    """What keeps a quiet desk from being called safe."""
+    doubts = []
+    if old := sum(1 for feed in feeds if feed["state"] != "fresh"):
+        doubts.append(f"{old} of {len(feeds)} feeds are not fresh")
+    if failing := sum(1 for rule in rules if rule["error"]):
+        doubts.append(f"{failing} rules cannot be judged")
+    if nearest is not None and nearest["distance"] is None:
+        doubts.append("the nearest liquidation is unknown")
+    if unwatched:
+        doubts.append(f"nobody watches {len(unwatched)} pools of yours")
+    if not channels:
+        doubts.append("nobody would be paged: no channel is configured")
+    for channel in channels:
+        if not channel["healthy"]:
+            doubts.append(f"pages do not leave by {channel['name']}")
+        elif channel["waiting"] and not channel["proven"]:
+            doubts.append(f"nothing has been delivered by {channel['name']} yet")
+    return doubts
 
 
 def _age_s(at_ns: EngineNs | None, now: EngineNs) -> float | None:
@@ -205,12 +239,23 @@ def _shown(engine: Engine, name: str, subject: Subject, now: EngineNs) -> Json:
     }
 
 
+def _row(engine: Engine, label: str, measure: str, subject: Subject, now: EngineNs) -> Json:
+    ours = _shown(engine, measure, subject, now)
+    unit = UNITS.get(measure, engine.catalogue[measure].unit.value)
+    return {
+        "label": label,
+        "measure": measure,
+        "unit": unit,
+        "ours": ours,
+        "age_s": ours["age_s"],
+    }
+
+
 def _account(engine: Engine, venue: VenueState, account: AccountState, now: EngineNs) -> Json:
     rows: list[Json] = []
-    for label, measure, unit, attribute in ACCOUNT_ROWS:
-        ours = _shown(engine, measure, account.subject, now)
-        row: Json = {"label": label, "measure": measure, "unit": unit, "ours": ours}
-        row["age_s"] = ours["age_s"]
+    for label, measure, attribute in ACCOUNT_ROWS:
+        row = _row(engine, label, measure, account.subject, now)
+        ours = row["ours"]
         stated: StatedFact | None = getattr(account, attribute) if attribute else None
         if stated is not None and stated.value is not None:
             row["venue"] = {

@@ -40,7 +40,7 @@ class DeskSource:
             self._engine,
             Daemon(),
             alerts=[ALERT],
-            channels=[{"name": "alertmanager", "healthy": True, "waiting": 0}],
+            channels=[{"name": "alertmanager", "healthy": True, "proven": True, "waiting": 0}],
             would_have=[],
             now=NOW,
         )

@@ -19,7 +19,7 @@ from monitor.core.events import (
 )
 from monitor.core.ports import PollOutput, Refresh, Request, Response
 from monitor.core.types import SECOND_NS, EngineNs
-from monitor.venues.dydx.accounts import Accounts, Parent, Pool
+from monitor.venues.dydx.accounts import Accounts, Parent, Pool, shortened
 from monitor.venues.dydx.codec import account, activity, wire
 from monitor.venues.dydx.endpoints import Endpoints, NotFoundError
 from monitor.venues.dydx.heights import ChainHeights
@@ -151,15 +151,14 @@ class AddressPoll(RestPoll):
         return PollOutput(tuple(events))
 
     def absent(self, error: NotFoundError, now: EngineNs) -> PollOutput:
-        """An address that never deposited."""
-        del error, now
-        return PollOutput(
-            tuple(
-                event
-                for parent in self._parents
-                for event in account.nothing(parent, channel=self.name)
-            )
-        )
+        """Raises ``AuthError``: an address that never held anything is taken for a mistyped one,
+        since it would read as flat for ever."""
+        del now
+        raise AuthError(
+            f"dydx account {self._alias!r}: {shortened(self._address)} has no subaccount: it never"
+            " held anything there. Check the address and the network, or remove the account from"
+            " the configuration until it has been funded."
+        ) from error
 
 
 def _is_child(number: int | None, parent: Parent) -> bool:

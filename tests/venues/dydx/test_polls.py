@@ -235,6 +235,12 @@ def test_bootstrap_names_subaccounts_that_nobody_watches() -> None:
     assert [event.account for event in of(output, AccountReported)] == ["main", "main.128"]
 
 
+def test_bootstrap_refuses_an_address_that_never_held_anything() -> None:
+    """It would read as flat and safe for ever; a mistyped address looks just like that."""
+    with pytest.raises(AuthError, match=r"has no subaccount.*Check the address"):
+        poll_of(venue(), "addresses/main").received(answer({"errors": []}, 404), NOW)
+
+
 def test_bootstrap_learns_held_markets() -> None:
     """So that their books are planned with the first connections."""
     made = venue(tickers=("BTC-USD", "DOGE-USD"), markets=("BTC-USD",))
