@@ -24,6 +24,7 @@ function age(seconds) {
 function number(value, unit) {
   if (unit === "usd") return usd.format(value);
   if (unit === "ratio") return value >= 10 ? "> 1,000 %" : `${percent.format(value * 100)} %`;
+  if (unit === "times") return `${percent.format(value)}x`;
   if (unit === "per_hour") return `${short.format(value * 100)} %/h`;
   if (unit === "per_year") return `${short.format(value * 100)} %/y`;
   if (unit === "seconds") return `${short.format(value)} s`;
@@ -57,14 +58,31 @@ function drawBanner(state) {
   $("clock").textContent = `${new Date(state.riskd.now_ms).toISOString().replace("T", " ").slice(0, 19)} UTC`;
   document.title = `${$("verdict").textContent} · riskd ${state.riskd.desk}`;
 }
-function drawAlerts(state) {
-  if (!state.alerts.length) return [el("div", { class: "ok" }, "Nothing fires.")];
-  return state.alerts.map((a) => el("div", { class: `alert ${a.severity}` },
-    el("b", {}, a.alert), " ", tag(a.severity), " ", a.stale ? el("span", { class: "unknown" }, "inputs stale") : null, " ",
+function drawAlert(a, named) {
+  // What riskd did stands in the summary already; it is not said twice.
+  const action = a.action && a.action !== "none" && !a.summary.includes("WOULD HAVE") ? a.action : null;
+  return el("div", { class: `alert ${a.severity}` },
+    named ? el("b", {}, a.alert) : null, named ? " " : null, named ? tag(a.severity) : null,
+    a.stale ? el("span", { class: "unknown" }, "inputs stale") : null, " ",
     el("span", { class: "dim" }, `${a.subject} · for ${age(a.firing_s)}`),
     el("div", {}, el("span", {}, a.summary)),
-    a.action && a.action !== "none" ? el("div", { class: "dim" }, a.action) : null,
-    link(a.runbook, "runbook")));
+    action ? el("div", { class: "dim" }, action) : null,
+    named ? link(a.runbook, "runbook") : null);
+}
+function drawAlerts(state) {
+  if (!state.alerts.length) return [el("div", { class: "ok" }, "Nothing fires.")];
+  const groups = new Map();
+  for (const alert of state.alerts) groups.set(alert.alert, [...(groups.get(alert.alert) || []), alert]);
+  return [...groups.values()].map((same) => {
+    if (same.length === 1) return drawAlert(same[0], true);
+    return el("div", {}, drawAlert(same[0], true),
+      el("details", { "data-group": `alert-${same[0].alert}` }, el("summary", {}, `and ${same.length - 1} more ${same[0].alert}`),
+        same.slice(1).map((one) => drawAlert(one, false))));
+  });
+}
+function drawPortfolio(state) {
+  return el("div", { class: "tiles" }, state.portfolio.map((r) => el("div", { class: "tile" },
+    el("div", { class: "dim" }, r.label), el("div", { class: "big" }, shown(r.ours, r.unit)))));
 }
 function drawUnwatched(state) {
   if (!state.unwatched.length) return [];
@@ -77,22 +95,24 @@ function drawAccount(account) {
     cell(r.difference === null || r.difference === undefined ? "" : number(r.difference, r.unit), "n"),
     cell(el("span", { class: "dim" }, age(r.age_s)), "n hide-phone")));
   const positions = account.positions.map((p) => el("tr", {}, cell(p.market), cell(p.size, "n"),
-    cell(shown(p.notional, "usd"), "n"), cell(shown(p.mark, "price"), "n hide-phone"),
-    cell(shown(p.liquidation_price, "price"), "n"),
+    cell(shown(p.distance, "ratio"), "n"), cell(shown(p.notional, "usd"), "n"),
+    cell(shown(p.liquidation_price, "price"), "n hide-phone"),
     cell(p.venue_liquidation_price && p.venue_liquidation_price.value !== null
       ? shown(p.venue_liquidation_price, "price") : el("span", { class: "dim" }, "none"), "n hide-phone"),
-    cell(shown(p.distance, "ratio"), "n"), cell(shown(p.funding_24h, "usd"), "n hide-phone")));
+    cell(shown(p.mark, "price"), "n hide-phone"), cell(shown(p.funding_24h, "usd"), "n hide-phone")));
   return el("div", { class: "card" },
     el("h3", {}, `${account.venue} · ${account.account} `,
       el("span", { class: "dim" }, account.mode), " ",
       account.note ? el("span", { class: "unknown" }, account.note) : null),
     table([["", ""], ["riskd", "n"], ["venue", "n"], ["difference", "n"], ["age", "n hide-phone"]], rows),
-    positions.length ? table([["position", ""], ["size", "n"], ["notional", "n"], ["mark", "n hide-phone"],
-      ["liquidation", "n"], ["venue's", "n hide-phone"], ["distance", "n"], ["funding 24 h", "n hide-phone"]], positions)
+    positions.length ? table([["position", ""], ["size", "n"], ["distance", "n"], ["notional", "n"],
+      ["liquidation", "n hide-phone"], ["venue's", "n hide-phone"], ["mark", "n hide-phone"], ["funding 24 h", "n hide-phone"]], positions)
       : el("div", { class: "dim" }, account.positions_known ? "No positions." : "Positions unknown."));
 }
 function drawFeeds(state) {
-  const rows = state.feeds.map((f) => el("tr", {}, cell(tag(f.state)), cell(`${f.venue} · ${f.feed}`),
+  const worst = ["lost", "old", "unknown", "fresh"];
+  const feeds = [...state.feeds].sort((a, b) => worst.indexOf(a.state) - worst.indexOf(b.state));
+  const rows = feeds.map((f) => el("tr", {}, cell(tag(f.state)), cell(`${f.venue} · ${f.feed}`),
     cell(age(f.age_s), "n"), cell(f.cadence_s ? `every ${short.format(f.cadence_s)} s` : "on change", "n hide-phone"),
     cell(el("span", { class: "dim" }, f.reason || ""), "")));
   return [table([["state", ""], ["feed", ""], ["last sign of life", "n"], ["speaks", "n hide-phone"], ["why", ""]], rows)];
@@ -124,12 +144,13 @@ function drawMeasures(found) {
 function keepOpen(box, nodes) {
   // A redraw must not close what the reader opened.
   const open = new Map([...box.querySelectorAll("details")].map((d) => [d.dataset.group, d.open]));
-  for (const node of nodes) if (node.dataset && open.has(node.dataset.group)) node.open = open.get(node.dataset.group);
   box.replaceChildren(...nodes);
+  for (const node of box.querySelectorAll("details")) if (open.has(node.dataset.group)) node.open = open.get(node.dataset.group);
 }
 function draw(state) {
   drawBanner(state);
-  $("alerts").replaceChildren(...drawAlerts(state));
+  keepOpen($("alerts"), drawAlerts(state));
+  $("portfolio").replaceChildren(drawPortfolio(state));
   $("accounts").replaceChildren(el("div", { class: "cards" }, state.accounts.map(drawAccount)), ...drawUnwatched(state));
   $("feeds").replaceChildren(...drawFeeds(state));
   keepOpen($("rules"), drawRules(state));
