@@ -185,8 +185,19 @@ def test_isolated_liquidation_price_recorded() -> None:
     desk.evaluate()
     position = position_subject(HL, "main", "X")
     assert desk.value("liquidation_price", position) == pytest.approx(35.8559189474, abs=1e-9)
-    usage = 0.05 * 2 * 37.8259999 / (2 * 37.8259999 - 68.126246)
-    assert desk.value("margin_usage_ratio", MAIN) == pytest.approx(usage)
+    distance = 1 - 35.8559189474 / 37.8259999
+    assert desk.value("liquidation_distance_ratio", position) == pytest.approx(distance)
+
+
+def test_a_small_isolated_position_does_not_fill_the_account() -> None:
+    """It can lose its own margin and no more: the account is judged by all it has to lose."""
+    desk = Desk((HL, "main"))
+    desk.list_market("X", tiers=(e.MarginTier(0.0, 0.1, 0.05),)).context("X", mark_price=37.8259999)
+    desk.positions(
+        ("X", 2), margin_mode=MarginMode.ISOLATED, isolated_cash_usd=Decimal("-68.126246")
+    ).money(1_000)
+    desk.evaluate()
+    assert desk.value("margin_usage_ratio", MAIN) == pytest.approx(0.05 * 2 * 37.8259999 / 1_000)
 
 
 def test_isolated_without_its_margin_is_unknown() -> None:

@@ -67,22 +67,23 @@ def _leverage(node: Node, use: Use) -> float | None:
 
 
 def _margin_usage(node: AccountNode, use: Use) -> float | None:
-    """The fullest pool of the account: cross, or any isolated position."""
+    """The fuller of the cross pool and the account as a whole.
+
+    An isolated position does not fill the account by itself, however close it is to its own end:
+    it can lose its margin and no more, and its liquidation distance is judged for itself. A small
+    one must not raise an alarm about the whole account.
+    """
+    required = _maintenance(node, use)
+    equity = None if required is None else use.read(node, _EQUITY)
+    if required is None or equity is None:
+        return None
+    whole = compute_margin_usage(required, equity)
     if has_own_rules(node):
-        required = _maintenance(node, use)
-        if required is None:
-            return None
-        equity = use.read(node, _EQUITY)
-        return None if equity is None else compute_margin_usage(required, equity)
+        return whole
     if use.read(node, LIQUIDATIONS) is None:
         return None
-    into = node.holdings
-    usage = compute_margin_usage(into.pool_maintenance_usd, into.pool_equity_usd)
-    for one in into.held.values():
-        if one.isolated:
-            own = compute_margin_usage(one.maintenance_usd or 0.0, one.margin_equity_usd or 0.0)
-            usage = max(usage, own)
-    return usage
+    pool = node.holdings
+    return max(whole, compute_margin_usage(pool.pool_maintenance_usd, pool.pool_equity_usd))
 
 
 # -------------------------------------------------------------------- positions against others
@@ -238,7 +239,7 @@ USAGE = MeasureSpec(
     name="margin_usage_ratio",
     kinds=_WIDE,
     unit=Unit.RATIO,
-    help="Maintenance margin over equity of the fullest margin pool; liquidation at 1.",
+    help="Maintenance margin over equity, of the cross pool or the whole account; liquidation at 1.",
     low=0.0,
     high=MARGIN_USAGE_MAX,
     at_zero="10 when equity is gone with a requirement left; 0 without requirement",
@@ -294,7 +295,13 @@ DEFINITIONS: tuple[Definition, ...] = (
     define(FREE, SubjectKind.ACCOUNT, _free_collateral, needs=_EQUITY_HERE),
     *upward(FREE),
     *(define(LEVERAGE, kind, _leverage, needs=_LEVERAGE_NEEDS) for kind in _WIDE),
-    define(USAGE, SubjectKind.ACCOUNT, _margin_usage, bits=_MONEY, needs=SOLVED_HERE),
+    define(
+        USAGE,
+        SubjectKind.ACCOUNT,
+        _margin_usage,
+        bits=_MONEY,
+        needs=(*SOLVED_HERE, *_EQUITY_HERE),
+    ),
     *upward(USAGE),
     define(
         EQUITY_SHARE,
