@@ -23,6 +23,7 @@ from monitor.core.rules import RuleBook, parse_rulebook
 from monitor.core.settings import EngineSettings
 from monitor.core.state import apply as apply_event
 from monitor.core.state.accounts import account_of
+from monitor.core.state.apply import NEWS
 from monitor.core.state.markets import venue_of
 from monitor.core.state.model import (
     DrawdownMemory,
@@ -64,6 +65,7 @@ class Engine:
         self._loaded = False
         resumed = state is not None
         self.state = state if state is not None else _first_state(settings)
+        self._channels = self.state.channels
         self._evaluator = Evaluator(self.state, settings, definitions)
         self._evaluator.build()
         self._rules = RuleRunner(self.state, self._evaluator)
@@ -81,10 +83,20 @@ class Engine:
         Raises:
             ConfigError: If it is a rulebook that cannot be used; nothing has changed then.
         """
-        if type(event) is RulebookLoaded:
-            self._book = parse_rulebook(event.files, self.catalogue)
-            self._loaded = True
-        apply_event(self.state, event, now)
+        # The hot path of ``state.apply`` by hand: one call less for each of thousands a second.
+        handler = NEWS.get(type(event))
+        if handler is None:
+            if type(event) is RulebookLoaded:
+                self._book = parse_rulebook(event.files, self.catalogue)
+                self._loaded = True
+            apply_event(self.state, event, now)
+            return
+        channel = self._channels.get(event.channel)  # type: ignore[union-attr]  # news has one
+        if channel is None:
+            apply_event(self.state, event, now)
+            return
+        channel.progress_ns = now
+        handler(self.state, event, now, channel)  # type: ignore[arg-type]  # of the NEWS table
 
     def evaluate(self, now: EngineNs) -> Decision:
         """Conclude from everything applied since the last time, as of ``now``."""

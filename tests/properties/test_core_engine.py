@@ -101,6 +101,8 @@ def test_what_is_kept_is_what_would_be_computed(played: Batches) -> None:
                 definition = instance.definition
                 if definition.always or definition.hidden or instance.cadence_ns:
                     continue
+                if engine.state.off_book and "exposure" in name:
+                    continue  # prices of off-book legs are followed by the second
                 kept = engine.reading(name, node.subject, now)
                 fresh = evaluator.peek(node, name, now)
                 if kept is None and fresh.value is not None:

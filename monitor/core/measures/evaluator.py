@@ -174,12 +174,22 @@ class Evaluator:
             if affected is None:
                 affected = self._affected(node, bits)
             for instance in affected:
-                if not instance.queued:
-                    # A cadence bounds what others' facts cause, never news about the subject.
-                    if instance.cadence_ns and instance.node is node:
-                        self._enqueue(instance)
-                    else:
-                        self._offer(instance, now)
+                if instance.queued:
+                    continue
+                if instance.previewable:  # as in _offer, by hand: the most frequent case of all
+                    value = instance.preview(node)  # type: ignore[misc]  # previewable
+                    if (
+                        value is not None
+                        and instance.guard_low < value < instance.guard_high
+                        and instance.cell.value is not None
+                    ):
+                        instance.skipped = True
+                        continue
+                # A cadence bounds what others' facts cause, never news about the subject.
+                if instance.cadence_ns and instance.node is node:
+                    self._enqueue(instance)
+                else:
+                    self._offer(instance, now)
         dirty.clear()
         self.settle(now)
 

@@ -222,50 +222,47 @@ def _position(
         position = account.positions[report.market] = PositionState(market=report.market)
         state.appeared.append(("position", account.venue, account.account, report.market))
     size = float(report.size)
-    _cross_check(state, account, position, event, size, as_of, now)
+    if size != position.size or size != position.stream_size or event.source == TRUTH:
+        _cross_check(state, account, position, event, size, as_of, now)
     _side(position, event, size, as_of)
     if not _not_older(event.height, as_of, position.height, position.as_of_ns):
         return False
-    before = _valued(position)
-    if event.source != TRUTH and size != position.size:
-        account.stream_changed_ns = now
-    position.size, position.exact = size, report.size
+    changed = size != position.size
+    if changed:
+        position.size, position.exact = size, report.size
+        if event.source != TRUTH:
+            account.stream_changed_ns = now
     position.height, position.as_of_ns, position.seen_ns = event.height, as_of, now
+    if size != 0.0:
+        return _describe(position, report) or changed
     position.margin_mode = report.margin_mode
-    if size == 0.0:
-        position.entry_price = position.venue_liquidation_price = None
-        position.stated_pnl_usd = position.margin_used_usd = position.isolated_cash_usd = None
-        position.stated_mark = position.leverage = None
-    else:
-        _describe(position, report)
-    return _valued(position) != before
+    position.entry_price = position.venue_liquidation_price = position.leverage = None
+    position.margin_used_usd = position.isolated_cash_usd = position.stated_mark = None
+    return changed
 
 
-def _valued(position: PositionState) -> tuple[float | MarginMode | None, ...]:
-    """What the account's valuation reads of a position."""
-    return (
-        position.size,
-        position.margin_mode,
-        position.entry_price,
-        position.leverage,
-        position.isolated_cash_usd,
-        position.margin_used_usd if position.margin_mode is MarginMode.ISOLATED else None,
-    )
-
-
-def _describe(position: PositionState, report: PositionReport) -> None:
-    """The rest of what was said; a stream delta may say less, which forgets nothing but prices the
-    venue computed for the earlier size."""
+def _describe(position: PositionState, report: PositionReport) -> bool:
+    """The rest of what was said; a stream delta may say less, which forgets nothing but what the
+    venue computed for the earlier size. True where anything that is valued changed."""
+    changed = False
     if report.entry_price is not None:
-        position.entry_price = float(report.entry_price)
-    if report.leverage is not None:
-        position.leverage = report.leverage
+        entry = float(report.entry_price)
+        if entry != position.entry_price:
+            position.entry_price, changed = entry, True
+    if report.leverage is not None and report.leverage != position.leverage:
+        position.leverage, changed = report.leverage, True
     position.venue_liquidation_price = report.liquidation_price
-    position.stated_pnl_usd = _number(report.unrealized_pnl_usd)
-    position.margin_used_usd = _number(report.margin_used_usd)
-    position.stated_mark = report.mark_price
-    if report.isolated_cash_usd is not None or report.margin_mode is not MarginMode.ISOLATED:
-        position.isolated_cash_usd = _number(report.isolated_cash_usd)
+    if report.margin_mode is not position.margin_mode:
+        position.margin_mode, changed = report.margin_mode, True
+    if report.margin_mode is MarginMode.ISOLATED:
+        position.margin_used_usd = _number(report.margin_used_usd)
+        position.stated_mark = report.mark_price
+        if report.isolated_cash_usd is not None:
+            position.isolated_cash_usd = _number(report.isolated_cash_usd)
+        changed = True  # its margin may have been moved, whatever else stands
+    elif position.isolated_cash_usd is not None:
+        position.margin_used_usd = position.stated_mark = position.isolated_cash_usd = None
+    return changed
 
 
 def _number(amount: Decimal | None) -> float | None:

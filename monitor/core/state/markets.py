@@ -211,7 +211,10 @@ def depth(state: RiskState, event: DepthSeen, now: EngineNs, channel: Channel) -
     """Depth within 25 bp; other bands are not what the measures mean."""
     if abs(event.band_ratio - DEPTH_BAND_RATIO) > 1e-9:
         return
-    market = market_of(state, event.venue, event.market)
+    owner = state.venues.get(event.venue)
+    market = None if owner is None else owner.markets.get(event.market)
+    if market is None:
+        market = market_of(state, event.venue, event.market)
     fact: DepthFact = market.depth
     fact.bid_usd, fact.ask_usd = event.bid_depth_usd, event.ask_depth_usd
     _told(fact, now, channel)

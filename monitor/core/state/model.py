@@ -99,7 +99,6 @@ class PositionState:
     entry_price: float | None = None
     leverage: float | None = None
     venue_liquidation_price: float | None = None
-    stated_pnl_usd: float | None = None
     margin_used_usd: float | None = None
     isolated_cash_usd: float | None = None
     stated_mark: float | None = None
