@@ -263,7 +263,7 @@ class Knowledge:
         """Watch every market that a report shows to be held."""
         for event in events:
             if isinstance(event, PositionsReported):
-                self.watchlist.add(position.market for position in event.positions)
+                self.watchlist.add([position.market for position in event.positions])
 
     @property
     def followed(self) -> set[str]:

@@ -10,9 +10,17 @@ from itertools import islice
 
 import msgspec
 
-from monitor.core.events import Event, FrameRejected
+from monitor.core.events import (
+    BookTopSeen,
+    DepthSeen,
+    Event,
+    FrameRejected,
+    MarketContextSeen,
+)
 from monitor.core.ports import NOTHING, Output, Refresh
 from monitor.core.types import SECOND_NS, EngineNs
+from monitor.venues.hyperliquid.decoders import wire
+from monitor.venues.hyperliquid.decoders.explain import UNREADABLE_JSON
 from monitor.venues.hyperliquid.decoders.market import MarketDecoder
 from monitor.venues.hyperliquid.knowledge import Knowledge, poll_name
 from monitor.venues.hyperliquid.markets import HOUR_NS, choose_aggregation
@@ -25,6 +33,8 @@ COINS_PER_CONNECTION = 100
 # that mid has left them.
 TOP_DOUBTED_AFTER_NS = 10 * SECOND_NS
 TOP_STRIKES = 3
+
+_hot_frame = msgspec.json.Decoder(wire.HotFrame, strict=False).decode
 
 
 class _Watched:
@@ -126,39 +136,77 @@ class MarketStream(Connection):
 
     # --------------------------------------------------------------------------- frames
 
+    def received(self, frame: bytes, now: EngineNs) -> Output:
+        """One frame. Books, best prices and contexts are nearly all that comes, so a frame is first
+        taken for one of these and read in one go; what does not fit is read again in two stages,
+        which alone judge whether it is sound."""
+        try:
+            hot = _hot_frame(frame)
+        except UNREADABLE_JSON:
+            return super().received(frame, now)
+        data, kind = hot.data, hot.channel
+        told: Output | None = None
+        if kind == "bbo":
+            if data.bbo is not None and data.time is not None:
+                event = self._decoder.top_event(data.coin, data.time, data.bbo)
+                told = self._best_prices_told(event, now, frame)
+        elif kind == "l2Book":
+            if data.levels is not None and data.time is not None:
+                events = self._decoder.book_events(data.coin, data.time, data.levels, data.spread)
+                told = self._book_told(events, now, frame)
+        elif kind == "activeAssetCtx" and data.ctx is not None:
+            context = self._decoder.context_event(data.coin, data.ctx, now)
+            told = self._context_told(context, now)
+        if told is None:
+            return super().received(frame, now)
+        self._frames += 1
+        return told
+
     def _context(self, data: msgspec.Raw, now: EngineNs) -> Output:
-        told = self._decoder.active_context(data, now)
-        watched = self._watched.get(told[0].market)
+        return self._context_told(self._decoder.active_context(data, now)[0], now)
+
+    def _context_told(self, event: MarketContextSeen, now: EngineNs) -> Output:
+        watched = self._watched.get(event.market)
         if watched is not None and (channel := watched.context) is not None:
-            watched.mid = told[0].mid_price
+            watched.mid = event.mid_price
             channel.seen_ns = now
             if channel.attempts or not channel.opened:
-                return Output((*self.spoke(channel, now), *told))
-        return Output(told)
+                return Output((*self.spoke(channel, now), event))
+        return Output((event,))
 
     def _best_prices(self, data: msgspec.Raw, now: EngineNs) -> Output:
-        told = self._decoder.best_prices(data, now)
-        event = told[0]
+        return self._best_prices_told(self._decoder.best_prices(data, now)[0], now, data)
+
+    def _best_prices_told(
+        self, event: BookTopSeen, now: EngineNs, sample: bytes | msgspec.Raw
+    ) -> Output:
         watched = self._watched.get(event.market)
         if watched is not None and (channel := watched.top) is not None:
             time_ns = event.venue_time_ns or 0
             if time_ns < channel.time_ns:
-                return self._out_of_order(channel, time_ns, data)
+                return self._out_of_order(channel, time_ns, sample)
             channel.time_ns = time_ns
             channel.seen_ns = now
             watched.bid, watched.ask, watched.strikes = event.bid_price, event.ask_price, 0
             if channel.attempts or not channel.opened:
-                return Output((*self.spoke(channel, now), *told))
-        return Output(told)
+                return Output((*self.spoke(channel, now), event))
+        return Output((event,))
 
     def _book(self, data: msgspec.Raw, now: EngineNs) -> Output:
-        told = self._decoder.book(data, now)
+        return self._book_told(self._decoder.book(data, now), now, data)
+
+    def _book_told(
+        self,
+        told: tuple[DepthSeen] | tuple[BookTopSeen, DepthSeen],
+        now: EngineNs,
+        sample: bytes | msgspec.Raw,
+    ) -> Output:
         event = told[-1]
         watched = self._watched.get(event.market)
         if watched is not None and (channel := watched.book) is not None:
             time_ns = event.venue_time_ns or 0
             if time_ns < channel.time_ns:
-                return self._out_of_order(channel, time_ns, data)
+                return self._out_of_order(channel, time_ns, sample)
             channel.time_ns = time_ns
             channel.seen_ns = now
             if channel.attempts or not channel.opened:
@@ -173,7 +221,7 @@ class MarketStream(Connection):
         refused = any(isinstance(event, FrameRejected) for event in events)
         return Output(events, refresh=(Refresh(poll_name("metaAndAssetCtxs")),) if refused else ())
 
-    def _out_of_order(self, channel: Channel, time_ns: int, data: msgspec.Raw) -> Output:
+    def _out_of_order(self, channel: Channel, time_ns: int, sample: bytes | msgspec.Raw) -> Output:
         """Older prices than those known are ignored, and counted."""
         behind_s = (channel.time_ns - time_ns) / SECOND_NS
         rejected = FrameRejected(
@@ -181,7 +229,7 @@ class MarketStream(Connection):
             channel=channel.name,
             feed=channel.subscription.feed,
             reason=f"time went back by {behind_s:.3f} s; the older prices are ignored",
-            sample=bytes(data)[:512],
+            sample=bytes(sample)[:512],
         )
         return Output(events=(rejected,))
 

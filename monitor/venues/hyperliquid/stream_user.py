@@ -9,16 +9,23 @@ from collections.abc import Iterator
 
 import msgspec
 
+from monitor.core.errors import DecodeError
+from monitor.core.events import Event
 from monitor.core.ports import NOTHING, Output, Refresh
 from monitor.core.types import EngineNs
+from monitor.venues.hyperliquid.decoders import account_wire
+from monitor.venues.hyperliquid.decoders.explain import UNREADABLE_JSON
 from monitor.venues.hyperliquid.decoders.user import Handler, UserDecoder
 from monitor.venues.hyperliquid.knowledge import Account, Knowledge, poll_name
 from monitor.venues.hyperliquid.markets import FIRST_DEX
 from monitor.venues.hyperliquid.stream import Connection, FrameHandler
 from monitor.venues.hyperliquid.subscriptions import Subscription
 
+_STATES = "allDexsClearinghouseState"
+_STATES_BEGIN = b'{"channel":"allDexsClearinghouseState",'
+_states_frame = msgspec.json.Decoder(account_wire.StatesFrame, strict=False).decode
 _FEEDS = (
-    "allDexsClearinghouseState",
+    _STATES,
     "spotState",
     "userFills",
     "userFundings",
@@ -65,18 +72,34 @@ class UserStream(Connection):
         """All that the channels without replay may have missed."""
         return tuple(Refresh(poll_name(what, self._account.alias)) for what in RECONCILED)
 
+    def received(self, frame: bytes, now: EngineNs) -> Output:
+        """One frame. The account's whole state comes most often and is the longest, so what looks
+        like it is first read in one go; two stages judge everything that does not fit."""
+        if frame.startswith(_STATES_BEGIN):
+            try:
+                hot = _states_frame(frame)
+                if hot.channel == _STATES:
+                    told = self._told(_STATES, self._decoder.states_events(hot.data), now)
+                    self._frames += 1
+                    return told
+            except (DecodeError, *UNREADABLE_JSON):
+                pass  # said below, with the place and the value
+        return super().received(frame, now)
+
     def _wrap(self, feed: str, handler: Handler) -> FrameHandler:
         def handle(data: msgspec.Raw, now: EngineNs) -> Output:
-            events = handler(data, now)
-            self.knowledge.learn_positions(events)
-            channel = self.channels.get((feed, "", self._account.address, ""))
-            if channel is not None:
-                channel.seen_ns = now
-            wants = self._decoder.wants
-            if not wants:
-                return Output(events) if events else NOTHING
-            refresh = tuple(Refresh(poll_name(what, self._account.alias)) for what in sorted(wants))
-            wants.clear()
-            return Output(events, refresh=refresh)
+            return self._told(feed, handler(data, now), now)
 
         return handle
+
+    def _told(self, feed: str, events: tuple[Event, ...], now: EngineNs) -> Output:
+        self.knowledge.learn_positions(events)
+        channel = self.channels.get((feed, "", self._account.address, ""))
+        if channel is not None:
+            channel.seen_ns = now
+        wants = self._decoder.wants
+        if not wants:
+            return Output(events) if events else NOTHING
+        refresh = tuple(Refresh(poll_name(what, self._account.alias)) for what in sorted(wants))
+        wants.clear()
+        return Output(events, refresh=refresh)

@@ -68,22 +68,24 @@ def position_report(position: account_wire.Position) -> PositionReport | None:
     behind the venue's own value.
     """
     size = money(position.szi, "szi")
-    if size == 0:
+    if not size:
         return None
     value = money(position.position_value, "positionValue")
-    funding = position.cum_funding
-    raw = position.leverage.raw_usd
+    funding, leverage = position.cum_funding, position.leverage
+    # Absent amounts are told apart here: a call for each is a third of the cost of a position.
+    entry, profit = position.entry_px, position.unrealized_pnl
+    used, raw = position.margin_used, leverage.raw_usd
     return PositionReport(
         market=position.coin,
         size=size,
-        margin_mode=_MODES[position.leverage.type],
-        entry_price=money_or_none(position.entry_px, "entryPx"),
-        leverage=position.leverage.value,
+        margin_mode=_MODES[leverage.type],
+        entry_price=None if entry is None else money(entry, "entryPx"),
+        leverage=leverage.value,
         liquidation_price=position.liquidation_px,
-        unrealized_pnl_usd=money_or_none(position.unrealized_pnl, "unrealizedPnl"),
-        margin_used_usd=money_or_none(position.margin_used, "marginUsed"),
-        isolated_cash_usd=money_or_none(raw, "leverage.rawUsd"),
-        mark_price=float(abs(value / size)),
+        unrealized_pnl_usd=None if profit is None else money(profit, "unrealizedPnl"),
+        margin_used_usd=None if used is None else money(used, "marginUsed"),
+        isolated_cash_usd=None if raw is None else money(raw, "leverage.rawUsd"),
+        mark_price=abs(float(value / size)),
         funding_since_open_usd=(
             None if funding is None else -money(funding.since_open, "cumFunding.sinceOpen")
         ),

@@ -89,6 +89,13 @@ class AllDexStates(CamelCase):
     clearinghouse_states: list[tuple[str, ClearinghouseState]]
 
 
+class StatesFrame(msgspec.Struct, gc=False):
+    """A whole frame of ``allDexsClearinghouseState``, read in one go."""
+
+    channel: str
+    data: AllDexStates
+
+
 class Balance(CamelCase):
     """One spot balance; outcome sides (``+123``) have no token index."""
 

@@ -86,7 +86,8 @@ def _meta_and_contexts(body: Body) -> tuple[Event, ...]:
 
 
 def _book(body: Body) -> tuple[Event, ...]:
-    return MarketDecoder().book_events(read(body.body, wire.Book), body.channel)
+    book = read(body.body, wire.Book)
+    return MarketDecoder().book_events(book.coin, book.time, book.levels, book.spread, body.channel)
 
 
 def _state(body: Body) -> tuple[Event, ...]:

@@ -101,25 +101,40 @@ class MarketDecoder:
     ) -> tuple[MarketContextSeen]:
         """``activeAssetCtx``: one market's context, about once a second."""
         frame = self._active_context.decode(data)
-        coin = frame.coin
-        return (self._context(coin, frame.ctx, self._context_channels[coin], now),)
+        return (self.context_event(frame.coin, frame.ctx, now),)
+
+    def context_event(
+        self,
+        coin: str,
+        context: wire.Context,
+        now: int | None,
+    ) -> MarketContextSeen:
+        """The event of a decoded ``activeAssetCtx``."""
+        return self._context(coin, context, self._context_channels[coin], now)
 
     def best_prices(self, data: msgspec.Raw | bytes, now: int | None) -> tuple[BookTopSeen]:
         """``bbo``: told only when it changed."""
+        del now
         frame = self._best_prices.decode(data)
-        bid, ask = frame.bbo
-        coin = frame.coin
-        return (
-            BookTopSeen(
-                venue=VENUE,
-                channel=self._top_channels[coin],
-                venue_time_ns=frame.time * MS_NS,
-                market=coin,
-                bid_price=None if bid is None else bid.px,
-                bid_size=None if bid is None else bid.sz,
-                ask_price=None if ask is None else ask.px,
-                ask_size=None if ask is None else ask.sz,
-            ),
+        return (self.top_event(frame.coin, frame.time, frame.bbo),)
+
+    def top_event(
+        self,
+        coin: str,
+        time_ms: int,
+        sides: tuple[wire.Level | None, wire.Level | None],
+    ) -> BookTopSeen:
+        """The event of a decoded ``bbo``."""
+        bid, ask = sides
+        return BookTopSeen(
+            venue=VENUE,
+            channel=self._top_channels[coin],
+            venue_time_ns=time_ms * MS_NS,
+            market=coin,
+            bid_price=None if bid is None else bid.px,
+            bid_size=None if bid is None else bid.sz,
+            ask_price=None if ask is None else ask.px,
+            ask_size=None if ask is None else ask.sz,
         )
 
     def book(
@@ -131,16 +146,21 @@ class MarketDecoder:
         (buckets round the touch outward, and only an aggregated book states a ``spread``)."""
         del now
         frame = self._book.decode(data)
-        return self.book_events(frame, self._book_channels[frame.coin])
+        return self.book_events(frame.coin, frame.time, frame.levels, frame.spread)
 
     def book_events(
         self,
-        frame: wire.Book,
-        channel: str,
+        coin: str,
+        time_ms: int,
+        levels: tuple[list[wire.Level], list[wire.Level]],
+        spread: float | None,
+        channel: str | None = None,
     ) -> tuple[DepthSeen] | tuple[BookTopSeen, DepthSeen]:
-        """Events of a decoded book."""
-        bids, asks = frame.levels
-        time_ns = frame.time * MS_NS
+        """Events of a decoded ``l2Book``, or of a REST book on a ``channel`` of its own."""
+        bids, asks = levels
+        time_ns = time_ms * MS_NS
+        if channel is None:
+            channel = self._book_channels[coin]
         band = self._band_ratio
         bid_depth = ask_depth = None
         if bids and asks:
@@ -151,18 +171,18 @@ class MarketDecoder:
             venue=VENUE,
             channel=channel,
             venue_time_ns=time_ns,
-            market=frame.coin,
+            market=coin,
             band_ratio=band,
             bid_depth_usd=bid_depth,
             ask_depth_usd=ask_depth,
         )
-        if frame.spread is not None:
+        if spread is not None:
             return (depth,)
         top = BookTopSeen(
             venue=VENUE,
             channel=channel,
             venue_time_ns=time_ns,
-            market=frame.coin,
+            market=coin,
             bid_price=bids[0].px if bids else None,
             bid_size=bids[0].sz if bids else None,
             ask_price=asks[0].px if asks else None,

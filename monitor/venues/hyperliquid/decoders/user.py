@@ -79,7 +79,10 @@ class UserDecoder:
     def all_states(self, data: msgspec.Raw, now: int | None) -> tuple[Event, ...]:
         """``allDexsClearinghouseState``: every dex at once, so new ones are noticed here."""
         del now
-        frame = self._all_states.decode(data)
+        return self.states_events(self._all_states.decode(data))
+
+    def states_events(self, frame: account_wire.AllDexStates) -> tuple[Event, ...]:
+        """Events of a decoded ``allDexsClearinghouseState``."""
         self._own(frame.user)
         account = self._account
         states = {}
