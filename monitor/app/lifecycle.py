@@ -22,7 +22,7 @@ from monitor import __version__
 from monitor.app.journal import JournalKeeper
 from monitor.app.legs import read_legs
 from monitor.app.pages import DecisionLog, EngineKeeper
-from monitor.app.rulebooks import load_rulebook, rulebook_files
+from monitor.app.rulebooks import rulebook_files
 from monitor.app.source import DaemonSource
 from monitor.app.venues import FIRST_CONTACT_S, VenueDriver, contact_all
 from monitor.app.wiring import (
@@ -38,7 +38,9 @@ from monitor.core.decision import Decision
 from monitor.core.engine import Engine
 from monitor.core.errors import ConfigError, StoreError
 from monitor.core.events import RulebookLoaded
+from monitor.core.measures.catalogue import CATALOGUE
 from monitor.core.ports import Clock
+from monitor.core.rules import parse_rulebook
 from monitor.core.types import SECOND_NS
 from monitor.notify.dispatch import Dispatcher
 from monitor.notify.pager import Pager
@@ -59,6 +61,7 @@ DRAIN_S = 5.0
 # A page may wait this long for its record: well within the five seconds from event to page, and
 # long enough that a busy disk is not called a broken one. A kill phase will have 250 ms.
 PAGE_DEADLINE_S = 2.0
+RuleFiles = tuple[tuple[str, str], ...]
 MEGABYTE = 1024 * 1024
 
 
@@ -126,21 +129,24 @@ class Daemon:
     async def _start(self) -> None:
         config = self.config
         # What can be refused without touching anything comes first.
-        load_rulebook(config, base=self.base)
-        token = read_token(config, self.base)
+        rules = self._checked_rules()
+        token = read_token(config.server, self.base)
         legs = self._legs_path()
         declared = read_legs(legs) if legs else None
+        self.metrics = DaemonMetrics(version=__version__)
+        self.source = DaemonSource(self)
+        self.server = Server(config.server, self.source, token=token)
+        self._stack.push_async_callback(self.server.close)
+        # Before the store, so that a port in use leaves no data directory behind; pages name this
+        # address, where their runbooks are read.
+        self.server.bind()
         data = self.base / config.data_dir
         self.store = Store(data, phase_deadline_s=PAGE_DEADLINE_S)
         self._stack.callback(self.store.close)
-        self.metrics = DaemonMetrics(version=__version__)
-        self.source = DaemonSource(self)
         await self._restore_engine()
         session = open_session(user_agent=f"riskd/{__version__}")
         self._stack.push_async_callback(session.close)
-        self.server = Server(config.server, self.source, token=token)
-        self._stack.push_async_callback(self.server.close)
-        self.server.bind()  # pages name this address, where their runbooks are read
+        self._stack.push_async_callback(self.server.close)  # nobody is served while it closes
         await self._make_pager(session)
         self.writer = Writer(
             self.engine,
@@ -150,7 +156,7 @@ class Daemon:
             journal=self._open_journal(data),
         )
         await self.server.start()
-        self._load_rules("start")
+        self._load_rules(rules, "start")
         if declared is not None:
             self.writer.submit((declared,))
         await self._reach_venues(session)
@@ -192,6 +198,7 @@ class Daemon:
             clock=clock,
             to_wall_ns=self._to_wall_ns,
             observer=self.source,
+            base=self.base,
             server_url=self.url,
         )
         for extra in guarded:
@@ -287,17 +294,22 @@ class Daemon:
     def reload_rules(self) -> bool:
         """Read the rulebook again (SIGHUP); a wrong one changes nothing and is logged whole."""
         try:
-            load_rulebook(self.config, base=self.base)
+            files = self._checked_rules()
         except ConfigError as error:
             self._log.error(
                 "rulebook_refused", problems=[str(problem) for problem in error.problems]
             )
             return False
-        self._load_rules("reload")
+        self._load_rules(files, "reload")
         return True
 
-    def _load_rules(self, loaded_by: str) -> None:
+    def _checked_rules(self) -> RuleFiles:
+        """The rule files, read once: what was checked is what is loaded."""
         files = rulebook_files(self.config, base=self.base)
+        parse_rulebook(files, CATALOGUE)
+        return files
+
+    def _load_rules(self, files: RuleFiles, loaded_by: str) -> None:
         self.writer.submit((RulebookLoaded(files=files, loaded_by=loaded_by),))
         self._log.info("rulebook_loaded", files=[name for name, _ in files], by=loaded_by)
 
