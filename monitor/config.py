@@ -8,6 +8,8 @@ variables that hold them.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
@@ -16,6 +18,7 @@ from pydantic_core import ErrorDetails
 
 from monitor.core.errors import ConfigError, Problem
 from monitor.core.settings import FreshnessSettings
+from monitor.core.yamltext import Path as KeyPath
 from monitor.core.yamltext import Plain, YamlText, dotted, nearest, parse_yaml
 from monitor.notify.alertmanager import AlertmanagerSettings
 from monitor.notify.webhook import WebhookSettings
@@ -112,12 +115,19 @@ class Config(_Section):
     funding: FundingSection = FundingSection()
     off_book_legs_file: str | None = None
 
-    @model_validator(mode="after")
-    def _webhook_names_once(self) -> Self:
-        names = [webhook.name for webhook in self.notify.webhooks]
-        for name in sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"notify.webhooks: two webhooks have the name {name!r}")
-        return self
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """A configuration file as far as it could be understood; ``config`` only without mistakes."""
+
+    document: YamlText
+    problems: tuple[Problem, ...]
+    config: Config | None
+
+    @property
+    def data(self) -> Mapping[str, Any]:
+        """What the file says, unchecked; empty where it says nothing usable."""
+        return self.document.data if isinstance(self.document.data, dict) else {}
 
 
 def load_config(path: Path) -> Config:
@@ -126,16 +136,7 @@ def load_config(path: Path) -> Config:
     Raises:
         ConfigError: With every mistake in it, or with why the file cannot be read.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise ConfigError(
-            f"There is no configuration at {path}. Write one with "
-            "`riskd init --hyperliquid 0x… --dydx dydx1…`, or name another with --config."
-        ) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"The configuration {path} cannot be read: {error}.") from error
-    return parse_config(text, source=str(path))
+    return _whole(examine_config(read_config(path), source=str(path)))
 
 
 def parse_config(text: str, *, source: str) -> Config:
@@ -144,6 +145,29 @@ def parse_config(text: str, *, source: str) -> Config:
     Raises:
         ConfigError: With every mistake in it.
     """
+    return _whole(examine_config(text, source=source))
+
+
+def read_config(path: Path) -> str:
+    """The text of a configuration file.
+
+    Raises:
+        ConfigError: Why it cannot be read, and how to make one.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f"There is no configuration at {path}. Write one with "
+            "`riskd init --hyperliquid 0x… --dydx dydx1…`, or name another with --config."
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise ConfigError(f"The configuration {path} cannot be read: {why}.") from error
+
+
+def examine_config(text: str, *, source: str) -> Examined:
+    """Everything that is wrong with a configuration, and the configuration if nothing is."""
     document = parse_yaml(text, source=source)
     problems = list(document.problems)
     if document.data is None and not problems:
@@ -158,15 +182,155 @@ def parse_config(text: str, *, source: str) -> Config:
             )
         )
     if not isinstance(document.data, dict):
-        raise ConfigError(problems)
+        return Examined(document, tuple(problems), None)
     config: Config | None = None
+    details: list[ErrorDetails] = []
     try:
         config = Config.model_validate(document.data)
     except ValidationError as error:
-        problems.extend(_problem(document, detail) for detail in error.errors())
-    if problems or config is None:
-        raise ConfigError(sorted(problems, key=_line))
-    return config
+        details = error.errors()
+    together = list(_across_fields(document.data))
+    problems += _once_each(document, details, {path for path, _ in together})
+    problems += [
+        Problem(where=document.where(path), field=dotted(path), message=_sentence(message))
+        for path, message in together
+    ]
+    return Examined(document, tuple(sorted(problems, key=_line)), None if problems else config)
+
+
+def _whole(examined: Examined) -> Config:
+    if examined.config is None:
+        raise ConfigError(list(examined.problems))
+    return examined.config
+
+
+# ---------------------------------------------------------------------------- across fields
+# What is wrong with several fields together. The settings check it too, but only once every field
+# by itself is right; a person wants to hear of both at once, so here it is asked of the raw data.
+
+
+def _across_fields(data: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
+    yield from _server_together(data)
+    yield from _webhooks_together(data)
+    for venue, address_twice in (("hyperliquid", True), ("dydx", False)):
+        yield from _accounts_together(data, venue, address_twice=address_twice)
+
+
+def _server_together(data: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
+    names = ("host", "read_token_file", "read_token_env")
+    section = data.get("server")
+    if isinstance(section, dict):
+        given = {name: section[name] for name in names if name in section}
+        for message in _model_mistakes(ServerSettings, given):
+            yield ("server", "host" if "host" in section else names[1]), message
+
+
+def _webhooks_together(data: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
+    rows = _rows(data, "notify", "webhooks")
+    names = ("url", "allow_loopback", "allow_networks")
+    for index, row in rows:
+        given = {name: row[name] for name in names if name in row}
+        for message in _model_mistakes(WebhookSettings, {**given, "secret": {"env": "ANY"}}):
+            yield ("notify", "webhooks", index, "url"), message
+    default = WebhookSettings.model_fields["name"].default
+    yield from _twice(
+        ("notify", "webhooks"), [(i, "name", row.get("name", default)) for i, row in rows]
+    )
+
+
+def _accounts_together(
+    data: Mapping[str, Any], venue: str, *, address_twice: bool
+) -> Iterator[tuple[KeyPath, str]]:
+    rows = _rows(data, "venues", venue, "accounts")
+    place = ("venues", venue, "accounts")
+    yield from _twice(place, [(i, "alias", row["alias"]) for i, row in rows if "alias" in row])
+    if address_twice:
+        found = [(i, "address", str(row.get("address", i)).lower()) for i, row in rows]
+        yield from _twice(place, found)
+        invented = [{"alias": f"a{i}", "address": f"0x{i:040x}"} for i, _ in rows]
+        for message in _model_mistakes(HyperliquidSettings, {"accounts": invented}):
+            yield place, message
+        return
+    seen: dict[tuple[object, object], int] = {}
+    for index, row in rows:
+        parents = row.get("parents", [0])
+        for parent in parents if isinstance(parents, list) else []:
+            key = (row.get("address", index), str(parent))
+            first = seen.setdefault(key, index)
+            if first != index:
+                yield (
+                    (*place, index, "address"),
+                    f"the same address and parent subaccount {parent} as in accounts[{first}]",
+                )
+
+
+def _rows(data: Mapping[str, Any], *path: str) -> list[tuple[int, dict[str, Any]]]:
+    """The well-formed entries of a list somewhere in the file, with their numbers."""
+    at: Any = data
+    for name in path:
+        at = at.get(name) if isinstance(at, dict) else None
+    return [(i, row) for i, row in enumerate(at if isinstance(at, list) else []) if _is_row(row)]
+
+
+def _is_row(row: object) -> bool:
+    return isinstance(row, dict)
+
+
+def _twice(
+    place: tuple[str, ...], found: Sequence[tuple[int, str, object]]
+) -> Iterator[tuple[KeyPath, str]]:
+    first: dict[str, int] = {}
+    for index, name, value in found:
+        other = first.setdefault(str(value), index)
+        if other != index:
+            shown = f" {value!r}" if name != "address" else ""
+            yield (
+                (*place, index, name),
+                f"the same {name}{shown} is configured twice, first in {place[-1]}[{other}]",
+            )
+
+
+def _model_mistakes(model: type[BaseModel], given: Mapping[str, Any]) -> list[str]:
+    """What a model says of fields that are right one by one; nothing where one of them is not."""
+    try:
+        model.model_validate(given)
+    except ValidationError as error:
+        details = error.errors()
+        return [] if any(detail["loc"] for detail in details) else [one["msg"] for one in details]
+    return []
+
+
+# -------------------------------------------------------------------------------- in words
+
+
+def _once_each(
+    document: YamlText, details: list[ErrorDetails], together: set[KeyPath]
+) -> Iterator[Problem]:
+    """One problem for each field, however many readings of it were tried."""
+    paths = [_path(detail) for detail in details]
+    told: set[KeyPath] = set()
+    for path, detail in zip(paths, details, strict=True):
+        below = [other for other in (*paths, *together) if other[: len(path)] == path]
+        whole = detail["type"] == "value_error" and any(other in together for other in below)
+        # Of a list that could also be a word, the wrong entries are the news.
+        one_reading = detail["type"] == "literal_error" and any(
+            len(other) > len(path) for other in below
+        )
+        if path in told or whole or one_reading:
+            continue
+        told.add(path)
+        kinds = {one["type"] for one, at in zip(details, paths, strict=True) if at == path}
+        yield _problem(document, detail, list_too=bool(kinds & {"tuple_type", "list_type"}))
+
+
+def _path(detail: ErrorDetails) -> KeyPath:
+    return tuple(part for part in detail["loc"] if not _is_union_tag(part))
+
+
+def _sentence(message: str) -> str:
+    text = message.removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    text = text[0].lower() + text[1:] if text[1:2].islower() else text
+    return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
 def _line(problem: Problem) -> int:
@@ -174,15 +338,15 @@ def _line(problem: Problem) -> int:
     return int(tail) if tail.isdigit() else 0
 
 
-def _problem(document: YamlText, detail: ErrorDetails) -> Problem:
+def _problem(document: YamlText, detail: ErrorDetails, *, list_too: bool) -> Problem:
     """One pydantic error in words for a person, with the line it stands on."""
-    path = tuple(part for part in detail["loc"] if not _is_union_tag(part))
+    path = _path(detail)
     kind = detail["type"]
     context: dict[str, Any] = detail.get("ctx") or {}
     found: str | None = None
     allowed: str | None = None
     close: str | None = None
-    message = detail["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    message = _plain_words(kind, detail["msg"], path)
     if kind == "extra_forbidden":
         names = _names_at(path[:-1])
         message = "there is no such setting."
@@ -198,19 +362,56 @@ def _problem(document: YamlText, detail: ErrorDetails) -> Problem:
             message = "is not one of the allowed values."
             if isinstance(detail["input"], str):
                 close = nearest(detail["input"], re.findall(r"'([^']*)'", allowed))
+            if list_too:
+                allowed += f", or a list such as {_list_example(path)}"
         elif "pattern" in context:
             allowed = _pattern_words(str(context["pattern"]))
             message = "is not of the right form."
-    if not message.endswith((".", "!", "?")):
-        message += "."
     return Problem(
         where=document.where(path),
         field=dotted(path),
-        message=message[0].lower() + message[1:] if message[1:2].islower() else message,
+        message=_sentence(message),
         found=found,
         allowed=allowed,
         nearest=close,
     )
+
+
+LIST_EXAMPLES = {
+    "accounts": "[{alias: main, address: …}]",
+    "webhooks": "[{name: ops, url: https://…, secret: {env: …}}]",
+    "allow_networks": "[10.20.0.0/16]",
+    "urls": '["http://127.0.0.1:9093"]',
+    "validator_urls": '["https://…"]',
+    "files": "[desk-rules.yaml]",
+    "parents": "[0]",
+    "dexes": "[xyz]",
+}
+WORDS = (
+    ("model_type", "must be a section of `name: value` lines"),
+    ("dict_type", "must be a section of `name: value` lines"),
+    ("string_type", "must be text"),
+    ("bool_", "must be true or false"),
+    ("int_", "must be a whole number"),
+    ("float_", "must be a number"),
+    ("ip_", "must be a network such as 10.20.0.0/16"),
+)
+
+
+def _list_example(path: KeyPath) -> str:
+    return LIST_EXAMPLES.get(str(path[-1]), "[BTC, ETH]")
+
+
+def _plain_words(kind: str, message: str, path: KeyPath) -> str:
+    """What pydantic says, without its own vocabulary."""
+    if kind in {"tuple_type", "list_type"}:
+        return f"must be a list such as {_list_example(path)}"
+    for start, words in WORDS:
+        if kind.startswith(start):
+            return words
+    message = message.removesuffix(" after validation, not 0")
+    message = re.sub(r"^(Tuple|List|String|Input|Value) should ", "must ", message)
+    return message.replace("must be a valid ", "must be a ")
 
 
 def _is_union_tag(part: str | int) -> bool:
@@ -220,6 +421,8 @@ def _is_union_tag(part: str | int) -> bool:
 def _pattern_words(pattern: str) -> str:
     known = {
         ALIAS: "1 to 32 of a-z, 0-9, _ and -, beginning with a letter or digit",
+        r"^[a-z0-9_-]+$": "letters a-z, digits, _ and -",
+        r"^[a-z0-9_-]{1,32}$": "1 to 32 of a-z, 0-9, _ and -",
         r"^https?://": "an address that begins with http:// or https://",
     }
     return known.get(pattern, f"text matching {pattern}")
@@ -227,7 +430,8 @@ def _pattern_words(pattern: str) -> str:
 
 def _shown(path: tuple[str | int, ...], value: object) -> str | None:
     """What was found, short; never the value of something secret."""
-    if any(word in str(part).lower() for part in path for word in ("secret", "token", "key")):
+    hidden = any(word in str(part).lower() for part in path for word in ("secret", "token", "key"))
+    if hidden or ("webhooks" in path and path[-1] == "url"):  # many addresses hold a token
         return "(not shown)"
     if isinstance(value, dict | list | tuple) or value is None:
         return None

@@ -61,7 +61,7 @@ def test_ten_mistakes_are_reported_at_once_with_lines() -> None:
         ("riskd.yaml:9", "venues.hyperliquid.polls.positions_s"),
         ("riskd.yaml:11", "venues.dydx.network"),
         ("riskd.yaml:13", "venues.dydx.accounts[0].address"),
-        ("riskd.yaml:14", "server"),
+        ("riskd.yaml:15", "server.host"),
         ("riskd.yaml:16", "funding.expensive_per_year"),
     }
 

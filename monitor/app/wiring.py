@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import aiohttp
@@ -20,10 +20,11 @@ from monitor.notify.alertmanager import AlertmanagerChannel
 from monitor.notify.alerts import DispatchPolicy, Route
 from monitor.notify.channel import Channel
 from monitor.notify.queue import QueuePolicy
+from monitor.notify.secret import SecretSource
 from monitor.notify.sender import LanePlan, Sender, SenderObserver
 from monitor.notify.target import guarded_session
 from monitor.notify.webhook import WebhookChannel
-from monitor.server.settings import checked_token
+from monitor.server.settings import ServerSettings, checked_token
 from monitor.store.database import Store
 from monitor.venues.dydx.venue import DydxVenue
 from monitor.venues.hyperliquid.venue import HyperliquidVenue
@@ -95,9 +96,12 @@ def build_sender(
     clock: Clock,
     to_wall_ns: ToWall,
     observer: SenderObserver,
+    base: Path,
     server_url: str = "",
 ) -> tuple[Sender, tuple[aiohttp.ClientSession, ...]]:
     """The sender with its channels, and the guarded sessions to close after it.
+
+    Secrets' files are beside the configuration, in ``base``.
 
     Raises:
         ConfigError: If a secret is missing or malformed.
@@ -114,7 +118,9 @@ def build_sender(
                     session,
                     now=clock.now,
                     to_wall_ns=to_wall_ns,
-                    bearer_token=bearer.read(os.environ, what=ALERTMANAGER) if bearer else None,
+                    bearer_token=read_secret(bearer, base=base, what=ALERTMANAGER)
+                    if bearer
+                    else None,
                     name=ALERTMANAGER,
                 ),
                 True,
@@ -122,7 +128,8 @@ def build_sender(
         )
     for webhook in config.notify.webhooks:
         sources = [webhook.secret, *([webhook.previous_secret] if webhook.previous_secret else [])]
-        secrets = [source.read(os.environ, what=f"webhook {webhook.name}") for source in sources]
+        what = f"webhook {webhook.name}"
+        secrets = [read_secret(source, base=base, what=what) for source in sources]
         guarded = guarded_session(webhook.target_policy())
         sessions.append(guarded)
         channels.append(
@@ -152,22 +159,44 @@ def build_sender(
     return sender, tuple(sessions)
 
 
-def read_token(config: Config, base: Path) -> SecretStr | None:
-    """The server's read token, if one is configured.
+def read_secret(
+    source: SecretSource,
+    *,
+    base: Path,
+    what: str,
+    environment: Mapping[str, str] = os.environ,
+) -> SecretStr:
+    """A secret; a file of a relative name is beside the configuration, in ``base``.
+
+    Raises:
+        ConfigError: If it is missing or empty; ``what`` says what it is for.
+    """
+    if source.file is not None:
+        source = source.model_copy(update={"file": base / source.file})
+    return source.read(environment, what=what)
+
+
+def read_token(
+    settings: ServerSettings, base: Path, *, environment: Mapping[str, str] = os.environ
+) -> SecretStr | None:
+    """The server's read token, if one is configured; its file is beside the configuration.
 
     Raises:
         ConfigError: If it cannot be read or is too short.
     """
-    settings = config.server
     try:
         if settings.read_token_file:
             path = base / settings.read_token_file
             return checked_token(path.read_text(encoding="utf-8"), origin=str(path))
         if settings.read_token_env:
             name = settings.read_token_env
-            return checked_token(os.environ.get(name, ""), origin=f"${name}")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"The read token cannot be read: {error}.") from error
+            return checked_token(environment.get(name, ""), origin=f"${name}")
+    except OSError as error:
+        raise ConfigError(
+            f"The read token cannot be read from {settings.read_token_file}: {error.strerror}."
+        ) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"The read token in {settings.read_token_file} is not text.") from error
     except ValueError as error:
         raise ConfigError(f"{error}.") from error
     return None

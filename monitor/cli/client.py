@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import http.client
 import os
 import urllib.error
 import urllib.request
 from typing import Any
+from urllib.parse import urlsplit
 
 import orjson
 
@@ -17,7 +19,19 @@ TIMEOUT_S = 5.0
 
 
 class NoAnswerError(MonitorError):
-    """Nobody answers at that address."""
+    """The question could not be asked or was not answered: nobody there, a stranger, a token."""
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """riskd never redirects, and the read token is for nobody else."""
+
+    def redirect_request(self, *_: object) -> None:
+        return None
+
+
+# No proxy, whatever the environment says: it would see the token and the book, and a riskd on
+# loopback is not behind it.
+_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirect)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,49 +42,76 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"where riskd serves (default {DEFAULT_URL}, or $RISKD_URL)",
     )
     parser.add_argument(
-        "--token-file", help="file with the read token, where riskd needs one ($RISKD_READ_TOKEN)"
+        "--token-file",
+        metavar="FILE",
+        help="file with the read token, where riskd needs one (or put it into $RISKD_READ_TOKEN)",
     )
 
 
-def fetch(arguments: argparse.Namespace, path: str) -> tuple[int, Any]:
-    """Status and decoded JSON of one answer.
+def fetch(arguments: argparse.Namespace, path: str) -> tuple[int, dict[str, Any]]:
+    """Status and decoded JSON document of one answer.
 
     Raises:
-        NoAnswerError: When nothing answers, with what to do next.
+        NoAnswerError: When it cannot be asked or riskd does not answer, with what to do next.
     """
     url = arguments.url.rstrip("/")
-    if not url.startswith(("http://", "https://")):
-        raise MonitorError(f"--url must start with http:// or https://; found {url!r}.")
-    request = urllib.request.Request(url + path)  # noqa: S310 - scheme checked above
+    request = urllib.request.Request(_checked(url) + path)  # noqa: S310 - scheme checked
     token = _token(arguments)
     if token:
         request.add_header("Authorization", f"Bearer {token}")
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310 - as above
-            return answer.status, orjson.loads(answer.read())
+        with _OPENER.open(request, timeout=TIMEOUT_S) as answer:
+            status, body = answer.status, answer.read()
     except urllib.error.HTTPError as error:
         if error.code == 401:
-            raise MonitorError(
+            raise NoAnswerError(
                 f"riskd at {url} needs its read token: give --token-file, or set RISKD_READ_TOKEN."
             ) from error
-        return error.code, orjson.loads(error.read() or b"null")
-    except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
-        reason = getattr(error, "reason", error)
+        with error:
+            status, body = error.code, error.read()
+    except (OSError, http.client.HTTPException) as error:
+        reason = getattr(error, "reason", None) or str(error) or type(error).__name__
         raise NoAnswerError(
             f"riskd does not answer at {url} ({reason}). If it should be running, look at its log "
             "and start it with `riskd run --config …`; nothing watches the book meanwhile."
         ) from error
+    try:
+        document = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise MonitorError(f"{url}{path} answers, but that is not riskd.") from error
+        raise stranger(url) from error
+    if not isinstance(document, dict):
+        raise stranger(url)
+    return status, document
+
+
+def stranger(url: str) -> NoAnswerError:
+    """What to say when something else answers."""
+    return NoAnswerError(f"Something answers at {url}, but it is not riskd. Give riskd's --url.")
+
+
+def _checked(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number
+        good = False
+    if not good or not url.isascii() or any(character.isspace() for character in url):
+        raise NoAnswerError(f"--url must be an address such as {DEFAULT_URL}; found {url!r}.")
+    return url
 
 
 def _token(arguments: argparse.Namespace) -> str:
+    origin = "$RISKD_READ_TOKEN"
+    token = os.environ.get("RISKD_READ_TOKEN", "")
     if arguments.token_file:
+        origin = f"the token file {arguments.token_file}"
         try:
             with open(arguments.token_file, encoding="utf-8") as file:  # noqa: PTH123 - one read
-                return file.read().strip()
-        except OSError as error:
-            raise MonitorError(
-                f"cannot read the token file {arguments.token_file}: {error.strerror}."
-            ) from error
-    return os.environ.get("RISKD_READ_TOKEN", "")
+                token = file.read()
+        except (OSError, UnicodeDecodeError) as error:
+            why = getattr(error, "strerror", None) or "it is not text"
+            raise NoAnswerError(f"Cannot read {origin}: {why}.") from error
+    token = token.strip()
+    if not token.isascii() or not token.isprintable():
+        raise NoAnswerError(f"The read token in {origin} must be one line of plain characters.")
+    return token

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from monitor.cli.client import NoAnswerError, add_arguments, fetch
+from monitor.cli.client import NoAnswerError, add_arguments, fetch, stranger
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,6 +17,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--ready", action="store_true", help="can others rely on it (never restart on this one)"
     )
     add_arguments(parser)
+    parser.epilog = "exit code: 0 yes, 1 no, 3 it could not be asked or does not answer"
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -24,12 +25,14 @@ def run(arguments: argparse.Namespace) -> int:
     path = "/readyz" if arguments.ready else "/livez"
     try:
         status, document = fetch(arguments, path)
+        if "detail" not in document:
+            raise stranger(arguments.url)
     except NoAnswerError as error:
         print(error)
         return 3
     good = status == 200
     print(f"{path[1:-1]}: {'yes' if good else 'no'}")
-    detail = document.get("detail") if isinstance(document, dict) else None
+    detail = document.get("detail")
     if isinstance(detail, dict):
         for name, text in detail.items():
             print(f"  {name}: {text}")

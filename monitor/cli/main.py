@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
-from typing import Protocol, cast
+from typing import NoReturn, Protocol, cast
 
 from monitor import __version__
-from monitor.core.errors import ConfigError, MonitorError
+from monitor.core.errors import ConfigError, MonitorError, Problem
 
 COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("demo", "monitor.cli.demo", "see riskd at work on simulated venues (at most 5 minutes)"),
@@ -40,6 +41,22 @@ riskd only watches in this version: it holds no key and can send nothing to a ve
 """
 
 
+# Their exit codes 1 and 2 are verdicts, so a mistake in asking must not look like one.
+ASKING = frozenset({"status", "health"})
+MISTAKE, NO_ANSWER, INTERRUPTED = 2, 3, 130
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse with an exit code of our choice for a mistyped command."""
+
+    mistake = MISTAKE
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong and end."""
+        self.print_usage(sys.stderr)
+        self.exit(self.mistake, f"{self.prog}: {message}\n")
+
+
 class Verb(Protocol):
     """What every module behind a verb offers."""
 
@@ -52,9 +69,9 @@ class Verb(Protocol):
         ...
 
 
-def build_parser(verb: str | None) -> argparse.ArgumentParser:
+def build_parser(verb: str | None) -> Parser:
     """The parser; only the verb that was asked for is imported."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="riskd",
         description="Watches perpetual and option positions on Layer-2 venues, judges the risk by "
         "rules you can read, and pages.",
@@ -71,6 +88,7 @@ def build_parser(verb: str | None) -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         if name == verb:
+            parser.mistake = sub.mistake = NO_ANSWER if verb in ASKING else MISTAKE
             loaded = cast("Verb", importlib.import_module(module))
             loaded.arguments(sub)
             sub.set_defaults(run=loaded.run)
@@ -80,28 +98,45 @@ def build_parser(verb: str | None) -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of the console script; returns the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
-    verb = next((word for word in words if not word.startswith("-")), None)
-    parser = build_parser(verb)
-    arguments = parser.parse_args(words)
-    if arguments.verb is None:
-        parser.print_help()
-        return 2
     try:
-        return int(arguments.run(arguments))
+        return _run(words)
     except ConfigError as error:
         count = len(error.problems)
         if count > 1:
             print(f"riskd: {count} mistakes to mend:", file=sys.stderr)
         for problem in error.problems:
-            print(problem if problem.field != "-" else problem.message, file=sys.stderr)
-        return 2
+            print(problem_line(problem), file=sys.stderr)
+        return MISTAKE
     except MonitorError as error:
         print(f"riskd: {error}", file=sys.stderr)
-        return 2
+        return MISTAKE
     except BrokenPipeError:
+        # Whoever read this has seen enough (`| head`); the interpreter must not write again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except KeyboardInterrupt:
-        return 130
+    except KeyboardInterrupt:  # also while a verb is still being imported
+        return INTERRUPTED
+
+
+def problem_line(problem: Problem) -> str:
+    """One mistake as one line; of a place that says nothing only the sentence is shown."""
+    if problem.field != "-":
+        text = str(problem)
+    elif problem.where == "configuration":
+        text = problem.message
+    else:
+        text = f"{problem.where}: {problem.message}"
+    return " ".join(text.split())
+
+
+def _run(words: Sequence[str]) -> int:
+    verb = next((word for word in words if not word.startswith("-")), None)
+    parser = build_parser(verb)
+    arguments = parser.parse_args(words)
+    if arguments.verb is None:
+        parser.print_help()
+        return MISTAKE
+    return int(arguments.run(arguments))
 
 
 if __name__ == "__main__":

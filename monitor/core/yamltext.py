@@ -39,7 +39,15 @@ class YamlText:
 def parse_yaml(text: str, *, source: str) -> YamlText:
     """Read one YAML document; syntax mistakes and duplicate keys are ``problems``, not raised."""
     result = YamlText(source=source)
-    loader = yaml.SafeLoader(text)
+    try:
+        loader = yaml.SafeLoader(text)
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        what = f"a character that text may not hold (U+{ord(text[error.position]):04X})"
+        result.problems.append(
+            Problem(where=f"{source}:{line}", field="-", message=f"this is not valid YAML: {what}.")
+        )
+        return result
     try:
         node = loader.get_single_node()
         if node is not None:

@@ -83,8 +83,9 @@ class DydxAccount(BaseModel):
         wrong = [number for number in value if not 0 <= number < PARENTS]
         if wrong:
             raise ValueError(
-                f"Parent subaccounts are 0 to {PARENTS - 1}, found {wrong[0]}; children (parent +"
-                " k * 128) are found by themselves."
+                f"Parent subaccounts are 0 to {PARENTS - 1}, found"
+                f" {' and '.join(str(number) for number in wrong)}; children (parent + k * 128)"
+                " are found by themselves."
             )
         if len(set(value)) != len(value):
             raise ValueError("A parent subaccount is listed twice.")

@@ -1,0 +1,128 @@
+"""Everything that ``riskd run`` refuses before it touches anything, found at once.
+
+Beside the configuration's own text: the rulebook, the off-book legs, the read token and every
+secret, each with the line that names it. What a secret holds is never shown. Paths are beside the
+configuration.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from monitor.app.legs import read_legs
+from monitor.app.rulebooks import rulebook_of
+from monitor.app.wiring import ALERTMANAGER, read_secret, read_token
+from monitor.config import Config, Examined, RulesSection, examine_config, read_config
+from monitor.core.errors import ConfigError, Problem
+from monitor.core.rules import RuleBook
+from monitor.core.yamltext import Path as KeyPath
+from monitor.core.yamltext import dotted
+from monitor.notify.secret import SecretSource
+from monitor.notify.webhook import decode_secret
+from monitor.server.settings import ServerSettings
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def check_configuration(
+    path: Path, *, environment: Mapping[str, str] = os.environ
+) -> tuple[Config, RuleBook]:
+    """The configuration in a file and its rulebook, when a start would not be refused.
+
+    Args:
+        path: Of the configuration.
+        environment: Where secrets named by variable are looked up.
+
+    Raises:
+        ConfigError: With every mistake, in this file and in those that it names.
+    """
+    examined = examine_config(read_config(path), source=str(path))
+    base = path.resolve().parent
+    problems = list(examined.problems)
+    book: RuleBook | None = None
+    rules = _section(RulesSection, examined.data.get("rules", {}))
+    if rules is not None:
+        try:
+            book = rulebook_of(rules, base=base)
+        except ConfigError as error:
+            problems += error.problems
+    problems += _legs(examined, base)
+    problems += _token(examined, base, environment)
+    problems += _secrets(examined, base, environment)
+    if problems or examined.config is None or book is None:
+        raise ConfigError(problems)
+    return examined.config, book
+
+
+def _section(model: type[Model], data: object) -> Model | None:
+    """A section that is right by itself, whatever the others are."""
+    try:
+        return model.model_validate(data)
+    except ValidationError:
+        return None
+
+
+def _legs(examined: Examined, base: Path) -> list[Problem]:
+    name = examined.data.get("off_book_legs_file")
+    if not isinstance(name, str):
+        return []
+    try:
+        read_legs(base / name)
+    except ConfigError as error:
+        return _placed(examined, ("off_book_legs_file",), error)
+    return []
+
+
+def _token(examined: Examined, base: Path, environment: Mapping[str, str]) -> list[Problem]:
+    server = _section(ServerSettings, examined.data.get("server", {}))
+    if server is None:
+        return []
+    name = "read_token_file" if server.read_token_file else "read_token_env"
+    try:
+        read_token(server, base, environment=environment)
+    except ConfigError as error:
+        return _placed(examined, ("server", name), error)
+    return []
+
+
+def _secrets(examined: Examined, base: Path, environment: Mapping[str, str]) -> Iterator[Problem]:
+    for path, what, data in _secret_sources(examined.data):
+        source = _section(SecretSource, data)
+        if source is None:
+            continue  # told with the text of the configuration
+        try:
+            secret = read_secret(source, base=base, what=what, environment=environment)
+            if what != ALERTMANAGER:
+                decode_secret(secret, what=what.removeprefix("webhook "))
+        except ConfigError as error:
+            yield from _placed(examined, path, error)
+
+
+def _secret_sources(data: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str, object]]:
+    notify = data.get("notify")
+    if not isinstance(notify, dict):
+        return
+    alertmanager = notify.get("alertmanager")
+    if isinstance(alertmanager, dict) and alertmanager.get("bearer_token") is not None:
+        yield ("notify", "alertmanager", "bearer_token"), ALERTMANAGER, alertmanager["bearer_token"]
+    webhooks = notify.get("webhooks")
+    for index, webhook in enumerate(webhooks if isinstance(webhooks, list) else []):
+        for name in ("secret", "previous_secret"):
+            if isinstance(webhook, dict) and webhook.get(name) is not None:
+                what = f"webhook {webhook.get('name', 'webhook')}"
+                yield ("notify", "webhooks", index, name), what, webhook[name]
+
+
+def _placed(examined: Examined, path: KeyPath, error: ConfigError) -> list[Problem]:
+    """The problems of a named file as they are; a lone sentence at the line that names it."""
+    return [
+        Problem(where=examined.document.where(path), field=dotted(path), message=problem.message)
+        if problem.field == "-" and problem.where == "configuration"
+        else problem
+        for problem in error.problems
+    ]
