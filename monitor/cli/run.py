@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import ipaddress
 import sys
 from pathlib import Path
@@ -17,20 +18,30 @@ from monitor.core.errors import ConfigError
 from monitor.core.types import EngineNs
 from monitor.observability.logging import configure_logging
 from monitor.runtime.clock import ScaledClock, SystemClock
+from monitor.runtime.shared_clock import SharedClock
+
+SimulatedClock = ScaledClock | SharedClock
 
 
-class SimulatedClock(msgspec.Struct, frozen=True):
-    """The time of a running ``riskd sim``."""
+class SimulatedTime(msgspec.Struct, frozen=True):
+    """The time of a running ``riskd sim``: kept in a file, or counted from a moment of the wall."""
 
     speed: float
-    start_ns: EngineNs
-    since_ns: int
+    start_ns: EngineNs = 0
+    since_ns: int = 0
+    time_file: str = ""
+
+    def clock(self) -> SimulatedClock:
+        """A clock in that time."""
+        if self.time_file:
+            return SharedClock(Path(self.time_file), speed=self.speed)
+        return ScaledClock(self.speed, start_ns=self.start_ns, since_ns=self.since_ns)
 
 
 class SimulatedWorld(msgspec.Struct, frozen=True):
     """What this verb needs of the line that ``riskd sim`` prints."""
 
-    clock: SimulatedClock
+    clock: SimulatedTime
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def simulated_clock(path: Path, config: Config) -> ScaledClock:
+def simulated_clock(path: Path, config: Config) -> SimulatedClock:
     """The clock of a simulator, from the line it printed.
 
     Raises:
@@ -72,10 +83,10 @@ def simulated_clock(path: Path, config: Config) -> ScaledClock:
             f"{', '.join(far)}."
         )
     try:
-        clock = msgspec.json.decode(path.read_bytes(), type=SimulatedWorld).clock
-        return ScaledClock(clock.speed, start_ns=clock.start_ns, since_ns=clock.since_ns)
+        return msgspec.json.decode(path.read_bytes(), type=SimulatedWorld).clock.clock()
     except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from error
+        name = error.filename or path
+        raise ConfigError(f"{name} cannot be read: {error.strerror}.") from error
     except (msgspec.MsgspecError, ValueError) as error:
         raise ConfigError(
             f"{path} does not hold the line that `riskd sim` printed: {error}."
@@ -99,12 +110,20 @@ def _on_this_machine(url: str) -> bool:
         return host == "localhost"
 
 
-async def _main(config: Config, base: Path, clock: ScaledClock | None) -> None:
+async def _main(config: Config, base: Path, clock: SimulatedClock | None) -> None:
     if clock is None:
-        daemon = Daemon(config, SystemClock(), base=base)
-    else:
-        daemon = Daemon(config, clock, base=base, to_wall_ns=clock.to_wall_ns, simulated=True)
-    await run_daemon(daemon, started=_greet)
+        await run_daemon(Daemon(config, SystemClock(), base=base), started=_greet)
+        return
+    daemon = Daemon(config, clock, base=base, to_wall_ns=clock.to_wall_ns, simulated=True)
+    if isinstance(clock, ScaledClock):
+        await run_daemon(daemon, started=_greet)
+        return
+    following = asyncio.create_task(clock.follow(), name="time")
+    try:
+        await run_daemon(daemon, started=_greet)
+    finally:
+        following.cancel()
+        await asyncio.wait({following})
 
 
 def _greet(daemon: Daemon) -> None:

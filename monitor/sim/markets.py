@@ -12,12 +12,13 @@ import random
 from collections import deque
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_EVEN, Decimal
+from itertools import islice
 from statistics import median
 
 from monitor.core.types import MarketStatus
-from monitor.sim.books import EMPTY_BOOK, Book, BookSource, Liquidity, impact_price
+from monitor.sim.books import EMPTY_BOOK, Book, BookSource, Level, Liquidity, impact_price
 from monitor.sim.funding import HOUR_S, FundingMeter, FundingRow, FundingTerms, as_rate
-from monitor.sim.prices import ORACLE_PERIOD_S, YEAR_S, Asset
+from monitor.sim.prices import DAY_S, ORACLE_PERIOD_S, YEAR_S, Asset
 
 MARK_AVERAGE_S = 150.0
 TRADES_KEPT = 200
@@ -152,6 +153,8 @@ class SimMarket:
     _settled: deque[FundingRow] = field(default_factory=lambda: deque(maxlen=HISTORY_HOURS * 2))
     _bars: deque[Bar] = field(default_factory=lambda: deque(maxlen=BARS_KEPT))
     _book: tuple[int, Book] | None = None
+    _book_source: BookSource | None = None
+    _day: tuple[tuple[int, int], tuple[float, float, float]] | None = None
 
     # ------------------------------------------------------------------ what the venue prints
 
@@ -174,6 +177,26 @@ class SimMarket:
     @bars.setter
     def bars(self, rows: deque[Bar]) -> None:
         self._bars = rows
+
+    @property
+    def day(self) -> tuple[float, float, float]:
+        """(USD traded, base traded, first price) over the last 24 hours."""
+        bars = self.bars
+        if not bars:
+            return 0.0, 0.0, self.mark
+        since = self.now_s - DAY_S
+        running = bars[-1]
+        # All but the running minute changes once a minute; there are 1,440 of them.
+        key = (running.start_s, math.ceil(since / 60.0))
+        if self._day is None or self._day[0] != key:
+            rows = [bar for bar in bars if bar.start_s >= since and bar is not running]
+            usd = sum(bar.volume * bar.close for bar in rows)
+            self._day = (
+                key,
+                (usd, sum(bar.volume for bar in rows), (rows or [running])[0].open),
+            )
+        usd, base, opened = self._day[1]
+        return usd + running.volume * running.close, base + running.volume, opened
 
     @property
     def symbol(self) -> str:
@@ -229,8 +252,16 @@ class SimMarket:
         if not self.tradable:
             return EMPTY_BOOK
         if self._book is None or self._book[0] != self.epoch:
-            self._book = (self.epoch, self._source().book())
+            self._book = (self.epoch, self._quotes().book())
         return self._book[1]
+
+    @property
+    def best(self) -> tuple[tuple[Level, ...], tuple[Level, ...]]:
+        """The best level of each side of the book, without making the rest; () where none is."""
+        if not self.tradable:
+            return (), ()
+        source = self._quotes()
+        return tuple(islice(source.bids(), 1)), tuple(islice(source.asks(), 1))
 
     @property
     def impact_prices(self) -> tuple[Decimal, Decimal] | None:
@@ -362,6 +393,12 @@ class SimMarket:
         self.last_trade = float(price)
         self._bar(time_s, float(price), float(size))
         return trade
+
+    def _quotes(self) -> BookSource:
+        """What the book is made of until the market is stepped again: a halted one stands still."""
+        if self._book_source is None or self._book_source.epoch != self.epoch:
+            self._book_source = self._source()
+        return self._book_source
 
     def source_liquidity(self) -> Liquidity:
         """The liquidity curve now, with the scenario's factors."""

@@ -38,9 +38,10 @@ CATCH_UP_S = 60.0
 def period_at(speed: float) -> float:
     """Simulated seconds between looks at the world, by a clock that runs ``speed`` times as fast.
 
-    A fast world is told of in coarser steps, a second of it at twenty times the speed.
+    A fast world is told of in coarser steps, never coarser than a second, at which clients know
+    the fastest channels to speak.
     """
-    return max(PERIOD_S, speed / LOOKS_PER_SECOND)
+    return min(1.0, max(PERIOD_S, speed / LOOKS_PER_SECOND))
 
 
 class Simulation:

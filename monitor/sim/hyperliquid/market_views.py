@@ -223,11 +223,7 @@ def fast_book(world: World, market: SimMarket) -> Json:
 
 def bbo(world: World, market: SimMarket) -> JsonObject:
     """Best bid and ask; null where a side is empty."""
-    book = market.book
-    sides: list[Json] = [
-        *(_levels(book.bids[:1]) or [None]),
-        *(_levels(book.asks[:1]) or [None]),
-    ]
+    sides: list[Json] = [row for side in market.best for row in _levels(side) or [None]]
     return {"coin": market.symbol, "time": state_time_ms(world), "bbo": sides}
 
 
@@ -319,14 +315,11 @@ def _candle(market: SimMarket, interval: str, opens: int, bars: list[Bar]) -> Js
 
 def _day(market: SimMarket) -> tuple[Decimal, Decimal, float]:
     """(USD traded, base traded, price a day ago) over the last 24 hours."""
-    since = market.now_s - 86_400
-    bars = [bar for bar in market.bars if bar.start_s >= since]
-    base = sum(bar.volume for bar in bars)
-    notional = sum(bar.volume * bar.close for bar in bars)
+    notional, base, day_ago = market.day
     return (
         from_float(notional).quantize(Decimal("0.0000000001")),
         from_float(base).quantize(market.size_step),
-        bars[0].open if bars else market.mark,
+        day_ago,
     )
 
 

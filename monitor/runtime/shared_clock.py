@@ -1,0 +1,121 @@
+"""One simulated time for two processes, which never outruns either of them.
+
+A world that runs at twenty times the speed turns a pause of the machine of half a second into ten
+seconds of silence, and every rule about silence fires. So the simulator leads in small steps, the
+daemon follows and says how far it got, and time waits for whoever is behind; while nobody follows
+it stands still. Both look at one small mapped file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+import mmap
+import os
+import time
+from pathlib import Path
+from typing import NoReturn
+
+from monitor.core.types import SECOND_NS, EngineNs
+
+POLL_S = 0.001  # the finest that event loops know
+LEAD_S = 1.5  # how far time may be ahead of what the follower has seen
+STEP_S_MAX = 0.25
+BLOCKED_S = 0.2  # how long to wait before asking whether the follower still lives
+TURNS = 3  # of the loop, before a moment counts as seen
+_NOW, _SEEN, _PID, _SLOTS = 0, 1, 2, 3
+_BYTES = 8 * _SLOTS
+
+
+class SharedClock:
+    """Engine time kept in a file; ``lead`` or ``follow`` it as a task beside whatever uses it.
+
+    Args:
+        path: The file; the leader makes it anew, the follower finds it.
+        speed: Simulated seconds in a real one, at most.
+        start_ns: Engine time to begin at; given by the leader only.
+    """
+
+    def __init__(self, path: Path, *, speed: float, start_ns: EngineNs | None = None) -> None:
+        if speed <= 0.0:
+            message = f"The speed of a clock must be above zero, not {speed}."
+            raise ValueError(message)
+        self.speed = speed
+        if start_ns is not None:
+            path.write_bytes(bytes(_BYTES))
+        with path.open("r+b") as file:
+            self._slots = memoryview(mmap.mmap(file.fileno(), _BYTES)).cast("q")
+        if start_ns is not None:
+            self._slots[_NOW] = start_ns
+        self._sleepers: list[tuple[EngineNs, int, asyncio.Future[None]]] = []
+        self._order = itertools.count()
+
+    def now(self) -> EngineNs:
+        """Engine time, nanoseconds."""
+        return self._slots[_NOW]
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait for ``seconds`` of engine time; zero or less only yields to the loop."""
+        if seconds <= 0.0:
+            await asyncio.sleep(0)
+            return
+        woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        due_ns = self.now() + round(seconds * SECOND_NS)
+        heapq.heappush(self._sleepers, (due_ns, next(self._order), woken))
+        await woken
+
+    def to_wall_ns(self, engine_ns: EngineNs) -> int:
+        """The wall's time of a moment of engine time, as if it ran at full speed from now on."""
+        return time.time_ns() + round((engine_ns - self.now()) / self.speed)
+
+    async def lead(self) -> NoReturn:
+        """Let time pass while somebody follows; the leader's task."""
+        pace_ns = self.speed * POLL_S * SECOND_NS
+        step_ns = round(min(pace_ns, STEP_S_MAX * SECOND_NS))
+        moved_s = time.monotonic()
+        while True:
+            await asyncio.sleep(POLL_S * step_ns / pace_ns)
+            slots = self._slots
+            if slots[_PID] and slots[_NOW] + step_ns <= slots[_SEEN] + LEAD_S * SECOND_NS:
+                slots[_NOW] += step_ns
+                moved_s = time.monotonic()
+                self._wake()
+            elif slots[_PID] and time.monotonic() - moved_s > BLOCKED_S:
+                moved_s = time.monotonic()
+                if not _lives(slots[_PID]):
+                    slots[_PID] = 0
+
+    async def follow(self) -> NoReturn:
+        """Live in the leader's time and say how far it was seen; the follower's task."""
+        slots = self._slots
+        slots[_SEEN] = slots[_NOW]
+        slots[_PID] = os.getpid()
+        try:
+            while True:
+                await asyncio.sleep(POLL_S)
+                seen_ns = slots[_NOW]
+                self._wake()
+                for _ in range(TURNS):  # what was woken runs, what had arrived is read
+                    await asyncio.sleep(0)
+                slots[_SEEN] = seen_ns
+        finally:
+            if slots[_PID] == os.getpid():
+                slots[_PID] = 0
+
+    def _wake(self) -> None:
+        now = self.now()
+        while self._sleepers and self._sleepers[0][0] <= now:
+            woken = heapq.heappop(self._sleepers)[2]
+            if not woken.done():
+                woken.set_result(None)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
