@@ -84,13 +84,17 @@ class AccountChannel(PlainChannel):
     def data(
         self, raw: msgspec.Raw, message_id: int, now: EngineNs, *, batch: bool, number: int | None
     ) -> Output:
-        """What changed. REST is asked when a message leaves something open, and at once when a
-        fill was forced on us."""
+        """What changed."""
         del message_id
         if batch:
-            updates = wire.read(_ACCOUNT_UPDATES, raw, "account batch")
-        else:
-            updates = [wire.read(_ACCOUNT_UPDATE, raw, "account update")]
+            return self.changed(wire.read(_ACCOUNT_UPDATES, raw, "account batch"), number, now)
+        return self.changed([wire.read(_ACCOUNT_UPDATE, raw, "account update")], number, now)
+
+    def changed(
+        self, updates: list[wire.AccountUpdate], number: int | None, now: EngineNs
+    ) -> Output:
+        """What changed, decoded already. REST is asked when a message leaves something open, and at
+        once when a fill was forced on us. Raises ``DecodeError``."""
         told = account.Told()
         try:
             for update in updates:
@@ -161,6 +165,9 @@ class AccountChannel(PlainChannel):
 def _by_number(rows: list[Row], default: int) -> dict[int, list[Row]]:
     """Rows by subaccount; updates of one subaccount need not repeat its number."""
     grouped: dict[int, list[Row]] = {}
+    if len(rows) == 1:
+        number = rows[0].subaccount_number
+        return {default if number is None else number: rows}
     for row in rows:
         number = default if row.subaccount_number is None else row.subaccount_number
         grouped.setdefault(number, []).append(row)

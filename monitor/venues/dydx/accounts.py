@@ -7,6 +7,7 @@ here: events carry aliases or shortened forms. *Pure.*
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterable
 
 import msgspec
@@ -67,7 +68,7 @@ class Parent:
         self.pool_name = pool_name
         self.pools: dict[int, Pool] = {number: Pool(pool_name, address, number)}
         self.known_to_venue = False  # the indexer has a row for it
-        self._fills: dict[str, None] = {}
+        self._fills: OrderedDict[str, None] = OrderedDict()
         self._unsettled: list[str] = []
 
     def pool(self, number: int) -> Pool | None:
@@ -98,7 +99,7 @@ class Parent:
                 self._fills.pop(fill_id, None)
         self._unsettled.clear()
         while len(self._fills) > FILLS_REMEMBERED:
-            del self._fills[next(iter(self._fills))]
+            self._fills.popitem(last=False)
 
     def held(self) -> set[str]:
         """Tickers in which any of its pools has a position."""

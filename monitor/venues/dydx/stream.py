@@ -22,9 +22,11 @@ from monitor.core.errors import (
 from monitor.core.events import ChannelLost, ChannelOpened, ChannelProgressed, Event
 from monitor.core.ports import NOTHING, Output
 from monitor.core.types import SECOND_NS, EngineNs
+from monitor.venues.dydx.account_channel import AccountChannel
 from monitor.venues.dydx.channels import V4_BLOCK_HEIGHT, V4_MARKETS, Channel
 from monitor.venues.dydx.codec import wire
 from monitor.venues.dydx.heights import ChainHeights
+from monitor.venues.dydx.message_ids import MessageIds
 from monitor.venues.dydx.settings import VENUE
 
 SUBSCRIPTIONS_MAX = 32  # order books on one connection, since 2025-10
@@ -33,8 +35,6 @@ WINDOW_NS = SECOND_NS + SECOND_NS // 10  # the limit is 2 in 1000 ms; a tenth fo
 PING_SILENCE_NS = 40 * SECOND_NS  # the server pings every 30 s
 ACK_TIMEOUT_NS = 25 * SECOND_NS  # a snapshot may take 20 s to fetch
 ACK_ATTEMPTS = 3
-GAP_NS = 10 * SECOND_NS
-GAP_MAX = 10_000  # so many ids missing at once is no reordering
 RETRY_FIRST_NS = 5 * SECOND_NS
 RETRY_MAX_NS = 60 * SECOND_NS
 PROGRESS_NS = SECOND_NS  # a speaking channel without news says so once a second
@@ -44,6 +44,7 @@ CHANNEL_SILENT_NS = 60 * SECOND_NS
 
 _ENVELOPE = wire.decoder(wire.Envelope)
 _hot_frame = wire.decoder(wire.HotFrame).decode
+_account_frame = wire.decoder(wire.AccountFrame).decode
 _FETCH_FAILED = "could not fetch data for subscription"
 _LIMITS = (
     "subscription limit reached",
@@ -62,42 +63,13 @@ def envelope(frame: bytes) -> wire.Envelope:
     return wire.read(_ENVELOPE, frame, "frame")
 
 
-class MessageIds:
-    """The holes in a connection's message ids."""
-
-    def __init__(self) -> None:
-        self.next: int | None = None
-        self._missing: dict[int, EngineNs] = {}
-
-    def seen(self, message_id: int, now: EngineNs) -> None:
-        """A message came. Raises ``SequenceGap`` if it is absurdly far ahead."""
-        expected = self.next
-        if expected is None or message_id == expected:
-            self.next = message_id + 1
-        elif message_id < expected:
-            self._missing.pop(message_id, None)
-        else:
-            if message_id - expected > GAP_MAX:
-                raise SequenceGap(f"dYdX message ids jump from {expected - 1} to {message_id}.")
-            for skipped in range(expected, message_id):
-                self._missing[skipped] = now
-            self.next = message_id + 1
-
-    def overdue(self, now: EngineNs) -> int:
-        """How many ids have been missing for longer than a reordering takes."""
-        return sum(1 for since in self._missing.values() if now - since > GAP_NS)
-
-    def whole(self, excused: int) -> bool:
-        """Whether nothing is missing but replies that were asked for."""
-        return len(self._missing) <= excused
-
-
 class _Subscription:
     """A channel and how far its subscription has come on this connection."""
 
     def __init__(self, channel: Channel) -> None:
         self.channel: Final = channel
         self.hot: Final = channel.hot
+        self.account: Final = channel if isinstance(channel, AccountChannel) else None
         self.reset(0)
 
     def enter(self, phase: str) -> None:
@@ -144,6 +116,7 @@ class DydxStream:
         self._frame_at: EngineNs = 0
         self._gap = False
         self._hot = False  # whether any channel of this connection is
+        self._accounts = False  # whether any is of an account
         for channel in channels:
             self._add(channel, 0)
 
@@ -169,7 +142,7 @@ class DydxStream:
         stages, which alone judges whether it is sound.
         """
         if not self._hot:
-            return self._two_staged(frame, now)
+            return self._of_account(frame, now)
         try:
             hot = _hot_frame(frame)
         except (ValueError, RecursionError):
@@ -196,6 +169,21 @@ class DydxStream:
             subscription.told_at = now
             return Output(events)
         return self._without_news(subscription, NOTHING, now)
+
+    def _of_account(self, frame: bytes, now: EngineNs) -> Output:
+        """Likewise the updates of accounts, which a connection of accounts brings."""
+        if not self._accounts:
+            return self._two_staged(frame, now)
+        try:
+            told = _account_frame(frame)
+        except (ValueError, RecursionError):
+            return self._two_staged(frame, now)
+        subscription = self._by_key.get((told.channel, told.id))
+        if subscription is None or subscription.account is None or told.type != "channel_data":
+            return self._two_staged(frame, now)
+        self._frame_at = now
+        self._ids.seen(told.message_id, now)
+        return self._data(told, now, batch=False)
 
     def _two_staged(self, frame: bytes, now: EngineNs) -> Output:
         told = envelope(frame)
@@ -255,7 +243,9 @@ class DydxStream:
 
     # ------------------------------------------------------------------------------- frames
 
-    def _data(self, told: wire.Envelope, now: EngineNs, *, batch: bool) -> Output:
+    def _data(
+        self, told: wire.Envelope | wire.AccountFrame, now: EngineNs, *, batch: bool
+    ) -> Output:
         subscription = self._by_key.get((told.channel, told.id))
         if (
             subscription is None
@@ -265,15 +255,16 @@ class DydxStream:
             return NOTHING  # not (or no longer) asked for, or older than what was already said
         subscription.last_id = told.message_id
         subscription.data_at = now
-        channel = subscription.channel
+        number = told.subaccountNumber
         try:
-            output = channel.data(
-                told.contents,
-                told.message_id,
-                now,
-                batch=batch,
-                number=told.subaccountNumber,
-            )
+            if isinstance(told, wire.Envelope):
+                output = subscription.channel.data(
+                    told.contents, told.message_id, now, batch=batch, number=number
+                )
+            elif subscription.account is not None:
+                output = subscription.account.changed([told.contents], number, now)
+            else:
+                return NOTHING
         except DecodeError as error:
             return self._spoiled(subscription, error, now)
         if output.events:
@@ -446,6 +437,7 @@ class DydxStream:
         subscription.reset(now)
         self._subscriptions[channel.name] = subscription
         self._hot = self._hot or channel.hot
+        self._accounts = self._accounts or subscription.account is not None
         self._by_key[channel.wire_name, channel.wire_id] = subscription
         if channel.wire_id is None:
             # Replies of v4_block_height bear the channel's name as id, those of v4_markets none.

@@ -311,6 +311,17 @@ class AccountUpdate(_Wire):
     transfers: TransferRow | None = None
 
 
+class AccountFrame(msgspec.Struct, gc=False):
+    """An update of an account channel, the whole frame read in one go; see ``HotFrame``."""
+
+    type: str
+    message_id: Height
+    contents: AccountUpdate
+    channel: str | None = None
+    id: str | None = None
+    subaccountNumber: SubaccountNumber | None = None  # noqa: N815 - the wire's name: a rename costs
+
+
 class FundingPaymentRow(_Wire):
     """One settlement of ours; ``payment`` > 0 was received."""
 

@@ -1,0 +1,87 @@
+"""Account updates read in one go mean what two stages make of them, which judge the rest."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from monitor.core.ports import Output
+from monitor.venues.dydx.stream import DydxStream
+from tests.venues.dydx.wire_talk import (
+    ADDRESS,
+    block,
+    dollars,
+    fill,
+    frame,
+    order,
+    position,
+    snapshot,
+    subaccount,
+    subscribe_all,
+    update,
+    venue,
+)
+
+UPDATES = {
+    "positions and cash": {
+        "blockHeight": "101",
+        "perpetualPositions": [position("ETH-USD", "-2.5"), position("BTC-USD", "0.1")],
+        "assetPositions": [dollars("900.25")],
+    },
+    "a child and its parent": {
+        "perpetualPositions": [position("ETH-USD", "1", 128), position("BTC-USD", "1")],
+    },
+    "order and fill": {"orders": [order()], "fills": [fill("f-1")]},
+    "liquidation": {"fills": [fill("f-2", "LIQUIDATED")]},
+    "height alone": {"blockHeight": "102"},
+    "nothing": {},
+}
+ODD = {
+    "amount that is none": update(9, assetPositions=[dollars("NaN")]),
+    "side against sign": update(9, perpetualPositions=[position("ETH-USD", "-1", side="LONG")]),
+    "text for a list": update(9, perpetualPositions="none"),
+    "other account": frame(
+        "channel_data", 9, "v4_parent_subaccounts", "dydx1other/0", contents={"blockHeight": "1"}
+    ),
+    "block": block(9, 101),
+    "batch": frame(
+        "channel_batch_data",
+        9,
+        "v4_parent_subaccounts",
+        f"{ADDRESS}/0",
+        contents=[{"perpetualPositions": [position("ETH-USD", "3")]}],
+    ),
+}
+
+
+def opened() -> tuple[DydxStream, int]:
+    """A connection of accounts whose one account is known."""
+    stream = venue().streams()[-1]
+    assert isinstance(stream, DydxStream)
+    _, now = subscribe_all(stream, 1_790_000_000_000_000_000)
+    stream.received(snapshot(1, subaccount(ETH_USD="2")), now)
+    return stream, now
+
+
+def both(data: bytes) -> tuple[Output, Output]:
+    """What a frame brings in one go where that is possible, and in two stages."""
+    (one, now), (two, _) = opened(), opened()
+    return one.received(data, now), two._two_staged(data, now)
+
+
+@pytest.mark.parametrize("contents", UPDATES.values(), ids=UPDATES)
+def test_update_means_the_same_either_way(contents: dict[str, Any]) -> None:
+    """Events, re-reads and what is left open are equal."""
+    told, staged = both(update(9, **contents))
+    assert told == staged
+
+
+@pytest.mark.parametrize("data", ODD.values(), ids=ODD)
+def test_what_is_no_plain_update_is_judged_in_two_stages(data: bytes) -> None:
+    """The short way accepts nothing that two stages refuse, and refuses in the same words."""
+    told, staged = both(data)
+    assert told.events == staged.events
+    assert str(told.fault) == str(staged.fault)
+    assert told.send == staged.send
+    assert told.refresh == staged.refresh
