@@ -178,18 +178,20 @@ class DydxTalk:
         return TRADES, name, frame
 
     def account(self, holder: Holder) -> tuple[str, str, bytes]:
-        """A fill of one of our orders, with the position and balance that it leaves."""
+        """An order placed or moved, or a fill with the position and balance that it leaves, in
+        turn: a desk moves its orders at least as often as they are filled."""
         asset = self._chance.choice(holder.held)
-        bought = holder.trade(asset, self._chance)
-        other = self._chance.choice(holder.held)
-        names = {asset.name: asset, other.name: other}
-        contents = {
-            "blockHeight": self._height(),
-            "perpetualPositions": [self._position(holder, a) for a in names.values()],
-            "assetPositions": [self._dollars(holder)],
-            "orders": [self._order(holder, asset, bought)],
-            "fills": [self._fill(holder, asset, bought)],
-        }
+        contents: dict[str, object] = {"blockHeight": self._height()}
+        if self._chance.random() < 0.5:
+            contents["orders"] = [self._order(holder, asset, 0.0)]
+        else:
+            bought = holder.trade(asset, self._chance)
+            contents |= {
+                "perpetualPositions": [self._position(holder, asset)],
+                "assetPositions": [self._dollars(holder)],
+                "orders": [self._order(holder, asset, bought)],
+                "fills": [self._fill(holder, asset, bought)],
+            }
         name, key = "v4_parent_subaccounts", f"{holder.address}/0"
         frame = self.frame(ACCOUNTS, "channel_data", name, key, contents, "3.0.0", 0)
         return ACCOUNTS, name, frame
