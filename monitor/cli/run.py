@@ -11,9 +11,10 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from monitor.app.checks import check_configuration
 from monitor.app.lifecycle import Daemon, run_daemon
 from monitor.cli.runner import new_runner
-from monitor.config import Config, load_config
+from monitor.config import Config
 from monitor.core.errors import ConfigError
 from monitor.core.types import EngineNs
 from monitor.observability.logging import configure_logging
@@ -47,9 +48,18 @@ class SimulatedWorld(msgspec.Struct, frozen=True):
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Which configuration, and how to log."""
     parser.add_argument(
-        "--config", type=Path, default=Path("riskd.yaml"), help="default: riskd.yaml"
+        "--config",
+        type=Path,
+        default=Path("riskd.yaml"),
+        metavar="FILE",
+        help="the configuration (default riskd.yaml); files it names are beside it",
     )
-    parser.add_argument("--log-level", default="info", choices=["debug", "info", "warning"])
+    parser.add_argument(
+        "--log-level",
+        default="info",
+        choices=["debug", "info", "warning"],
+        help="how much is logged, on standard error (default info)",
+    )
     parser.add_argument(
         "--sim",
         type=Path,
@@ -58,10 +68,18 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "refused unless every venue of the configuration is on this machine",
     )
 
+    parser.epilog = (
+        "signals: SIGHUP reads the rulebook again (timers and firing alerts are kept; a wrong one "
+        "is\nrefused and the old one stays), SIGTERM and Ctrl-C stop in order: what was decided is "
+        "kept\nand told, and firing alerts are held over the restart.\n"
+        "exit code: 0 stopped in order, 2 refused to start (the text says what to mend), anything "
+        "else\nthe core failed: start it again"
+    )
+
 
 def run(arguments: argparse.Namespace) -> int:
     """0 after an orderly stop; mistakes are raised before anything is started."""
-    config = load_config(arguments.config)
+    config, _ = check_configuration(arguments.config)
     clock = None if arguments.sim is None else simulated_clock(arguments.sim, config)
     configure_logging(level=arguments.log_level)
     with new_runner() as runner:

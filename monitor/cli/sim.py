@@ -14,6 +14,7 @@ from pathlib import Path
 
 import orjson
 
+from monitor.cli.flags import speed
 from monitor.cli.runner import new_runner
 from monitor.core.errors import ConfigError
 from monitor.core.types import SECOND_NS
@@ -33,7 +34,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=int, default=1, help="same seed, same world (default 1)")
     parser.add_argument(
-        "--speed", type=float, default=1.0, help="simulated seconds per second (default 1)"
+        "--speed", type=speed, default=1.0, help="simulated seconds per second (default 1)"
     )
     parser.add_argument(
         "--time-file",

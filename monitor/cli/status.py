@@ -1,40 +1,52 @@
 """``riskd status``: am I safe, in 80 columns and 24 lines.
 
-Exit code: 0 safe, 1 something wants a look, 2 danger, 3 riskd is blind or does not answer.
+Exit code: 0 safe, 1 something wants a look, 2 danger, 3 riskd is blind, does not answer or could
+not be asked.
 """
 
 from __future__ import annotations
 
 import argparse
 import datetime as dt
+import re
 import sys
-from collections.abc import Iterable
+import textwrap
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import orjson
 
-from monitor.cli.client import NoAnswerError, add_arguments, fetch
+from monitor.cli.client import NoAnswerError, add_arguments, fetch, stranger
 
 WIDTH = 80
 HEIGHT = 24
 EXIT = {"safe": 0, "attention": 1, "danger": 2, "blind": 3}
 WORDS = {"safe": "SAFE", "attention": "LOOK", "danger": "DANGER", "blind": "BLIND"}
 UNKNOWN = "unknown"
+NEEDED = frozenset({"riskd", "safe", "alerts", "accounts", "feeds"})
+# Of what fires, what is dark and the accounts: the title, the worst and how many more there are.
+LINES_MIN = (4, 3, 3)
 
 Document = dict[str, Any]
+Item = list[str]  # one thing to say, over as many lines as it takes
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """What to ask and how to print it."""
     add_arguments(parser)
     parser.add_argument("--json", action="store_true", help="the whole state as JSON")
-    parser.epilog = "exit code: 0 safe, 1 look, 2 danger, 3 blind or no answer"
+    parser.epilog = (
+        "exit code: 0 safe, 1 look, 2 danger, 3 blind, no answer, or it could not be asked\n"
+        "(a wrong --url or flag, a missing read token): whoever is not told is not safe"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Ask, print, and say it in the exit code too."""
     try:
-        _, state = fetch(arguments, "/v1/state")
+        status, state = fetch(arguments, "/v1/state")
+        if status != 200 or not state.keys() >= NEEDED:
+            raise stranger(arguments.url)
     except NoAnswerError as error:
         if arguments.json:
             print(orjson.dumps({"safe": {"verdict": "blind", "text": str(error)}}).decode())
@@ -43,6 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
         return EXIT["blind"]
     if arguments.json:
         sys.stdout.buffer.write(orjson.dumps(state, option=orjson.OPT_INDENT_2) + b"\n")
+        sys.stdout.flush()
     else:
         print("\n".join(screen(state)))
     return EXIT.get(state["safe"]["verdict"], EXIT["blind"])
@@ -52,17 +65,31 @@ def screen(state: Document) -> list[str]:
     """The state as at most ``HEIGHT`` lines of at most ``WIDTH`` characters, worst first."""
     head = _head(state)
     tail = [*_nearest(state), *_paged(state)]
-    room = HEIGHT - 1 - len(head) - len(tail)  # one line stays for the shell's prompt
-    accounts = _accounts(state)
-    blind = _cannot_see(state)
-    fires = _fires(state)
     seen = _sees(state)
-    # What fires and what cannot be seen come before the good news when room is short.
-    fires = _at_most(fires, max(2, min(len(fires), room // 3)))
-    blind = _at_most(blind, max(1, min(len(blind), room // 4)))
-    accounts = _at_most(accounts, max(2, room - len(fires) - len(blind) - len(seen)))
+    room = HEIGHT - 1 - len(head) - len(tail) - len(seen)  # one line stays for the shell's prompt
+    fires, blind, accounts = _fit([_fires(state), _cannot_see(state), _accounts(state)], room)
     lines = [*head, *fires, *seen, *blind, *accounts, *tail]
-    return [line if len(line) <= WIDTH else line[: WIDTH - 1] + "…" for line in lines][: HEIGHT - 1]
+    return [_cut(line) for line in lines][: HEIGHT - 1]
+
+
+def _fit(blocks: Sequence[list[Item]], room: int) -> list[list[str]]:
+    """Each block (its title first) in the lines there are: all of it where that fits, else each
+    item on one line, the last first, and only then fewer items with their number."""
+    blocks = [list(block) for block in blocks]
+    free = room - sum(len(item) for block in blocks for item in block)
+    for block in reversed(blocks):
+        for index in range(len(block) - 1, 1, -1):  # the worst of each stays whole
+            if free < 0 and len(block[index]) > 1:
+                free += len(block[index]) - 1
+                block[index] = [_cut(" ".join([block[index][0], *_stripped(block[index][1:])]))]
+    lines = [[line for item in block for line in item] for block in blocks]
+    wanted = [len(block) for block in lines]
+    given = [min(want, least) for want, least in zip(wanted, LINES_MIN, strict=True)]
+    while sum(given) < room and given != wanted:
+        for index, want in enumerate(wanted):
+            if given[index] < want and sum(given) < room:
+                given[index] += 1
+    return [_at_most(block, count) for block, count in zip(lines, given, strict=True)]
 
 
 def _head(state: Document) -> list[str]:
@@ -75,17 +102,35 @@ def _head(state: Document) -> list[str]:
     safe = state["safe"]
     return [
         f"{left[: WIDTH - len(right) - 2]:<{WIDTH - len(right)}}{right}",
-        f"{WORDS.get(safe['verdict'], 'BLIND')}  {safe['text']}",
+        *_wrapped(f"{WORDS.get(safe['verdict'], 'BLIND')}  ", safe["text"])[:3],
+        *_portfolio(state),
     ]
 
 
-def _fires(state: Document) -> list[str]:
+def _portfolio(state: Document) -> list[str]:
+    rows = {row["label"]: row for row in state.get("portfolio", ())}
+    if not rows:
+        return []
+    shown = [
+        f"{label} {show(rows.get(label))}"
+        for label, show in (
+            ("equity", _money),
+            ("gross", _money),
+            ("net", _money),
+            ("leverage", _plain),
+            ("drawdown", _percent),
+        )
+    ]
+    return _wrapped("PORTFOLIO  ", "  ".join(shown), 11)[:2]
+
+
+def _fires(state: Document) -> list[Item]:
     if not state["alerts"]:
-        return ["FIRES      nothing"]
+        return [["FIRES      nothing"]]
     return [
-        "FIRES",
+        ["FIRES"],
         *(
-            f"  {alert['severity']:<8} {age(alert['firing_s']):>6}  {alert['summary']}"
+            _wrapped(f"  {alert['severity']:<8} {age(alert['firing_s']):>6}  ", alert["summary"], 4)
             for alert in state["alerts"]
         ),
     ]
@@ -99,58 +144,90 @@ def _sees(state: Document) -> list[str]:
     for venue, feeds in sorted(venues.items()):
         fresh = [feed for feed in feeds if feed["state"] == "fresh"]
         oldest = max((feed["age_s"] or 0.0 for feed in fresh), default=0.0)
-        lines.append(
-            f"SEES       {venue}: {len(fresh)} of {len(feeds)} feeds fresh, oldest {age(oldest)}"
-        )
+        since = f", oldest {age(oldest)}" if fresh else ""
+        lines.append(f"SEES       {venue}: {len(fresh)} of {len(feeds)} feeds fresh{since}")
     return lines or ["SEES       nothing yet"]
 
 
-def _cannot_see(state: Document) -> list[str]:
-    dark = [feed for feed in state["feeds"] if feed["state"] != "fresh"]
-    unwatched = [
-        f"  {pool['venue']}/{pool['account']}: {pool['kind']} that nobody watches"
-        for pool in state.get("unwatched", [])
-    ]
+def _cannot_see(state: Document) -> list[Item]:
     notes = [
-        f"  {account['venue']}/{account['account']}: {account['note']}"
+        _wrapped(f"  {account['venue']}/{account['account']}: ", _outward(account["note"]), 4)
         for account in state["accounts"]
         if account.get("note")
     ]
-    if not dark and not notes and not unwatched:
-        return ["CANNOT SEE nothing is missing"]
+    items = [*notes, *_dark_feeds(state["feeds"]), *_unwatched(state.get("unwatched", []))]
+    return [["CANNOT SEE"], *items] if items else [["CANNOT SEE nothing is missing"]]
+
+
+def _dark_feeds(feeds: Sequence[Document]) -> list[Item]:
+    """Feeds that do not tell, together by venue and state: one cause has one line."""
+    groups: dict[tuple[str, str], list[Document]] = {}
+    for feed in feeds:
+        if feed["state"] != "fresh":
+            groups.setdefault((feed["venue"], feed["state"]), []).append(feed)
+    items = []
+    for (venue, state), dark in groups.items():
+        total = sum(1 for feed in feeds if feed["venue"] == venue)
+        # A feed that was never heard of is darker than any that was.
+        longest = max(
+            dark, key=lambda feed: float("inf") if feed["age_s"] is None else feed["age_s"]
+        )
+        since = "never heard of" if longest["age_s"] is None else age(longest["age_s"])
+        word = "not heard of yet" if state == "unknown" else state
+        if len(dark) == 1:
+            what = f"{longest['feed']} {word}, last sign of life {since}"
+            what = what.replace("last sign of life never heard of", "never heard of")
+        else:
+            what = f"{len(dark)} of {total} {word}, longest {since}"
+        reason = _outward(longest.get("reason") or "")
+        items.append(_wrapped(f"  {venue}: ", f"{what}: {reason}" if reason else what, 4))
+    return items
+
+
+def _unwatched(pools: Sequence[Document]) -> list[Item]:
+    groups: dict[tuple[str, str], list[str]] = {}
+    for pool in pools:
+        groups.setdefault((pool["venue"], pool["kind"]), []).append(pool["account"])
     return [
-        "CANNOT SEE",
-        *notes,
-        *(
-            f"  {feed['venue']}/{feed['feed']}: {feed['state']}, last sign of life "
-            f"{age(feed['age_s']) if feed['age_s'] is not None else 'never'}"
-            + (f" ({feed['reason']})" if feed.get("reason") else "")
-            for feed in dark
-        ),
-        *unwatched,
+        _wrapped(f"  {venue}: ", f"{kind} that nobody watches: {', '.join(names)}", 4)
+        for (venue, kind), names in groups.items()
     ]
 
 
-def _accounts(state: Document) -> list[str]:
-    lines = [f"{'ACCOUNTS':<26}{'equity':>14}{'gross':>14}{'lever':>8}{'margin':>9}{'age':>8}"]
+def _accounts(state: Document) -> list[Item]:
+    head = f"{'ACCOUNTS':<26}{'equity':>14}{'gross':>14}{'lever':>8}{'margin':>9}{'age':>8}"
+    items = [[head]]
     for account in state["accounts"]:
         rows = {row["label"]: row for row in account["rows"]}
         name = f"  {account['venue']}/{account['account']}"
-        lines.append(
-            f"{name[:25]:<26}{_money(rows.get('equity')):>14}{_money(rows.get('gross')):>14}"
+        line = (
+            f"{name if len(name) <= 25 else name[:24] + '…':<26}"
+            f"{_money(rows.get('equity')):>14}{_money(rows.get('gross')):>14}"
             f"{_plain(rows.get('leverage')):>8}{_percent(rows.get('margin usage')):>9}"
-            f"{age((rows.get('equity') or {}).get('age_s')):>8}"
+            f"{_last_seen(rows.get('equity')):>8}"
         )
-    return lines
+        items.append([line])
+    return items
+
+
+def _last_seen(row: Document | None) -> str:
+    """Age of the equity, or of what was last seen of it where it is unknown now."""
+    row = row or {}
+    ages = ((row.get("ours") or {}).get("age_s"), row.get("age_s"))
+    known = next((found for found in ages if found is not None), None)
+    if known is None:
+        known = (row.get("venue") or {}).get("age_s")
+    return "never" if known is None else age(known)
 
 
 def _nearest(state: Document) -> list[str]:
     nearest = state.get("nearest_liquidation")
     if nearest is None:
         return ["NEAREST LIQUIDATION  no open position has one"]
-    if nearest.get("distance") is None:
-        return [f"NEAREST LIQUIDATION  {UNKNOWN}: {nearest.get('reason', '')}"]
     where = f"{nearest['venue']}/{nearest['account']} {nearest['market']}"
+    if nearest.get("distance") is None:
+        reason = _outward(nearest.get("reason", ""))
+        return _wrapped("NEAREST LIQUIDATION  ", f"{UNKNOWN}, {where}: {reason}", 4)[:2]
     return [f"NEAREST LIQUIDATION  {where}: {nearest['distance'] * 100:.1f} % away"]
 
 
@@ -163,7 +240,7 @@ def _paged(state: Document) -> list[str]:
         + (f", {channel['waiting']} waiting" if channel["waiting"] else "")
         for channel in channels
     ]
-    return ["PAGED      " + "; ".join(words)]
+    return _wrapped("PAGED      ", "; ".join(words), 11)[:2]
 
 
 def age(seconds: float | None) -> str:
@@ -195,8 +272,32 @@ def _percent(row: Document | None) -> str:
     return UNKNOWN if value is None else f"{value * 100:.1f} %"
 
 
-def _at_most(lines: Iterable[str], count: int) -> list[str]:
-    kept = list(lines)
-    if len(kept) <= count:
-        return kept
-    return [*kept[: count - 1], f"  … and {len(kept) - count + 1} more (--json shows all)"]
+def _outward(reason: str) -> str:
+    """A reason without the names that only riskd itself uses (they begin with ``_``)."""
+    return " ".join(re.sub(r"(?<!\w)_\w+:?", "", reason).split())
+
+
+def _wrapped(first: str, text: str, indent: int = 0) -> Item:
+    """``text`` after ``first``, over as many lines as it takes."""
+    return textwrap.wrap(
+        text,
+        WIDTH,
+        initial_indent=first,
+        subsequent_indent=" " * indent,
+        break_on_hyphens=False,
+    ) or [first.rstrip()]
+
+
+def _stripped(lines: Iterable[str]) -> list[str]:
+    return [line.strip() for line in lines]
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= WIDTH else line[: WIDTH - 1] + "…"
+
+
+def _at_most(lines: Sequence[str], count: int) -> list[str]:
+    if len(lines) <= count:
+        return list(lines)
+    left = len(lines) - count + 1
+    return [*lines[: count - 1], f"  … and {left} more (--json shows all)"]

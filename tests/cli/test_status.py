@@ -94,8 +94,9 @@ def test_always_fits_the_terminal(count: int) -> None:
     lines = screen(state)
     assert len(lines) < HEIGHT
     assert all(len(line) <= WIDTH for line in lines)
-    if count > 20:
-        assert sum("more (--json shows all)" in line for line in lines) == 3
+    if count >= 20:
+        assert len(lines) == HEIGHT - 1
+        assert sum("more (--json shows all)" in line for line in lines) == 2
 
 
 def test_exit_codes_tell_the_four_verdicts_apart() -> None:
@@ -117,3 +118,100 @@ def test_exit_codes_tell_the_four_verdicts_apart() -> None:
 def test_ages_for_people(seconds: float | None, text: str) -> None:
     """Both sides of each unit."""
     assert age(seconds) == text
+
+
+SUMMARY = (
+    "Leverage of the whole book is 4.21, limit 3.00, of portfolio; riskd WOULD HAVE cut to 50 % of "
+    "gross within 60 s"
+)
+
+
+def test_an_alert_is_told_to_its_end() -> None:
+    """Scope and what riskd would have done stand at the end of a summary: it is wrapped."""
+    alert = {"severity": "critical", "firing_s": 61.0, "summary": SUMMARY}
+    state = document(alerts=[alert] * 3, safe={"verdict": "danger", "text": SUMMARY})
+    told = " ".join(line.strip() for line in screen(state))
+    assert told.count("WOULD HAVE cut to 50 % of gross within 60 s") == 4
+
+
+def test_no_line_is_wasted_before_something_is_left_out() -> None:
+    """Where not all fits, every line is used, and the worst alert is whole all the same."""
+    alerts = [
+        {"severity": "critical", "firing_s": 61.0, "summary": f"{n} {SUMMARY}"} for n in range(20)
+    ]
+    lines = screen(document(alerts=alerts))
+    assert len(lines) == HEIGHT - 1
+    told = [line for line in lines if line.startswith("  critical")]
+    assert any("within 60 s" in line for line in lines)
+    left = next(line for line in lines if "more (--json" in line)
+    assert left.strip() == f"… and {20 - len(told)} more (--json shows all)"
+
+
+def test_dark_feeds_of_one_cause_have_one_line() -> None:
+    """By venue and state, with the longest silence and its reason, in no internal names."""
+    feeds = [
+        {
+            "venue": "hyperliquid", "feed": f"f{n}", "state": "lost" if n < 17 else "fresh",
+            "age_s": 20.0 + n, "reason": "_market: the venue closed the connection",
+        }
+        for n in range(27)
+    ]  # fmt: skip
+    lines = screen(document(feeds=feeds))
+    at = lines.index("CANNOT SEE")
+    assert lines[at + 1] == (
+        "  hyperliquid: 17 of 27 lost, longest 36 s: the venue closed the connection"
+    )
+    assert lines[at + 2].startswith("ACCOUNTS")
+
+
+@pytest.mark.parametrize(
+    ("age_s", "said"),
+    [(36.0, "bbo lost, last sign of life 36 s"), (None, "bbo lost, never heard of")],
+)
+def test_one_dark_feed_is_named(age_s: float | None, said: str) -> None:
+    """Silence has an age, or never had a voice."""
+    feed = {"venue": "dydx", "feed": "bbo", "state": "lost", "age_s": age_s, "reason": ""}
+    assert f"  dydx: {said}" in screen(document(feeds=[feed]))
+
+
+def test_pools_that_nobody_watches_are_named() -> None:
+    """Together by kind."""
+    pools = [
+        {"venue": "hyperliquid", "account": name, "kind": "vault", "parent": "main"}
+        for name in ("main.a", "main.b")
+    ]
+    lines = screen(document(unwatched=pools))
+    assert "  hyperliquid: vault that nobody watches: main.a, main.b" in lines
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        pytest.param({"age_s": 90.0}, "90 s", id="last seen"),
+        pytest.param({"age_s": None}, "never", id="never seen"),
+        pytest.param(
+            {"age_s": None, "venue": {"value": 1.0, "age_s": 45.0}}, "45 s", id="seen by the venue"
+        ),
+    ],
+)
+def test_unknown_equity_has_an_age(change: dict[str, Any], said: str) -> None:
+    """How long it has been unknown decides what to do."""
+    dark = account("main", None)
+    dark["rows"][0] |= {"ours": {"value": None, "age_s": None, "reason": "too old"}, **change}
+    line = next(line for line in screen(document(accounts=[dark])) if "hyperliquid/main" in line)
+    assert "unknown" in line
+    assert line.endswith(f" {said}")
+
+
+def test_the_whole_book_comes_first() -> None:
+    """One line after the verdict; what is not known of it is unknown."""
+    rows = [
+        {"label": label, "ours": reading(value), "age_s": 1.0}
+        for label, value in (
+            ("equity", 1_200_000.0), ("gross", 2_400_000.0), ("net", -30_000.0),
+            ("leverage", 2.0), ("drawdown", None),
+        )
+    ]  # fmt: skip
+    told = " ".join(line.strip() for line in screen(document(portfolio=rows))[2:4])
+    assert told.startswith("PORTFOLIO  equity 1,200,000  gross 2,400,000  net -30,000  leverage 2.")
+    assert "drawdown unknown" in told
