@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import errno
 import os
 import signal
 import tempfile
@@ -18,7 +19,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from monitor.app.lifecycle import Daemon
+from monitor.cli.flags import port, speed
 from monitor.cli.keys import HELP, KEYS, Keyboard
+from monitor.cli.output import hush
 from monitor.cli.pager import Alertmanager, Pager
 from monitor.cli.runner import new_runner
 from monitor.config import Config, parse_config
@@ -50,16 +53,22 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=int, default=7, help="same seed, same world (default 7)")
     parser.add_argument(
-        "--speed", type=float, default=1.0, help="simulated seconds per second (default 1)"
+        "--speed", type=speed, default=1.0, help="simulated seconds per second (default 1)"
     )
     parser.add_argument(
-        "--port", type=int, default=PORT, help=f"of the page and the API (default {PORT})"
+        "--port",
+        type=port,
+        default=PORT,
+        help=f"of the page and the API (default {PORT}; 0 takes any free one)",
     )
     parser.add_argument(
         "--keep", type=Path, metavar="DIR", help="keep store and journal there (for riskd replay)"
     )
     parser.add_argument("--log", action="store_true", help="show riskd's own log lines too")
-    parser.epilog = f"keys while it runs: {HELP}"
+    parser.epilog = (
+        f"keys while it runs: {HELP}\nIt ends by itself, or in order at q, Ctrl-C or SIGTERM, or "
+        "when its terminal closes."
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -67,9 +76,21 @@ def run(arguments: argparse.Namespace) -> int:
     configure_logging(level="info" if arguments.log else "critical")
     with tempfile.TemporaryDirectory(prefix="riskd-demo-") as temporary, new_runner() as runner:
         folder = arguments.keep or Path(temporary)
-        folder.mkdir(parents=True, exist_ok=True)
+        _make(folder)
         runner.run(Demo(arguments, folder).run())
     return 0
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return
+    except OSError as error:
+        raise ConfigError(
+            f"--keep {folder}: store and journal cannot be kept there ({error.strerror}). "
+            "Name a directory that you may write."
+        ) from error
 
 
 class Demo:
@@ -88,7 +109,7 @@ class Demo:
     async def run(self) -> None:
         """The whole show."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self._stopping.set)
         pager = Pager(self._paged)
         await pager.start()
@@ -114,10 +135,19 @@ class Demo:
             os.environ.pop(SECRET_VARIABLE, None)
             await alertmanager.close()
             await pager.close()
-        print(END)
+        self._print(END)
 
     async def _watch(self, daemon: Daemon, simulation: Simulation, *, real: bool) -> None:
-        await daemon.start()
+        try:
+            await daemon.start()
+        except ConfigError as error:
+            cause = error.__cause__
+            if isinstance(cause, OSError) and cause.errno == errno.EADDRINUSE:
+                raise ConfigError(
+                    f"Port {self._arguments.port} is in use, perhaps by another riskd. Give the "
+                    "demo another with --port, or --port 0 for any free one."
+                ) from error
+            raise
         try:
             daemon.listen(self._decided)
             self._world.subscribe(self._happened)
@@ -166,7 +196,14 @@ class Demo:
     def _say(self, who: str, text: str) -> None:
         seconds = (self._clock.now() - self._started_ns) / SECOND_NS
         stamp = f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
-        print(f"[SIMULATED {stamp}] {who:<6} {text}", flush=True)
+        self._print(f"[SIMULATED {stamp}] {who:<6} {text}")
+
+    def _print(self, text: str) -> None:
+        try:
+            print(text, flush=True)
+        except OSError:  # the terminal or the pipe is gone: nobody watches any more
+            hush()
+            self._stopping.set()
 
     def _happened(self, events: Sequence[WorldEvent]) -> None:
         for event in events:

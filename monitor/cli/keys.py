@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import AsyncIterator, Mapping
 from types import TracebackType
@@ -42,22 +43,30 @@ HELP = (
 )
 
 
+BYTES_MAX = 64  # read at once; a person types fewer
+
+
 class Keyboard:
-    """Single keys from a terminal; silent where standard input is none."""
+    """Single keys from a terminal; silent where standard input is none, or is not ours to read."""
 
     def __init__(self) -> None:
-        self._keys: asyncio.Queue[str] = asyncio.Queue(maxsize=64)
+        self._keys: asyncio.Queue[str] = asyncio.Queue(maxsize=BYTES_MAX)
         self._restore: list[int | list[bytes | int]] | None = None
+        self._number = -1
 
     async def __aenter__(self) -> Self:
         if sys.stdin is not None and sys.stdin.isatty():
             import termios  # noqa: PLC0415 - does not exist on every system
             import tty  # noqa: PLC0415 - likewise
 
-            number = sys.stdin.fileno()
-            self._restore = termios.tcgetattr(number)
-            tty.setcbreak(number)
-            asyncio.get_running_loop().add_reader(number, self._read)
+            self._number = sys.stdin.fileno()
+            if os.tcgetpgrp(self._number) != os.getpgrp():
+                return (
+                    self  # in the background (`riskd demo &`) touching the terminal would stop us
+                )
+            self._restore = termios.tcgetattr(self._number)
+            tty.setcbreak(self._number, termios.TCSADRAIN)  # keys typed meanwhile count
+            asyncio.get_running_loop().add_reader(self._number, self._read)
         return self
 
     async def __aexit__(
@@ -69,15 +78,24 @@ class Keyboard:
         if self._restore is not None:
             import termios  # noqa: PLC0415 - as above
 
-            number = sys.stdin.fileno()
-            asyncio.get_running_loop().remove_reader(number)
-            termios.tcsetattr(number, termios.TCSADRAIN, self._restore)
+            asyncio.get_running_loop().remove_reader(self._number)
+            try:
+                termios.tcsetattr(self._number, termios.TCSADRAIN, self._restore)
+            except termios.error:
+                return  # the terminal was closed: nothing is left to restore
 
     async def __aiter__(self) -> AsyncIterator[str]:
         while True:
             yield await self._keys.get()
 
     def _read(self) -> None:
-        key = sys.stdin.read(1)
-        if not self._keys.full():
-            self._keys.put_nowait(key)
+        # Not through sys.stdin: it would read ahead, and keep keys that select() then never shows.
+        try:
+            data = os.read(self._number, BYTES_MAX)
+        except OSError:
+            data = b""  # the terminal is gone, which must not wake the loop for ever
+        if not data:
+            asyncio.get_running_loop().remove_reader(self._number)
+        for key in data.decode("ascii", "ignore"):
+            if not self._keys.full():
+                self._keys.put_nowait(key)

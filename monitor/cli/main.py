@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import os
 import sys
 from collections.abc import Sequence
 from typing import NoReturn, Protocol, cast
 
 from monitor import __version__
+from monitor.cli.output import hush
 from monitor.core.errors import ConfigError, MonitorError, Problem
 
 COMMANDS: tuple[tuple[str, str, str], ...] = (
@@ -111,8 +111,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"riskd: {error}", file=sys.stderr)
         return MISTAKE
     except BrokenPipeError:
-        # Whoever read this has seen enough (`| head`); the interpreter must not write again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        hush()  # whoever read this has seen enough (`| head`)
         return 0
     except KeyboardInterrupt:  # also while a verb is still being imported
         return INTERRUPTED

@@ -20,6 +20,8 @@ import aiohttp
 import orjson
 from aiohttp import web
 
+from monitor.cli.children import die_with_parent
+
 ALERTMANAGERS = ("prometheus-alertmanager", "alertmanager")
 START_S = 15.0
 
@@ -128,6 +130,7 @@ class Alertmanager:
             stderr=asyncio.subprocess.DEVNULL,
             env={"PATH": os.environ.get("PATH", "")},
             start_new_session=True,  # Ctrl-C is for riskd, which ends it afterwards
+            preexec_fn=die_with_parent(),  # also when riskd is killed and can end nothing
         )
         self.url = f"http://127.0.0.1:{port}"
         if await self._ready():

@@ -48,7 +48,9 @@ def document(**changes: Any) -> dict[str, Any]:
             {"venue": "hyperliquid", "feed": "bbo", "state": "fresh", "age_s": 2.0, "reason": ""}
         ],
         "nearest_liquidation": None,
-        "pages": {"channels": [{"name": "alertmanager", "healthy": True, "proven": True, "waiting": 0}]},
+        "pages": {
+            "channels": [{"name": "alertmanager", "healthy": True, "proven": True, "waiting": 0}]
+        },
     }  # fmt: skip
     return {**base, **changes}
 
