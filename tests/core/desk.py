@@ -9,8 +9,7 @@ from monitor.core import events as e
 from monitor.core.decision import Decision
 from monitor.core.engine import Engine
 from monitor.core.measures.catalogue import DEFINITIONS
-from monitor.core.measures.definition import Definition
-from monitor.core.measures.evaluator import Key
+from monitor.core.measures.definition import Definition, Key
 from monitor.core.settings import EngineSettings
 from monitor.core.types import (
     PORTFOLIO,

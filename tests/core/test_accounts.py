@@ -109,6 +109,16 @@ def test_dydx_funding_accrues_until_cash_is_stated() -> None:
     assert desk.after("equity_usd", DMAIN) == pytest.approx(plain, abs=1e-8)
 
 
+def test_a_settlement_told_late_is_in_the_cash_already() -> None:
+    """Cash stated after the hour contains what the hour charged."""
+    desk = dydx_desk().at(10)
+    desk.money(cash="-5742.811799", venue=DYDX, time_s=9)
+    before = desk.after("equity_usd", DMAIN)
+    settle(desk, 0, 1e-3)
+    assert before is not None
+    assert desk.after("equity_usd", DMAIN) == before
+
+
 def test_lagging_cash_does_not_forget_a_settlement() -> None:
     """Truth that was read before the hour keeps what the hour charged."""
     desk = dydx_desk()

@@ -10,8 +10,7 @@ from monitor.core.decision import ActionLevel, Decision
 from monitor.core.engine import Engine
 from monitor.core.errors import ConfigError
 from monitor.core.measures.catalogue import CATALOGUE, DEFINITIONS
-from monitor.core.measures.definition import Definition
-from monitor.core.measures.evaluator import Key, rank_definitions
+from monitor.core.measures.definition import Definition, Key, rank_definitions
 from monitor.core.measures.tree import MarketNode, Node
 from monitor.core.measures.use import Use
 from monitor.core.settings import EngineSettings
@@ -187,6 +186,16 @@ def test_a_limit_is_exact(price: float, fires: bool) -> None:
     desk = Desk(rules=low()).list_market()
     mark(desk, 0, 100)
     assert (states(mark(desk, 1, price)) != []) is fires
+
+
+def test_leaving_a_limit_is_seen() -> None:
+    """A value that stood exactly on a limit moves off it by a hair, to either side."""
+    rule = low().replace("mark_price < 90.0", "mark_price >= 90.0 && mark_price <= 90.0")
+    rule = rule.replace("  until: mark_price > 95.0\n", "")
+    for off in (89.999999, 90.000001):
+        desk = Desk(rules=rule).list_market()
+        assert states(mark(desk, 0, 90.0)) == [("mark_low", INACTIVE, FIRING)]
+        assert states(mark(desk, 1, off)) == [("mark_low", FIRING, INACTIVE)]
 
 
 def test_rules_that_compare_measures_are_asked_at_every_change() -> None:

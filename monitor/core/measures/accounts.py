@@ -4,29 +4,22 @@ from __future__ import annotations
 
 from math import fsum
 
-from monitor.core.formulas.drawdown import (
-    Flows,
-    follow_drawdown,
-    in_transit,
-    start_drawdown,
-)
 from monitor.core.formulas.funding import compute_projected_funding_cost_24h
 from monitor.core.formulas.ratios import compute_difference
 from monitor.core.measures.aggregate import upward
 from monitor.core.measures.definition import HOLDINGS, Definition, Relation, define
-from monitor.core.measures.exposure import GROSS, is_closed
+from monitor.core.measures.exposure import is_closed
 from monitor.core.measures.holdings import positions_known
 from monitor.core.measures.spec import Aggregate, MeasureSpec, Unit
 from monitor.core.measures.tree import (
     AccountNode,
     MarketNode,
-    Node,
     PortfolioNode,
     PositionNode,
     VenueNode,
 )
-from monitor.core.measures.use import Use
-from monitor.core.state.facts import FLOWS_BIT, AccountBit, SeenFact, StatedFact, VenueBit
+from monitor.core.measures.use import Use, known_ns
+from monitor.core.state.facts import AccountBit, SeenFact, StatedFact
 from monitor.core.state.model import DAY_NS, AccountState, DifferenceMemory
 from monitor.core.types import SECOND_NS, AccountMode, EngineNs, SubjectKind
 
@@ -37,7 +30,7 @@ _SELF_HOLDINGS = ((Relation.SELF, HOLDINGS),)
 
 def _stated(node: AccountNode, fact: StatedFact, what: str, use: Use) -> float | None:
     if fact.value is None:
-        use.reason = f"{what} was never stated"
+        use.reason = f"{what} is not stated" if fact.seen_ns else f"{what} was never stated"
         return None
     return fact.value if use.fresh(fact, node.account_limit, what) else None
 
@@ -103,85 +96,6 @@ def _preview_difference(node: AccountNode) -> float | None:
     return seen.value if node.account.equity.seen_ns <= seen.computed_ns else None
 
 
-# ---------------------------------------------------------------------------------- drawdown
-
-
-def _flows(accounts: list[AccountState], use: Use, *, whole: bool) -> Flows:
-    """What moved in and out of these accounts. Over the whole book, money between own accounts is
-    not gone: it is in transit until it arrives or the limit passes."""
-    external = fsum(
-        account.external_total_usd if whole else account.flow_total_usd for account in accounts
-    )
-    own_in = fsum(account.own_in_total_usd for account in accounts) if whole else 0.0
-    if not any(account.recent_flows for account in accounts):
-        return Flows(external, own_in)
-    settling_ns = round(use.settings.flow_settling_s * SECOND_NS)
-    transit_ns = round(use.settings.transit_s * SECOND_NS)
-    settling_external: list[float] = []
-    own: list[float] = []
-    own_settled: list[float] = []
-    settling = False
-    for account in accounts:
-        for flow in account.recent_flows:
-            age = use.now - flow.told_ns
-            recent = age < settling_ns
-            if recent:
-                settling = True
-                use.wake_at(flow.told_ns + settling_ns)
-            if whole and flow.own:
-                if age < transit_ns:
-                    own.append(flow.amount_usd)
-                    use.wake_at(flow.told_ns + transit_ns)
-                    if not recent:
-                        own_settled.append(flow.amount_usd)
-            elif recent:
-                settling_external.append(flow.amount_usd)
-    return Flows(
-        external_total_usd=external,
-        own_in_total_usd=own_in,
-        transit_usd=in_transit(own),
-        settling_external_usd=fsum(settling_external),
-        transit_settled_usd=in_transit(own_settled),
-        settling=settling,
-    )
-
-
-def _drawdown(node: Node, use: Use, accounts: list[AccountState], *, whole: bool) -> float | None:
-    equity = use.read(node, EQUITY.name)
-    if equity is None:
-        return None
-    gross = use.read(node, GROSS.name)
-    if gross is None:
-        return None
-    flows = _flows(accounts, use, whole=whole)
-    memory = use.state.drawdowns.get(node.subject)
-    if memory is None:
-        memory = use.state.drawdowns[node.subject] = start_drawdown(equity, flows)
-    return follow_drawdown(
-        memory,
-        equity,
-        flows,
-        exposed=gross > 0.0,
-        now=use.now,
-        settling_ns=round(use.settings.flow_settling_s * SECOND_NS),
-    )
-
-
-def _account_drawdown(node: AccountNode, use: Use) -> float | None:
-    return _drawdown(node, use, [node.account], whole=False)
-
-
-def _venue_drawdown(node: VenueNode, use: Use) -> float | None:
-    return _drawdown(node, use, list(node.venue.accounts.values()), whole=False)
-
-
-def _portfolio_drawdown(node: PortfolioNode, use: Use) -> float | None:
-    accounts = [
-        account for venue in use.state.venues.values() for account in venue.accounts.values()
-    ]
-    return _drawdown(node, use, accounts, whole=True)
-
-
 # ----------------------------------------------------------------------------------- funding
 
 
@@ -237,25 +151,15 @@ def _position_funding(node: PositionNode, use: Use) -> float | None:
 # ------------------------------------------------------------------------- truth and counts
 
 
-def _known_since(seen: SeenFact, use: Use) -> EngineNs:
-    channel = use.channels.get(seen.channel)
-    if (
-        channel is not None
-        and channel.open
-        and channel.generation == seen.generation
-        and seen.seen_ns >= channel.opened_ns
-    ):
-        return max(seen.seen_ns, channel.progress_ns)
-    return seen.seen_ns
-
-
 def _oldest_truth(accounts: list[AccountState], use: Use) -> float | None:
     oldest = use.now
     for account in accounts:
         if not account.truth.seen_ns:
             use.reason = f"{account.subject} was never re-read"
             return None
-        oldest = min(oldest, _known_since(account.truth, use))
+        seen = account.truth
+        known = known_ns(seen, use.channels.get(seen.channel)) or seen.seen_ns
+        oldest = min(oldest, known)
     return (use.now - oldest) / SECOND_NS
 
 
@@ -289,6 +193,16 @@ def _cross_check(node: AccountNode, use: Use) -> float | None:
         *(position.difference_ratio for position in account.positions.values()),
         0.0,
     )
+
+
+def _preview_cross_check(node: AccountNode) -> float | None:
+    """Nothing differs and nothing did."""
+    account = node.account
+    if account.equity_difference_ratio or any(
+        position.difference_ratio for position in account.positions.values()
+    ):
+        return None
+    return 0.0 if account.positions_stream.seen_ns and account.positions_truth.seen_ns else None
 
 
 def _open_orders(node: AccountNode, use: Use) -> float | None:
@@ -374,16 +288,6 @@ DIFFERENCE = MeasureSpec(
     typical=(0.0001, 0.05),
     aggregate=Aggregate.MAX,
 )
-DRAWDOWN = MeasureSpec(
-    name="drawdown_ratio",
-    kinds=_WIDE,
-    unit=Unit.RATIO,
-    help="Loss of equity from its running peak, transfers and money in transit taken out.",
-    low=0.0,
-    high=1.0,
-    at_zero="1 when equity is gone",
-    typical=(0.02, 0.2),
-)
 AGE = MeasureSpec(
     name="account_age_s",
     kinds=_WIDE,
@@ -408,7 +312,6 @@ ORDERS = _count(
 )
 POSITIONS = _count("positions_count", "Open positions.", ("position", "positions"))
 _MONEY = AccountBit.MONEY | AccountBit.MODE
-_DRAWDOWN_NEEDS = ((Relation.SELF, EQUITY.name), (Relation.SELF, GROSS.name))
 
 DEFINITIONS: tuple[Definition, ...] = (
     define(EQUITY, SubjectKind.ACCOUNT, _equity, bits=_MONEY, needs=_SELF_HOLDINGS),
@@ -425,21 +328,6 @@ DEFINITIONS: tuple[Definition, ...] = (
         preview=_preview_difference,
     ),
     *upward(DIFFERENCE),
-    *(
-        define(
-            DRAWDOWN,
-            kind,
-            compute,
-            bits=bits,
-            needs=_DRAWDOWN_NEEDS,
-            always=True,
-        )
-        for kind, compute, bits in (
-            (SubjectKind.ACCOUNT, _account_drawdown, AccountBit.LEDGER),
-            (SubjectKind.VENUE, _venue_drawdown, VenueBit.FLOWS),
-            (SubjectKind.PORTFOLIO, _portfolio_drawdown, FLOWS_BIT),
-        )
-    ),
     define(PAID, SubjectKind.ACCOUNT, _funding_paid, bits=AccountBit.LEDGER),
     *upward(PAID),
     define(PROJECTED, SubjectKind.ACCOUNT, _funding_projected, needs=_SELF_HOLDINGS),
@@ -457,6 +345,7 @@ DEFINITIONS: tuple[Definition, ...] = (
         CROSS_CHECK,
         SubjectKind.ACCOUNT,
         _cross_check,
+        preview=_preview_cross_check,
         bits=AccountBit.TRUTH | AccountBit.POSITIONS | AccountBit.MONEY,
     ),
     *upward(CROSS_CHECK),

@@ -9,7 +9,6 @@ from monitor.core.measures.use import Use
 from monitor.core.state.facts import MarketBit
 from monitor.core.types import SubjectKind
 
-DEPTH_TOLD = "_depth"
 _MARKET = (SubjectKind.MARKET,)
 
 
@@ -87,19 +86,7 @@ def _spec(name: str, unit: Unit, help_text: str, typical: tuple[float, float]) -
     )
 
 
-def _depth_told(node: MarketNode, _use: Use) -> float | None:
-    """Passes on to positions that the depth of their market was told."""
-    return float(node.market.depth.seen_ns > 0)
-
-
 DEFINITIONS: tuple[Definition, ...] = (
-    define(
-        _spec(DEPTH_TOLD, Unit.BOOL, "Depth was told; an intermediate result.", (1.0, 0.0)),
-        SubjectKind.MARKET,
-        _depth_told,
-        bits=MarketBit.DEPTH,
-        hidden=True,
-    ),
     define(
         _spec("bid_price", Unit.PRICE, "Best bid, quote per base.", (60_000.0, 40_000.0)),
         SubjectKind.MARKET,

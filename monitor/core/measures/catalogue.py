@@ -6,6 +6,7 @@ from __future__ import annotations
 from monitor.core.measures import (
     accounts,
     books,
+    drawdown,
     exposure,
     feeds,
     funding,
@@ -48,6 +49,7 @@ DEFINITIONS = table(
         *liquidation.DEFINITIONS,
         *margin.DEFINITIONS,
         *accounts.DEFINITIONS,
+        *drawdown.DEFINITIONS,
         *positions.DEFINITIONS,
     ),
 )

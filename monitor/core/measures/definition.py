@@ -7,13 +7,14 @@ The public side (``MeasureSpec``) is what people read; a ``Definition`` is what 
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, TypeVar, cast
 
 import msgspec
 
 from monitor.core.measures.spec import MeasureSpec
 from monitor.core.measures.use import Use
+from monitor.core.state.facts import COMPUTED_BIT
 from monitor.core.types import SubjectKind
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ HOLDINGS = "_holdings"
 
 ABSENT = float("nan")  # a preview of nothing
 
+Key = tuple[str, SubjectKind]
 Compute = Callable[["Node", Use], float | None]
 Preview = Callable[["Node"], float | None]
 
@@ -56,10 +58,14 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
     Args:
         bits: Facts of the subject itself that, told, make it be computed again.
+        market_bits: Of a position: facts of its market that, told, make it be computed again.
         needs: Measures of related subjects that it reads.
         clock: The value grows by one a second while nothing is told (an age): it is computed again
             when it reaches a limit that some rule asks about, not with every message.
         always: Computed whether or not a rule reads it, because it remembers.
+        heavy: It is computed off the loop: ``compute`` asks (``Use.request``) and reads the last
+            answer (``Use.answer``), and runs again when one comes back. Needs ``spec.max_age_s``,
+            for an answer has no channel to keep it fresh.
         hidden: An intermediate result, not a measure for people.
         preview: The value the measure would have now, from facts just told, without its freshness;
             NaN where it would surely be absent, None where that cannot be said so cheaply. While
@@ -70,9 +76,11 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     kind: SubjectKind
     compute: Compute
     bits: int = 0
+    market_bits: int = 0
     needs: tuple[tuple[Relation, str], ...] = ()
     clock: bool = False
     always: bool = False
+    heavy: bool = False
     hidden: bool = False
     preview: Preview | None = None
 
@@ -91,21 +99,62 @@ def define(
     compute: Callable[[_Node, Use], float | None],
     *,
     bits: int = 0,
+    market_bits: int = 0,
     needs: tuple[tuple[Relation, str], ...] = (),
     clock: bool = False,
     always: bool = False,
+    heavy: bool = False,
     hidden: bool = False,
     preview: Callable[[_Node], float | None] | None = None,
 ) -> Definition:
-    """A definition whose ``compute`` takes the node class of ``kind``; the tree makes no other."""
+    """A definition whose ``compute`` takes the node class of ``kind``; the tree makes no other.
+
+    Raises:
+        ValueError: If it is heavy and nothing says how old its answer may be.
+    """
+    if heavy and spec.max_age_s is None:
+        raise ValueError(f"{spec.name} is heavy and has no max_age_s")
     return Definition(
         spec=spec,
         kind=kind,
         compute=cast("Compute", compute),
-        bits=bits,
+        bits=bits | COMPUTED_BIT if heavy else bits,
+        market_bits=market_bits,
         needs=needs,
         clock=clock,
         always=always,
+        heavy=heavy,
         hidden=hidden,
         preview=cast("Preview | None", preview),
     )
+
+
+def rank_definitions(definitions: Mapping[Key, Definition]) -> dict[Key, int]:
+    """Each measure one rank above the highest it reads.
+
+    Raises:
+        ValueError: If a measure reads itself by some way round, or one that does not exist.
+    """
+    ranks: dict[Key, int] = {}
+
+    def rank(key: Key, path: tuple[Key, ...]) -> int:
+        if key in path:
+            raise ValueError(f"{key[0]} of {key[1]} reads itself")
+        if key not in ranks:
+            definition = definitions.get(key)
+            if definition is None:
+                raise ValueError(f"{path[-1][0]} reads {key[0]} of {key[1]}, which does not exist")
+            below = [
+                rank((name, _kind(relation, key[1])), (*path, key))
+                for relation, name in definition.needs
+            ]
+            ranks[key] = 1 + max(below, default=-1)
+        return ranks[key]
+
+    for key in definitions:
+        rank(key, ())
+    return ranks
+
+
+def _kind(relation: Relation, own: SubjectKind) -> SubjectKind:
+    return own if relation is Relation.SELF else RELATED_KIND[relation]

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Mapping
+from dataclasses import replace
 from math import ceil, inf
 
-from monitor.core.measures.definition import HOLDINGS, RELATED_KIND, Definition, Relation
+from monitor.core.decision import ComputationRequest
+from monitor.core.measures.definition import HOLDINGS, Definition, Key, rank_definitions
 from monitor.core.measures.instance import VALUE_MAX, Instance, Watcher
 from monitor.core.measures.spec import Reading
-from monitor.core.measures.tree import AccountNode, MarketNode, Node, Tree
+from monitor.core.measures.tree import AccountNode, MarketNode, Node, PositionNode, Tree
 from monitor.core.measures.use import FOREVER_NS, RETRY_NS, Use
 from monitor.core.settings import EngineSettings, limit_ns
 from monitor.core.state.facts import MarketBit
@@ -29,14 +31,13 @@ HOLDER_BITS = (
     | MarketBit.PARAMETERS
 )
 
-Key = tuple[str, SubjectKind]
-
 
 class Evaluator:
     """Instances, their queue and their deadlines.
 
     ``touched`` collects the watchers to ask again; ``errors`` what raised or left its range since
-    the last run, ``errors_total`` how often by measure.
+    the last run, ``errors_total`` how often by measure; ``requests`` what is to be computed
+    off the loop.
     """
 
     def __init__(
@@ -50,6 +51,8 @@ class Evaluator:
         self._definitions = definitions
         self._ranks = rank_definitions(definitions)
         self._use = Use(state, settings, self.peek).with_sides()
+        self.requests: list[ComputationRequest] = []
+        self._use.requests = self.requests
         self._queue: list[list[Instance]] = [[] for _ in range(max(self._ranks.values()) + 1)]
         self._always = [one for one in definitions.values() if one.always]
         self._heap: list[tuple[EngineNs, int, Instance]] = []
@@ -93,6 +96,8 @@ class Evaluator:
         for node in self.tree.nodes.values():
             node.instances.clear()
             node.by_bits.clear()
+            if isinstance(node, MarketNode):
+                node.followers.clear()
         self._demand_always(list(self.tree.nodes.values()))
 
     def prune(self) -> None:
@@ -150,6 +155,9 @@ class Evaluator:
         if isinstance(node, AccountNode):
             for place in node.markets.values():
                 place.by_bits.clear()
+        elif isinstance(node, PositionNode) and definition.market_bits:
+            node.market.followers.append(instance)
+            node.market.by_bits.clear()
         for relation, needed in definition.needs:
             for other in node.related(relation):
                 self._feed(instance, other, needed)
@@ -177,11 +185,11 @@ class Evaluator:
                 if instance.queued:
                     continue
                 if instance.previewable:  # as in _offer, by hand: the most frequent case of all
-                    value = instance.preview(node)  # type: ignore[misc]  # previewable
-                    if (
-                        value is not None
-                        and instance.guard_low < value < instance.guard_high
-                        and instance.cell.value is not None
+                    value = instance.preview(instance.node)  # type: ignore[misc]  # previewable
+                    if value is not None and (
+                        instance.guard_low < value < instance.guard_high
+                        if instance.cell.value is not None
+                        else value != value  # noqa: PLR0124 - NaN: still surely absent
                     ):
                         instance.skipped = True
                         continue
@@ -233,6 +241,8 @@ class Evaluator:
         found = [one for one in node.instances.values() if one.definition.bits & bits]
         if isinstance(node, MarketNode) and bits & HOLDER_BITS:
             found.extend(holder.instances[HOLDINGS] for holder in node.holders)
+        if isinstance(node, MarketNode):
+            found.extend(one for one in node.followers if one.definition.market_bits & bits)
         result = node.by_bits[bits] = tuple(found)
         return result
 
@@ -438,9 +448,14 @@ class Evaluator:
         instance = node.instances.get(name)
         if instance is None or instance.clock:
             return self.peek(node, name, now)
-        if instance.skipped and not instance.definition.always:
-            return self.peek(node, name, now)
         cell = instance.cell
+        if instance.skipped and instance.preview is not None:
+            if not instance.definition.always:
+                return self.peek(node, name, now)
+            # It remembers, so it may only be computed in a run; its preview does not.
+            value = instance.preview(node)
+            if value is not None and cell.value is not None:
+                cell = replace(cell, value=value)
         if cell.value is not None and cell.expires_ns <= now:
             if instance.definition.always:  # it remembers: it may only be computed in a run
                 return Cell(reason=f"{name} is too old", computed_ns=cell.computed_ns)
@@ -459,34 +474,3 @@ def reading_of(cell: Cell) -> Reading | None:
         observed_ns=cell.observed_ns,
         estimated=cell.estimated,
     )
-
-
-def rank_definitions(definitions: Mapping[Key, Definition]) -> dict[Key, int]:
-    """Each measure one rank above the highest it reads.
-
-    Raises:
-        ValueError: If a measure reads itself by some way round, or one that does not exist.
-    """
-    ranks: dict[Key, int] = {}
-
-    def rank(key: Key, path: tuple[Key, ...]) -> int:
-        if key in path:
-            raise ValueError(f"{key[0]} of {key[1]} reads itself")
-        if key not in ranks:
-            definition = definitions.get(key)
-            if definition is None:
-                raise ValueError(f"{path[-1][0]} reads {key[0]} of {key[1]}, which does not exist")
-            below = [
-                rank((name, _kind(relation, key[1])), (*path, key))
-                for relation, name in definition.needs
-            ]
-            ranks[key] = 1 + max(below, default=-1)
-        return ranks[key]
-
-    for key in definitions:
-        rank(key, ())
-    return ranks
-
-
-def _kind(relation: Relation, own: SubjectKind) -> SubjectKind:
-    return own if relation is Relation.SELF else RELATED_KIND[relation]

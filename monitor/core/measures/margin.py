@@ -15,7 +15,6 @@ from monitor.core.formulas.ratios import (
     compute_margin_usage,
 )
 from monitor.core.measures.aggregate import upward
-from monitor.core.measures.books import DEPTH_TOLD
 from monitor.core.measures.definition import ABSENT, HOLDINGS, Definition, Relation, define
 from monitor.core.measures.exposure import GROSS, holding_of, is_closed
 from monitor.core.measures.liquidation import (
@@ -27,7 +26,7 @@ from monitor.core.measures.liquidation import (
 from monitor.core.measures.spec import Aggregate, MeasureSpec, Unit
 from monitor.core.measures.tree import AccountNode, MarketNode, Node, PositionNode
 from monitor.core.measures.use import Use
-from monitor.core.state.facts import AccountBit
+from monitor.core.state.facts import AccountBit, MarketBit
 from monitor.core.state.model import Holding, PositionState
 from monitor.core.types import SubjectKind
 
@@ -64,6 +63,19 @@ def _leverage(node: Node, use: Use) -> float | None:
         return None
     equity = use.read(node, _EQUITY)
     return None if equity is None else compute_leverage(gross, equity)
+
+
+def _preview_leverage(node: Node) -> float | None:
+    gross = node.instances[GROSS.name].cell.value
+    equity = node.instances[_EQUITY].cell.value
+    return None if gross is None or equity is None else compute_leverage(gross, equity)
+
+
+def _preview_usage(node: AccountNode) -> float | None:
+    into = node.holdings
+    if into.liquidation.reason or any(one.isolated for one in into.held.values()):
+        return None
+    return compute_margin_usage(into.pool_maintenance_usd, into.pool_equity_usd)
 
 
 def _margin_usage(node: AccountNode, use: Use) -> float | None:
@@ -294,7 +306,10 @@ DEFINITIONS: tuple[Definition, ...] = (
     *upward(MAINTENANCE),
     define(FREE, SubjectKind.ACCOUNT, _free_collateral, needs=_EQUITY_HERE),
     *upward(FREE),
-    *(define(LEVERAGE, kind, _leverage, needs=_LEVERAGE_NEEDS) for kind in _WIDE),
+    *(
+        define(LEVERAGE, kind, _leverage, needs=_LEVERAGE_NEEDS, preview=_preview_leverage)
+        for kind in _WIDE
+    ),
     define(
         USAGE,
         SubjectKind.ACCOUNT,
@@ -314,7 +329,8 @@ DEFINITIONS: tuple[Definition, ...] = (
         EXIT_DEPTH,
         SubjectKind.POSITION,
         _exit_depth,
-        needs=((Relation.ACCOUNT, HOLDINGS), (Relation.MARKET, DEPTH_TOLD)),
+        market_bits=MarketBit.DEPTH,
+        needs=((Relation.ACCOUNT, HOLDINGS),),
         preview=_preview_exit_depth,
     ),
     *(define(FUNDING_COST, kind, _funding_cost, needs=_FUNDING_COST_NEEDS) for kind in _WIDE),

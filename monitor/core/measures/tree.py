@@ -12,6 +12,7 @@ from monitor.core.measures.definition import Relation
 from monitor.core.settings import EngineSettings, limit_ns
 from monitor.core.state.model import (
     AccountState,
+    DrawdownMemory,
     FeedState,
     Holdings,
     MarketState,
@@ -48,6 +49,7 @@ class Node:
         self.links: dict[Relation, list[Node]] = {Relation.SELF: [self]}
         self.ancestors: list[Node] = []
         self.owners: list[Node] = []  # who has this node among its links
+        self.drawdowns: dict[str, DrawdownMemory] = {}  # the state's own
 
     def related(self, relation: Relation) -> list[Node]:
         """Nodes on the other end; empty where there are none (yet)."""
@@ -85,6 +87,7 @@ class MarketNode(Node):
         super().__init__(market.subject)
         self.market = market
         self.holders: list[AccountNode] = []
+        self.followers: list[Instance] = []  # of positions, dirtied by this market's facts
         self.set_limits(settings)
 
     def set_limits(self, settings: EngineSettings) -> None:
@@ -176,6 +179,7 @@ class Tree:
         self._state = state
         self._settings = settings
         self.portfolio = PortfolioNode()
+        self.portfolio.drawdowns = state.drawdowns
         self.nodes: dict[Subject, Node] = {PORTFOLIO: self.portfolio}
 
     def build(self) -> list[Node]:
@@ -227,6 +231,7 @@ class Tree:
             return []
         node = VenueNode(self._state.venues[name], self._settings)
         node.ancestors = [self.portfolio]
+        node.drawdowns = self._state.drawdowns
         self.portfolio.venues.append(node)
         self._link(self.portfolio, Relation.VENUES, node)
         self.nodes[node.subject] = node
@@ -260,6 +265,7 @@ class Tree:
         node = AccountNode(self._state.venues[venue].accounts[name], holdings, self._settings)
         owner = self.nodes[venue_subject(venue)]
         node.ancestors = [owner, self.portfolio]
+        node.drawdowns = self._state.drawdowns
         self._link(owner, Relation.ACCOUNTS, node)
         self._link(self.portfolio, Relation.ALL_ACCOUNTS, node)
         for other in self.nodes.values():

@@ -1,0 +1,170 @@
+"""Drawdown of accounts, venues and the portfolio: a measure that remembers its peak. *Pure.*"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import fsum
+
+from monitor.core.formulas.drawdown import (
+    Flows,
+    follow_drawdown,
+    in_transit,
+    start_drawdown,
+)
+from monitor.core.measures.accounts import EQUITY
+from monitor.core.measures.definition import Definition, Relation, define
+from monitor.core.measures.exposure import GROSS
+from monitor.core.measures.spec import MeasureSpec, Unit
+from monitor.core.measures.tree import AccountNode, Node, PortfolioNode, VenueNode
+from monitor.core.measures.use import Use
+from monitor.core.state.facts import FLOWS_BIT, AccountBit, VenueBit
+from monitor.core.state.model import DAY_NS, AccountState
+from monitor.core.types import SECOND_NS, SubjectKind
+
+
+def _flows(accounts: list[AccountState], use: Use, *, whole: bool) -> Flows:
+    """What moved in and out of these accounts. Over the whole book, money between own accounts is
+    not gone: it is in transit until it arrives or the limit passes. So is what went to a wallet:
+    its arrival elsewhere is told as a deposit of its own, and only then are the two known to be
+    one."""
+    external = fsum(
+        account.external_total_usd if whole else account.flow_total_usd for account in accounts
+    )
+    own_in = fsum(account.own_in_total_usd for account in accounts) if whole else 0.0
+    if not any(account.recent_flows for account in accounts):
+        return Flows(external, own_in)
+    settling_ns = round(use.settings.flow_settling_s * SECOND_NS)
+    transit_ns = min(round(use.settings.transit_s * SECOND_NS), DAY_NS)
+    settling_external: list[float] = []
+    own: list[float] = []
+    own_settled: list[float] = []
+    awaiting: list[float] = []
+    settling = False
+    for account in accounts:
+        for flow in account.recent_flows:
+            age = use.now - flow.told_ns
+            recent = age < settling_ns
+            if recent:
+                settling = True
+                use.wake_at(flow.told_ns + settling_ns)
+            if whole and (flow.own or (flow.open and flow.amount_usd < 0.0)):
+                if age < transit_ns:
+                    own.append(flow.amount_usd)
+                    if not flow.own:
+                        awaiting.append(flow.amount_usd)
+                    use.wake_at(flow.told_ns + transit_ns)
+                    if not recent:
+                        own_settled.append(flow.amount_usd)
+            elif recent:
+                settling_external.append(flow.amount_usd)
+    return Flows(
+        external_total_usd=external - fsum(awaiting),
+        own_in_total_usd=own_in,
+        transit_usd=in_transit(own),
+        settling_external_usd=fsum(settling_external),
+        transit_settled_usd=in_transit(own_settled),
+        settling=settling,
+        awaiting_usd=fsum(awaiting),
+    )
+
+
+def _drawdown(node: Node, use: Use, accounts: list[AccountState], *, whole: bool) -> float | None:
+    equity = use.read(node, EQUITY.name)
+    if equity is None:
+        return None
+    gross = use.read(node, GROSS.name)
+    if gross is None:
+        return None
+    flows = _flows(accounts, use, whole=whole)
+    memory = use.state.drawdowns.get(node.subject)
+    if memory is None:
+        memory = start_drawdown(equity, flows)
+    memory, drawdown = follow_drawdown(
+        memory,
+        equity,
+        flows,
+        exposed=gross > 0.0,
+        now=use.now,
+        settling_ns=round(use.settings.flow_settling_s * SECOND_NS),
+    )
+    use.state.drawdowns[node.subject] = memory
+    return drawdown
+
+
+def _preview_drawdown(node: Node, accounts: Iterable[AccountState], *, whole: bool) -> float | None:
+    """While nothing flows and no new peak is reached, the peak alone decides."""
+    memory = node.drawdowns.get(node.subject)
+    equity = node.instances[EQUITY.name].cell.value
+    if memory is None or memory.raised or equity is None or not 0.0 < equity <= memory.peak_usd:
+        return None
+    total = 0.0
+    for account in accounts:
+        if account.recent_flows:
+            return None
+        total += account.external_total_usd if whole else account.flow_total_usd
+    return None if total != memory.external_total_usd else 1.0 - equity / memory.peak_usd
+
+
+def _preview_account_drawdown(node: AccountNode) -> float | None:
+    return _preview_drawdown(node, (node.account,), whole=False)
+
+
+def _preview_venue_drawdown(node: VenueNode) -> float | None:
+    return _preview_drawdown(node, node.venue.accounts.values(), whole=False)
+
+
+def _preview_portfolio_drawdown(node: PortfolioNode) -> float | None:
+    accounts = (one for place in node.venues for one in place.venue.accounts.values())
+    return _preview_drawdown(node, accounts, whole=True)
+
+
+def _account_drawdown(node: AccountNode, use: Use) -> float | None:
+    return _drawdown(node, use, [node.account], whole=False)
+
+
+def _venue_drawdown(node: VenueNode, use: Use) -> float | None:
+    return _drawdown(node, use, list(node.venue.accounts.values()), whole=False)
+
+
+def _portfolio_drawdown(node: PortfolioNode, use: Use) -> float | None:
+    accounts = [
+        account for venue in use.state.venues.values() for account in venue.accounts.values()
+    ]
+    return _drawdown(node, use, accounts, whole=True)
+
+
+DRAWDOWN = MeasureSpec(
+    name="drawdown_ratio",
+    kinds=(SubjectKind.ACCOUNT, SubjectKind.VENUE, SubjectKind.PORTFOLIO),
+    unit=Unit.RATIO,
+    help="Loss of equity from its running peak, transfers and money in transit taken out.",
+    low=0.0,
+    high=1.0,
+    at_zero="1 when equity is gone",
+    typical=(0.02, 0.2),
+)
+_DRAWDOWN_NEEDS = ((Relation.SELF, EQUITY.name), (Relation.SELF, GROSS.name))
+
+DEFINITIONS: tuple[Definition, ...] = (
+    *(
+        define(
+            DRAWDOWN,
+            kind,
+            compute,
+            bits=bits,
+            needs=_DRAWDOWN_NEEDS,
+            always=True,
+            preview=preview,
+        )
+        for kind, compute, preview, bits in (
+            (
+                SubjectKind.ACCOUNT,
+                _account_drawdown,
+                _preview_account_drawdown,
+                AccountBit.LEDGER,
+            ),
+            (SubjectKind.VENUE, _venue_drawdown, _preview_venue_drawdown, VenueBit.FLOWS),
+            (SubjectKind.PORTFOLIO, _portfolio_drawdown, _preview_portfolio_drawdown, FLOWS_BIT),
+        )
+    ),
+)
