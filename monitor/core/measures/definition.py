@@ -14,7 +14,6 @@ import msgspec
 
 from monitor.core.measures.spec import MeasureSpec
 from monitor.core.measures.use import Use
-from monitor.core.state.facts import COMPUTED_BIT
 from monitor.core.types import SubjectKind
 
 if TYPE_CHECKING:
@@ -63,9 +62,6 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         clock: The value grows by one a second while nothing is told (an age): it is computed again
             when it reaches a limit that some rule asks about, not with every message.
         always: Computed whether or not a rule reads it, because it remembers.
-        heavy: It is computed off the loop: ``compute`` asks (``Use.request``) and reads the last
-            answer (``Use.answer``), and runs again when one comes back. Needs ``spec.max_age_s``,
-            for an answer has no channel to keep it fresh.
         hidden: An intermediate result, not a measure for people.
         preview: The value the measure would have now, from facts just told, without its freshness;
             NaN where it would surely be absent, None where that cannot be said so cheaply. While
@@ -80,7 +76,6 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     needs: tuple[tuple[Relation, str], ...] = ()
     clock: bool = False
     always: bool = False
-    heavy: bool = False
     hidden: bool = False
     preview: Preview | None = None
 
@@ -103,27 +98,19 @@ def define(
     needs: tuple[tuple[Relation, str], ...] = (),
     clock: bool = False,
     always: bool = False,
-    heavy: bool = False,
     hidden: bool = False,
     preview: Callable[[_Node], float | None] | None = None,
 ) -> Definition:
-    """A definition whose ``compute`` takes the node class of ``kind``; the tree makes no other.
-
-    Raises:
-        ValueError: If it is heavy and nothing says how old its answer may be.
-    """
-    if heavy and spec.max_age_s is None:
-        raise ValueError(f"{spec.name} is heavy and has no max_age_s")
+    """A definition whose ``compute`` takes the node class of ``kind``; the tree makes no other."""
     return Definition(
         spec=spec,
         kind=kind,
         compute=cast("Compute", compute),
-        bits=bits | COMPUTED_BIT if heavy else bits,
+        bits=bits,
         market_bits=market_bits,
         needs=needs,
         clock=clock,
         always=always,
-        heavy=heavy,
         hidden=hidden,
         preview=cast("Preview | None", preview),
     )
