@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,11 @@ from monitor.app.rulebooks import load_rulebook
 from monitor.cli.generated import with_rule_table
 from monitor.config import load_config
 from monitor.core.measures.catalogue import CATALOGUE
+from monitor.core.rules import parse_rulebook
+from monitor.notify.dispatch import WATCHDOG
 from monitor.observability.dashboard import dashboard
 from monitor.observability.exposition import metric_name
+from monitor.rulebook import builtin_files
 
 ROOT = Path(__file__).parent.parent
 DEPLOY = ROOT / "deploy"
@@ -33,6 +37,15 @@ def test_example_configurations_load_with_their_rulebooks(path: Path) -> None:
     assert load_rulebook(config, base=path.parent).rules
     if config.off_book_legs_file:
         assert read_legs(path.parent / config.off_book_legs_file).legs
+
+
+def test_alertmanager_example_names_alerts_that_exist() -> None:
+    """A renamed rule must not leave an inhibition or a route that matches nothing."""
+    text = (DEPLOY / "alertmanager" / "alertmanager.yml").read_text(encoding="utf-8")
+    known = {rule.alert for rule in parse_rulebook(builtin_files(), CATALOGUE).rules} | {WATCHDOG}
+    found = re.findall(r'alertname=~?"([^"]+)"', text)
+    assert len(found) >= 2
+    assert {name for one in found for name in one.split("|")} <= known
 
 
 def test_one_example_is_the_real_mainnets_by_address() -> None:

@@ -34,7 +34,8 @@ class RuleMode(enum.StrEnum):
 class CitedReading(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """One input of a verdict, as it was read. ``value`` None is absent, and ``reason`` says why.
 
-    ``words`` are the measure's own: how a person says its value.
+    ``words`` are the measure's own: how a person says its value. ``text`` is the value said whole
+    where the number says too little (``17 of 27 feeds lost``).
     """
 
     measure: str
@@ -45,6 +46,7 @@ class CitedReading(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     estimated: bool = False
     reason: str = ""
     words: tuple[str, ...] = ()
+    text: str = ""
 
 
 class AlertTransition(msgspec.Struct, frozen=True, gc=False, kw_only=True):

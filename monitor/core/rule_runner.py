@@ -451,6 +451,7 @@ class RuleRunner:
         self._evaluator.refresh(instance, now)
         cell = instance.cell
         known = cell.value is not None and cell.expires_ns > now
+        detail = instance.definition.detail
         return CitedReading(
             measure=measure,
             subject=instance.node.subject,
@@ -460,6 +461,7 @@ class RuleRunner:
             estimated=cell.estimated and known,
             reason="" if known else cell.reason,
             words=instance.definition.spec.words,
+            text=detail(instance.node, self._state, now) if known and detail is not None else "",
         )
 
 

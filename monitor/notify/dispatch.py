@@ -23,6 +23,7 @@ from monitor.notify.alerts import (
     mark_data,
     own_alert,
 )
+from monitor.notify.blindness import Blindness
 from monitor.notify.notice import (
     ActiveAlert,
     Notice,
@@ -35,7 +36,7 @@ from monitor.notify.notice import (
 
 WATCHDOG = "RiskdWatchdog"
 RULE_FAILING = "RuleEvaluationFailing"
-DATA_STALE = "DataStale"
+INPUTS_STALE = "RuleInputsStale"
 HOLD_S_MIN = 300.0  # two lost sends must not resolve an alert (prometheus#5277)
 _ALIVE = (AlertState.FIRING, AlertState.RECOVERING)
 
@@ -66,6 +67,7 @@ class Dispatcher:
         self._is_stale = is_stale
         self._active: dict[str, ActiveAlert] = {}
         self._firing: dict[tuple[str, str], str] = {}  # (rule, subject) -> identity
+        self._blindness = Blindness()
         self._due_ns: dict[str, EngineNs] = {}
         self._watchdog = own_alert(
             self._policy,
@@ -118,7 +120,7 @@ class Dispatcher:
     def set_stale(self, rule: str, subject: str, *, stale: bool, now: EngineNs) -> Phase:
         """A firing rule can no longer see its inputs, or sees them again.
 
-        The alert goes on firing with ``data="stale"`` and has a companion of its own.
+        The alert goes on firing with ``data="stale"``; ``tick`` tells people once it lasts.
         """
         changes = Changes(now)
         self._set_data(rule, subject, "stale" if stale else "", changes)
@@ -174,6 +176,7 @@ class Dispatcher:
         """Repeats that are due at ``now``, and resolved alerts that were repeated long enough."""
         changes = Changes(now)
         self._probe(changes)
+        self._tell_blindness(changes)
         repeats: list[OutboxEntry] = []
         keep_ns = round(self._policy.resolve_repeat_s * SECOND_NS)
         for identity, alert in list(self._active.items()):
@@ -273,24 +276,29 @@ class Dispatcher:
             return
         self._active[held.identity] = mark_data(held, data)
         changes.keep(self._active[held.identity])
-        about = f"{rule}|{subject}"
-        if data == "stale":
+
+    def _tell_blindness(self, changes: Changes) -> None:
+        own = f"{INPUTS_STALE}!"
+        told = [about for rule, about in self._firing if rule == own]
+        blind = [key for key, one in self._firing.items() if self._active[one].data == "stale"]
+        begins, ends = self._blindness.judge(blind, told, changes.at_ns)
+        for place, rules in begins.items():
+            more = f" and {len(rules) - 1} more" if len(rules) > 1 else ""
             self._raise_own(
-                DATA_STALE,
+                INPUTS_STALE,
                 Severity.WARNING,
-                about,
-                subject,
-                f"Rule {rule} fires but no longer sees its inputs",
-                "The alert stays as it was. What is unknown is never taken for fine.",
+                place,
+                place,
+                f"Firing rules no longer see their inputs: {rules[0]}{more}; {place}",
+                f"Blind for a minute: {', '.join(rules)}. Their alerts stay as they were: what is "
+                "unknown is never taken for fine.",
                 changes,
-                rule=rule,
             )
-        elif held.data == "stale":
-            self._clear_own(DATA_STALE, about, f"Rule {rule} sees its inputs again", changes)
+        for place in ends:
+            self._clear_own(own[:-1], place, f"Rules see their inputs again; {place}", changes)
 
     def _clear_companions(self, rule: str, subject: str, changes: Changes) -> None:
-        for name in (DATA_STALE, RULE_FAILING):
-            self._clear_own(name, f"{rule}|{subject}", f"{rule} ended", changes)
+        self._clear_own(RULE_FAILING, f"{rule}|{subject}", f"{rule} ended", changes)
 
     def _raise_own(
         self,
@@ -319,7 +327,7 @@ class Dispatcher:
             now=changes.at_ns,
             not_to=not_to,
         )
-        self._open(msgspec.structs.replace(alert, rule=key[0], subject=about), changes)
+        self._open(msgspec.structs.replace(alert, rule=key[0], about=about), changes)
 
     def _clear_own(self, name: str, about: str, summary: str, changes: Changes) -> None:
         identity = self._firing.get((f"{name}!", about))
@@ -344,7 +352,7 @@ class Dispatcher:
         # An end before the beginning would be refused by Alertmanager.
         ended_ns = max(changes.at_ns, held.starts_ns)
         alert = mark_data(msgspec.structs.replace(held, resolved_ns=ended_ns, annotations=text), "")
-        self._firing.pop((held.rule, held.subject), None)
+        self._firing.pop(held.key, None)
         self._active[identity] = alert
         self._due_ns[identity] = changes.at_ns + self._resend_ns(alert.severity)
         changes.keep(alert)
@@ -354,7 +362,7 @@ class Dispatcher:
         self._active[alert.identity] = alert
         self._due_ns[alert.identity] = due_ns
         if alert.firing:
-            self._firing[(alert.rule, alert.subject)] = alert.identity
+            self._firing[alert.key] = alert.identity
 
     def _drop(self, identity: str, changes: Changes) -> None:
         del self._active[identity]

@@ -76,7 +76,8 @@ class Notice(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=
 class ActiveAlert(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """An alert that goes on being sent: firing, or resolved a short while ago.
 
-    ``rule`` is ``""`` for riskd's own conditions. ``data`` is ``""``, ``"stale"`` or ``"error"``.
+    ``rule`` ends in ``!`` for riskd's own conditions, and ``about`` tells those of one name and
+    subject apart (another channel, another rule). ``data`` is ``""``, ``"stale"`` or ``"error"``.
     """
 
     identity: str
@@ -90,11 +91,17 @@ class ActiveAlert(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defa
     resolved_ns: EngineNs | None = None
     data: str = ""
     not_to: str = ""  # a channel that must not carry it: it is the one that fails
+    about: str = ""
 
     @property
     def firing(self) -> bool:
         """True until it was resolved."""
         return self.resolved_ns is None
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Two alerts with the same key are never out at once."""
+        return self.rule, self.about or self.subject
 
 
 _ACTIVE = msgspec.msgpack.Decoder(ActiveAlert)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from monitor.core.engine import Engine
-from monitor.core.measures.feeds import is_stale
+from monitor.core.measures.sight import is_stale
 from monitor.core.measures.spec import MeasureSpec
 from monitor.core.rules import Rule
 from monitor.core.state.facts import StatedFact
@@ -326,7 +326,7 @@ def _feed(engine: Engine, venue: VenueState, feed: FeedState, now: EngineNs) -> 
         reason = reason or next((c.lost_reason for c in channels if c.lost_reason), "")
     elif age is None and not feed.connection_seen_ns:
         state, reason = "unknown", engine.absence("feed_age_s", feed.subject, now)
-    elif is_stale(engine.state, feed, now, engine.settings):
+    elif is_stale(engine.state, feed, now, engine.settings.freshness):
         state = "old"
     else:
         state, reason = "fresh", ""

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from monitor.core.ports import OutboxEntry, Phase
 from monitor.core.types import SECOND_NS, AlertState, Severity
 from monitor.notify.alerts import DispatchPolicy, Route
+from monitor.notify.blindness import place_of
 from monitor.notify.dispatch import Dispatcher
 from monitor.notify.notice import (
     Notice,
@@ -327,23 +328,126 @@ def test_ten_minutes_of_rule_errors_resolve_nothing(dispatcher: Dispatcher) -> N
     assert "data" not in dict(leverage.annotations)
 
 
-def test_lost_inputs_mark_the_alert_and_resolve_nothing() -> None:
-    """UNKNOWN while firing: still firing, data="stale", a companion, and back again."""
-    blind: set[tuple[str, str]] = set()
-    dispatcher = Dispatcher(
-        POLICY, now=START_NS, is_stale=lambda rule, subject: (rule, subject) in blind
+class Blind:
+    """A dispatcher with two firing rules of one account and one of a venue, and who is blind."""
+
+    OTHER = ("margin", KEY[1])
+    VENUE = ("venue_slow", "venue:dydx")
+
+    def __init__(self) -> None:
+        self.now: set[tuple[str, str]] = set()
+        self.dispatcher = Dispatcher(
+            POLICY, now=START_NS, is_stale=lambda rule, subject: (rule, subject) in self.now
+        )
+        for rule, subject in (KEY, self.OTHER, self.VENUE):
+            self.dispatcher.decided(decision(transition(FIRING, rule=rule, subject=subject)))
+
+    def ticks(self, first: int, last: int) -> list[tuple[int, str, str]]:
+        """(second, alert, kind) of what is told from second ``first`` to ``last``."""
+        return [
+            (second, name, kind)
+            for second in range(first, last + 1)
+            for name, kind, _ in told(self.dispatcher.tick(START_NS + second * SECOND_NS).phase)
+        ]
+
+
+def test_lost_inputs_mark_the_alert_at_once_and_resolve_nothing() -> None:
+    """UNKNOWN while firing: still firing, and data="stale" with the very next repeat."""
+    blind = Blind()
+    blind.now.add(KEY)
+    due = blind.dispatcher.tick(START_NS + 30 * SECOND_NS)
+    assert told(due.phase) == []
+    marks = {one.annotation("data") for one in notices(due.repeats)}
+    assert {one.kind for one in notices(due.repeats)} == {NoticeKind.FIRING}
+    assert marks == {"stale", ""}
+
+
+def test_blindness_is_told_after_a_minute_and_ended_after_another() -> None:
+    """Both sides of both minutes; the alert itself never ends."""
+    blind = Blind()
+    blind.now.add(KEY)
+    assert blind.ticks(30, 89) == []
+    assert blind.ticks(90, 90) == [(90, "RuleInputsStale", "alert.firing")]
+    assert blind.ticks(91, 700) == []
+    blind.now.clear()
+    assert blind.ticks(701, 760) == []
+    assert blind.ticks(761, 761) == [(761, "RuleInputsStale", "alert.resolved")]
+    assert sum(one.firing for one in blind.dispatcher.active) == 3
+
+
+@pytest.mark.parametrize(
+    ("seconds_blind", "seconds_seeing"),
+    [pytest.param(59, 1, id="blind too short"), pytest.param(17, 17, id="to and fro")],
+)
+def test_short_blindness_is_nobodys_business(seconds_blind: int, seconds_seeing: int) -> None:
+    """A reconnect every minute tells nobody anything."""
+    blind = Blind()
+    second = 0
+    for _ in range(10):
+        for keys, lasts in (({KEY}, seconds_blind), (set[tuple[str, str]](), seconds_seeing)):
+            blind.now = keys
+            assert blind.ticks(second, second + lasts - 1) == []
+            second += lasts
+
+
+def test_short_sight_ends_nothing() -> None:
+    """Once told, it goes on until sight has lasted."""
+    blind = Blind()
+    blind.now.add(KEY)
+    assert len(blind.ticks(0, 60)) == 1
+    for start in range(61, 661, 60):
+        blind.now = set()
+        assert blind.ticks(start, start + 39) == []
+        blind.now = {KEY}
+        assert blind.ticks(start + 40, start + 59) == []
+
+
+def test_one_page_per_account_or_venue() -> None:
+    """Two blind rules of an account are one page that names the place; a venue has its own."""
+    blind = Blind()
+    blind.now = {KEY, Blind.OTHER, Blind.VENUE}
+    assert [name for _, name, _ in blind.ticks(0, 300)] == ["RuleInputsStale"] * 2
+    own = [one for one in blind.dispatcher.active if one.rule == "RuleInputsStale!"]
+    assert {one.subject for one in own} == {KEY[1], "venue:dydx"}
+    (account,) = [one for one in own if one.subject == KEY[1]]
+    assert {"leverage", "margin"} <= set(
+        dict(account.annotations)["description"].replace(",", "").replace(".", "").split()
     )
-    dispatcher.decided(decision(transition(FIRING)))
-    blind.add(KEY)
-    due = dispatcher.tick(START_NS + 30 * SECOND_NS)
-    assert told(due.phase) == [("DataStale", "alert.firing", ("alertmanager",))]
-    (repeat,) = notices(due.repeats)
-    assert (repeat.kind, repeat.annotation("data")) == (NoticeKind.FIRING, "stale")
-    for second in range(31, 700):
-        assert told(dispatcher.tick(START_NS + second * SECOND_NS).phase) == []
-    blind.clear()
-    due = dispatcher.tick(START_NS + 700 * SECOND_NS)
-    assert [(name, kind) for name, kind, _ in told(due.phase)] == [("DataStale", "alert.resolved")]
+    blind.now = {Blind.OTHER}
+    assert blind.ticks(301, 500) == [(361, "RuleInputsStale", "alert.resolved")]
+
+
+def test_blindness_survives_a_restart() -> None:
+    """What was told before is neither told again nor forgotten, and ends as it should."""
+    blind = Blind()
+    blind.now.add(KEY)
+    rows = []
+    for second in range(61):
+        rows += blind.dispatcher.tick(START_NS + second * SECOND_NS).phase.alerts
+    again = Blind()
+    again.dispatcher.restore(rows, START_NS + 61 * SECOND_NS)
+    again.now.add(KEY)
+    assert again.ticks(61, 200) == []
+    again.now.clear()
+    assert again.ticks(201, 261) == [(261, "RuleInputsStale", "alert.resolved")]
+
+
+@pytest.mark.parametrize(
+    ("subject", "place"),
+    [
+        ("account:hyperliquid/main", "account:hyperliquid/main"),
+        ("position:hyperliquid/main.xyz/xyz:AAPL", "account:hyperliquid/main.xyz"),
+        ("market:dydx/BTC-USD", "venue:dydx"),
+        ("feed:dydx/rest.height", "venue:dydx"),
+        ("venue:dydx", "venue:dydx"),
+        ("asset:BTC", "portfolio"),
+        ("rule:data_stale", "portfolio"),
+        ("portfolio", "portfolio"),
+    ],
+)
+def test_places(subject: str, place: str) -> None:
+    """An account, else a venue, else everything."""
+    assert place_of(subject) == place
 
 
 def test_a_planned_stop_holds_what_fires(dispatcher: Dispatcher) -> None:
@@ -429,6 +533,7 @@ def test_a_failing_channel_is_told_over_the_others(dispatcher: Dispatcher) -> No
 
     assert told(say(True, 0)) == [("NotifyFailing", "alert.firing", ("alertmanager",))]
     (alert,) = dispatcher.active
+    assert alert.subject == "portfolio"
     assert dict(alert.annotations)["runbook_url"].endswith("/riskd/notify_failing")
     assert say(True, 1).empty
     assert told(say(False, 2)) == [("NotifyFailing", "alert.resolved", ("alertmanager",))]

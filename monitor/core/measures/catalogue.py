@@ -15,6 +15,7 @@ from monitor.core.measures import (
     margin,
     positions,
     prices,
+    sight,
 )
 from monitor.core.measures.definition import Definition
 from monitor.core.measures.spec import MeasureSpec
@@ -42,6 +43,7 @@ DEFINITIONS = table(
     (
         *holdings.DEFINITIONS,
         *feeds.DEFINITIONS,
+        *sight.DEFINITIONS,
         *prices.DEFINITIONS,
         *books.DEFINITIONS,
         *funding.DEFINITIONS,

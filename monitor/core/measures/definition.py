@@ -14,10 +14,11 @@ import msgspec
 
 from monitor.core.measures.spec import MeasureSpec
 from monitor.core.measures.use import Use
-from monitor.core.types import SubjectKind
+from monitor.core.types import EngineNs, SubjectKind
 
 if TYPE_CHECKING:
     from monitor.core.measures.tree import Node
+    from monitor.core.state.model import RiskState
 
 # The hidden measure that values all positions of an account: the one thing about an account that a
 # market's prices dirty; all else follows from it.
@@ -28,6 +29,7 @@ ABSENT = float("nan")  # a preview of nothing
 Key = tuple[str, SubjectKind]
 Compute = Callable[["Node", Use], float | None]
 Preview = Callable[["Node"], float | None]
+Detail = Callable[["Node", "RiskState", EngineNs], str]
 
 
 class Relation(enum.Enum):
@@ -66,6 +68,8 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         preview: The value the measure would have now, from facts just told, without its freshness;
             NaN where it would surely be absent, None where that cannot be said so cheaply. While
             it stays between the limits that rules ask about, nothing more needs to be done.
+        detail: How a person says the present value where the number alone says too little (which
+            ones, out of how many); asked only when somebody is told, empty for nothing to add.
     """
 
     spec: MeasureSpec
@@ -78,6 +82,7 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     always: bool = False
     hidden: bool = False
     preview: Preview | None = None
+    detail: Detail | None = None
 
     @property
     def name(self) -> str:
@@ -100,6 +105,7 @@ def define(
     always: bool = False,
     hidden: bool = False,
     preview: Callable[[_Node], float | None] | None = None,
+    detail: Detail | None = None,
 ) -> Definition:
     """A definition whose ``compute`` takes the node class of ``kind``; the tree makes no other."""
     return Definition(
@@ -113,6 +119,7 @@ def define(
         always=always,
         hidden=hidden,
         preview=cast("Preview | None", preview),
+        detail=detail,
     )
 
 

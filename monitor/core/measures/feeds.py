@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from monitor.core.measures.definition import Definition, define
+from monitor.core.measures.sight import is_stale, quiet_limit_s
 from monitor.core.measures.spec import MeasureSpec, Unit
 from monitor.core.measures.tree import FeedNode, PortfolioNode, RuleNode, VenueNode
 from monitor.core.measures.use import Use
-from monitor.core.settings import EngineSettings
-from monitor.core.state.facts import RULE_BIT, Channel, FeedBit, VenueBit
+from monitor.core.settings import limit_ns
+from monitor.core.state.facts import RULE_BIT, BlockFact, Channel, FeedBit, VenueBit
 from monitor.core.state.feeds import REJECTED_WINDOW_NS
-from monitor.core.state.model import FeedState, RiskState
+from monitor.core.state.model import FeedState
 from monitor.core.types import SECOND_NS, EngineNs, SubjectKind
 
+# Below what the rules call a halt, so that plain silence cannot grow into one.
+BLOCK_QUIET_S = 20.0
 _FEED = (SubjectKind.FEED,)
 _VENUE = (SubjectKind.VENUE,)
 _WIDE = (SubjectKind.VENUE, SubjectKind.PORTFOLIO)
@@ -36,14 +39,11 @@ def _feed_age(node: FeedNode, use: Use) -> float | None:
 
 
 def _feed_connected(node: FeedNode, use: Use) -> float | None:
-    feed = node.feed
-    if feed.connected is not None:
-        return 1.0 if feed.connected else 0.0
-    expected = _expected(feed, use)
-    if not expected:
-        use.reason = "this feed was never connected"
+    """Of a socket or a poll. A feed of channels has none of its own: what carries it says so."""
+    if node.feed.connected is None:
+        use.reason = "not a connection, or never connected"
         return None
-    return 1.0 if any(one.open for one in expected) else 0.0
+    return 1.0 if node.feed.connected else 0.0
 
 
 def _lost_channels(node: FeedNode, use: Use) -> float | None:
@@ -58,40 +58,44 @@ def _rejected_frames(node: FeedNode, use: Use) -> float | None:
     return float(len(kept))
 
 
-def is_stale(state: RiskState, feed: FeedState, now: EngineNs, settings: EngineSettings) -> bool:
-    """Whether a feed is disconnected, or a channel of it is lost or silent beyond its cadence."""
-    freshness = settings.freshness
-    if feed.connected is False:
-        return True
-    for name in feed.channels:
-        channel = state.channels[name]
-        if not channel.expected:
-            continue
-        cadence = channel.cadence_s
-        limit_s = (
-            freshness.feed_quiet_s
-            if cadence is None
-            else max(freshness.feed_cadences * cadence, freshness.feed_floor_s)
-        )
-        if not channel.open or now - channel.progress_ns > limit_s * SECOND_NS:
-            return True
-    return False
-
-
 def _feeds_stale(node: VenueNode | PortfolioNode, use: Use) -> float | None:
     venues = [node.venue] if isinstance(node, VenueNode) else use.state.venues.values()
     feeds: Iterable[FeedState] = (feed for venue in venues for feed in venue.feeds.values())
-    return float(sum(is_stale(use.state, feed, use.now, use.settings) for feed in feeds))
+    return float(sum(is_stale(use.state, feed, use.now, use.settings.freshness) for feed in feeds))
 
 
 def _block_age(node: VenueNode, use: Use) -> float | None:
-    """By the venue's own time of its newest block: an old block re-told stays old."""
-    times = [fact.time_ns for fact in node.venue.blocks.values() if fact.time_ns is not None]
+    """By the venue's own time of its newest block: an old block re-told stays old.
+
+    Silence is not a halt: unless a source that tells blocks answers, the age is unknown.
+    """
+    blocks = node.venue.blocks.values()
+    times = [fact.time_ns for fact in blocks if fact.time_ns is not None]
     if not times:
         use.reason = "no block or exchange time was told"
         return None
-    use.observed = max(fact.seen_ns for fact in node.venue.blocks.values())
+    silent_at = max(_silent_at(fact, use) for fact in blocks if fact.time_ns is not None)
+    if silent_at <= use.now:
+        use.reason = "no source of blocks answers"
+        use.retry()
+        return None
+    use.observed = max(fact.seen_ns for fact in blocks)
+    use.expires = min(use.expires, silent_at)
     return max(0, use.now - max(times)) / SECOND_NS
+
+
+def _silent_at(fact: BlockFact, use: Use) -> EngineNs:
+    """From when a source of blocks no longer counts as answering; 0 where its channel is lost."""
+    freshness = use.settings.freshness
+    channel = use.channels.get(fact.channel)
+    heard, limit_s = fact.seen_ns, BLOCK_QUIET_S
+    if channel is not None and channel.expected:
+        if not channel.open:
+            return 0
+        heard = max(heard, channel.progress_ns)
+        if channel.cadence_s is not None:
+            limit_s = quiet_limit_s(channel, freshness)
+    return heard + limit_ns(limit_s)
 
 
 def _indexer_lag(node: VenueNode, use: Use) -> float | None:
@@ -190,13 +194,13 @@ DEFINITIONS: tuple[Definition, ...] = (
             "feed_connected",
             _FEED,
             Unit.BOOL,
-            "1 while connected.",
+            "1 while a socket or poll is connected.",
             high=1.0,
             words=("connected", "disconnected"),
         ),
         SubjectKind.FEED,
         _feed_connected,
-        bits=FeedBit.CONNECTION | FeedBit.CHANNELS,
+        bits=FeedBit.CONNECTION,
     ),
     define(
         _spec(
@@ -229,7 +233,7 @@ DEFINITIONS: tuple[Definition, ...] = (
             "block_age_s",
             _VENUE,
             Unit.SECONDS,
-            "Seconds since the venue's newest block or exchange time, by the venue's clock.",
+            "Seconds since the venue's newest block or exchange time; absent if nobody answers.",
             typical=(1.0, 30.0),
         ),
         SubjectKind.VENUE,

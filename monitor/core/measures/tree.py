@@ -72,7 +72,7 @@ class VenueNode(Node):
     def __init__(self, venue: VenueState, settings: EngineSettings) -> None:
         super().__init__(venue.subject)
         self.venue = venue
-        freshness = settings.freshness
+        self.freshness = freshness = settings.freshness
         self.block_limit = limit_ns(freshness.block_s)
         self.health_limit = limit_ns(freshness.venue_status_s)
         self.skew_limit = limit_ns(freshness.clock_skew_s)

@@ -264,6 +264,7 @@ def _reading_line(name: str, reading: CitedReading, now: EngineNs) -> str:
         else f", {duration((now - reading.as_of_ns) / SECOND_NS)} old"
     )
     kind = ", estimated" if reading.estimated else ""
+    kind += f" ({reading.text})" if reading.text else ""
     return f"Input {label} of {reading.subject}: {reading.value!r} {reading.unit}{age}{kind}."
 
 

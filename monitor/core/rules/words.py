@@ -85,7 +85,9 @@ def _grouped(value: float) -> str:
 
 
 def cited(reading: CitedReading) -> str:
-    """A reading's number, with a tilde where it was estimated."""
+    """A reading's number, with a tilde where it was estimated; its own text where it has one."""
+    if reading.text:
+        return reading.text
     return ("~" if reading.estimated else "") + number(reading.value, reading.unit, reading.words)
 
 
@@ -103,6 +105,8 @@ def against(comparison: Comparison, reading: CitedReading) -> str:
     What is true or false is said in words, and a count in words with what is allowed.
     """
     found = cited(reading)
+    if reading.text:
+        return found
     if reading.unit == Unit.BOOL:
         named = not reading.words or reading.subject.startswith("rule:")
         return f"{label(reading)} {found}" if named else found
@@ -116,7 +120,8 @@ def against(comparison: Comparison, reading: CitedReading) -> str:
 
 def within(comparison: Comparison, reading: CitedReading) -> str:
     """The number and its limit, where the asked relation does not hold any more."""
-    if comparison.limit == 0.0 or (reading.words and reading.unit in {Unit.BOOL, Unit.COUNT}):
+    said = reading.words and reading.unit in {Unit.BOOL, Unit.COUNT}
+    if reading.text or said or comparison.limit == 0.0:
         return against(comparison, reading)
     limit = number(comparison.limit, reading.unit, reading.words)
     return f"{cited(reading)}, limit {limit}"
