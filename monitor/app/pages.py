@@ -13,9 +13,12 @@ from monitor.core.decision import Decision, KillRequest
 from monitor.core.engine import Engine
 from monitor.core.ports import Clock, Phase
 from monitor.core.rules.words import request_text
-from monitor.core.types import EngineNs
+from monitor.core.types import SECOND_NS, EngineNs
 
 WOULD_HAVE_MAX = 50
+WATCHING = "watching"  # a memory without content: the time of its row is what counts
+# A sixth of the gap that a restart may have without a timer starting anew.
+WATCHING_PERIOD_NS = 10 * SECOND_NS
 
 
 class WouldHave(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,15 +81,20 @@ class DecisionLog:
 
 
 class EngineKeeper:
-    """Gives the pager what the engine wants kept: only what changed since it was last asked."""
+    """Gives the pager what the engine wants kept: only what changed since it was last asked, and
+    now and then that it was watching. Without that a restart would take the time since the last
+    change of any rule, hours on a quiet day, for time in which nobody watched, and start every
+    timer anew."""
 
     def __init__(self, engine: Engine, clock: Clock) -> None:
         self._engine = engine
         self._clock = clock
         self._memories: dict[str, bytes] = {}
+        self._watched_ns: EngineNs = 0
 
     def __call__(self) -> Phase:
         """Changed rule states and memories, for one transaction."""
+        now = self._clock.now()
         states, gone = self._engine.take_rule_rows()
         news = tuple(
             (name, packed)
@@ -94,6 +102,7 @@ class EngineKeeper:
             if self._memories.get(name) != packed
         )
         self._memories.update(news)
-        return Phase(
-            at_ns=self._clock.now(), rule_states=states, rule_states_gone=gone, memories=news
-        )
+        if now - self._watched_ns >= WATCHING_PERIOD_NS:
+            self._watched_ns = now
+            news = (*news, (WATCHING, b""))
+        return Phase(at_ns=now, rule_states=states, rule_states_gone=gone, memories=news)

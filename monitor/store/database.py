@@ -145,13 +145,9 @@ class Store:
         )
 
     async def last_phase_ns(self) -> EngineNs | None:
-        """When the newest rule state was kept: the start of the gap of a restart; None if new."""
-        return await self._read(
-            "read the time of the last phase",
-            lambda connection: connection.execute("SELECT max(at_ns) FROM rule_states").fetchone()[
-                0
-            ],
-        )
+        """When a rule state or a memory was last kept: the start of the gap of a restart; None if
+        new."""
+        return await self._read("read the time of the last phase", _read_last_phase_ns)
 
     # ------------------------------------------------------------------------------- outbox
 
@@ -394,6 +390,15 @@ def _mark_values(mark: DeliveryMark) -> tuple[str | int | None, ...]:
         mark.next_try_ns,
         mark.at_ns if mark.state is DeliveryState.DELIVERED else None,
     )
+
+
+def _read_last_phase_ns(connection: sqlite3.Connection) -> int | None:
+    newest: int | None
+    (newest,) = connection.execute(
+        "SELECT max(at_ns) FROM"
+        " (SELECT at_ns FROM rule_states UNION ALL SELECT at_ns FROM memories)"
+    ).fetchone()
+    return newest
 
 
 def _read_pending(connection: sqlite3.Connection) -> tuple[PendingDelivery, ...]:

@@ -126,6 +126,15 @@ async def test_kill_9_keeps_whole_phases(tmp_path: Path, point: str, kept: set[s
     store.close()
 
 
+async def test_the_last_phase_is_the_newest_row_of_any_kind(store: Store) -> None:
+    """A memory that was kept later than any rule state moves the start of a restart's gap."""
+    assert await store.last_phase_ns() is None
+    await store.persist(Phase(at_ns=5, rule_states=(rule_state(),)))
+    assert await store.last_phase_ns() == 5
+    await store.persist(Phase(at_ns=9, memories=(("watching", b""),)))
+    assert await store.last_phase_ns() == 9
+
+
 async def test_pending_is_most_urgent_then_oldest_first(store: Store) -> None:
     """A restart sends the critical page before the older warnings."""
     await store.persist(
