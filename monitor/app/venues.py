@@ -20,6 +20,7 @@ from monitor.core.ports import Clock, EventSink, Poll, StreamProtocol, Venue
 from monitor.observability.metrics import DaemonMetrics
 from monitor.runtime.backoff import Backoff
 from monitor.runtime.budget import RequestBudget
+from monitor.runtime.connects import ConnectBudget
 from monitor.runtime.http import HttpClient, host_of
 from monitor.runtime.poll import Poller
 from monitor.runtime.stream import Stream
@@ -64,6 +65,7 @@ class VenueDriver:
         self._clock = clock
         self._ear = _Ear(sink)
         self._metrics = metrics
+        self._connects = ConnectBudget(venue.budget.connects_per_minute, clock)
         self._random = random
         self._poller = Poller(
             venue.name,
@@ -128,6 +130,7 @@ class VenueDriver:
                     sink=self._ear,
                     counters=counters,
                     refresh=self._poller.refresh,
+                    connects=self._connects,
                 )
                 tasks.create_task(
                     supervise(

@@ -140,11 +140,13 @@ class Poll(Protocol):
 
 class RateBudget(msgspec.Struct, frozen=True, kw_only=True):
     """A venue's request budget: ``capacity`` weight per ``window_s``, of which ``reserve`` may be
-    used by the kill path alone."""
+    used by the kill path alone. ``connects_per_minute`` is how many WebSockets may be opened in
+    any minute, refused ones included; None where the venue has no such limit."""
 
     capacity: float
     window_s: float
     reserve: float
+    connects_per_minute: int | None = None
 
 
 class Venue(Protocol):

@@ -27,6 +27,8 @@ from monitor.core.types import SECOND_NS
 
 BODY_BYTES_MAX = 16 * 1024 * 1024  # the largest known answer (a meta of all markets) is 1 MB
 CHUNK_BYTES = 64 * 1024
+# A refused handshake that names a longer wait is not believed: the unit may be another.
+HANDSHAKE_RETRY_AFTER_S_MAX = 60.0
 CONNECTIONS_MAX = 64
 CONNECTIONS_PER_HOST_MAX = 16
 
@@ -166,6 +168,8 @@ def _handshake_fault(error: aiohttp.WSServerHandshakeError, host: str) -> FeedEr
     retry_after_s = None
     if error.headers is not None:
         retry_after_s = parse_retry_after_s(error.headers.get("Retry-After"))
+        if retry_after_s is not None and retry_after_s > HANDSHAKE_RETRY_AFTER_S_MAX:
+            retry_after_s = None  # dYdX means milliseconds; our own backoff grows anyway
     if status == 429:
         return TransientFeedError(
             f"{host} says that there are too many connections (HTTP 429).",

@@ -20,6 +20,7 @@ from monitor.core.errors import DecodeError, FeedError, TransientFeedError
 from monitor.core.ports import NOTHING, Clock, EventSink, Output, Refresh, StreamProtocol
 from monitor.core.types import SECOND_NS, EngineNs
 from monitor.observability.metrics import FeedCounters
+from monitor.runtime.connects import ConnectBudget
 from monitor.runtime.http import host_of, network_fault
 from monitor.runtime.supervise import Link
 
@@ -69,6 +70,7 @@ class Stream:
         counters: FeedCounters,
         refresh: Callable[[Refresh], None],
         limits: StreamLimits = DEFAULT_LIMITS,
+        connects: ConnectBudget | None = None,
     ) -> None:
         self._protocol = protocol
         self._session = session
@@ -77,6 +79,7 @@ class Stream:
         self._counters = counters
         self._refresh = refresh
         self._limits = limits
+        self._connects = connects or ConnectBudget(None, clock)
         self._host = host_of(protocol.url)
         self._last_frame_ns: EngineNs = 0
 
@@ -128,6 +131,7 @@ class Stream:
 
     async def _connect(self) -> _Socket:
         limits = self._limits
+        await self._connects.take()
         try:
             async with asyncio.timeout(limits.connect_timeout_s):
                 return await self._session.ws_connect(

@@ -198,6 +198,7 @@ async def _never_answers(peer: Peer) -> None:
     ("script", "said", "retry_s_min", "quarantined"),
     [
         pytest.param(_refusing(429, {"Retry-After": "7"}), "HTTP 429", 7.0, False, id="429 waits"),
+        pytest.param(_refusing(429, {"Retry-After": "60"}), "HTTP 429", 60.0, False, id="a minute"),
         pytest.param(_refusing(503), "HTTP 503", 0.0, False, id="503 is tried again soon"),
         pytest.param(_refusing(403), "HTTP 403", 300.0, True, id="403 is put aside"),
         pytest.param(_never_answers, "within 0.2 s", 0.0, False, id="no handshake in time"),
@@ -218,6 +219,15 @@ async def test_a_refused_handshake_is_told_and_heals(
         await rig.heals()
         assert rig.counters.reconnects == 0, "the first success is no reconnection"
         assert not rig.counters.quarantined
+
+
+async def test_a_longer_retry_after_of_a_handshake_is_not_believed() -> None:
+    """dYdX counts it in milliseconds: 5000 would blind a feed for the whole quarantine."""
+    script = _refusing(429, {"Retry-After": "5000"})
+    async with ScriptedServer(script, healthy) as server, running(server.ws_url) as rig:
+        await until(lambda: rig.lost)
+        assert (rig.lost[0].retry_s or 0.0) <= 60.0
+        await rig.heals()
 
 
 async def test_a_refused_connection_is_told_once_and_heals() -> None:

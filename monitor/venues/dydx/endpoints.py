@@ -14,7 +14,8 @@ from monitor.core.ports import RateBudget, Request, Response
 from monitor.venues.dydx.settings import DydxSettings
 
 # 100 requests in 10 s for one IP; a quarter is kept for the kill path, which re-reads as it acts.
-BUDGET = RateBudget(capacity=100.0, window_s=10.0, reserve=25.0)
+# No limit on new connections is documented: sixty a minute is politeness.
+BUDGET = RateBudget(capacity=100.0, window_s=10.0, reserve=25.0, connects_per_minute=60)
 RETRY_AFTER_S_MAX = 300.0
 LOW_WATER = 5  # RateLimit-Remaining at which others behind our IP are using the budget up
 

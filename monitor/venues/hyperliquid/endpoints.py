@@ -11,7 +11,7 @@ import msgspec
 from monitor.core.errors import DecodeError, FeedError, TransientFeedError
 from monitor.core.ports import RateBudget, Request, Response
 
-BUDGET = RateBudget(capacity=1200.0, window_s=60.0, reserve=300.0)
+BUDGET = RateBudget(capacity=1200.0, window_s=60.0, reserve=300.0, connects_per_minute=30)
 RETRY_AFTER_MIN_S = 10.0  # no Retry-After was ever observed on a 429
 
 _LIGHT = frozenset(

@@ -24,7 +24,7 @@ from monitor.venues.hyperliquid.decoders.market import (
     funding_events,
     status_events,
 )
-from monitor.venues.hyperliquid.decoders.wire import MS_NS
+from monitor.venues.hyperliquid.decoders.wire import MS_NS, refuse_future
 from monitor.venues.hyperliquid.endpoints import check_response, info_request
 from monitor.venues.hyperliquid.knowledge import Knowledge, poll_name
 from monitor.venues.hyperliquid.markets import FIRST_DEX, HOUR_NS, USDC_TOKEN, meta_channel
@@ -93,7 +93,12 @@ class ExchangeStatusPoll(InfoPoll):
         body = check_response(response, self.kind)
         with decoding(self.kind, body):
             status = read(body, wire.ExchangeStatus)
-        events: tuple[Event, ...] = (self.opened(), *status_events(status, self.channel))
+        told: tuple[Event, ...] = status_events(status, self.channel)
+        try:
+            refuse_future(status.time, now, "exchangeStatus: time")
+        except DecodeError as error:  # its skew is told all the same: our own clock may be wrong
+            told = (self.rejected(error), *told[1:])
+        events: tuple[Event, ...] = (self.opened(), *told)
         if response.elapsed_s <= SKEW_ROUND_TRIP_S_MAX:
             middle_ns = now - round(response.elapsed_s * SECOND_NS / 2)
             skew = ClockSkewSeen(
@@ -222,13 +227,15 @@ class FundingHistoryPoll(InfoPoll):
             body = check_response(response, f"{self.kind} {coin}")
             with decoding(f"{self.kind} {coin}", body):
                 rows = read(body, list[wire.FundingRow])
+                newest_ms = max((row.time for row in rows), default=None)
+                # The next round begins after it, so one from the future would be the last.
+                refuse_future(newest_ms, now, "time of the newest row")
         except DecodeError as error:
             return PollOutput((self.rejected(error),), then=self._next(now))
         channel = channel_id(VENUE, f"rest.{self.kind}", coin)
         events = funding_events([row for row in rows if row.coin == coin], channel)
-        times = [row.time for row in rows]
-        if times:
-            self._last_ms[coin] = max(times)
+        if newest_ms is not None:
+            self._last_ms[coin] = newest_ms
         if len(rows) >= PAGE_ROWS:
             self._left.insert(0, coin)
         return PollOutput((self.opened(channel), *events), then=self._next(now))

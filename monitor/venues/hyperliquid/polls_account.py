@@ -25,7 +25,7 @@ from monitor.venues.hyperliquid.decoders.history import (
     funding_paid_events,
     transfer_events,
 )
-from monitor.venues.hyperliquid.decoders.wire import MS_NS
+from monitor.venues.hyperliquid.decoders.wire import MS_NS, refuse_future
 from monitor.venues.hyperliquid.endpoints import check_response
 from monitor.venues.hyperliquid.knowledge import (
     Account,
@@ -63,14 +63,13 @@ class _PerDexPoll(InfoPoll):
 
     def received(self, response: Response, now: EngineNs) -> PollOutput:
         """One dex's answer, then the next."""
-        del now
         dex = self._dex
         what = f"{self.kind} of {self._account.alias}" + (f" on {dex}" if dex else "")
         events: tuple[Event, ...]
         try:
             body = check_response(response, what)
             with decoding(what, body):
-                events = self.told(dex, body)
+                events = self.told(dex, body, now)
         except DecodeError as error:
             if dex == FIRST_DEX:
                 raise
@@ -85,7 +84,7 @@ class _PerDexPoll(InfoPoll):
     def begun(self) -> None:
         """A round begins."""
 
-    def told(self, dex: str, body: bytes) -> tuple[Event, ...]:
+    def told(self, dex: str, body: bytes, now: EngineNs) -> tuple[Event, ...]:
         """One dex's answer."""
         raise NotImplementedError
 
@@ -110,9 +109,10 @@ class PositionsPoll(_PerDexPoll):
         """Forget the last round."""
         self._states = {}
 
-    def told(self, dex: str, body: bytes) -> tuple[Event, ...]:
+    def told(self, dex: str, body: bytes, now: EngineNs) -> tuple[Event, ...]:
         """One dex."""
         state = read(body, account_wire.ClearinghouseState)
+        refuse_future(state.time, now, "clearinghouseState: time")
         if self._account.pooled:
             self._states[dex] = state
             return ()
@@ -145,8 +145,9 @@ class OrdersPoll(_PerDexPoll):
         kind, period_s = "frontendOpenOrders", knowledge.settings.polls.orders_s
         super().__init__(knowledge, account, kind, period_s)
 
-    def told(self, dex: str, body: bytes) -> tuple[Event, ...]:
+    def told(self, dex: str, body: bytes, now: EngineNs) -> tuple[Event, ...]:
         """One dex's list."""
+        del now
         return orders_events(
             self._account,
             {dex: read(body, list[account_wire.Order])},
@@ -254,11 +255,12 @@ class HistoryPoll(InfoPoll):
 
     def received(self, response: Response, now: EngineNs) -> PollOutput:
         """One page; a full one is read on."""
-        del now
         what = f"{self.kind} of {self.account.alias}"
         body = check_response(response, what)
         with decoding(what, body):
             count, newest_ms, events = self._decoder(self, body, not self._news)
+            # The next round begins after the newest row: one from the future would end all news.
+            refuse_future(newest_ms, now, "time of the newest row")
         if count:
             self._start_ms = max(self._start_ms or 0, newest_ms + 1)
         then = self._page() if count >= PAGE_ROWS else None

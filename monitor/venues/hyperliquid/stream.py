@@ -16,6 +16,7 @@ from monitor.core.errors import DecodeError, TransientFeedError
 from monitor.core.events import ChannelLost, ChannelOpened, ChannelProgressed, Event
 from monitor.core.ports import NOTHING, Output, Refresh
 from monitor.core.types import SECOND_NS, EngineNs
+from monitor.venues.hyperliquid.cadence import LearnedCadence
 from monitor.venues.hyperliquid.decode import SILENT_CHANNELS, error_event
 from monitor.venues.hyperliquid.decoders import wire
 from monitor.venues.hyperliquid.decoders.explain import UNREADABLE_JSON, refused
@@ -46,6 +47,7 @@ class Channel:
     __slots__ = (
         "acknowledged",
         "attempts",
+        "learned",
         "lost",
         "name",
         "opened",
@@ -67,6 +69,32 @@ class Channel:
         self.attempts = 0  # resubscriptions since it last spoke
         self.seen_ns: EngineNs = 0
         self.time_ns = 0  # newest venue time, for channels that carry one
+        self.learned = LearnedCadence() if subscription.full_state else None
+
+    @property
+    def cadence_s(self) -> float | None:
+        """How often it speaks while nothing is wrong, measured or learned; None: on change."""
+        return self.subscription.cadence_s if self.learned is None else self.learned.announced_s
+
+    def silence_limit_s(self) -> float | None:
+        """Seconds of silence from which it is subscribed anew; None: its socket vouches for it."""
+        if self.learned is not None:
+            return self.learned.patience_s(min(self.attempts, RESUBSCRIBE_DOUBLINGS_MAX))
+        cadence_s = self.subscription.cadence_s
+        if cadence_s is None:
+            return None
+        limit_s = max(SILENCE_FLOOR_S, CADENCES_MISSED * cadence_s)
+        return limit_s * (1 << min(self.attempts, RESUBSCRIBE_DOUBLINGS_MAX))
+
+    def vouched_for(self, now: EngineNs) -> bool:
+        """Whether a pong proves it alive. Not for what has a cadence, nor for long before one is
+        learned."""
+        if not self.opened or self.cadence_s is not None:
+            return False
+        learned = self.learned
+        return learned is None or (
+            not self.attempts and now - self.seen_ns <= learned.limit_s * SECOND_NS
+        )
 
 
 class Connection:
@@ -193,20 +221,20 @@ class Connection:
             venue=VENUE,
             channel=channel.name,
             feed=channel.subscription.feed,
-            cadence_s=channel.subscription.cadence_s,
+            cadence_s=channel.cadence_s,
         )
 
     def spoke(self, channel: Channel, now: EngineNs) -> tuple[Event, ...]:
         """A channel brought data: it is alive, and open again if it was given up."""
         channel.seen_ns = now
-        if not channel.attempts and channel.opened:
-            return ()
+        announces = channel.learned is not None and channel.learned.spoke(now)
         channel.attempts = 0
-        return () if channel.opened else (self.opening(channel),)
+        return () if channel.opened and not announces else (self.opening(channel),)
 
     def resubscribe(self, channel: Channel, why: str) -> tuple[Event, ...]:
         """Unsubscribe and subscribe anew; from the second try on it counts as lost."""
         channel.attempts += 1
+        channel.time_ns = 0  # a new subscription is not measured by what the old one said
         self._queue.append((channel.subscription.message("unsubscribe"), None))
         self._enqueue(channel)
         if channel.attempts < 2 or channel.lost:
@@ -256,7 +284,7 @@ class Connection:
     def _control(self, envelope: wire.Envelope, frame: bytes, now: EngineNs) -> Output:
         match envelope.channel:
             case "pong":
-                return self._pong()
+                return self._pong(now)
             case "subscriptionResponse":
                 answer = _ACKNOWLEDGEMENT.decode(envelope.data)
                 if answer.method != "subscribe":
@@ -269,13 +297,13 @@ class Connection:
             case channel:
                 raise DecodeError(f"{self.name}: channel is {channel[:40]!r}, which is unknown")
 
-    def _pong(self) -> Output:
+    def _pong(self, now: EngineNs) -> Output:
         self._pinged_ns = None
         return Output(
             events=tuple(
                 ChannelProgressed(venue=VENUE, channel=channel.name)
                 for channel in self.channels.values()
-                if channel.opened and channel.subscription.cadence_s is None
+                if channel.vouched_for(now)
             ),
         )
 
@@ -307,12 +335,12 @@ class Connection:
     def _silent(self, now: EngineNs) -> list[Event]:
         events: list[Event] = []
         for channel in self.channels.values():
-            cadence_s = channel.subscription.cadence_s
             sent = channel.sent_ns
-            if cadence_s is None or sent is None or not channel.acknowledged:
+            if sent is None or not channel.acknowledged:
                 continue
-            limit_s = max(SILENCE_FLOOR_S, CADENCES_MISSED * cadence_s)
-            limit_s *= 1 << min(channel.attempts, RESUBSCRIBE_DOUBLINGS_MAX)
+            limit_s = channel.silence_limit_s()
+            if limit_s is None:
+                continue
             silence_ns = now - max(channel.seen_ns, sent)
             if silence_ns > limit_s * SECOND_NS:
                 why = f"silent for {silence_ns / SECOND_NS:.1f} s on a living connection"

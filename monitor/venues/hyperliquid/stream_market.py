@@ -22,6 +22,7 @@ from monitor.core.types import SECOND_NS, EngineNs
 from monitor.venues.hyperliquid.decoders import wire
 from monitor.venues.hyperliquid.decoders.explain import UNREADABLE_JSON
 from monitor.venues.hyperliquid.decoders.market import MarketDecoder
+from monitor.venues.hyperliquid.decoders.wire import AHEAD_NS_MAX, MS_NS, refuse_future
 from monitor.venues.hyperliquid.knowledge import Knowledge, poll_name
 from monitor.venues.hyperliquid.markets import HOUR_NS, choose_aggregation
 from monitor.venues.hyperliquid.settings import VENUE
@@ -180,9 +181,11 @@ class MarketStream(Connection):
     def _best_prices_told(
         self, event: BookTopSeen, now: EngineNs, sample: bytes | msgspec.Raw
     ) -> Output:
+        time_ns = event.venue_time_ns or 0
+        if time_ns - now > AHEAD_NS_MAX:
+            refuse_future(time_ns // MS_NS, now, f"bbo of {event.market}: time")
         watched = self._watched.get(event.market)
         if watched is not None and (channel := watched.top) is not None:
-            time_ns = event.venue_time_ns or 0
             if time_ns < channel.time_ns:
                 return self._out_of_order(channel, time_ns, sample)
             channel.time_ns = time_ns
@@ -202,9 +205,11 @@ class MarketStream(Connection):
         sample: bytes | msgspec.Raw,
     ) -> Output:
         event = told[-1]
+        time_ns = event.venue_time_ns or 0
+        if time_ns - now > AHEAD_NS_MAX:
+            refuse_future(time_ns // MS_NS, now, f"l2Book of {event.market}: time")
         watched = self._watched.get(event.market)
         if watched is not None and (channel := watched.book) is not None:
-            time_ns = event.venue_time_ns or 0
             if time_ns < channel.time_ns:
                 return self._out_of_order(channel, time_ns, sample)
             channel.time_ns = time_ns

@@ -46,6 +46,15 @@ RECONCILED = (
 _FEED_OF_FRAME = {"user": "userEvents"}
 
 
+class _Dexed(msgspec.Struct):
+    """Which of several like subscriptions a frame is of."""
+
+    dex: str = ""
+
+
+_dexed = msgspec.json.Decoder(_Dexed).decode
+
+
 class UserStream(Connection):
     """The connection of one account."""
 
@@ -58,6 +67,7 @@ class UserStream(Connection):
             channel: self._wrap(_FEED_OF_FRAME.get(channel, channel), handler)
             for channel, handler in self._decoder.handlers.items()
         }
+        self.handlers["openOrders"] = self._orders
 
     def wanted(self) -> Iterator[Subscription]:
         """Everything about the account; open orders once per used dex."""
@@ -79,7 +89,7 @@ class UserStream(Connection):
             try:
                 hot = _states_frame(frame)
                 if hot.channel == _STATES:
-                    told = self._told(_STATES, self._decoder.states_events(hot.data), now)
+                    told = self._told(_STATES, self._decoder.states_events(hot.data, now), now)
                     self._frames += 1
                     return told
             except (DecodeError, *UNREADABLE_JSON):
@@ -92,11 +102,15 @@ class UserStream(Connection):
 
         return handle
 
-    def _told(self, feed: str, events: tuple[Event, ...], now: EngineNs) -> Output:
+    def _orders(self, data: msgspec.Raw, now: EngineNs) -> Output:
+        events = self._decoder.orders(data, now)
+        return self._told("openOrders", events, now, _dexed(data).dex)
+
+    def _told(self, feed: str, events: tuple[Event, ...], now: EngineNs, dex: str = "") -> Output:
         self.knowledge.learn_positions(events)
-        channel = self.channels.get((feed, "", self._account.address, ""))
-        if channel is not None:
-            channel.seen_ns = now
+        channel = self.channels.get((feed, "", self._account.address, dex))
+        if channel is not None and (more := self.spoke(channel, now)):
+            events = (*more, *events)
         wants = self._decoder.wants
         if not wants:
             return Output(events) if events else NOTHING

@@ -21,6 +21,9 @@ CADENCE_S = {
     "allDexsAssetCtxs": 13.6,
     "allMids": 5.05,
 }
+# Tell the whole state at each push, at a cadence that nobody measured: it is learned from their own
+# frames, since a pong would vouch for a dead one for ever.
+FULL_STATE = frozenset({"allDexsClearinghouseState", "openOrders", "spotState"})
 PING = b'{"method":"ping"}'
 Key = tuple[str, str, str, str]
 
@@ -44,6 +47,11 @@ class Subscription(msgspec.Struct, frozen=True):
     def cadence_s(self) -> float | None:
         """How often it speaks while nothing is wrong; None: only on change."""
         return CADENCE_S.get(self.feed)
+
+    @property
+    def full_state(self) -> bool:
+        """Whether each push tells all there is, and a new subscription does so at once."""
+        return self.feed in FULL_STATE
 
     @property
     def name(self) -> str:

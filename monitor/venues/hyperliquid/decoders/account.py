@@ -229,6 +229,7 @@ def _standard_money(
         ),
         maintenance_margin_usd=maintenance_margin_usd(state, markets),
         withdrawable_usd=money_or_none(state.withdrawable, "withdrawable"),
+        complete=True,
     )
 
 

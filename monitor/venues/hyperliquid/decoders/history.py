@@ -76,10 +76,14 @@ def fill_events(
 ) -> tuple[Event, ...]:
     """Fills by pool, oldest first, whatever order they were told in."""
     pools: dict[str, list[FillReport]] = {}
+    backstops: list[Event] = []
     for fill in fills:
         pool = account.pool(account.use(dex_of(fill.coin)), markets)
-        pools.setdefault(pool, []).append(fill_report(fill, account.address))
-    return tuple(
+        report = fill_report(fill, account.address)
+        pools.setdefault(pool, []).append(report)
+        if not history and report.kind is FillKind.LIQUIDATION and _is_backstop(fill):
+            backstops.append(_backstop_event(report, pool, channel))
+    told = tuple(
         FillsReported(
             venue=VENUE,
             channel=channel,
@@ -88,6 +92,24 @@ def fill_events(
             fills=tuple(sorted(reports, key=lambda report: report.time_ns)),
         )
         for pool, reports in pools.items()
+    )
+    return (*told, *backstops)
+
+
+def _is_backstop(fill: account_wire.Fill) -> bool:
+    return fill.liquidation is not None and fill.liquidation.method == "backstop"
+
+
+def _backstop_event(report: FillReport, pool: str, channel: str) -> LiquidationSeen:
+    """The position was not sold in the market but taken over whole, its margin with it. Named by
+    time and market, so that a fill which several sources tell counts once."""
+    return LiquidationSeen(
+        venue=VENUE,
+        channel=channel,
+        venue_time_ns=report.time_ns,
+        account=pool,
+        notional_usd=abs(float(report.size * report.price)),
+        detail=f"backstop in {report.market}: taken over by the liquidator vault with its margin",
     )
 
 

@@ -218,6 +218,7 @@ class MarketDecoder:
             open_interest_base=context.open_interest,
             volume_24h_usd=context.day_ntl_vlm,
             next_funding_time_ns=next_ns,
+            complete=True,  # midPx null is a book without one of its sides, not an omission
         )
 
     # --------------------------------------------------------------------------- slow path

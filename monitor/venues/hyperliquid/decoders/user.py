@@ -26,6 +26,7 @@ from monitor.venues.hyperliquid.decoders.history import (
     liquidation_events,
     transfer_events,
 )
+from monitor.venues.hyperliquid.decoders.wire import refuse_future
 from monitor.venues.hyperliquid.knowledge import Account, Knowledge
 from monitor.venues.hyperliquid.settings import VENUE
 
@@ -78,12 +79,13 @@ class UserDecoder:
 
     def all_states(self, data: msgspec.Raw, now: int | None) -> tuple[Event, ...]:
         """``allDexsClearinghouseState``: every dex at once, so new ones are noticed here."""
-        del now
-        return self.states_events(self._all_states.decode(data))
+        return self.states_events(self._all_states.decode(data), now)
 
-    def states_events(self, frame: account_wire.AllDexStates) -> tuple[Event, ...]:
+    def states_events(self, frame: account_wire.AllDexStates, now: int | None) -> tuple[Event, ...]:
         """Events of a decoded ``allDexsClearinghouseState``."""
         self._own(frame.user)
+        for dex, state in frame.clearinghouse_states:
+            refuse_future(state.time, now, f"clearinghouseState {dex[:20]!r}: time")
         account = self._account
         states = {}
         for dex, state in frame.clearinghouse_states:
@@ -106,9 +108,9 @@ class UserDecoder:
 
     def dex_state(self, data: msgspec.Raw, now: int | None) -> tuple[Event, ...]:
         """``clearinghouseState`` of one dex."""
-        del now
         frame = self._state.decode(data)
         self._own(frame.user)
+        refuse_future(frame.clearinghouse_state.time, now, "clearinghouseState: time")
         return account_events(
             self._account,
             {frame.dex: frame.clearinghouse_state},

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from monitor.core.errors import DecodeError
+from monitor.core.types import SECOND_NS, EngineNs
 
 # Far above any price, size or volume; refuses nan and inf because comparisons with them fail.
 Number = Annotated[float, Meta(ge=-1e18, le=1e18)]
@@ -24,6 +25,8 @@ Coin = Annotated[str, Meta(min_length=1, max_length=64)]
 SideCode = Literal["A", "B"]  # ask = sell, bid = buy
 
 MS_NS = 1_000_000
+# What is ordered by time must not be led by a time that never was: it would look newest for ever.
+AHEAD_NS_MAX = 60 * SECOND_NS
 _MONEY_EXPONENT_MAX = 30
 
 
@@ -41,6 +44,17 @@ def money(value: Decimal, field: str) -> Decimal:
 def money_or_none(value: Decimal | None, field: str) -> Decimal | None:
     """``money`` for a field that may be absent."""
     return None if value is None else money(value, field)
+
+
+def refuse_future(time_ms: int | None, now: EngineNs | None, field: str) -> None:
+    """Nothing, unless a venue's time (ms) is more than a minute ahead of ours.
+
+    Raises:
+        DecodeError: Naming the field and the time.
+    """
+    if time_ms is not None and now is not None and time_ms * MS_NS - now > AHEAD_NS_MAX:
+        ahead_s = (time_ms * MS_NS - now) / SECOND_NS
+        raise DecodeError(f"hyperliquid: {field} is {time_ms}, {ahead_s:.0f} s ahead of our clock")
 
 
 class CamelCase(msgspec.Struct, gc=False, rename="camel"):
