@@ -42,7 +42,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="which REST endpoint the body came from, where the recording does not say; "
         "an unknown NAME lists them",
     )
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="recorded frames")
+    parser.add_argument(
+        "files",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help="a recorded frame or body, a recording of several, or (.jsonl) one a line",
+    )
+    parser.epilog = (
+        "exit code: 0 all was read, 1 something was not (the rest is printed all the same)"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -55,7 +64,11 @@ def run(arguments: argparse.Namespace) -> int:
         )
     failed = 0
     for path in arguments.files:
-        for where, data in _pieces(path):
+        pieces = list(_pieces(path))
+        if not pieces:
+            failed += 1
+            print(f"{path}: holds no frame.", file=sys.stderr)
+        for where, data in pieces:
             try:
                 events = decode(data, arguments.endpoint)
             except DecodeError as error:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
+from monitor import __version__
 from monitor.core.errors import MonitorError
-from monitor.core.journal import decision_bytes, replay
+from monitor.core.journal import decision_bytes, replay, written_by
 from monitor.store.journal import TornTail, read_segment, segment_paths
 
 
@@ -20,7 +22,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--all", action="store_true", help="print quiet decisions too, not only those with news"
     )
-    parser.epilog = "exit code: 0 every decision is the same byte for byte, 1 one differs"
+    parser.epilog = (
+        "exit code: 0 every decision is the same byte for byte, 1 one differs or a record cannot "
+        "be\nread, 2 there is no journal or nothing in it. Only the riskd version that wrote a "
+        "journal\nmust decide the same again."
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -28,14 +34,20 @@ def run(arguments: argparse.Namespace) -> int:
     paths = _segments(arguments.journal)
     count = told = 0
     torn: list[TornTail] = []
+    records = _records(paths, torn)
+    first = next(records, None)
+    if first is None:
+        raise MonitorError(
+            f"The journal at {arguments.journal} holds no record: riskd ended before it wrote one."
+        )
     try:
-        for decision in replay(_records(paths, torn)):
+        for decision in replay(chain((first,), records)):
             count += 1
             if arguments.all or not decision.quiet:
                 told += 1
                 sys.stdout.buffer.write(decision_bytes(decision) + b"\n")
     except MonitorError as error:
-        print(f"After {count} equal decisions: {error}", file=sys.stderr)
+        print(f"After {count} equal decisions: {error}{_other_version(first)}", file=sys.stderr)
         return 1
     finally:
         sys.stdout.flush()
@@ -50,6 +62,15 @@ def run(arguments: argparse.Namespace) -> int:
         file=sys.stderr,
     )
     return 0
+
+
+def _other_version(first: bytes) -> str:
+    """Why a replay may rightly differ, where another riskd wrote the journal."""
+    version = written_by(first)
+    if version == __version__:
+        return ""
+    writer = f"riskd {version}" if version else "an older riskd, which did not say its version"
+    return f"\nThis journal was written by {writer}; this is riskd {__version__}. Replay it there."
 
 
 def _segments(path: Path) -> list[Path]:

@@ -15,11 +15,28 @@ MINUTE_NS = 60_000_000_000
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Two actions."""
+    parser.description = (
+        "Lists what riskd judges: the built-in rules, and your own files after them, which extend "
+        "or\noverride them by id. Or checks your files before you put them under rules.files."
+    )
+    parser.epilog = (
+        "exit code: 0 the rulebook can be used, 2 it has mistakes, each told with its line"
+    )
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    listing = actions.add_parser("list", help="every rule with condition, severity and action")
-    listing.add_argument("files", nargs="*", type=Path, help="your own files, after the built-in")
-    check = actions.add_parser("check", help="every mistake in your files, with line")
-    check.add_argument("files", nargs="*", type=Path, help="default: the built-in rulebook")
+    text = "every rule: what it says, when it fires, how severe it is and what it asks for"
+    listing = actions.add_parser("list", help=text, description=f"Lists {text}.")
+    listing.add_argument(
+        "files",
+        nargs="*",
+        type=Path,
+        metavar="FILE",
+        help="your own files, after the built-in ones",
+    )
+    text = "every mistake in your files, each with its line"
+    check = actions.add_parser("check", help=text, description=f"Tells {text}.")
+    check.add_argument(
+        "files", nargs="*", type=Path, metavar="FILE", help="default: the built-in rulebook"
+    )
     check.add_argument(
         "--alone", action="store_true", help="without the built-in rules before them"
     )
@@ -40,6 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
             f"{rule.id:<{width}}  {rule.severity.value:<8}  {rule.for_each.value:<9}  "
             f"{rule.level.value}{target} ({rule.mode.value})"
         )
+        print(f"{'':<{width}}  {rule.summary}")
         print(f"{'':<{width}}  when {rule.condition}{wait}")
     return 0
 
