@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
+from monitor import __version__
 from monitor.core.decision import Decision
 from monitor.core.engine import Engine, restore_snapshot
 from monitor.core.errors import ConfigError, MonitorError
@@ -34,6 +35,7 @@ class SnapshotRecord(msgspec.Struct, frozen=True, tag="s", array_like=True):
     version: int
     at_ns: EngineNs
     engine: bytes
+    riskd: str = ""  # the version that wrote it; journals of before it was kept have none
 
 
 class EventRecord(msgspec.Struct, frozen=True, gc=False, tag="e", array_like=True):
@@ -69,7 +71,21 @@ def digest_of(decision: Decision) -> bytes:
 
 def encode_snapshot(engine: Engine) -> bytes:
     """The opening of a segment; between batches only."""
-    return _encoder.encode(SnapshotRecord(FORMAT_VERSION, engine.now_ns, engine.snapshot()))
+    record = SnapshotRecord(FORMAT_VERSION, engine.now_ns, engine.snapshot(), __version__)
+    return _encoder.encode(record)
+
+
+def written_by(packed: bytes) -> str:
+    """Version of the riskd that wrote this opening record; empty where it does not say.
+
+    Reads only the outermost shape, which stays the same over versions.
+    """
+    try:
+        fields = msgspec.msgpack.decode(packed)
+    except msgspec.MsgspecError:
+        return ""
+    found = fields[4] if isinstance(fields, list) and len(fields) > 4 and fields[0] == "s" else ""
+    return found if isinstance(found, str) else ""
 
 
 def encode_event(event: Event, now: EngineNs) -> bytes:
