@@ -54,8 +54,8 @@ def fetch(arguments: argparse.Namespace, path: str) -> tuple[int, dict[str, Any]
     Raises:
         NoAnswerError: When it cannot be asked or riskd does not answer, with what to do next.
     """
-    url = arguments.url.rstrip("/")
-    request = urllib.request.Request(_checked(url) + path)  # noqa: S310 - scheme checked
+    url = _checked(arguments.url).rstrip("/")
+    request = urllib.request.Request(url + path)  # noqa: S310 - scheme checked
     token = _token(arguments)
     if token:
         request.add_header("Authorization", f"Bearer {token}")

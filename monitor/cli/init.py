@@ -9,18 +9,23 @@ from __future__ import annotations
 import argparse
 import asyncio
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from monitor.app.lifecycle import Daemon
 from monitor.cli.first_numbers import first_numbers
 from monitor.cli.runner import new_runner
+from monitor.cli.status import dark_feeds
 from monitor.config import Config, parse_config
 from monitor.core.errors import ConfigError
 from monitor.observability.logging import configure_logging
 from monitor.runtime.clock import SystemClock
+from monitor.venues.hyperliquid.venue import HyperliquidVenue
 
-PATIENCE_S = 45.0  # accounts are read within seconds; a minute was promised
+PATIENCE_S = 40.0  # accounts are read within seconds; a minute was promised
+SOCKETS_S = 10.0  # longer, once the accounts are read by REST
+Found = dict[str, list[str]]  # lines of the file by venue
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,13 +44,27 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="dydx1…",
         help="address; its subaccounts are found; may be given several times",
     )
-    parser.add_argument("--out", type=Path, default=Path("riskd.yaml"), help="file to write")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("riskd.yaml"),
+        metavar="FILE",
+        help="file to write (default riskd.yaml)",
+    )
     parser.add_argument("--force", action="store_true", help="replace the file if it exists")
-    parser.add_argument("--network", choices=["mainnet", "testnet"], default="mainnet")
+    parser.add_argument(
+        "--network",
+        choices=["mainnet", "testnet"],
+        default="mainnet",
+        help="which network of the venues the addresses are on (default mainnet)",
+    )
     simulated = parser.add_argument_group("for a simulator or an own node (see riskd sim)")
     for venue in ("hyperliquid", "dydx"):
-        simulated.add_argument(f"--{venue}-rest", metavar="URL")
-        simulated.add_argument(f"--{venue}-ws", metavar="URL")
+        simulated.add_argument(f"--{venue}-rest", metavar="URL", help=f"of {venue}'s REST API")
+        simulated.add_argument(f"--{venue}-ws", metavar="URL", help=f"of {venue}'s WebSocket")
+    parser.epilog = (
+        "exit code: 0 the file was written, 2 an address, the way to a venue or --out is wrong"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -54,7 +73,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise ConfigError("Give at least one address: --hyperliquid 0x… or --dydx dydx1….")
     if arguments.out.exists() and not arguments.force:
         raise ConfigError(f"{arguments.out} exists. Name another with --out, or say --force.")
-    configure_logging(level="error")
+    _check_writable(arguments.out)
+    configure_logging(level="critical")  # what was not reached is told in sentences
     trial = parse_config(_render(arguments, {}), source="the command line")
     with tempfile.TemporaryDirectory(prefix="riskd-init-") as folder, new_runner() as runner:
         found = runner.run(_look(trial, Path(folder)))
@@ -68,7 +88,25 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-async def _look(config: Config, folder: Path) -> dict[str, list[str]]:
+def _check_writable(out: Path) -> None:
+    """Before the venues are asked: a minute's wait must not end in a refusal.
+
+    Raises:
+        ConfigError: With why.
+    """
+    try:
+        if out.exists():
+            out.open("a", encoding="utf-8").close()
+        else:
+            with tempfile.TemporaryFile(dir=out.parent):
+                return
+    except OSError as error:
+        raise ConfigError(
+            f"{out} cannot be written ({error.strerror}). Name another with --out."
+        ) from error
+
+
+async def _look(config: Config, folder: Path) -> Found:
     """Run a whole daemon for a moment, show its first numbers, and say what was found."""
     config = config.model_copy(
         update={
@@ -84,7 +122,8 @@ async def _look(config: Config, folder: Path) -> dict[str, list[str]]:
         async with asyncio.TaskGroup() as tasks:
             running = tasks.create_task(daemon.run(), name="daemon")
             await _until_seen(daemon, running)
-            print("\n".join(first_numbers(daemon.source.document())))
+            document = daemon.source.document()
+            print("\n".join([*first_numbers(document), *_not_reached(document)]))
             daemon.stop()
     finally:
         await daemon.close()
@@ -92,38 +131,75 @@ async def _look(config: Config, folder: Path) -> dict[str, list[str]]:
 
 
 async def _until_seen(daemon: Daemon, running: asyncio.Task[None]) -> None:
-    """Until every account has an equity, or patience ends; what is unknown is then shown so."""
+    """Until every account has an equity and every feed spoke, or patience ends; what is unknown is
+    then shown so."""
+    await _until(lambda: daemon.source.ready()[0], running, PATIENCE_S)
+    await _until(lambda: not _silent(daemon.source.document()), running, SOCKETS_S)
+
+
+async def _until(seen: Callable[[], bool], running: asyncio.Task[None], wait_s: float) -> None:
     try:
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(wait_s):
             while not running.done():
-                await asyncio.sleep(0.25)
-                ready, _ = daemon.source.ready()
-                if ready:
+                if seen():
                     return
+                await asyncio.sleep(0.25)
     except TimeoutError:
         return
 
 
-def _findings(daemon: Daemon) -> dict[str, list[str]]:
-    """Per venue: what belongs to the addresses, in words for comments of the file."""
-    found: dict[str, list[str]] = {}
+def _silent(document: dict[str, Any]) -> list[dict[str, Any]]:
+    return [feed for feed in document["feeds"] if feed["state"] in {"lost", "unknown"}]
+
+
+def _not_reached(document: dict[str, Any]) -> list[str]:
+    """What to say of feeds that never spoke; the file is right all the same."""
+    lost = [feed for feed in _silent(document) if feed["state"] == "lost"]
+    if not lost:
+        return []
+    venues = {feed["venue"] for feed in lost}
+    every = [feed for feed in document["feeds"] if feed["venue"] in venues]
+    lines = [
+        line for item in dark_feeds([f for f in every if f["state"] != "old"]) for line in item
+    ]
+    return [
+        "",
+        "Not every feed could be reached, so this was read once; `riskd run` goes on trying:",
+        *lines,
+    ]
+
+
+def _findings(daemon: Daemon) -> Found:
+    """Per venue, as comments of its accounts: what belongs to the addresses. What nobody watches
+    yet is an account line to uncomment, where its address is known."""
+    found: Found = {}
     for venue in daemon.engine.state.venues.values():
         pools = [account for account in venue.accounts.values() if account.parent]
         found[venue.venue] = [
-            f"{account.account}: {account.kind} of {account.parent}, watched" for account in pools
+            f"#   {account.account}: {account.kind} of {account.parent}, watched"
+            for account in pools
         ]
+        driver = next(one.venue for one in daemon.drivers if one.venue.name == venue.venue)
+        named = driver.discovered() if isinstance(driver, HyperliquidVenue) else ()
         found[venue.venue] += [
-            f"{name}: {pool.kind} of {pool.parent}, NOT watched"
+            f'# - {{alias: {one.alias.replace(".", "-")}, address: "{one.address}"}}'
+            f" # {one.kind} of {one.parent}, NOT watched"
+            for one in named
+        ]
+        addresses = {one.alias for one in named}
+        found[venue.venue] += [
+            f"#   {name}: {pool.kind} of {pool.parent}, NOT watched"
             for name, pool in venue.unwatched.items()
+            if name not in addresses
         ]
     return found
 
 
-def _render(arguments: argparse.Namespace, found: dict[str, list[str]]) -> str:
+def _render(arguments: argparse.Namespace, found: Found) -> str:
     """The file's text."""
     lines = [
         "# Written by riskd init. riskd reads by address what everyone may see and holds no key.",
-        "# `riskd check-config` finds mistakes; deploy/config/full.yaml shows every setting.",
+        "# After a change `riskd check-config` finds every mistake and names what is allowed.",
         "desk: desk # names this riskd in every page",
         "mode: observe # judges and pages; nothing can be sent to a venue",
         "data_dir: ./riskd-data # rule states, pages owed and the journal; keep it over restarts",
@@ -143,8 +219,13 @@ def _render(arguments: argparse.Namespace, found: dict[str, list[str]]) -> str:
             alias = "main" if number == 1 else f"account{number}"
             lines.append(f'      - {{alias: {alias}, address: "{address}"}}')
         if found.get(venue):
-            lines.append("    # found behind these addresses:")
-            lines += [f"    #   {text}" for text in found[venue]]
+            lines.append("      # Found behind these addresses (to watch one, remove its #):")
+            lines += [f"      {text}" for text in found[venue]]
+        if venue == "dydx":
+            lines += [
+                "    # A validator, your own or a public one, tells a halt from a slow API:",
+                '    # validator_urls: ["https://dydx-rpc.publicnode.com"]',
+            ]
     lines += [
         "",
         "# Who is told. Without a channel riskd judges and shows, and nobody is paged.",

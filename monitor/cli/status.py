@@ -155,11 +155,11 @@ def _cannot_see(state: Document) -> list[Item]:
         for account in state["accounts"]
         if account.get("note")
     ]
-    items = [*notes, *_dark_feeds(state["feeds"]), *_unwatched(state.get("unwatched", []))]
+    items = [*notes, *dark_feeds(state["feeds"]), *_unwatched(state.get("unwatched", []))]
     return [["CANNOT SEE"], *items] if items else [["CANNOT SEE nothing is missing"]]
 
 
-def _dark_feeds(feeds: Sequence[Document]) -> list[Item]:
+def dark_feeds(feeds: Sequence[Document]) -> list[Item]:
     """Feeds that do not tell, together by venue and state: one cause has one line."""
     groups: dict[tuple[str, str], list[Document]] = {}
     for feed in feeds:

@@ -1,0 +1,123 @@
+"""``riskd init`` against the simulated venues: numbers first, then a file that loads."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from monitor.cli.main import main
+from monitor.config import load_config
+from monitor.sim.simulation import Simulation
+from tests.cli.simulated import simulated_venues
+
+pytestmark = pytest.mark.component
+Words = list[str]
+
+
+@pytest.fixture(scope="module")
+def venues() -> Iterator[Simulation]:
+    """One pair of simulated venues for all."""
+    with simulated_venues() as simulation:
+        yield simulation
+
+
+def words(venues: Simulation, out: Path, **replaced: str) -> Words:
+    """``init`` for the simulated desk."""
+    hyperliquid, dydx = venues.urls["hyperliquid"], venues.urls["dydx"]
+    flags = {
+        "hyperliquid": venues.addresses["hyperliquid"]["main"],
+        "hyperliquid-rest": hyperliquid["rest"],
+        "hyperliquid-ws": hyperliquid["ws"],
+        "dydx": venues.addresses["dydx"]["main"],
+        "dydx-rest": dydx["rest"],
+        "dydx-ws": dydx["ws"],
+    } | replaced
+    return ["init", f"--out={out}", *(f"--{name}={value}" for name, value in flags.items())]
+
+
+def test_numbers_and_a_file_that_loads(
+    venues: Simulation, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Both venues' equity beside riskd's; what is found behind the addresses stands in the file,
+    and pools that nobody watches as account lines that can be uncommented."""
+    out = tmp_path / "riskd.yaml"
+    assert main(words(venues, out)) == 0
+    told = capsys.readouterr().out
+    assert "equity (venue)" in told
+    assert f"Wrote {out}" in told
+    assert "Not every feed could be reached" not in told, told
+    assert "unknown" not in told.split("hyperliquid/main")[1].splitlines()[0]
+    text = out.read_text()
+    assert "deploy/" not in text
+    assert "# validator_urls: [" in text
+    vault = venues.addresses["hyperliquid"]["vault"].lower()
+    line = next(line for line in text.splitlines() if vault in line)
+    assert line.lstrip().startswith("# - {alias: ")
+    assert "NOT watched" in line
+    watched = load_config(out).venues.hyperliquid
+    assert watched is not None
+    assert len(watched.accounts) == 1
+    out.write_text(text.replace("# - {alias: ", "- {alias: "))
+    more = load_config(out).venues.hyperliquid
+    assert more is not None
+    assert vault in {account.address for account in more.accounts}
+
+
+def test_a_socket_that_is_never_reached_is_told(
+    venues: Simulation,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The numbers came by REST; that nothing would be heard afterwards is said before `Wrote`."""
+    monkeypatch.setattr("monitor.cli.init.SOCKETS_S", 3.0)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        nobody = f"ws://127.0.0.1:{probe.getsockname()[1]}/ws"
+        assert main(words(venues, tmp_path / "riskd.yaml", **{"hyperliquid-ws": nobody})) == 0
+    told = capsys.readouterr().out
+    before, _, _ = told.partition("Wrote ")
+    assert "Not every feed could be reached" in before
+    assert "hyperliquid: " in before.split("Not every feed")[1]
+
+
+def test_an_api_wallet_is_refused(
+    venues: Simulation, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its own account is valid and always empty: it would read as flat for ever."""
+    out = tmp_path / "riskd.yaml"
+    agent = venues.addresses["hyperliquid"]["agent"]
+    assert main(words(venues, out, hyperliquid=agent)) == 2
+    told = capsys.readouterr().err
+    assert "is an API wallet" in told
+    assert "Traceback" not in told
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        pytest.param("gone/riskd.yaml", "No such file or directory", id="no folder"),
+        pytest.param("a-file/riskd.yaml", "Not a directory", id="no folder but a file"),
+        pytest.param("closed/riskd.yaml", "Permission denied", id="closed folder"),
+        pytest.param("there.yaml", "exists. Name another with --out, or say --force.", id="exists"),
+    ],
+)
+def test_where_it_cannot_write_it_does_not_ask(
+    place: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Refused before any venue is asked: the addresses of this test lead nowhere."""
+    (tmp_path / "a-file").write_text("")
+    (tmp_path / "there.yaml").write_text("")
+    (tmp_path / "closed").mkdir(mode=0o500)
+    if place.startswith("closed") and os.access(tmp_path / "closed", os.W_OK):
+        pytest.skip("this user may write everywhere")
+    asked = ["--hyperliquid=0x" + "12" * 20, "--hyperliquid-rest=http://127.0.0.1:9"]
+    assert main(["init", f"--out={tmp_path / place}", *asked]) == 2
+    told = capsys.readouterr()
+    assert said in told.err
+    assert told.out == ""

@@ -1,0 +1,238 @@
+"""The verbs that need no daemon: rules, replay, decode, sim, help; and Ctrl-C at any time."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import msgspec
+import orjson
+import pytest
+
+from monitor import __version__
+from monitor.cli.main import COMMANDS, build_parser, main
+from monitor.core.engine import Engine
+from monitor.core.journal import encode_batch, encode_snapshot, written_by
+from monitor.core.settings import EngineSettings
+from monitor.core.types import SECOND_NS
+from monitor.store.journal import MAGIC, RecordKind, encode_record
+
+NOW = 1_790_000_000 * SECOND_NS
+
+
+def segment(*payloads: bytes) -> bytes:
+    """A journal segment of an opening and records."""
+    kinds = [RecordKind.OPENING, *[RecordKind.RECORD] * len(payloads)]
+    records = [encode_record(kind, data) for kind, data in zip(kinds, payloads, strict=False)]
+    return MAGIC + b"".join(records)
+
+
+def journal(*, version: str = __version__) -> tuple[bytes, bytes]:
+    """An opening by ``version`` and one quiet batch."""
+    engine = Engine(EngineSettings())
+    opening = encode_snapshot(engine)
+    batch = encode_batch(engine.evaluate(NOW))
+    assert written_by(opening) == __version__
+    old, new = (msgspec.msgpack.encode(one) for one in (__version__, version))
+    assert opening.endswith(old)
+    return opening.removesuffix(old) + new, batch
+
+
+def test_a_journal_replays(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """From its directory, the data directory above it, or one segment."""
+    folder = tmp_path / "journal"
+    folder.mkdir()
+    path = folder / "00000001.journal"
+    path.write_bytes(segment(*journal()))
+    for place in (tmp_path, folder, path):
+        assert main(["replay", "--all", str(place)]) == 0
+        told = capsys.readouterr()
+        assert told.err == "1 decisions, all the same byte for byte; 1 printed.\n"
+        assert orjson.loads(told.out)["at_ns"] == NOW
+
+
+@pytest.mark.parametrize("content", [b"", MAGIC, MAGIC[:3]], ids=["empty", "begun", "torn"])
+def test_a_journal_without_a_record(
+    content: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing was proved, so it is no success: exit code 2."""
+    path = tmp_path / "00000001.journal"
+    path.write_bytes(content)
+    assert main(["replay", str(path)]) == 2
+    assert "holds no record" in capsys.readouterr().err
+
+
+def test_there_is_no_journal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """And where one would be."""
+    assert main(["replay", str(tmp_path)]) == 2
+    assert "riskd writes one to <data_dir>/journal" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("version", "said"),
+    [
+        pytest.param(__version__, "", id="this version"),
+        pytest.param("0.0.1", "was written by riskd 0.0.1; this is riskd", id="another"),
+        pytest.param("", "was written by an older riskd", id="one that did not say"),
+    ],
+)
+def test_a_difference_names_the_writer(
+    version: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Another riskd may rightly decide otherwise; this one may not."""
+    opening, batch = journal(version=version)
+    path = tmp_path / "00000001.journal"
+    path.write_bytes(segment(opening, batch[:-1] + bytes([batch[-1] ^ 1])))
+    assert main(["replay", str(path)]) == 1
+    told = capsys.readouterr().err
+    assert told.startswith("After 0 equal decisions: record 1:")
+    assert said in told
+    assert ("written by" in told) == bool(said)
+
+
+def test_rules_are_listed_with_what_they_say(capsys: pytest.CaptureFixture[str]) -> None:
+    """Id, severity and action; the words that begin the page; the condition."""
+    assert main(["rules", "list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    at = next(i for i, line in enumerate(lines) if line.startswith("margin_usage"))
+    assert lines[at + 1].strip()
+    assert lines[at + 2].strip().startswith("when ")
+
+
+OWN = """\
+- id: own_leverage
+  for_each: portfolio
+  summary: Our own limit
+  when: leverage >= 2.0
+  severity: warning
+  runbook: leverage_high
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "flags", "code", "said"),
+    [
+        pytest.param(OWN, [], 0, "rules, no mistakes.", id="beside the built-in"),
+        pytest.param(OWN, ["--alone"], 0, "1 rules, no mistakes.", id="alone"),
+        pytest.param(
+            OWN.replace("leverage >=", "leverrage >="), [], 2, "own.yaml:", id="mistyped measure"
+        ),
+        pytest.param("- id: [\n", [], 2, "this is not valid YAML", id="broken"),
+    ],
+)
+def test_rules_are_checked(
+    text: str,
+    flags: list[str],
+    code: int,
+    said: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Before they are loaded."""
+    path = tmp_path / "own.yaml"
+    path.write_text(text)
+    assert main(["rules", "check", *flags, str(path)]) == code
+    told = capsys.readouterr()
+    assert said in told.out + told.err
+
+
+def test_rules_of_a_file_that_is_not_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One sentence."""
+    assert main(["rules", "check", str(tmp_path / "gone.yaml")]) == 2
+    assert "cannot be read" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", ["", "\n\n"], ids=["empty", "blank lines"])
+def test_a_recording_of_nothing(
+    content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A capture that failed must not pass for one that decoded."""
+    path = tmp_path / "frames.jsonl"
+    path.write_text(content)
+    assert main(["decode", "dydx", str(path)]) == 1
+    assert capsys.readouterr().err.splitlines() == [
+        f"{path}: holds no frame.",
+        "1 recording could not be read.",
+    ]
+
+
+@pytest.mark.component
+def test_the_simulator_prints_one_line_of_json() -> None:
+    """URLs, addresses and its time; then it serves until it is told to stop, and ends with 0."""
+    sim = subprocess.Popen(
+        [sys.executable, "-m", "monitor", "sim", "--seed=3"],
+        stdout=subprocess.PIPE,
+        env={"PATH": os.environ["PATH"]},
+    )
+    try:
+        assert sim.stdout is not None
+        line = orjson.loads(sim.stdout.readline())
+        sim.send_signal(signal.SIGTERM)
+        rest, _ = sim.communicate(timeout=30)
+    finally:
+        if sim.poll() is None:
+            sim.kill()
+            sim.wait()
+    assert (sim.returncode, rest) == (0, b"")
+    assert line["simulated"] is True
+    assert line["seed"] == 3
+    assert line["scenario"] == "calm"
+    assert line["urls"]["hyperliquid"]["rest"].startswith("http://127.0.0.1:")
+    assert set(line["urls"]["dydx"]) >= {"rest", "ws", "rpc"}
+    assert line["addresses"]["dydx"]["main"].startswith("dydx1")
+    assert line["clock"]["speed"] == 1.0
+
+
+@pytest.mark.parametrize("verb", [name for name, _, _ in COMMANDS])
+def test_every_flag_says_what_it_does(verb: str) -> None:
+    """``--help`` leaves no flag without a word, in sub-commands too."""
+    waiting = [build_parser(verb)]
+    while waiting:
+        for action in waiting.pop()._actions:
+            choices = action.choices
+            if isinstance(choices, dict):
+                waiting += list(choices.values())
+            else:
+                assert action.help, f"riskd {verb}: {action.option_strings or action.dest}"
+
+
+@pytest.mark.parametrize(
+    ("verb", "words"),
+    [
+        ("run", ("SIGHUP", "SIGTERM", "exit code: 0")),
+        ("status", ("exit code: 0 safe, 1 look, 2 danger, 3 blind",)),
+        ("health", ("exit code: 0 yes, 1 no, 3",)),
+        ("replay", ("exit code:",)),
+        ("check-config", ("exit code:",)),
+    ],
+)
+def test_help_names_signals_and_exit_codes(
+    verb: str, words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What a script or a service manager needs."""
+    with pytest.raises(SystemExit) as ended:
+        main([verb, "--help"])
+    assert ended.value.code == 0
+    told = capsys.readouterr().out
+    assert all(text in told for text in words)
+
+
+def test_ctrl_c_while_a_verb_is_imported(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """130 without a word, as at any other moment."""
+
+    def interrupted(_: str) -> ModuleType:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(importlib, "import_module", interrupted)
+    assert main(["rules", "list"]) == 130
+    told = capsys.readouterr()
+    assert told.out + told.err == ""
