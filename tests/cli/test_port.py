@@ -33,10 +33,8 @@ def test_run_leaves_no_data_directory(
     )
     assert main(["run", f"--config={path}"]) == 2
     told = capsys.readouterr().err.splitlines()
-    assert [line for line in told if not line.startswith("{")] == [
-        f"Port {taken} on 127.0.0.1 is in use, perhaps by another riskd. "
-        "Stop it, or set server.port to a free port."
-    ]
+    (sentence,) = [line for line in told if not line.startswith("{")]
+    assert sentence.startswith(f"Port {taken} on 127.0.0.1 is in use, perhaps by another riskd.")
     assert list(tmp_path.iterdir()) == [path]
 
 
