@@ -532,6 +532,16 @@ def test_off_book_legs_count_until_they_expire() -> None:
     assert desk.value("offbook_net_usd", asset) == 0.0
 
 
+def test_net_and_gross_use_the_same_price() -> None:
+    """Off-book prices are followed by the second; what is read in between agrees all the same."""
+    desk = Desk((HL, "main")).list_market().context(oracle_price=100.0).positions().money(1_000)
+    desk.tell(e.OffBookLegsDeclared(source="file", legs=(leg(3, desk, 99),)))
+    assert desk.after("gross_exposure_usd", PORTFOLIO) == 300.0
+    desk.at(0.5).context(oracle_price=120.0).evaluate()
+    assert desk.value("net_exposure_usd", PORTFOLIO) == 360.0
+    assert desk.value("gross_exposure_usd", PORTFOLIO) == 360.0
+
+
 def test_an_unpriced_leg_makes_the_whole_unknown() -> None:
     """Declared exposure without a price is not zero."""
     desk = hl_desk()

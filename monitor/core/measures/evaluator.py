@@ -298,7 +298,6 @@ class Evaluator:
 
     def _recompute(self, instance: Instance, now: EngineNs) -> None:
         use, cell = self._use, instance.cell
-        instance.skipped = False
         use.begin(now)
         try:
             value = instance.compute(instance.node, use)
@@ -313,6 +312,8 @@ class Evaluator:
         cell.computed_ns = now
         cell.value = value
         deadline = use.wake
+        # What is to be computed again by itself drifts meanwhile: whoever reads it computes it.
+        instance.skipped = deadline < FOREVER_NS
         if value is None:
             cell.reason = use.reason
             cell.estimated = False
@@ -445,9 +446,9 @@ class Evaluator:
         if instance is None or instance.clock:
             return self.peek(node, name, now)
         cell = instance.cell
+        if instance.skipped and not instance.definition.always:
+            return self.peek(node, name, now)
         if instance.skipped and instance.preview is not None:
-            if not instance.definition.always:
-                return self.peek(node, name, now)
             # It remembers, so it may only be computed in a run; its preview does not.
             value = instance.preview(node)
             if value is not None and cell.value is not None:

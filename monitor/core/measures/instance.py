@@ -82,7 +82,7 @@ class Instance:
         self.queued = False
         self.preview = definition.preview
         self.previewable = self.preview is not None
-        self.skipped = True  # the cell may lag behind what was told since, within its band
+        self.skipped = True  # the cell may lag behind what was told since
 
     def set_previewable(self) -> None:
         """A preview suffices while nobody needs the exact value or every observation."""
