@@ -13,6 +13,7 @@ import msgspec
 
 from monitor.core.decision import Decision
 from monitor.core.events import Event, RulebookLoaded
+from monitor.core.formulas.drawdown import DrawdownMemory, resume_drawdown
 from monitor.core.measures.catalogue import CATALOGUE, DEFINITIONS
 from monitor.core.measures.definition import Definition, Key
 from monitor.core.measures.evaluator import Evaluator, reading_of
@@ -22,19 +23,21 @@ from monitor.core.rule_runner import RuleRunner
 from monitor.core.rules import RuleBook, parse_rulebook
 from monitor.core.settings import EngineSettings
 from monitor.core.state import apply as apply_event
-from monitor.core.state.accounts import account_of
+from monitor.core.state.accounts import account_of, recall_account
 from monitor.core.state.apply import NEWS
 from monitor.core.state.markets import venue_of
 from monitor.core.state.model import (
-    DrawdownMemory,
+    DAY_NS,
     Flow,
+    KeptTransfers,
     RiskState,
     RuleMemory,
 )
-from monitor.core.types import EngineNs, Subject, SubjectKind
+from monitor.core.types import SECOND_NS, EngineNs, Subject, SubjectKind
 
 _DRAWDOWN = "drawdown|"
 _FLOWS = "flows|"
+_TRANSFERS = "transfers|"
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -118,6 +121,7 @@ class Engine:
             or rules.kill_requests
             or rules.health
             or state.cross_checks
+            or evaluator.requests
             or evaluator.errors
         ):
             return Decision(at_ns=now, wake_at_ns=wake)
@@ -127,6 +131,7 @@ class Engine:
             kill_requests=tuple(rules.kill_requests),
             health=tuple(rules.health),
             cross_checks=tuple(state.cross_checks),
+            computations=tuple(evaluator.requests),
             measure_errors=tuple(sorted(evaluator.errors)),
             wake_at_ns=wake,
         )
@@ -134,6 +139,7 @@ class Engine:
         rules.kill_requests.clear()
         rules.health.clear()
         state.cross_checks.clear()
+        evaluator.requests.clear()
         evaluator.errors.clear()
         return decision
 
@@ -236,17 +242,20 @@ class Engine:
         return tuple(rows), tuple(gone)
 
     def memories(self) -> tuple[tuple[str, bytes], ...]:
-        """What a restart must not forget besides rule states: running peaks, recent transfers."""
+        """What a restart must not forget besides rule states: running peaks, recent transfers, and
+        which were told: one seen in the equity only is still to be counted by who comes next."""
         kept = [
             (f"{_DRAWDOWN}{subject}", msgspec.msgpack.encode(memory))
             for subject, memory in self.state.drawdowns.items()
         ]
         for venue in self.state.venues.values():
-            kept.extend(
-                (f"{_FLOWS}{account.subject}", msgspec.msgpack.encode(account.recent_flows))
-                for account in venue.accounts.values()
-                if account.recent_flows
-            )
+            for account in venue.accounts.values():
+                if account.recent_flows:
+                    packed = msgspec.msgpack.encode(account.recent_flows)
+                    kept.append((f"{_FLOWS}{account.subject}", packed))
+                if account.since_ns:
+                    told = KeptTransfers(account.since_ns, account.transfers)
+                    kept.append((f"{_TRANSFERS}{account.subject}", msgspec.msgpack.encode(told)))
         return tuple(kept)
 
     def restore(
@@ -274,18 +283,19 @@ class Engine:
         flows = self.state.kept_flows
         for name, packed in memories:
             if name.startswith(_DRAWDOWN):
-                peak = msgspec.msgpack.decode(packed, type=DrawdownMemory)
                 # Totals count from the start of a process.
-                peak.external_total_usd = peak.own_in_total_usd = 0.0
-                peak.raised = []
+                peak = resume_drawdown(msgspec.msgpack.decode(packed, type=DrawdownMemory))
                 self.state.drawdowns[name.removeprefix(_DRAWDOWN)] = peak
             elif name.startswith(_FLOWS):
                 flows[name.removeprefix(_FLOWS)] = msgspec.msgpack.decode(packed, type=list[Flow])
+            elif name.startswith(_TRANSFERS):
+                told = msgspec.msgpack.decode(packed, type=KeptTransfers)
+                self.state.kept_transfers[name.removeprefix(_TRANSFERS)] = told
         for venue in self.state.venues.values():
             for account in venue.accounts.values():
                 if account.subject in self.state.drawdowns:
                     account.since_ns = stopped_ns
-                account.recent_flows = flows.pop(account.subject, [])
+                recall_account(self.state, account)
 
 
 def restore_snapshot(
@@ -310,6 +320,8 @@ def _first_state(settings: EngineSettings) -> RiskState:
     state = RiskState(
         price_low=1.0 - settings.price_jump_ratio,
         price_high=1.0 + settings.price_jump_ratio,
+        transit_ns=min(round(settings.transit_s * SECOND_NS), DAY_NS),
+        markets_max=settings.markets_max,
     )
     for venue in settings.venues:
         venue_of(state, venue)

@@ -48,8 +48,8 @@ class MarketListed(_VenueEvent, frozen=True, gc=False, kw_only=True):
 
     ``has_mark`` is False where the venue margins on its oracle alone (dYdX). ``asset`` is the base
     asset shared between venues; ``dex`` the builder dex on Hyperliquid, ``""`` elsewhere.
-    ``maintenance_rate_scales`` is dYdX's open-interest scaling: caps in USD, None where there is
-    none.
+    ``open_interest_lower_cap_usd`` and ``open_interest_upper_cap_usd`` are dYdX's open-interest
+    scaling of margin rates; None where there is none.
     """
 
     market: str
@@ -78,7 +78,9 @@ class MarketContextSeen(_VenueEvent, frozen=True, gc=False, kw_only=True):
     """Any of the slow numbers of one market; what is None was not in the message.
 
     ``predicted_funding_rate_hourly`` is the running estimate for the settlement to come, as a
-    signed fraction per hour; ``native_*`` keep the venue's own rate and interval.
+    signed fraction per hour; ``native_*`` keep the venue's own rate and interval. ``complete`` when
+    every message of this channel states all it ever states: what it was said to be before and is
+    None now is unknown, and not merely unsaid.
     """
 
     market: str
@@ -93,6 +95,7 @@ class MarketContextSeen(_VenueEvent, frozen=True, gc=False, kw_only=True):
     open_interest_base: float | None = None
     volume_24h_usd: float | None = None
     next_funding_time_ns: int | None = None
+    complete: bool = False
 
 
 class FundingSettled(_VenueEvent, frozen=True, gc=False, kw_only=True):
@@ -210,7 +213,7 @@ class AccountReported(_VenueEvent, frozen=True, gc=False, kw_only=True):
     ``equity_usd`` and the margins are the venue's own statements, by its own definition; None where
     a message does not say them (dYdX updates), and the measures then compute them from
     ``cash_usd``, positions and oracle. A stated number is also kept to be compared with the
-    computed one.
+    computed one. ``complete`` as in ``MarketContextSeen``: what is None is unknown.
     """
 
     account: str
@@ -222,6 +225,7 @@ class AccountReported(_VenueEvent, frozen=True, gc=False, kw_only=True):
     maintenance_margin_usd: Decimal | None = None
     withdrawable_usd: Decimal | None = None
     height: int | None = None
+    complete: bool = False
 
 
 class CollateralBalance(msgspec.Struct, frozen=True, gc=False, kw_only=True):

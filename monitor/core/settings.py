@@ -61,6 +61,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
             every batch.
         transit_s: How long money on its way between own accounts still counts as ours.
         flow_settling_s: How long after a transfer was told the equity may lag behind it.
+        markets_max: Markets of one venue that are followed; further ones are ignored and counted.
     """
 
     accounts: tuple[tuple[str, str], ...] = ()
@@ -72,6 +73,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     valuation_cadence_s: float = 0.02
     transit_s: float = 21_600.0
     flow_settling_s: float = 120.0
+    markets_max: int = 5_000
 
 
 def limit_ns(seconds: float) -> int:

@@ -2,8 +2,9 @@
 
 A transfer is told and shows in the equity at different moments, in either order. While a transfer
 was told only recently, both readings (it shows already, it does not yet) are held possible: the
-smaller drawdown counts, and the peak rises only by what both allow. A rise of the peak that was
-really a deposit seen before it was told is taken back when it is.
+one nearer to the last drawdown counts, and the peak rises only by what both allow. A rise of the
+peak that was really a deposit seen before it was told is taken back when it is. Numbers in,
+numbers out.
 """
 
 from __future__ import annotations
@@ -11,9 +12,29 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from monitor.core.formulas.ratios import compute_drawdown
-from monitor.core.state.model import DrawdownMemory
 from monitor.core.types import EngineNs
+
+Rises = tuple[tuple[EngineNs, float], ...]
+
+
+class DrawdownMemory(msgspec.Struct, frozen=True):
+    """Running peak of one subject's equity, shifted by what flowed in and out since.
+
+    ``raised`` are recent rises of the peak, (when, USD): a deposit shows in the equity before it is
+    told, and must then not lift the peak twice. ``awaiting_usd`` is the part of all outflows that
+    ``external_total_usd`` leaves out while its arrival may still be told, ``<= 0``. ``ratio`` is
+    the last drawdown; None before the first.
+    """
+
+    peak_usd: float
+    external_total_usd: float
+    own_in_total_usd: float
+    raised: Rises = ()
+    awaiting_usd: float = 0.0
+    ratio: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +49,8 @@ class Flows:
         settling_external_usd: The part of ``external_total_usd`` told only recently.
         transit_settled_usd: ``transit_usd`` without what was told only recently.
         settling: True while anything was told only recently.
+        awaiting_usd: Outflows (``<= 0``) that count as in transit and not as external because they
+            may still arrive in another of our accounts.
     """
 
     external_total_usd: float
@@ -36,6 +59,7 @@ class Flows:
     settling_external_usd: float = 0.0
     transit_settled_usd: float = 0.0
     settling: bool = False
+    awaiting_usd: float = 0.0
 
 
 def start_drawdown(equity_usd: float, flows: Flows) -> DrawdownMemory:
@@ -44,6 +68,19 @@ def start_drawdown(equity_usd: float, flows: Flows) -> DrawdownMemory:
         peak_usd=equity_usd + flows.transit_usd,
         external_total_usd=flows.external_total_usd,
         own_in_total_usd=flows.own_in_total_usd,
+        awaiting_usd=flows.awaiting_usd,
+    )
+
+
+def resume_drawdown(memory: DrawdownMemory) -> DrawdownMemory:
+    """The same peak for a process whose totals begin at zero: what was awaited then is either
+    still left out of them, or has become a loss or an arrival by now."""
+    return DrawdownMemory(
+        peak_usd=memory.peak_usd,
+        external_total_usd=-memory.awaiting_usd,
+        own_in_total_usd=0.0,
+        awaiting_usd=memory.awaiting_usd,
+        ratio=memory.ratio,
     )
 
 
@@ -55,47 +92,65 @@ def follow_drawdown(
     exposed: bool,
     now: EngineNs,
     settling_ns: int,
-) -> float:
-    """The drawdown ratio in ``[0, 1]`` now; brings ``memory`` up to date.
+) -> tuple[DrawdownMemory, float]:
+    """What to remember from now on, and the drawdown ratio in ``[0, 1]`` now.
 
     The peak shifts by the amount that flowed, not in proportion: 90 left of a peak of 100, then 80
     withdrawn, leaves 10 of a peak of 20. That is the stricter reading and can be checked by hand.
     """
-    if memory.raised:
-        memory.raised = [(at, usd) for at, usd in memory.raised if now - at < settling_ns]
+    peak = memory.peak_usd
+    raised = tuple(one for one in memory.raised if now - one[0] < settling_ns)
     external = flows.external_total_usd - memory.external_total_usd
-    memory.external_total_usd = flows.external_total_usd
-    memory.peak_usd += external - (_take_back(memory, external) if external > 0.0 else 0.0)
+    peak += external
+    if external > 0.0:
+        raised, taken = _take_back(raised, external)
+        peak -= taken
     arrived = flows.own_in_total_usd - memory.own_in_total_usd
-    memory.own_in_total_usd = flows.own_in_total_usd
     if arrived > 0.0:
-        memory.peak_usd -= _take_back(memory, arrived)
+        raised, taken = _take_back(raised, arrived)
+        peak -= taken
 
     shown = equity_usd + flows.transit_usd
-    drawdown = compute_drawdown(shown, memory.peak_usd, exposed=exposed)
+    drawdown = compute_drawdown(shown, peak, exposed=exposed)
+    ratio = _ratio(shown, peak)
     reached = shown
     if flows.settling:
         not_shown = equity_usd + flows.transit_settled_usd
-        earlier_peak = memory.peak_usd - flows.settling_external_usd
-        drawdown = min(drawdown, compute_drawdown(not_shown, earlier_peak, exposed=exposed))
+        earlier_peak = peak - flows.settling_external_usd
+        other = _ratio(not_shown, earlier_peak)
+        last = 0.0 if memory.ratio is None else memory.ratio
+        if abs(other - last) < abs(ratio - last):
+            drawdown = compute_drawdown(not_shown, earlier_peak, exposed=exposed)
+            ratio = other
         reached = min(shown, not_shown + flows.settling_external_usd)
-    if reached > memory.peak_usd:
-        memory.raised.append((now, reached - memory.peak_usd))
-        memory.peak_usd = reached
-    return drawdown
+    if reached > peak:
+        raised, peak = (*raised, (now, reached - peak)), reached
+    known = DrawdownMemory(
+        peak_usd=peak,
+        external_total_usd=flows.external_total_usd,
+        own_in_total_usd=flows.own_in_total_usd,
+        raised=raised,
+        awaiting_usd=flows.awaiting_usd,
+        ratio=max(ratio, 0.0),
+    )
+    return known, drawdown
 
 
-def _take_back(memory: DrawdownMemory, amount: float) -> float:
-    """How much of ``amount`` recent rises of the peak already contained; forgets those rises."""
+def _ratio(equity_usd: float, peak_usd: float) -> float:
+    return 1.0 - equity_usd / peak_usd if peak_usd > 0.0 else 1.0
+
+
+def _take_back(raised: Rises, amount: float) -> tuple[Rises, float]:
+    """The rises of the peak without those that ``amount`` explains, newest first, and how much of
+    it they already contained."""
     left = amount
     kept: list[tuple[EngineNs, float]] = []
-    for at, usd in reversed(memory.raised):
+    for at, usd in reversed(raised):
         used = min(left, usd)
         left -= used
         if usd > used:
             kept.append((at, usd - used))
-    memory.raised = kept[::-1]
-    return amount - left
+    return tuple(kept[::-1]), amount - left
 
 
 def in_transit(own_flows: Sequence[float]) -> float:

@@ -18,10 +18,10 @@ from monitor.core.measures.tree import (
     PositionNode,
     VenueNode,
 )
-from monitor.core.measures.use import Use
-from monitor.core.state.facts import AccountBit, SeenFact, StatedFact
+from monitor.core.measures.use import Use, known_ns
+from monitor.core.state.facts import AccountBit, StatedFact
 from monitor.core.state.model import DAY_NS, AccountState, DifferenceMemory
-from monitor.core.types import SECOND_NS, AccountMode, EngineNs, SubjectKind
+from monitor.core.types import SECOND_NS, AccountMode, SubjectKind
 
 _ACCOUNT = (SubjectKind.ACCOUNT,)
 _WIDE = (SubjectKind.ACCOUNT, SubjectKind.VENUE, SubjectKind.PORTFOLIO)
@@ -30,7 +30,7 @@ _SELF_HOLDINGS = ((Relation.SELF, HOLDINGS),)
 
 def _stated(node: AccountNode, fact: StatedFact, what: str, use: Use) -> float | None:
     if fact.value is None:
-        use.reason = f"{what} was never stated"
+        use.reason = f"{what} is not stated" if fact.seen_ns else f"{what} was never stated"
         return None
     return fact.value if use.fresh(fact, node.account_limit, what) else None
 
@@ -151,25 +151,15 @@ def _position_funding(node: PositionNode, use: Use) -> float | None:
 # ------------------------------------------------------------------------- truth and counts
 
 
-def _known_since(seen: SeenFact, use: Use) -> EngineNs:
-    channel = use.channels.get(seen.channel)
-    if (
-        channel is not None
-        and channel.open
-        and channel.generation == seen.generation
-        and seen.seen_ns >= channel.opened_ns
-    ):
-        return max(seen.seen_ns, channel.progress_ns)
-    return seen.seen_ns
-
-
 def _oldest_truth(accounts: list[AccountState], use: Use) -> float | None:
     oldest = use.now
     for account in accounts:
         if not account.truth.seen_ns:
             use.reason = f"{account.subject} was never re-read"
             return None
-        oldest = min(oldest, _known_since(account.truth, use))
+        seen = account.truth
+        known = known_ns(seen, use.channels.get(seen.channel)) or seen.seen_ns
+        oldest = min(oldest, known)
     return (use.now - oldest) / SECOND_NS
 
 

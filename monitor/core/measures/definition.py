@@ -14,6 +14,7 @@ import msgspec
 
 from monitor.core.measures.spec import MeasureSpec
 from monitor.core.measures.use import Use
+from monitor.core.state.facts import COMPUTED_BIT
 from monitor.core.types import EngineNs, SubjectKind
 
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         clock: The value grows by one a second while nothing is told (an age): it is computed again
             when it reaches a limit that some rule asks about, not with every message.
         always: Computed whether or not a rule reads it, because it remembers.
+        heavy: It is computed off the loop: ``compute`` asks (``Use.request``) and reads the last
+            answer (``Use.answer``), and runs again when one comes back.
         hidden: An intermediate result, not a measure for people.
         preview: The value the measure would have now, from facts just told, without its freshness;
             NaN where it would surely be absent, None where that cannot be said so cheaply. While
@@ -80,6 +83,7 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     needs: tuple[tuple[Relation, str], ...] = ()
     clock: bool = False
     always: bool = False
+    heavy: bool = False
     hidden: bool = False
     preview: Preview | None = None
     detail: Detail | None = None
@@ -103,6 +107,7 @@ def define(
     needs: tuple[tuple[Relation, str], ...] = (),
     clock: bool = False,
     always: bool = False,
+    heavy: bool = False,
     hidden: bool = False,
     preview: Callable[[_Node], float | None] | None = None,
     detail: Detail | None = None,
@@ -112,11 +117,12 @@ def define(
         spec=spec,
         kind=kind,
         compute=cast("Compute", compute),
-        bits=bits,
+        bits=bits | COMPUTED_BIT if heavy else bits,
         market_bits=market_bits,
         needs=needs,
         clock=clock,
         always=always,
+        heavy=heavy,
         hidden=hidden,
         preview=cast("Preview | None", preview),
         detail=detail,

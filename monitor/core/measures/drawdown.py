@@ -18,13 +18,15 @@ from monitor.core.measures.spec import MeasureSpec, Unit
 from monitor.core.measures.tree import AccountNode, Node, PortfolioNode, VenueNode
 from monitor.core.measures.use import Use
 from monitor.core.state.facts import FLOWS_BIT, AccountBit, VenueBit
-from monitor.core.state.model import AccountState
+from monitor.core.state.model import DAY_NS, AccountState
 from monitor.core.types import SECOND_NS, SubjectKind
 
 
 def _flows(accounts: list[AccountState], use: Use, *, whole: bool) -> Flows:
     """What moved in and out of these accounts. Over the whole book, money between own accounts is
-    not gone: it is in transit until it arrives or the limit passes."""
+    not gone: it is in transit until it arrives or the limit passes. So is what went to a wallet:
+    its arrival elsewhere is told as a deposit of its own, and only then are the two known to be
+    one."""
     external = fsum(
         account.external_total_usd if whole else account.flow_total_usd for account in accounts
     )
@@ -32,10 +34,11 @@ def _flows(accounts: list[AccountState], use: Use, *, whole: bool) -> Flows:
     if not any(account.recent_flows for account in accounts):
         return Flows(external, own_in)
     settling_ns = round(use.settings.flow_settling_s * SECOND_NS)
-    transit_ns = round(use.settings.transit_s * SECOND_NS)
+    transit_ns = min(round(use.settings.transit_s * SECOND_NS), DAY_NS)
     settling_external: list[float] = []
     own: list[float] = []
     own_settled: list[float] = []
+    awaiting: list[float] = []
     settling = False
     for account in accounts:
         for flow in account.recent_flows:
@@ -44,21 +47,24 @@ def _flows(accounts: list[AccountState], use: Use, *, whole: bool) -> Flows:
             if recent:
                 settling = True
                 use.wake_at(flow.told_ns + settling_ns)
-            if whole and flow.own:
+            if whole and (flow.own or (flow.open and flow.amount_usd < 0.0)):
                 if age < transit_ns:
                     own.append(flow.amount_usd)
+                    if not flow.own:
+                        awaiting.append(flow.amount_usd)
                     use.wake_at(flow.told_ns + transit_ns)
                     if not recent:
                         own_settled.append(flow.amount_usd)
             elif recent:
                 settling_external.append(flow.amount_usd)
     return Flows(
-        external_total_usd=external,
+        external_total_usd=external - fsum(awaiting),
         own_in_total_usd=own_in,
         transit_usd=in_transit(own),
         settling_external_usd=fsum(settling_external),
         transit_settled_usd=in_transit(own_settled),
         settling=settling,
+        awaiting_usd=fsum(awaiting),
     )
 
 
@@ -72,8 +78,8 @@ def _drawdown(node: Node, use: Use, accounts: list[AccountState], *, whole: bool
     flows = _flows(accounts, use, whole=whole)
     memory = use.state.drawdowns.get(node.subject)
     if memory is None:
-        memory = use.state.drawdowns[node.subject] = start_drawdown(equity, flows)
-    return follow_drawdown(
+        memory = start_drawdown(equity, flows)
+    memory, drawdown = follow_drawdown(
         memory,
         equity,
         flows,
@@ -81,6 +87,8 @@ def _drawdown(node: Node, use: Use, accounts: list[AccountState], *, whole: bool
         now=use.now,
         settling_ns=round(use.settings.flow_settling_s * SECOND_NS),
     )
+    use.state.drawdowns[node.subject] = memory
+    return drawdown
 
 
 def _preview_drawdown(node: Node, accounts: Iterable[AccountState], *, whole: bool) -> float | None:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from math import ceil, inf
 
+from monitor.core.decision import ComputationRequest
 from monitor.core.measures.definition import HOLDINGS, Definition, Key, rank_definitions
 from monitor.core.measures.instance import VALUE_MAX, Instance, Watcher
 from monitor.core.measures.spec import Reading
@@ -35,7 +36,8 @@ class Evaluator:
     """Instances, their queue and their deadlines.
 
     ``touched`` collects the watchers to ask again; ``errors`` what raised or left its range since
-    the last run, ``errors_total`` how often by measure.
+    the last run, ``errors_total`` how often by measure; ``requests`` what is to be computed
+    off the loop.
     """
 
     def __init__(
@@ -49,6 +51,8 @@ class Evaluator:
         self._definitions = definitions
         self._ranks = rank_definitions(definitions)
         self._use = Use(state, settings, self.peek).with_sides()
+        self.requests: list[ComputationRequest] = []
+        self._use.requests = self.requests
         self._queue: list[list[Instance]] = [[] for _ in range(max(self._ranks.values()) + 1)]
         self._always = [one for one in definitions.values() if one.always]
         self._heap: list[tuple[EngineNs, int, Instance]] = []

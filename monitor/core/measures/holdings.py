@@ -12,10 +12,10 @@ from monitor.core.formulas.margin import compute_tiered_maintenance
 from monitor.core.measures.definition import HOLDINGS, Definition, define
 from monitor.core.measures.spec import MeasureSpec, Unit
 from monitor.core.measures.tree import AccountNode
-from monitor.core.measures.use import Use
+from monitor.core.measures.use import Use, known_ns
 from monitor.core.state.facts import AccountBit, SeenFact
 from monitor.core.state.model import Freshness, Holding, PositionState
-from monitor.core.types import EngineNs, MarginMode, SubjectKind
+from monitor.core.types import MarginMode, SubjectKind
 
 
 def positions_known(node: AccountNode, use: Use) -> bool:
@@ -26,14 +26,12 @@ def positions_known(node: AccountNode, use: Use) -> bool:
     """
     account = node.account
     if not account.positions_complete:
-        use.reason = "positions were never listed completely"
+        use.reason = "positions were never listed completely, or not readably"
         return False
-    stream_ns = _known_ns(use, account.positions_stream)
-    truth = account.positions_truth
-    truth_ns = None
-    if stream_ns is not None or truth.seen_ns >= account.stream_changed_ns:
-        truth_ns = _known_ns(use, truth)
-    known = max(stream_ns or 0, truth_ns or 0)
+    stream, truth = account.positions_stream, account.positions_truth
+    known = known_ns(stream, use.channels.get(stream.channel))
+    if known or truth.seen_ns >= account.stream_changed_ns:
+        known = max(known, known_ns(truth, use.channels.get(truth.channel)))
     expires = known + node.account_limit
     if not known or expires <= use.now:
         use.reason = "positions are too old" if known else "positions need a re-read after a gap"
@@ -44,19 +42,6 @@ def positions_known(node: AccountNode, use: Use) -> bool:
     use.expires = min(use.expires, expires)
     use.observed = min(use.observed, max(account.positions_stream.seen_ns, truth.seen_ns))
     return True
-
-
-def _known_ns(use: Use, seen: SeenFact) -> EngineNs | None:
-    if not seen.seen_ns:
-        return None
-    channel = use.channels.get(seen.channel)
-    if channel is None:
-        return seen.seen_ns
-    if channel.generation != seen.generation:
-        return None
-    if channel.open and seen.seen_ns >= channel.opened_ns:
-        return max(seen.seen_ns, channel.progress_ns)
-    return seen.seen_ns
 
 
 def _may_return(use: Use, seen: SeenFact) -> bool:

@@ -8,7 +8,7 @@ from monitor.core.formulas.ratios import compute_deviation
 from monitor.core.measures.definition import ABSENT, Definition, define
 from monitor.core.measures.spec import MeasureSpec, Unit
 from monitor.core.measures.tree import MarketNode
-from monitor.core.measures.use import Use
+from monitor.core.measures.use import Use, known_ns
 from monitor.core.state.facts import MarketBit, PriceFact
 from monitor.core.types import SECOND_NS, MarketStatus, SubjectKind
 
@@ -16,11 +16,18 @@ _MARKET = (SubjectKind.MARKET,)
 _PRICE_MAX = 1e15
 
 
+def absent_price(fact: PriceFact, what: str) -> str:
+    """Why a price has no value, in words."""
+    if not fact.seen_ns:
+        return f"{what} was never told"
+    return f"{what} is suspect or not stated any more"
+
+
 def read_price(fact: PriceFact, limit: int, what: str, use: Use) -> float | None:
     """A believed and fresh price, or None with the reason."""
     value = fact.value
     if value is None:
-        use.reason = f"{what} is suspect" if fact.seen_ns else f"{what} was never told"
+        use.reason = absent_price(fact, what)
         return None
     return value if use.fresh(fact, limit, what) else None
 
@@ -100,18 +107,10 @@ def _age(fact: Callable[[MarketNode], PriceFact], what: str) -> Callable[[Market
 
 def compute_age(fact: PriceFact, what: str, use: Use) -> float | None:
     """Seconds since the newer of the fact and its open channel's progress; grows for ever."""
-    known = fact.seen_ns
-    if not known:
+    if not fact.seen_ns:
         use.reason = f"{what} was never told"
         return None
-    channel = use.channels.get(fact.channel)
-    if (
-        channel is not None
-        and channel.open
-        and channel.generation == fact.generation
-        and known >= channel.opened_ns
-    ):
-        known = max(known, channel.progress_ns)
+    known = known_ns(fact, use.channels.get(fact.channel)) or fact.seen_ns
     use.observed = fact.seen_ns
     return max(0, use.now - known) / SECOND_NS
 

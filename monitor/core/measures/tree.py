@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from monitor.core.formulas.drawdown import DrawdownMemory
 from monitor.core.measures.definition import Relation
 from monitor.core.settings import EngineSettings, limit_ns
 from monitor.core.state.model import (
     AccountState,
-    DrawdownMemory,
     FeedState,
     Holdings,
     MarketState,

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from monitor.core.decision import ComputationRequest
 from monitor.core.settings import EngineSettings
-from monitor.core.state.facts import Channel, Fact
+from monitor.core.state.facts import Channel, ComputedFact, Fact
 from monitor.core.state.model import Cell, Freshness, RiskState
 from monitor.core.types import SECOND_NS, EngineNs
 
@@ -23,6 +24,19 @@ FOREVER_NS = 1 << 62
 RETRY_NS = SECOND_NS
 
 Peek = Callable[["Node", str, EngineNs], Cell]
+
+
+def known_ns(fact: Fact, channel: Channel | None) -> EngineNs:
+    """How fresh a fact is: the newer of its arrival and the progress of its channel, while that is
+    open and heard everything since. 0 where it was never told or a gap lies between."""
+    seen = fact.seen_ns
+    if channel is None:
+        return seen
+    if channel.generation != fact.generation:
+        return 0
+    if channel.open and channel.progress_ns > seen >= channel.opened_ns:
+        return channel.progress_ns
+    return seen
 
 
 class Use:
@@ -42,6 +56,7 @@ class Use:
         "observed",
         "peek",
         "reason",
+        "requests",
         "settings",
         "sides",
         "state",
@@ -56,6 +71,8 @@ class Use:
         # Two more pens for a computation whose results age apart.
         self.sides: tuple[Use, Use] = (self, self)
         self.reason = ""
+        # Where heavy computations are asked for; None for one who only looks and changes nothing.
+        self.requests: list[ComputationRequest] | None = None
         self.begin(0)
 
     def begin(self, now: EngineNs) -> None:
@@ -81,17 +98,15 @@ class Use:
 
         ``limit`` is the first age that is too old, nanoseconds (``settings.limit_ns``).
         """
-        seen = known = fact.seen_ns
+        seen = fact.seen_ns
         if not seen:
             self.reason = f"{what} was never told"
             return False
         channel = self.channels.get(fact.channel)
-        if channel is not None:
-            if channel.generation != fact.generation:
-                self.reason = f"{what} needs a new message after a gap"
-                return False
-            if channel.open and channel.progress_ns > seen >= channel.opened_ns:
-                known = channel.progress_ns
+        known = known_ns(fact, channel)
+        if not known:
+            self.reason = f"{what} needs a new message after a gap"
+            return False
         expires = known + limit
         if expires <= self.now:
             self.reason = f"{what} is too old"
@@ -102,6 +117,44 @@ class Use:
         self.expires = min(self.expires, expires)
         self.observed = min(self.observed, seen)
         return True
+
+    def request(self, node: Node, name: str, inputs: bytes, every_ns: int) -> None:
+        """Have heavy measure ``name`` computed off the loop from ``inputs`` as of the inputs folded
+        so far, at once where they differ from those last handed out, else ``every_ns``."""
+        if self.requests is None:
+            return
+        known = self.state.computed.get(f"{name}|{node.subject}")
+        if known is None:
+            known = self.state.computed[f"{name}|{node.subject}"] = ComputedFact()
+        due = known.asked_ns + every_ns
+        if not known.asked_ns or inputs != known.asked or self.now >= due:
+            known.asked, known.asked_ns = inputs, self.now
+            due = self.now + every_ns
+            self.requests.append(
+                ComputationRequest(
+                    measure=name, subject=node.subject, as_of_ns=self.as_of, inputs=inputs
+                ),
+            )
+        self.wake_at(due)
+
+    def answer(self, node: Node, name: str, limit: int) -> float | None:
+        """What heavy measure ``name`` was last computed to be, as of the inputs it was computed
+        from; None where nothing came back yet, it failed, or those are ``limit`` old or older."""
+        known = self.state.computed.get(f"{name}|{node.subject}")
+        if known is None or not known.seen_ns:
+            self.reason = f"{name} was not computed yet"
+            return None
+        if known.value is None or known.error:
+            self.reason = f"{name} could not be computed: {known.error or 'no value'}"[:300]
+            return None
+        expires = known.as_of_ns + limit
+        if expires <= self.now:
+            self.reason = f"{name} was computed too long ago"
+            return None
+        self.as_of = min(self.as_of, known.as_of_ns)
+        self.expires = min(self.expires, expires)
+        self.observed = min(self.observed, known.seen_ns)
+        return known.value
 
     def retry(self) -> None:
         """Look again soon: what is missing may come back without a message about it."""

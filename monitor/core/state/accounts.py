@@ -3,7 +3,8 @@
 Two sources speak: the ``stream`` and the ``truth`` (a REST re-read). Whichever statement is newer
 is adopted, by block height where both have one and by the venue's time else; where truth
 contradicts what the stream last said, that is recorded as a ``CrossCheck`` and stays visible as a
-ratio until the two agree. *Pure.*
+ratio until the two agree. What is refused as older does not prove the kept amount current, and a
+source that insists is believed: one bad height must not freeze an account. *Pure.*
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from monitor.core.events import (
     RequestBudgetSeen,
 )
 from monitor.core.state.accruals import forget_settled
-from monitor.core.state.facts import AccountBit, Channel, SeenFact, StatedFact
+from monitor.core.state.facts import AccountBit, Channel, Refusals, SeenFact, StatedFact, order_time
 from monitor.core.state.markets import venue_of
 from monitor.core.state.model import AccountState, PositionState, RiskState, Unwatched
 from monitor.core.types import (
@@ -41,6 +42,10 @@ DIFFERENCE_RATIO = 0.005  # rules-catalogue §7 CROSS_CHECK: half a per cent, or
 RESTATED_WITHIN_NS = 10 * SECOND_NS
 _POSITIONS_NEWS = AccountBit.POSITIONS | AccountBit.TRUTH
 EQUITY_COMPARED_WITHIN_NS = 5 * SECOND_NS
+# So often and for so long in a row one source must say something older before it is believed: a
+# re-read that lags behind a stream is overtaken long before, a bad height never.
+INSISTS = 3
+INSISTS_FOR_NS = 20 * SECOND_NS
 
 
 def account_of(state: RiskState, venue: str, account: str, now: EngineNs) -> AccountState:
@@ -53,13 +58,22 @@ def account_of(state: RiskState, venue: str, account: str, now: EngineNs) -> Acc
         # news.
         since = state.stopped_ns if subject in state.drawdowns else now
         found = AccountState(venue=venue, account=account, subject=subject, since_ns=since)
-        found.recent_flows = state.kept_flows.pop(subject, [])
+        recall_account(state, found)
         owner.accounts[account] = found
         state.appeared.append(("account", venue, account, ""))
         mark_account(state, found, AccountBit.MODE)
     elif not found.since_ns:  # a configured account, heard of for the first time
         found.since_ns = now
     return found
+
+
+def recall_account(state: RiskState, account: AccountState) -> None:
+    """Transfers that an earlier process counted, and from when on it did: one that it saw in the
+    equity but was not told yet is still news."""
+    account.recent_flows = state.kept_flows.pop(account.subject, [])
+    kept = state.kept_transfers.pop(account.subject, None)
+    if kept is not None:
+        account.since_ns, account.transfers = kept.since_ns, kept.told
 
 
 def mark_account(state: RiskState, account: AccountState, bits: int) -> None:
@@ -85,30 +99,46 @@ def account_reported(
 ) -> None:
     """Adopt every amount stated that is not older than the one known."""
     account = account_of(state, event.venue, event.account, now)
-    as_of = event.venue_time_ns if event.venue_time_ns is not None else now
+    as_of = order_time(event.venue_time_ns, now)
     if event.source == TRUTH:
         tell_seen(account.truth, now, channel)
-    if event.cash_usd is not None and _adopt(
-        account.cash, event.cash_usd, event, as_of, now, channel
-    ):
+    cash = event.cash_usd
+    if cash is None:
+        _unsaid(account.cash, event, channel, changes=False)
+    elif _adopt(state, account, "cash_usd", account.cash, cash, event, as_of, now, channel):
         forget_settled(account, as_of)
-    for fact, amount in (
-        (account.equity, event.equity_usd),
-        (account.free_collateral, event.free_collateral_usd),
-        (account.initial_margin, event.initial_margin_usd),
-        (account.maintenance_margin, event.maintenance_margin_usd),
-        (account.withdrawable, event.withdrawable_usd),
+    for name, fact, amount in (
+        ("equity_usd", account.equity, event.equity_usd),
+        ("free_collateral_usd", account.free_collateral, event.free_collateral_usd),
+        ("initial_margin_usd", account.initial_margin, event.initial_margin_usd),
+        ("maintenance_margin_usd", account.maintenance_margin, event.maintenance_margin_usd),
+        ("withdrawable_usd", account.withdrawable, event.withdrawable_usd),
     ):
-        if amount is not None:
-            _adopt(fact, amount, event, as_of, now, channel)
+        if amount is None:
+            _unsaid(fact, event, channel, changes=True)
+        else:
+            _adopt(state, account, name, fact, amount, event, as_of, now, channel)
     if event.equity_usd is not None:
         side = account.equity_truth if event.source == TRUTH else account.equity_stream
-        _adopt(side, event.equity_usd, event, as_of, now, channel)
+        _adopt(state, account, "", side, event.equity_usd, event, as_of, now, channel)
         _compare_equity(state, account, now)
     mark_account(state, account, AccountBit.MONEY | AccountBit.TRUTH)
 
 
+def _unsaid(fact: StatedFact, event: AccountReported, channel: Channel, *, changes: bool) -> None:
+    """An amount that its own channel no longer says: unknown after a complete statement; else, if
+    it ``changes`` with every price, only as fresh as when it was said."""
+    if fact.channel == channel.name:
+        if event.complete:
+            fact.value = fact.exact = None
+        elif changes:
+            fact.channel = ""
+
+
 def _adopt(
+    state: RiskState,
+    account: AccountState,
+    name: str,
     fact: StatedFact,
     amount: Decimal,
     event: AccountReported,
@@ -116,14 +146,36 @@ def _adopt(
     now: EngineNs,
     channel: Channel,
 ) -> bool:
-    """Take the amount unless a newer one is known; True when taken."""
+    """Take the amount unless a newer one is known; True when taken. A ``name`` has a source that
+    was believed for insisting recorded."""
     value = float(amount) if amount.is_finite() else None
     if fact.seen_ns and not _not_older(event.height, as_of, fact.height, fact.as_of_ns):
-        return False
+        if not _insists(fact.refused, event.source, now):
+            if fact.channel == channel.name:
+                fact.channel = ""  # its channel speaks of something else: that proves nothing
+            return False
+        if name and amount != fact.exact:
+            pair = (str(fact.exact), str(amount))
+            stream, truth = pair if event.source == TRUTH else pair[::-1]
+            state.cross_checks.append(
+                CrossCheck(
+                    subject=account.subject, field=name, stream=stream, truth=truth, at_ns=now
+                ),
+            )
+    if fact.refused:
+        fact.refused = {}
     fact.value, fact.exact = value, amount
     fact.as_of_ns, fact.height = as_of, event.height
     fact.seen_ns, fact.channel, fact.generation = now, channel.name, channel.generation
     return True
+
+
+def _insists(refused: Refusals, source: str, now: EngineNs) -> bool:
+    """Note one more older statement of ``source``; True when it has said so often and long
+    enough while nothing newer came that it is the known one that must be wrong."""
+    count, first_ns = refused.get(source, (0, now))
+    refused[source] = (count + 1, first_ns)
+    return count + 1 >= INSISTS and now - first_ns >= INSISTS_FOR_NS
 
 
 def _not_older(
@@ -172,7 +224,13 @@ def positions_reported(
     """Adopt sizes; a complete report closes what it does not list."""
     account = account_of(state, event.venue, event.account, now)
     truth = event.source == TRUTH
-    as_of = event.venue_time_ns if event.venue_time_ns is not None else now
+    if not all(report.size.is_finite() for report in event.positions):
+        # What is held cannot be read: unknown until the next complete report.
+        account.positions_complete = False
+        state.suspects_total += 1
+        mark_account(state, account, _POSITIONS_NEWS)
+        return
+    as_of = order_time(event.venue_time_ns, now)
     seen = account.positions_truth if truth else account.positions_stream
     # Saying again what is known and fresh asks for no revaluation.
     valued = state.holdings.get(account.subject)
@@ -182,13 +240,16 @@ def positions_reported(
         or seen.generation != channel.generation
         or now - seen.seen_ns > RESTATED_WITHIN_NS
     )
-    tell_seen(seen, now, channel)
     if truth:
         tell_seen(account.truth, now, channel)
     listed = set()
+    refused = False
     for report in event.positions:
         listed.add(report.market)
-        if _position(state, account, report, event, as_of, now):
+        taken = _position(state, account, report, event, as_of, now)
+        if taken is None:
+            refused = True
+        elif taken:
             news = True
     if event.complete:
         news = news or not account.positions_complete
@@ -198,10 +259,17 @@ def positions_reported(
                 continue
             if position.size != 0.0 or position.stream_size or position.truth_size:
                 gone = PositionReport(market=market, size=CLOSED, margin_mode=position.margin_mode)
-                if _position(state, account, gone, event, as_of, now):
+                taken = _position(state, account, gone, event, as_of, now)
+                if taken is None:
+                    refused = True
+                elif taken:
                     news = True
             else:
                 _side(position, event, 0.0, as_of)
+    if not refused:
+        tell_seen(seen, now, channel)
+    elif seen.channel == channel.name:
+        seen.channel = ""  # its channel speaks of something else: that proves nothing
     mark_account(state, account, _POSITIONS_NEWS if news else AccountBit.TRUTH)
 
 
@@ -212,9 +280,9 @@ def _position(
     event: PositionsReported,
     as_of: int,
     now: EngineNs,
-) -> bool:
-    """Take the position over unless a newer statement is known; True where anything that values
-    the account changed."""
+) -> bool | None:
+    """Take the position over unless a newer statement is known, which is None; True where anything
+    that values the account changed."""
     position = account.positions.get(report.market)
     if position is None:
         if report.size == 0:
@@ -225,9 +293,13 @@ def _position(
     if size != position.size or size != position.stream_size or event.source == TRUTH:
         _cross_check(state, account, position, event, size, as_of, now)
     _side(position, event, size, as_of)
-    if not _not_older(event.height, as_of, position.height, position.as_of_ns):
-        return False
     changed = size != position.size
+    if not _not_older(event.height, as_of, position.height, position.as_of_ns):
+        if not _insists(position.refused, event.source, now):
+            return None
+        _believe(state, account, position, report, event, as_of, now)
+    if position.refused:
+        position.refused = {}
     if changed:
         position.size, position.exact = size, report.size
         if event.source != TRUTH:
@@ -239,6 +311,36 @@ def _position(
     position.entry_price = position.venue_liquidation_price = position.leverage = None
     position.margin_used_usd = position.isolated_cash_usd = position.stated_mark = None
     return changed
+
+
+def _believe(
+    state: RiskState,
+    account: AccountState,
+    position: PositionState,
+    report: PositionReport,
+    event: PositionsReported,
+    as_of: int,
+    now: EngineNs,
+) -> None:
+    """A source insisted on something older: the order of all that was said before is void."""
+    size = float(report.size)
+    if size != position.size:
+        pair = (repr(position.size), repr(size))
+        stream, truth = pair if event.source == TRUTH else pair[::-1]
+        state.cross_checks.append(
+            CrossCheck(
+                subject=position_subject(account.venue, account.account, position.market),
+                field="size",
+                stream=stream,
+                truth=truth,
+                at_ns=now,
+            ),
+        )
+    if not _not_older(event.height, as_of, position.stream_height, position.stream_as_of_ns):
+        position.stream_as_of_ns, position.stream_height = as_of, event.height
+    if not _not_older(event.height, as_of, position.truth_height, position.truth_as_of_ns):
+        position.truth_as_of_ns, position.truth_height = as_of, event.height
+    _side(position, event, size, as_of)
 
 
 def _describe(position: PositionState, report: PositionReport) -> bool:

@@ -9,9 +9,9 @@ from monitor.core.events import (
     RulebookLoaded,
     Tick,
 )
-from monitor.core.state.facts import OFF_BOOK_BIT, ComputedFact
+from monitor.core.state.facts import COMPUTED_BIT, OFF_BOOK_BIT
 from monitor.core.state.model import OperatorRecord, RiskState
-from monitor.core.types import PORTFOLIO, EngineNs, asset_subject
+from monitor.core.types import PORTFOLIO, EngineNs, Subject, asset_subject
 
 OPERATOR_RECORDS_MAX = 100
 # "rebaseline": the running peak of a subject (argument "subject"), or of all, starts anew.
@@ -56,17 +56,15 @@ def operator_commanded(state: RiskState, event: OperatorCommanded, now: EngineNs
 
 
 def computation_finished(state: RiskState, event: ComputationFinished, now: EngineNs) -> None:
-    """The answer of a heavy computation; an older one than the known changes nothing."""
-    key = f"{event.measure}|{event.subject}"
-    known = state.computed.get(key)
-    if known is not None and known.as_of_ns > event.as_of_ns:
+    """The answer of a heavy computation; an older one than the known changes nothing, nor does one
+    that nobody asked for."""
+    known = state.computed.get(f"{event.measure}|{event.subject}")
+    if known is None or (known.seen_ns and known.as_of_ns > event.as_of_ns):
         return
-    state.computed[key] = ComputedFact(
-        value=event.value,
-        as_of_ns=event.as_of_ns,
-        seen_ns=now,
-        error=event.error,
-    )
+    known.value, known.error = event.value, event.error
+    known.as_of_ns, known.seen_ns = event.as_of_ns, now
+    subject = Subject(event.subject)
+    state.dirty[subject] = state.dirty.get(subject, 0) | COMPUTED_BIT
 
 
 def tick(_state: RiskState, _event: Tick, _now: EngineNs) -> None:

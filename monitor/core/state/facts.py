@@ -7,10 +7,23 @@ value is None, and a suspect price is absent. *Pure.*
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 
-from monitor.core.types import EngineNs, MarketStatus
+from monitor.core.types import SECOND_NS, EngineNs, MarketStatus
+
+# A venue's clock further ahead than this orders nothing: what it says counts as of its arrival.
+AHEAD_MAX_NS = 60 * SECOND_NS
+
+# By source: how many older statements in a row it made, and when the first.
+Refusals = dict[str, tuple[int, EngineNs]]
+
+
+def order_time(venue_time_ns: int | None, now: EngineNs) -> int:
+    """By which time a statement is ordered: the venue's where it is plausible, else its arrival."""
+    if venue_time_ns is None or venue_time_ns > now + AHEAD_MAX_NS:
+        return now
+    return venue_time_ns
 
 
 @dataclass(slots=True)
@@ -155,16 +168,20 @@ class StatedFact:
     generation: int = 0
     as_of_ns: EngineNs = 0
     height: int | None = None
+    refused: Refusals = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class ComputedFact:
-    """The answer of a heavy computation, with the time of its inputs."""
+    """The answer of a heavy computation, with the time of its inputs; ``seen_ns`` 0 before the
+    first. ``asked`` are the inputs last handed out, at ``asked_ns``."""
 
     value: float | None = None
     as_of_ns: EngineNs = 0
     seen_ns: EngineNs = 0
     error: str = ""
+    asked: bytes = b""
+    asked_ns: EngineNs = 0
 
 
 Fact = (
@@ -225,6 +242,7 @@ class FeedBit:
     REJECTED = 4
 
 
+COMPUTED_BIT = 1 << 20  # of any subject: a heavy computation about it came back
 ALL_ACCOUNT_BITS = 0x3F
 ALL_VENUE_BITS = 0xF
 OFF_BOOK_BIT = 1  # of an asset and of the portfolio

@@ -1,10 +1,14 @@
 """What happened to the accounts: fills, funding, transfers, liquidations. Each counts once.
 
 The same item is told by the stream and by re-reads, and again after each reconnect; ids are
-remembered for a window (a day, a week for transfers), so memory is bounded. *Pure.*
+remembered for a window (a day, a week for transfers), so memory is bounded. Money that goes from
+one of our accounts to another by way of a wallet is told as a withdrawal here and a deposit there;
+the two are paired by their amounts. *Pure.*
 """
 
 from __future__ import annotations
+
+import msgspec
 
 from monitor.core.events import (
     FillsReported,
@@ -14,12 +18,21 @@ from monitor.core.events import (
 )
 from monitor.core.state.accounts import account_of, mark_account, tell_seen
 from monitor.core.state.facts import FLOWS_BIT, AccountBit, Channel, VenueBit
-from monitor.core.state.model import DAY_NS, TRANSFER_WINDOW_NS, Flow, RiskState
-from monitor.core.types import PORTFOLIO, EngineNs, FillKind
+from monitor.core.state.model import (
+    DAY_NS,
+    TRANSFER_WINDOW_NS,
+    AccountState,
+    Flow,
+    RiskState,
+)
+from monitor.core.types import PORTFOLIO, EngineNs, FillKind, TransferKind
 
 FORCED = frozenset({FillKind.LIQUIDATION, FillKind.DELEVERAGING})
 # A day of hourly payments in 1000 markets; beyond it the oldest go first.
 ITEMS_MAX = 24_000
+# By how much what arrives may differ from what left: the fees of chains and bridges.
+FEE_USD, FEE_RATIO = 2.0, 0.001
+_BY_WALLET = frozenset({TransferKind.DEPOSIT, TransferKind.WITHDRAWAL})
 
 
 def fills_reported(
@@ -92,10 +105,13 @@ def transfers_reported(
                 time_ns=transfer.time_ns,
                 amount_usd=amount,
                 own=transfer.own,
+                open=not transfer.own and transfer.kind in _BY_WALLET,
             )
+            if flow.open:
+                flow = _pair(state, account, flow, now)
             account.recent_flows.append(flow)
             account.flow_total_usd += amount
-            if not transfer.own:
+            if not flow.own:
                 account.external_total_usd += amount
             elif amount > 0.0:
                 account.own_in_total_usd += amount
@@ -105,6 +121,44 @@ def transfers_reported(
     owner = state.venues[event.venue].subject
     state.dirty[owner] = state.dirty.get(owner, 0) | VenueBit.FLOWS
     state.dirty[PORTFOLIO] = state.dirty.get(PORTFOLIO, 0) | FLOWS_BIT
+
+
+def _pair(state: RiskState, account: AccountState, flow: Flow, now: EngineNs) -> Flow:
+    """The flow, no longer open if its other half was told of another account, or none can be.
+
+    A deposit that follows its withdrawal makes both our own. One told before its withdrawal has
+    been counted as external already, so the withdrawal is too, which cancels it.
+    """
+    others = [
+        one
+        for venue in state.venues.values()
+        for one in venue.accounts.values()
+        if one is not account
+    ]
+    if not others:
+        return msgspec.structs.replace(flow, open=False)
+    best: tuple[float, AccountState, int] | None = None
+    for other in others:
+        for index, half in enumerate(other.recent_flows):
+            gap = abs(half.amount_usd + flow.amount_usd)
+            larger = max(abs(half.amount_usd), abs(flow.amount_usd))
+            if (
+                half.open
+                and gap <= max(FEE_USD, FEE_RATIO * larger)
+                and now - half.told_ns < state.transit_ns
+                and (half.amount_usd < 0.0) is not (flow.amount_usd < 0.0)
+                and (best is None or gap < best[0])
+            ):
+                best = (gap, other, index)
+    if best is None:
+        return flow
+    _, other, index = best
+    half = other.recent_flows[index]
+    own = half.amount_usd < 0.0
+    if own:
+        other.external_total_usd -= half.amount_usd
+    other.recent_flows[index] = msgspec.structs.replace(half, own=own, open=False)
+    return msgspec.structs.replace(flow, own=own, open=False)
 
 
 def _prune(items: dict[str, int], limit: int) -> None:

@@ -22,6 +22,7 @@ from monitor.core.events import (
 )
 from monitor.core.state.accruals import accrue_funding
 from monitor.core.state.facts import (
+    AHEAD_MAX_NS,
     BlockFact,
     Channel,
     DepthFact,
@@ -56,7 +57,7 @@ def venue_of(state: RiskState, venue: str) -> VenueState:
 
 
 def market_of(state: RiskState, venue: str, market: str) -> MarketState:
-    """The market's state, made when first heard of."""
+    """The market's state, made when first heard of, unless the venue has too many already."""
     owner = state.venues.get(venue)
     if owner is not None:
         known = owner.markets.get(market)
@@ -64,6 +65,9 @@ def market_of(state: RiskState, venue: str, market: str) -> MarketState:
             return known
     owner = venue_of(state, venue)
     made = MarketState(venue=venue, market=market, subject=market_subject(venue, market))
+    if len(owner.markets) >= state.markets_max:
+        owner.markets_ignored += 1
+        return made  # belongs to nothing and is forgotten with the message
     owner.markets[market] = made
     state.appeared.append(("market", venue, market, ""))
     return made
@@ -72,6 +76,8 @@ def market_of(state: RiskState, venue: str, market: str) -> MarketState:
 def market_listed(state: RiskState, event: MarketListed, now: EngineNs, channel: Channel) -> None:
     """Parameters as the venue states them now; every later statement replaces them."""
     market = market_of(state, event.venue, event.market)
+    if event.market not in state.venues[event.venue].markets:
+        return
     if not market.listed:
         state.assets.setdefault(event.asset, []).append((event.venue, event.market))
         state.appeared.append(("asset", event.venue, event.market, event.asset))
@@ -148,10 +154,48 @@ def market_context(
         tell_number(market.volume_24h, number, now, channel)
     if event.next_funding_time_ns is not None:
         market.next_funding_time_ns = event.next_funding_time_ns
+    if event.complete:
+        bits |= _unsay(market, event, channel)
     if bits:
         dirty = state.dirty
         subject = market.subject
         dirty[subject] = dirty.get(subject, 0) | bits
+
+
+def _unsay(market: MarketState, event: MarketContextSeen, channel: Channel) -> int:
+    """What this channel said before and says no longer is unknown: its progress must not vouch
+    for it. The bits of what changed. A price that comes back is judged by the last one."""
+    name = channel.name
+    bits = 0
+    price = market.mid
+    if event.mid_price is None and price.value is not None and price.channel == name:
+        price.reference, price.value, price.candidate = price.value, None, None
+        bits = _MID
+    price = market.mark
+    if event.mark_price is None and price.value is not None and price.channel == name:
+        price.reference, price.value, price.candidate = price.value, None, None
+        bits |= _MARK
+    price = market.oracle
+    if event.oracle_price is None and price.value is not None and price.channel == name:
+        price.reference, price.value, price.candidate = price.value, None, None
+        bits |= _ORACLE
+    price = market.index
+    if event.index_price is None and price.value is not None and price.channel == name:
+        price.reference, price.value, price.candidate = price.value, None, None
+        bits |= _INDEX
+    number = market.predicted
+    if event.predicted_funding_rate_hourly is None and number.channel == name:
+        number.value = None
+        bits |= _PREDICTED
+    number = market.open_interest
+    if event.open_interest_base is None and number.channel == name:
+        number.value = None
+        bits |= MarketBit.OPEN_INTEREST
+    if event.premium_ratio is None and market.premium.channel == name:
+        market.premium.value = None
+    if event.volume_24h_usd is None and market.volume_24h.channel == name:
+        market.volume_24h.value = None
+    return bits
 
 
 def funding_settled(
@@ -163,7 +207,11 @@ def funding_settled(
     """A settlement, once: polls tell the newest one again and again."""
     market = market_of(state, event.venue, event.market)
     fact = market.settled
-    if event.settled_at_ns < fact.settled_at_ns or not isfinite(event.funding_rate_hourly):
+    if (
+        event.settled_at_ns < fact.settled_at_ns
+        or event.settled_at_ns > now + AHEAD_MAX_NS  # it would hide every settlement until then
+        or not isfinite(event.funding_rate_hourly)
+    ):
         return
     fresh = event.settled_at_ns > fact.settled_at_ns
     fact.settled_at_ns = event.settled_at_ns
@@ -238,6 +286,8 @@ def candle(state: RiskState, event: CandleSeen, now: EngineNs, _channel: Channel
     known = market.candles.get(event.interval_s)
     if known is not None and known.started_at_ns > event.started_at_ns:
         return
+    if event.started_at_ns > now + AHEAD_MAX_NS:
+        return
     market.candles[event.interval_s] = Candle(
         started_at_ns=event.started_at_ns,
         open=event.open,
@@ -259,8 +309,13 @@ def chain_time(state: RiskState, event: ChainTimeSeen, now: EngineNs, channel: C
     fact = venue.blocks.get(event.source)
     if fact is None:
         fact = venue.blocks[event.source] = BlockFact()
-    if event.time_ns is not None and (fact.time_ns is None or event.time_ns >= fact.time_ns):
-        fact.time_ns = event.time_ns
+    time_ns = event.time_ns
+    if (
+        time_ns is not None
+        and (fact.time_ns is None or time_ns >= fact.time_ns)
+        and time_ns <= now + AHEAD_MAX_NS  # else no true time would ever be newer
+    ):
+        fact.time_ns = time_ns
     if event.height is not None and (fact.height is None or event.height >= fact.height):
         fact.height = event.height
     _told(fact, now, channel)

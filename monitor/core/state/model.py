@@ -14,6 +14,7 @@ import msgspec
 
 from monitor.core.decision import CrossCheck
 from monitor.core.events import CollateralBalance, MarginTier, OffBookLeg, OrderReport
+from monitor.core.formulas.drawdown import DrawdownMemory
 from monitor.core.rules.rule import NEW, RuleState
 from monitor.core.state.facts import (
     BlockFact,
@@ -23,6 +24,7 @@ from monitor.core.state.facts import (
     FlagFact,
     NumberFact,
     PriceFact,
+    Refusals,
     SeenFact,
     SettledFact,
     StatedFact,
@@ -113,15 +115,28 @@ class PositionState:
     truth_height: int | None = None
     difference_ratio: float = 0.0
     told_pair: tuple[float, float] | None = None  # the disagreement already reported
+    refused: Refusals = field(default_factory=dict)
 
 
 class Flow(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """One counted transfer: when it was told, USD in (> 0) or out, and whether it stays ours."""
+    """One counted transfer: when it was told, USD in (> 0) or out, and whether it stays ours.
+
+    ``open`` while it went to or came from a wallet and its other half, in another of our accounts,
+    may still be told.
+    """
 
     told_ns: EngineNs
     time_ns: int
     amount_usd: float
     own: bool
+    open: bool = False
+
+
+class KeptTransfers(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """Since when an account's transfers are news, and which were told (id -> time, one week)."""
+
+    since_ns: EngineNs
+    told: dict[str, int]
 
 
 class AccountState(msgspec.Struct, omit_defaults=True):
@@ -204,6 +219,7 @@ class VenueState(msgspec.Struct, omit_defaults=True):
     health: FlagFact = msgspec.field(default_factory=FlagFact)
     skew: NumberFact = msgspec.field(default_factory=NumberFact)
     oracle_margined: bool = False  # no mark here: equity is computed from cash and oracle
+    markets_ignored: int = 0  # messages about markets beyond ``RiskState.markets_max``
 
 
 class OperatorRecord(msgspec.Struct, frozen=True, gc=False):
@@ -280,19 +296,6 @@ class Holdings:
     liquidation: Freshness = field(default_factory=Freshness)
 
 
-class DrawdownMemory(msgspec.Struct):
-    """Running peak of one subject's equity, shifted by what flowed in and out since.
-
-    ``raised`` are recent rises of the peak, (when, USD): a deposit shows in the equity before it is
-    told, and must then not lift the peak twice.
-    """
-
-    peak_usd: float
-    external_total_usd: float
-    own_in_total_usd: float
-    raised: list[tuple[EngineNs, float]] = msgspec.field(default_factory=list)
-
-
 class DifferenceMemory(msgspec.Struct):
     """Computed against stated equity, as of the statement told at ``statement_ns``."""
 
@@ -335,6 +338,8 @@ class RiskState(msgspec.Struct):
     now_ns: EngineNs = 0
     price_low: float = 0.75  # a price below this share of the last one is suspect
     price_high: float = 1.25
+    transit_ns: int = 21_600 * 1_000_000_000  # how long money between own accounts may be away
+    markets_max: int = 5_000  # of one venue; further ones are ignored and counted
     venues: dict[str, VenueState] = msgspec.field(default_factory=dict)
     channels: dict[str, Channel] = msgspec.field(default_factory=dict)
     assets: dict[str, list[tuple[str, str]]] = msgspec.field(default_factory=dict)
@@ -345,6 +350,7 @@ class RiskState(msgspec.Struct):
     rules: dict[str, RuleMemory] = msgspec.field(default_factory=dict)  # "rule|subject"
     rule_status: dict[str, RuleStatus] = msgspec.field(default_factory=dict)
     kept_flows: dict[str, list[Flow]] = msgspec.field(default_factory=dict)  # of before a restart
+    kept_transfers: dict[str, KeptTransfers] = msgspec.field(default_factory=dict)
     stopped_ns: EngineNs = 0  # when the process before this one last evaluated; 0: none
     cells: dict[str, Cell] = msgspec.field(default_factory=dict)  # "measure|subject"
     holdings: dict[str, Holdings] = msgspec.field(default_factory=dict)  # account subject

@@ -133,6 +133,7 @@ def test_contexts_without_meta_are_named_by_position() -> None:
         premium_ratio=-0.0005927453,
         open_interest_base=27353.17682,
         volume_24h_usd=1516669192.1953897476,
+        complete=True,
     )
     assert events[3].market == "#3"
     assert (events[3].mid_price, events[3].premium_ratio) == (None, None)
@@ -183,6 +184,7 @@ def test_isolated_position_to_the_last_digit() -> None:
         initial_margin_usd=Decimal("7.525754"),
         maintenance_margin_usd=Decimal("3.7826"),  # 75.652 at 1 / (2 x 10), cross part 0
         withdrawable_usd=Decimal("75.781884"),
+        complete=True,
     )
 
 
@@ -213,6 +215,7 @@ def test_reduced_state_has_no_equity() -> None:
         source="truth",
         free_collateral_usd=Decimal("772.232111"),
         withdrawable_usd=Decimal("772.232111"),
+        complete=True,
     )
 
 
