@@ -57,7 +57,7 @@ class AccountChannel(PlainChannel):
         contents = wire.read(_ACCOUNT_SNAPSHOT, raw, "account snapshot")
         if contents.subaccount is None:
             return Output(refresh=self.heals)
-        height = contents.block_height
+        height = self._parent.heights.plausible(contents.block_height, "snapshot blockHeight")
         told = account.whole(
             contents.subaccount,
             self._parent,
@@ -109,7 +109,7 @@ class AccountChannel(PlainChannel):
     def _tell(
         self, update: wire.AccountUpdate, number: int, now: EngineNs, told: account.Told
     ) -> None:
-        height = update.block_height
+        height = self._parent.heights.plausible(update.block_height, "update blockHeight")
         events = told.events
         for child, positions in _by_number(update.perpetual_positions, number).items():
             pool = self._heard(child, told)

@@ -12,6 +12,7 @@ import msgspec
 from monitor.core.errors import AuthError, DecodeError, TransientFeedError
 from monitor.core.events import (
     AccountDiscovered,
+    ChannelLost,
     Event,
     FundingPaid,
     TransfersReported,
@@ -31,6 +32,7 @@ ROWS_MAX = 1000  # the indexer's own ceiling of ``limit``
 FILLS_ROWS = 100
 FILLS_PAGES_MAX = 10
 PAYMENTS_PAGES_MAX = 10
+TRANSFERS_PAGES_MAX = 10
 REREAD_AFTER_S = 2.0
 _HISTORY_NS = 25 * 3600 * SECOND_NS  # a day of funding, and the hour in which it began
 _OVERLAP_NS = 3 * 3600 * SECOND_NS
@@ -170,6 +172,7 @@ class TruthPoll(_ParentPoll):
 
     def __init__(self, parent: Parent, period_s: float, api: Endpoints) -> None:
         super().__init__("rest.parentSubaccount", parent, period_s, api)
+        self._vanished = ""
 
     def request(self, now: EngineNs) -> Request:
         """The parent with all children."""
@@ -185,7 +188,23 @@ class TruthPoll(_ParentPoll):
             raise DecodeError("dYdX parent subaccount body holds no subaccount.", sample=body)
         told = account.whole(row, self.parent, channel=self.name, source=account.TRUTH, height=None)
         refresh = (Refresh(self.name, REREAD_AFTER_S),) if told.doubtful else ()
+        self._vanished = ", ".join(told.vanished)
         return PollOutput(tuple(told.events), refresh=refresh)
+
+    def received(self, response: Response, now: EngineNs) -> PollOutput:
+        """As ever; but while a pool that had money is missing, the answer proves nothing current,
+        and only a complete one opens the channel again."""
+        self._vanished = ""
+        output = super().received(response, now)
+        if not self._vanished:
+            return output
+        self._open = False
+        lost = ChannelLost(
+            venue=VENUE,
+            channel=self.name,
+            reason=f"The indexer left out {self._vanished}, which was known to hold money.",
+        )
+        return PollOutput((*output.events, lost), refresh=(), pause_s=output.pause_s)
 
     def absent(self, error: NotFoundError, now: EngineNs) -> PollOutput:
         """Nothing was ever deposited, unless we know better."""
@@ -305,22 +324,39 @@ class TransfersPoll(_ParentPoll):
         self._queue: list[Pool] = []
         self._asking = parent.pools[parent.number]
         self._known: dict[int, frozenset[str]] = {}
+        self._page = 1
+        self._round: dict[str, None] = {}
 
     def request(self, now: EngineNs) -> Request:
-        """The first pool; the others follow as pages."""
+        """The first pool; further pages and the other pools follow."""
         del now
         self._queue = list(self.parent.pools.values())
-        return self._ask()
+        return self._ask_next()
 
     def told(self, body: bytes, now: EngineNs, response: Response) -> PollOutput:
-        """Transfers that the page before did not have, oldest first."""
+        """Transfers that the round before did not have, oldest first. While a whole page is news,
+        the next may be too; the first round is history and reads one page."""
         del now, response
         pool = self._asking
         rows = wire.read(_TRANSFERS, body, "transfers body").transfers
         seen = [activity.transfer(row, pool, self._accounts.counterparty) for row in rows]
-        known = self._known.get(pool.number, frozenset())
-        self._known[pool.number] = frozenset(report.transfer_id for report in seen)
-        news = [report for report in seen if report.transfer_id not in known]
+        known = self._known.get(pool.number)
+        news = [
+            report
+            for report in seen
+            if report.transfer_id not in self._round
+            and (known is None or report.transfer_id not in known)
+        ]
+        self._round.update(dict.fromkeys(report.transfer_id for report in seen))
+        history = known is None
+        more = (
+            not history
+            and len(rows) >= FILLS_ROWS
+            and len(news) == len(seen)
+            and self._page < TRANSFERS_PAGES_MAX
+        )
+        if not more:
+            self._known[pool.number] = frozenset(self._round)
         events: tuple[Event, ...] = ()
         if news:
             news.sort(key=lambda report: report.time_ns)
@@ -333,6 +369,9 @@ class TransfersPoll(_ParentPoll):
                     transfers=tuple(news),
                 ),
             )
+        if more:
+            self._page += 1
+            return PollOutput(events, then=self._ask())
         return PollOutput(events, then=self._then())
 
     def absent(self, error: NotFoundError, now: EngineNs) -> PollOutput:
@@ -342,17 +381,24 @@ class TransfersPoll(_ParentPoll):
 
     def _then(self) -> Request | None:
         if self._queue:
-            return self._ask()
+            return self._ask_next()
         self._history = False
         return None
 
-    def _ask(self) -> Request:
+    def _ask_next(self) -> Request:
         self._asking = self._queue.pop(0)
+        self._page = 1
+        self._round = {}
+        return self._ask()
+
+    def _ask(self) -> Request:
+        page = {} if self._page == 1 else {"page": self._page}
         return self.api.get(
             "/transfers",
             address=self._asking.address,
             subaccountNumber=self._asking.number,
             limit=FILLS_ROWS,
+            **page,
         )
 
 

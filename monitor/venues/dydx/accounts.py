@@ -14,6 +14,7 @@ import msgspec
 
 from monitor.core.events import OrderReport
 from monitor.core.types import SECOND_NS, EngineNs
+from monitor.venues.dydx.heights import ChainHeights
 from monitor.venues.dydx.settings import PARENTS, DydxAccount
 
 FILLS_REMEMBERED = 5000
@@ -43,6 +44,7 @@ class Pool:
         self.orders: dict[str, KnownOrder] = {}
         self.closed: dict[str, EngineNs] = {}
         self.held: set[str] = set()
+        self.has_cash = False
         self.announced = False
 
     def closed_lately(self, order_id: str, now: EngineNs) -> bool:
@@ -61,7 +63,15 @@ class Pool:
 class Parent:
     """One configured parent subaccount with the children found so far."""
 
-    def __init__(self, alias: str, address: str, number: int, pool_name: str) -> None:
+    def __init__(
+        self,
+        alias: str,
+        address: str,
+        number: int,
+        pool_name: str,
+        heights: ChainHeights | None = None,
+    ) -> None:
+        self.heights = heights or ChainHeights()  # to judge told heights by
         self.alias = alias
         self.address = address
         self.number = number
@@ -112,13 +122,20 @@ class Accounts:
     With ``anyone`` (recordings) every address is taken as ours under a name made of its ends.
     """
 
-    def __init__(self, accounts: Iterable[DydxAccount], *, anyone: bool = False) -> None:
+    def __init__(
+        self,
+        accounts: Iterable[DydxAccount],
+        *,
+        anyone: bool = False,
+        heights: ChainHeights | None = None,
+    ) -> None:
         self._anyone = anyone
+        self._heights = heights or ChainHeights()
         self._parents: dict[tuple[str, int], Parent] = {}
         for account in accounts:
             for index, number in enumerate(account.parents):
                 pool_name = account.alias if index == 0 else f"{account.alias}.{number}"
-                parent = Parent(account.alias, account.address, number, pool_name)
+                parent = Parent(account.alias, account.address, number, pool_name, self._heights)
                 self._parents[account.address, number] = parent
 
     @property
@@ -132,7 +149,7 @@ class Accounts:
         found = self._parents.get(key)
         if found is None and self._anyone:
             alias = recorded_alias(address)
-            found = self._parents[key] = Parent(alias, address, key[1], alias)
+            found = self._parents[key] = Parent(alias, address, key[1], alias, self._heights)
         return found
 
     def counterparty(self, address: str, number: int | None) -> tuple[str, bool]:

@@ -19,6 +19,7 @@ from monitor.core.ports import NOTHING, Output, Refresh
 from monitor.core.types import SECOND_NS, EngineNs, channel_id
 from monitor.venues.dydx.book import Book, Top
 from monitor.venues.dydx.codec import markets, wire
+from monitor.venues.dydx.heights import ChainHeights
 from monitor.venues.dydx.settings import MAJORS, VENUE
 
 V4_MARKETS = "v4_markets"
@@ -144,6 +145,10 @@ class MarketsChannel(PlainChannel):
         del message_id
         return tuple(self._universe.update(contents, now))
 
+    def tick(self, now: EngineNs) -> tuple[Event, ...]:
+        """Running funding rates that were held back at the start of the hour."""
+        return tuple(self._universe.due(now))
+
 
 class HeightChannel(PlainChannel):
     """One message per block: the socket's best proof of life.
@@ -155,7 +160,8 @@ class HeightChannel(PlainChannel):
     wire_name = V4_BLOCK_HEIGHT
     cadence_s: float | None = 1.0  # 0.6 to 1.1 s a block on mainnet, by governance
 
-    def __init__(self, *, key: str = "") -> None:
+    def __init__(self, heights: ChainHeights, *, key: str = "") -> None:
+        self._heights = heights
         self.name = channel_id(VENUE, V4_BLOCK_HEIGHT, key)
         self._tells = not key
 
@@ -167,9 +173,11 @@ class HeightChannel(PlainChannel):
         self, raw: msgspec.Raw, message_id: int, now: EngineNs, *, batch: bool, number: int | None
     ) -> Output:
         """The next block, or several."""
-        del message_id, now, number
+        del message_id, number
         raws = wire.read(_RAWS, raw, "v4_block_height batch") if batch else [raw]
-        seen = [markets.height(one, self.name, "stream") for one in raws]
+        seen = [markets.height(one, self.name, "stream", now) for one in raws]
+        for one in seen:
+            self._heights.plausible(one.height, "block height")
         return Output(tuple(seen)) if self._tells else NOTHING
 
 

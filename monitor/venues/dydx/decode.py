@@ -31,6 +31,7 @@ from monitor.venues.dydx.accounts import Accounts, Parent
 from monitor.venues.dydx.book import Book
 from monitor.venues.dydx.codec import account, activity, markets, wire
 from monitor.venues.dydx.codec.markets import Universe
+from monitor.venues.dydx.heights import ChainHeights
 from monitor.venues.dydx.settings import VENUE
 from monitor.venues.dydx.stream import envelope
 
@@ -95,7 +96,7 @@ def _channel(told: wire.Envelope) -> channels.Channel:
         case channels.V4_MARKETS:
             return channels.MarketsChannel(Universe(), reread="")
         case channels.V4_BLOCK_HEIGHT:
-            return channels.HeightChannel()
+            return channels.HeightChannel(ChainHeights())
         case channels.V4_ORDERBOOK:
             return channels.BookChannel(key)
         case channels.V4_TRADES:

@@ -1,13 +1,17 @@
 """How high each source says the chain is, so that a dead channel is told from a halted chain.
 
 Both stuck is a halt and reconnecting would not help; REST moving while a socket's block channel is
-silent is a dead channel. *Pure.*
+silent is a dead channel. A height that no chain can have reached is refused wherever it is told:
+as the newest of its source it would make everything true look old for ever. *Pure.*
 """
 
 from __future__ import annotations
 
+from monitor.core.errors import DecodeError
 from monitor.core.types import SECOND_NS, EngineNs
 
+HEIGHT_JUMP_MAX = 10_000_000  # three months of blocks
+FIRST_HEIGHT_MAX = 1_000_000_000  # twenty years of blocks, while no height is known to judge by
 _MOVING_NS = 30 * SECOND_NS
 
 
@@ -18,6 +22,22 @@ class ChainHeights:
         self._indexer = -1
         self._indexer_moved_at: EngineNs | None = None
         self._validator = -1
+        self._highest = -1
+
+    def plausible(self, height: int | None, what: str) -> int | None:
+        """``height`` itself, of whatever source, if the chain can have it; the highest counts.
+
+        Raises:
+            DecodeError: Naming ``what`` and the height.
+        """
+        if height is None or height <= self._highest:
+            return height
+        known = self._highest >= 0
+        if height > (self._highest + HEIGHT_JUMP_MAX if known else FIRST_HEIGHT_MAX):
+            beyond = f"; the chain was last at {self._highest}" if known else ""
+            raise DecodeError(f"dYdX {what} is {height}, beyond any block{beyond}.")
+        self._highest = height
+        return height
 
     def indexer(self, height: int, now: EngineNs) -> None:
         """The indexer's REST says it has processed this block."""

@@ -169,6 +169,8 @@ class FundingPoll(RestPoll):
         last = self._settled_at.get(ticker, -1)
         news = [row for row in rows if row.settled_at_ns > last and row.market == ticker]
         if news:
+            # Once told, only later settlements are news: one from the future would be the last.
+            wire.refuse_future(news[-1].settled_at_ns, now, "funding effectiveAt")
             self._settled_at[ticker] = news[-1].settled_at_ns
         return PollOutput(tuple(news), then=self._then(now))
 
@@ -213,7 +215,8 @@ class HeightPoll(RestPoll):
     def told(self, body: bytes, now: EngineNs, response: Response) -> PollOutput:
         """The indexer's height, which lags the chain when the indexer does."""
         del response
-        seen = markets.height(body, self.name, "indexer")
+        seen = markets.height(body, self.name, "indexer", now)
+        self._heights.plausible(seen.height, "indexer height")
         if seen.height is not None:
             self._heights.indexer(seen.height, now)
         return PollOutput((seen,))
@@ -307,7 +310,7 @@ class ValidatorPoll(RestPoll):
             TransientFeedError: While the node catches up; its head is history.
             AuthError: If the node is of another chain.
         """
-        del now, response
+        del response
         seen, catching_up, network = validator_status(body, self.name)
         if self.api.chain_id is not None and network and network != self.api.chain_id:
             raise AuthError(
@@ -316,6 +319,8 @@ class ValidatorPoll(RestPoll):
             )
         if catching_up:
             raise TransientFeedError("The validator RPC is catching up; its height is history.")
+        wire.refuse_future(seen.time_ns, now, "latest_block_time")
+        self._heights.plausible(seen.height, "latest_block_height")
         if seen.height is None or not self._heights.validator(seen.height):
             return PollOutput()
         return PollOutput((seen,))

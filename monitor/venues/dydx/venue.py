@@ -51,9 +51,9 @@ class DydxVenue:
     def __init__(self, settings: DydxSettings) -> None:
         self.settings = settings
         self.universe = Universe()
-        self.accounts = Accounts(settings.accounts)
-        self._api = endpoints(settings)
         self._heights = ChainHeights()
+        self.accounts = Accounts(settings.accounts, heights=self._heights)
+        self._api = endpoints(settings)
         self._compliance: dict[str, str] = {}
         self._books: dict[str, BookChannel] = {}
         self._addresses = [
@@ -83,7 +83,7 @@ class DydxVenue:
         url = self._api.ws_url
         fixed: list[Channel] = [
             MarketsChannel(self.universe, reread=self._markets.name),
-            HeightChannel(),
+            HeightChannel(self._heights),
         ]
         connections = -(-(len(self._wanted()) + BOOKS_TO_SPARE) // SUBSCRIPTIONS_MAX)
         streams: list[StreamProtocol] = []
@@ -93,7 +93,7 @@ class DydxVenue:
                 DydxStream(
                     f"{VENUE}/{label}",
                     url,
-                    fixed if index == 0 else [HeightChannel(key=label)],
+                    fixed if index == 0 else [HeightChannel(self._heights, key=label)],
                     self._heights,
                     wanted=functools.partial(self._books_of, index),
                 )
@@ -101,7 +101,7 @@ class DydxVenue:
         parents = self.accounts.parents
         for index, start in enumerate(range(0, len(parents), PARENTS_PER_CONNECTION)):
             label = f"accounts-{index + 1}"
-            channels: list[Channel] = [HeightChannel(key=label)]
+            channels: list[Channel] = [HeightChannel(self._heights, key=label)]
             channels += [
                 AccountChannel(parent, self.accounts, rereads=self._rereads(parent.pool_name))
                 for parent in parents[start : start + PARENTS_PER_CONNECTION]

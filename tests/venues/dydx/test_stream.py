@@ -66,7 +66,7 @@ def opened(made: DydxVenue | None = None) -> tuple[StreamProtocol, int]:
 def moving_heights(made: DydxVenue, now: int) -> None:
     """REST sees the chain move."""
     poll = next(poll for poll in made.polls() if poll.name == "dydx/rest.height")
-    begin = now // SECOND_NS
+    begin = 1000 + (now - NOW) // SECOND_NS
     for height in (begin, begin + 1):
         poll.received(answer({"height": str(height), "time": TIME}), now)
 

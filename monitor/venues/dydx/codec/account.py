@@ -37,10 +37,12 @@ ZERO = Decimal(0)
 
 
 class Told(msgspec.Struct):
-    """What a message said, and whether it leaves something that only REST can settle."""
+    """What a message said, and whether it leaves something that only REST can settle.
+    ``vanished`` names pools that had money and are not in a whole answer."""
 
     events: list[Event] = []
     doubtful: bool = False
+    vanished: list[str] = []
 
 
 # ---------------------------------------------------------------------------- whole accounts
@@ -75,7 +77,10 @@ def whole(
             raise DecodeError(f"dYdX answered with subaccount {number}, not of {parent.number}.")
         heard.add(number)
         told.events += announced(pool, parent, channel)
-        at = child.latest_processed_block_height or height
+        stated = parent.heights.plausible(
+            child.latest_processed_block_height, f"latestProcessedBlockHeight of {pool.name}"
+        )
+        at = stated or height
         if _older(pool, source, at):
             told.doubtful = True
         else:
@@ -83,6 +88,10 @@ def whole(
     for number, pool in parent.pools.items():
         if number not in heard and pool.held:
             raise DecodeError(f"dYdX left out {pool.name}, which was known to hold positions.")
+        if number not in heard and pool.has_cash:
+            # The indexer never deletes a subaccount, so this is no word that it is empty.
+            told.vanished.append(pool.name)
+            told.doubtful = True
     return told
 
 
@@ -90,6 +99,7 @@ def nothing(parent: Parent, *, channel: str) -> list[Event]:
     """Facts of a subaccount that the indexer has never seen: it exists and holds nothing."""
     pool = parent.pools[parent.number]
     pool.held.clear()
+    pool.has_cash = False
     return [
         AccountModeSeen(
             venue=VENUE,
@@ -158,6 +168,9 @@ def _pool_facts(
                row.open_perpetual_positions.values()]  # fmt: skip
     positions = tuple(report for report in reports if report.size)
     pool.held = {report.market for report in positions}
+    # No USDC row means that none is there: the list is whole.
+    cash = _cash(row.asset_positions.values()) or ZERO
+    pool.has_cash = bool(cash)
     events: list[Event] = [
         PositionsReported(
             venue=VENUE,
@@ -174,8 +187,7 @@ def _pool_facts(
             account=pool.name,
             source=source,
             equity_usd=wire.money_or_none(row.equity, "equity"),
-            # No USDC row means that none is there: the list is whole.
-            cash_usd=_cash(row.asset_positions.values()) or ZERO,
+            cash_usd=cash,
             free_collateral_usd=wire.money_or_none(row.free_collateral, "free collateral"),
             height=height,
         ),
@@ -268,6 +280,7 @@ def cash_told(
     events: list[Event] = []
     cash = _cash(rows)
     if cash is not None:
+        pool.has_cash = bool(cash)
         events.append(
             AccountReported(
                 venue=VENUE,

@@ -29,6 +29,9 @@ from monitor.venues.dydx.settings import VENUE
 FUNDING_INTERVAL_S = 3600
 MARKETS_CHANNEL = channel_id(VENUE, "v4_markets")
 _HOUR_NS = FUNDING_INTERVAL_S * SECOND_NS
+# Samples come once a minute and start anew with the hour: until the second, the estimate of the
+# hour before may still stand there.
+_ESTIMATE_OLD_NS = 120 * SECOND_NS
 # REST is cached for a second: an oracle price that the socket told within this time is newer.
 _STREAM_BELIEVED_NS = 10 * SECOND_NS
 
@@ -83,6 +86,8 @@ class Universe:
     def __init__(self) -> None:
         self._rows: dict[str, wire.MarketRow] = {}
         self._oracle_streamed_at: dict[str, EngineNs] = {}
+        self._rates: dict[str, tuple[float, EngineNs]] = {}  # and when it was last another one
+        self._held_back: dict[str, wire.MarketRow] = {}
 
     @property
     def tickers(self) -> tuple[str, ...]:
@@ -147,6 +152,7 @@ class Universe:
             if row.effective_at != text:  # one block, one time
                 text = row.effective_at
                 at_ns = None if text is None else wire.time_ns(text)
+                wire.refuse_future(at_ns, now, f"oracle price of {ticker[:40]}: effectiveAt")
             heard[ticker] = now
             events.append(
                 MarketContextSeen(
@@ -169,9 +175,37 @@ class Universe:
                 listing = _merge(known, row)
             if listing and (listed := _listed(ticker, known)) is not None:
                 events.append(listed)
-            if (context := _context(ticker, row, now)) is not None:
+            if context := _context(ticker, row, now, rate=self._estimate(ticker, row, now)):
                 events.append(context)
         return events
+
+    def due(self, now: EngineNs) -> list[Event]:
+        """Running funding rates that were held back and by now are of this hour."""
+        if not self._held_back or now % _HOUR_NS < _ESTIMATE_OLD_NS:
+            return []
+        rows, self._held_back = self._held_back, {}
+        return [
+            context
+            for ticker, row in rows.items()
+            if (context := _context(ticker, row, now, rate=row.next_funding_rate)) is not None
+        ]
+
+    def _estimate(self, ticker: str, row: wire.MarketRow, now: EngineNs) -> float | None:
+        """The running rate that a row states; None while it may be the last hour's."""
+        rate = row.next_funding_rate
+        if rate is None:
+            return None
+        known = self._rates.get(ticker)
+        if known is None:
+            known = self._rates[ticker] = (rate, 0)  # since when it stands there, nobody knows
+        elif known[0] != rate:
+            known = self._rates[ticker] = (rate, now)
+        into_hour_ns = now % _HOUR_NS
+        if into_hour_ns >= _ESTIMATE_OLD_NS or known[1] >= now - into_hour_ns:
+            self._held_back.pop(ticker, None)
+            return rate
+        self._held_back[ticker] = wire.MarketRow(next_funding_rate=rate)
+        return None
 
 
 _PARAMETERS = (
@@ -223,10 +257,12 @@ def _listed(ticker: str, row: wire.MarketRow) -> MarketListed | None:
     )
 
 
-def _context(ticker: str, row: wire.MarketRow, now: EngineNs) -> MarketContextSeen | None:
-    """What a row says of the market's present, if anything."""
+def _context(
+    ticker: str, row: wire.MarketRow, now: EngineNs, *, rate: float | None
+) -> MarketContextSeen | None:
+    """What a row says of the market's present, if anything; ``rate`` is what to believe of its
+    running funding."""
     oracle = row.oracle_price
-    rate = row.next_funding_rate
     interest = row.open_interest
     volume = row.volume_24h
     if oracle is None and rate is None and interest is None and volume is None:
@@ -269,17 +305,20 @@ def settlements(raw: bytes, channel: str) -> list[FundingSettled]:
     return sorted(told, key=lambda event: event.settled_at_ns)
 
 
-def height(raw: bytes | msgspec.Raw, channel: str, source: str) -> ChainTimeSeen:
+def height(
+    raw: bytes | msgspec.Raw, channel: str, source: str, now: EngineNs | None = None
+) -> ChainTimeSeen:
     """A block height and its time, under either of its two names.
 
     Raises:
-        DecodeError: If the contents were not understood or name no height.
+        DecodeError: If the contents were not understood, name no height, or a time from the future.
     """
     row = wire.read(_HEIGHT, raw, "height")
     told = row.height if row.height is not None else row.block_height
     if told is None:
         raise DecodeError("dYdX height message names no height.", sample=bytes(raw))
     at_ns = wire.time_ns(row.time)
+    wire.refuse_future(at_ns, now, "block time")
     return ChainTimeSeen(
         venue=VENUE,
         channel=channel,

@@ -15,7 +15,7 @@ from typing import Annotated, Literal, TypeVar
 import msgspec
 
 from monitor.core.errors import DecodeError
-from monitor.core.types import SECOND_NS
+from monitor.core.types import SECOND_NS, EngineNs
 
 T = TypeVar("T")
 
@@ -32,6 +32,7 @@ OrderSide = Literal["BUY", "SELL"]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # 1e30 of anything is corrupt, and an exponent of a million would print as a million digits.
 _MONEY_EXPONENTS = range(-60, 31)
+AHEAD_NS_MAX = 60 * SECOND_NS  # a venue's time further ahead of ours is corrupt
 _NO_CONTENTS = msgspec.Raw(b"{}")
 
 
@@ -363,6 +364,17 @@ def money(value: Decimal, what: str) -> Decimal:
 def money_or_none(value: Decimal | None, what: str) -> Decimal | None:
     """``money`` for a field that may be unsaid."""
     return value if value is None else money(value, what)
+
+
+def refuse_future(at_ns: int | None, now: EngineNs | None, what: str) -> None:
+    """Nothing, unless a time of the venue is more than a minute ahead of ours.
+
+    Raises:
+        DecodeError: Naming ``what`` and the time.
+    """
+    if at_ns is not None and now is not None and at_ns - now > AHEAD_NS_MAX:
+        ahead_s = (at_ns - now) / SECOND_NS
+        raise DecodeError(f"dYdX {what} is {at_ns} ns, {ahead_s:.0f} s ahead of our clock.")
 
 
 def time_ns(text: str) -> int:
