@@ -111,17 +111,19 @@ def _portfolio(state: Document) -> list[str]:
     rows = {row["label"]: row for row in state.get("portfolio", ())}
     if not rows:
         return []
+    whole = "\N{NO-BREAK SPACE}"  # a number stays beside its name
     shown = [
-        f"{label} {show(rows.get(label))}"
-        for label, show in (
-            ("equity", _money),
-            ("gross", _money),
-            ("net", _money),
-            ("leverage", _plain),
-            ("drawdown", _percent),
+        f"{word} {show(rows.get(label))}".replace(" ", whole)
+        for label, word, show in (
+            ("equity", "equity", _money),
+            ("gross", "gross", _money),
+            ("net", "net", _money),
+            ("leverage", "lever", _plain),
+            ("drawdown", "drawdown", _percent),
         )
     ]
-    return _wrapped("PORTFOLIO  ", "  ".join(shown), 11)[:2]
+    lines = _wrapped("PORTFOLIO  ", " ".join(shown), 11)
+    return [line.replace(whole, " ") for line in lines]
 
 
 def _fires(state: Document) -> list[Item]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import http.server
+import os
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -170,25 +173,38 @@ def test_the_token_is_given_by_file_or_environment(
     assert "must be one line" in capsys.readouterr().out
 
 
-def test_no_proxy_is_asked_and_no_redirect_followed(
-    server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Either would be given the read token and the book."""
-    proxy, other = Server(), Server()
+def test_no_proxy_is_asked(server: Server) -> None:
+    """It would be given the read token and the book. The environment is read when riskd starts."""
+    proxy = Server()
     try:
         proxy.says(200, document())
-        other.says(200, document())
-        monkeypatch.setenv("http_proxy", proxy.url)
-        monkeypatch.setenv("RISKD_READ_TOKEN", TOKEN)
         server.says(200, document())
-        assert main(["status", f"--url={server.url}"]) == 0
+        asked = subprocess.run(
+            [sys.executable, "-m", "monitor", "status", f"--url={server.url}"],
+            env={"PATH": os.environ["PATH"], "http_proxy": proxy.url, "HTTP_PROXY": proxy.url},
+            check=False, capture_output=True, timeout=30,
+        )  # fmt: skip
+    finally:
+        proxy.close()
+    assert asked.returncode == 0, asked
+    assert proxy.handler.asked == []  # type: ignore[attr-defined]
+    assert len(server.handler.asked) == 1  # type: ignore[attr-defined]
+
+
+def test_no_redirect_is_followed(
+    server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The read token is for nobody else."""
+    other = Server()
+    try:
+        other.says(200, document())
+        monkeypatch.setenv("RISKD_READ_TOKEN", TOKEN)
         server.says(302, b"")
         server.handler.headers_added = (("Location", other.url),)  # type: ignore[attr-defined]
         assert main(["status", f"--url={server.url}"]) == 3
-        assert proxy.handler.asked == other.handler.asked == []  # type: ignore[attr-defined]
     finally:
-        proxy.close()
         other.close()
+    assert other.handler.asked == []  # type: ignore[attr-defined]
     capsys.readouterr()
 
 
