@@ -2,12 +2,13 @@
 
 Each is started by an argument list, logs into a file, has a deadline for everything that is waited
 for, and is ended by its own id. Time is simulated: a ``Simulator`` and the ``Riskd`` beside it live
-in one scaled time, and moments are counted in simulated seconds since the simulator's start.
+in one time, and moments are counted in simulated seconds since the simulator's start.
 """
 
 from __future__ import annotations
 
 import asyncio
+import bisect
 import json
 import os
 import shutil
@@ -26,6 +27,7 @@ import pytest
 from monitor.core.types import SECOND_NS
 from tests.alertmanager import free_port
 
+SPEED = 40.0  # at most: time waits for processes that cannot keep up with it
 START_S = 40.0  # two cores may be shared with other work
 END_S = 20.0
 RISKD = (sys.executable, "-m", "monitor")
@@ -34,7 +36,11 @@ Json = dict[str, Any]
 
 def environment(**extra: str) -> dict[str, str]:
     """A clean environment; debugging of the tests' own loop stays with the tests."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    kept = {
+        name: os.environ[name]
+        for name in ("PATH", "HOME", "LANG", "PYTHONPATH")
+        if name in os.environ
+    }
     return kept | {"PYTHONWARNINGS": "default"} | extra
 
 
@@ -137,15 +143,19 @@ class Child:
 
 
 class Simulator(Child):
-    """``riskd sim``: both venues over one world, in time that runs ``speed`` times as fast."""
+    """``riskd sim``: both venues over one world, in a time that waits for the daemon beside it."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__("riskd sim", folder / "sim.log")
         self.line_path = folder / "sim.json"
         self.line: Json = {}
+        self._time_path = folder / "time"
+        self._start_ns = 0
+        self._seen: list[tuple[float, float]] = []  # (simulated moment, moment of the wall)
 
-    async def start(self, scenario: str, *, speed: float, seed: int = 7) -> None:
-        """Serve ``scenario``; returns once its line was printed."""
+    async def start(self, scenario: str, *, speed: float = SPEED, seed: int = 7) -> None:
+        """Serve ``scenario``; returns once its line was printed. Time stands still until a daemon
+        runs with ``--sim``."""
         with self.line_path.open("wb") as line, self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *RISKD,
@@ -153,6 +163,7 @@ class Simulator(Child):
                 f"--scenario={scenario}",
                 f"--seed={seed}",
                 f"--speed={speed:g}",
+                f"--time-file={self._time_path}",
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=line,
                 stderr=log,
@@ -160,31 +171,35 @@ class Simulator(Child):
             )
         await self.until(lambda: self.line_path.read_bytes().endswith(b"\n"), "its line")
         self.line = orjson.loads(self.line_path.read_bytes())
+        self._start_ns = self._now_ns()
 
-    @property
-    def speed(self) -> float:
-        """Simulated seconds in a real one."""
-        return float(self.line["clock"]["speed"])
+    def _now_ns(self) -> int:
+        return int.from_bytes(self._time_path.read_bytes()[:8], "little")
 
     @property
     def now_s(self) -> float:
         """Simulated seconds since its start."""
-        return self.at_s(time.time())
-
-    def at_s(self, wall_s: float) -> float:
-        """Simulated seconds since its start at a moment of the wall."""
-        return float(wall_s - self.line["clock"]["since_ns"] / SECOND_NS) * self.speed
+        now_s = (self._now_ns() - self._start_ns) / SECOND_NS
+        self._seen.append((now_s, time.time()))
+        return now_s
 
     def wall_s(self, at_s: float) -> float:
-        """The wall's time (seconds since the epoch) of a simulated moment."""
-        return float(self.line["clock"]["since_ns"] / SECOND_NS + at_s / self.speed)
+        """The wall's time (seconds since the epoch) of a simulated moment that was waited for."""
+        return _between(self._seen, at_s)
 
-    async def wait_for(self, at_s: float) -> None:
+    def at_s(self, wall_s: float) -> float:
+        """Simulated seconds since its start at a moment of the wall while it was waited for."""
+        return _between([(wall, at) for at, wall in self._seen], wall_s)
+
+    async def wait_for(self, at_s: float, *, timeout_s: float = 300.0) -> None:
         """Until that simulated moment."""
-        while (left_s := at_s - self.now_s) > 0.0:
+        deadline_s = time.monotonic() + timeout_s
+        while self.now_s < at_s:
             if not self.running:
                 pytest.fail(f"the simulator ended: {self.tail()}")
-            await asyncio.sleep(min(1.0, left_s / self.speed))
+            if time.monotonic() > deadline_s:
+                pytest.fail(f"{at_s:g} s were not reached within {timeout_s:g} s")
+            await asyncio.sleep(0.05)  # the processes live their own time
 
     def venues(self) -> str:
         """The ``venues:`` section that watches the simulated desk."""
@@ -248,6 +263,17 @@ class Riskd(Child):
             session.get(self.url + "/metrics") as answer,
         ):
             return await answer.text()
+
+
+def _between(points: list[tuple[float, float]], at: float) -> float:
+    """The second of a pair for a first one, in a straight line between its neighbours."""
+    index = bisect.bisect_left(points, (at, 0.0))
+    if index == 0:
+        return points[0][1]
+    if index == len(points):
+        return points[-1][1]
+    (x0, y0), (x1, y1) = points[index - 1], points[index]
+    return y1 if x1 == x0 else y0 + (y1 - y0) * (at - x0) / (x1 - x0)
 
 
 @dataclass

@@ -78,10 +78,10 @@ rules:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def simulator(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Simulator]:
-    """The simulated venues in ordinary time."""
+    """The simulated venues; they answer although no time passes."""
     sim = Simulator(tmp_path_factory.mktemp("refusals"))
     async with ended(sim):
-        await sim.start("calm", speed=1.0)
+        await sim.start("calm")
         yield sim
 
 
