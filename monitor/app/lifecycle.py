@@ -8,6 +8,8 @@ first, then what was decided is kept and told, and firing alerts are held over t
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 import random
 import signal
 from collections.abc import Callable, Coroutine
@@ -133,7 +135,9 @@ class Daemon:
         token = read_token(config.server, self.base)
         legs = self._legs_path()
         declared = read_legs(legs) if legs else None
-        self.metrics = DaemonMetrics(version=__version__)
+        self.metrics = DaemonMetrics(version=__version__, config_hash=config_hash(config))
+        if isinstance(self.clock, SystemClock):
+            self.metrics.clock_offset = self.clock.wall_offset_s
         self.source = DaemonSource(self)
         self.server = Server(config.server, self.source, token=token)
         self._stack.push_async_callback(self.server.close)
@@ -351,6 +355,12 @@ class Daemon:
         await asyncio.sleep(WARM_UP_S)
         freeze_after_warm_up()
         await collect_when_idle(self.clock, lambda: self.writer.last_event_ns)
+
+
+def config_hash(config: Config) -> str:
+    """Twelve hex digits that change with any setting; secrets themselves are not in a config."""
+    plain = json.dumps(config.model_dump(mode="json"), sort_keys=True)
+    return hashlib.sha256(plain.encode()).hexdigest()[:12]
 
 
 def _stamp(path: Path) -> int:

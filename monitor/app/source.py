@@ -15,12 +15,13 @@ from monitor.core.state.model import RuleMemory
 from monitor.core.types import SECOND_NS, Severity
 from monitor.notify.notice import ActiveAlert
 from monitor.observability.exposition import OPENMETRICS_TYPE, TEXT_TYPE, Exposition
+from monitor.observability.metrics import NOTIFICATION_RESULTS
 from monitor.server.document import measures_document, state_document, unseen_accounts
 
 if TYPE_CHECKING:
     from monitor.app.lifecycle import Daemon
 
-LIVE_S = 10.0  # the engine asks to be woken more often than this whenever anything is known
+LIVE_S = 10.0  # an evaluation that is due and this late: the core hangs
 Json = dict[str, Any]
 
 
@@ -86,9 +87,17 @@ class DaemonSource:
         return [self._alert(alert) for alert in self._daemon.dispatcher.active]
 
     def live(self) -> tuple[bool, object]:
-        """The loop answers (or this would not run) and the core has not failed."""
-        failed = self._daemon.writer.failed
-        return failed is None, {} if failed is None else {"core": type(failed).__name__}
+        """The loop answers (or this would not run), and the core judges when that is due."""
+        writer = self._daemon.writer
+        if writer.failed is not None:
+            return False, {"core": type(writer.failed).__name__}
+        due_ns = writer.evaluation_due_ns
+        # A scaled clock passes ten seconds sooner than a process can be called stuck.
+        limit_s = LIVE_S * getattr(self._daemon.clock, "speed", 1.0)
+        late_s = 0.0 if due_ns is None else (self._daemon.clock.now() - due_ns) / SECOND_NS
+        if late_s > limit_s:
+            return False, {"core": f"nothing judged although due {late_s:.0f} s ago"}
+        return True, {}
 
     def ready(self) -> tuple[bool, object]:
         """Every venue bootstrapped and seen, rules judged, store writable, with what is missing."""
@@ -113,8 +122,9 @@ class DaemonSource:
     def _metric_chunks(self, openmetrics: bool) -> Iterator[bytes]:
         daemon = self._daemon
         self._refresh_outboxes()
+        now = daemon.clock.now()
         yield from self._exposition.render(
-            daemon.engine.instances(daemon.clock.now()), openmetrics=openmetrics
+            daemon.engine.instances(now), now_ns=now, openmetrics=openmetrics
         )
         if openmetrics:
             # Untyped in prometheus_client; it returns bytes that end in "# EOF".
@@ -127,7 +137,9 @@ class DaemonSource:
     def attempted(self, channel: str, result: str, latency_s: float) -> None:
         """One attempt to page ended."""
         gauges = self._daemon.metrics.outbox(channel)
-        gauges.count({"delivered": "delivered", "rejected": "client"}.get(result, "server"))
+        gauges.count(result if result in NOTIFICATION_RESULTS else "server")
+        if result == "delivered":
+            gauges.latency_s.observe(latency_s)
 
     def failing(self, channel: str, reason: str) -> None:
         """A channel stopped delivering, or delivers again."""

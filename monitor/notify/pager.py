@@ -16,7 +16,7 @@ import structlog
 from monitor.core.decision import Decision
 from monitor.core.errors import StoreError
 from monitor.core.ports import AlertRow, Clock, OutboxEntry, Phase, PhaseStore, RuleStateRow
-from monitor.core.types import EngineNs, Severity
+from monitor.core.types import SECOND_NS, EngineNs, Severity
 from monitor.notify.dispatch import Dispatcher
 from monitor.notify.sender import Sender
 
@@ -24,6 +24,10 @@ TICK_S = 1.0
 NOTIFY_FAILING = "NotifyFailing"
 STORE_FAILING = "StoreFailing"
 UNSAVED_ENTRIES_MAX = 10_000
+# One slow write is a busy disk, not a broken store.
+STORE_FAILURES = 3
+STORE_FAILING_NS = 5 * SECOND_NS
+STORE_SUCCESSES = 3
 
 Snapshot = Callable[[], Phase]
 
@@ -57,7 +61,9 @@ class Pager:
         self._snapshot = snapshot
         self._news: list[Phase] = []
         self._unsaved: Phase | None = None
-        self._store_error = ""
+        self._store_told = False
+        self._failures = self._successes = 0
+        self._failing_since_ns: EngineNs = 0
         self._work = asyncio.Event()
         self._log = structlog.get_logger("notify")
         self.lost_entries = 0
@@ -140,8 +146,8 @@ class Pager:
         news, self._news = self._news, []
         entries = tuple(entry for phase in news for entry in phase.entries)
         phase = merge([*([self._unsaved] if self._unsaved else []), *news, self._snapshot()])
-        if phase.empty:
-            return
+        if phase.empty and not self._store_told:
+            return  # while the store is said to fail, even nothing is a test of it
         try:
             await self._store.persist(phase)
         except StoreError as error:
@@ -163,11 +169,22 @@ class Pager:
         return msgspec.structs.replace(phase, entries=phase.entries[surplus:])
 
     def _tell_store(self, error: str) -> None:
-        if bool(error) == bool(self._store_error):
-            return
-        self._store_error = error
+        now = self._clock.now()
         if error:
-            self._log.error("phase_not_kept", reason=error)
+            if not self._failures:
+                self._failing_since_ns = now
+                self._log.warning("phase_not_kept", reason=error)
+            self._failures, self._successes = self._failures + 1, 0
+            lasts = now - self._failing_since_ns >= STORE_FAILING_NS
+            changed = not self._store_told and (self._failures >= STORE_FAILURES or lasts)
+        else:
+            self._failures, self._successes = 0, self._successes + 1
+            changed = self._store_told and self._successes >= STORE_SUCCESSES
+        if not changed:
+            return
+        self._store_told = bool(error)
+        if error:
+            self._log.error("store_failing", reason=error)
         else:
             self._log.info("phases_kept_again")
         self._take(
@@ -177,7 +194,7 @@ class Pager:
                 severity=Severity.HIGH,
                 summary=error or "The store keeps phases again",
                 description="Pages still leave. A restart now would lose rule timers and states.",
-                now=self._clock.now(),
+                now=now,
             )
         )
 

@@ -31,8 +31,8 @@ class SenderObserver(Protocol):
     """Who counts and hears of failing channels; must not block."""
 
     def attempted(self, channel: str, result: str, latency_s: float) -> None:
-        """One attempt ended: ``delivered``, ``retried`` or ``rejected``; latency since the
-        decision, seconds of engine time."""
+        """One attempt ended: ``delivered``, or the ``NotifyError.reason`` why not; or a page was
+        given up for a digest: ``dropped``. Latency since the decision, seconds of engine time."""
         ...
 
     def failing(self, channel: str, reason: str) -> None:
@@ -208,9 +208,8 @@ class Sender:
         now = self._clock.now()
         marks, rejected = lane.queue.settle(items, results, now, jitter=self._jitter())
         for item, error in zip(items, results, strict=True):
-            result = "delivered" if error is None else "retried"
+            result = "delivered" if error is None else error.reason
             if error is not None and not error.retryable:
-                result = "rejected"
                 self._log.error(
                     "page_rejected",
                     channel=lane.name,
@@ -238,6 +237,8 @@ class Sender:
                     entry, marks = made
                     self._log.warning("pages_digested", channel=lane.name, pages=len(marks))
                     self._take_marks(marks)
+                    for _ in marks:
+                        self._observer.attempted(lane.name, "dropped", 0.0)
                     self._digests.append(entry)
                     self._offer(lane, entry, now)
                 self._tell_failing(lane)

@@ -17,7 +17,7 @@ import msgspec
 import orjson
 
 from monitor.core.measures.spec import MeasureSpec, Reading, Unit
-from monitor.core.types import SECOND_NS, Subject, SubjectKind
+from monitor.core.types import SECOND_NS, EngineNs, Subject, SubjectKind
 
 Row = tuple[MeasureSpec, Subject, Reading | None]
 
@@ -25,6 +25,8 @@ PREFIX = "riskd_"
 SERIES_PER_METRIC_MAX = 5000
 SERIES_PER_SLICE = 1000  # about 0.5 ms of the loop
 AGE_SUFFIX = "_last_update_timestamp_seconds"
+RULE_STATE = "rule_state_s"
+RULE_STATE_METRIC = "riskd_rule_state_since_timestamp_seconds"
 TEXT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 OPENMETRICS_END = b"# EOF\n"
@@ -74,7 +76,7 @@ class Exposition:
 
     Args:
         series_per_metric_max: Samples beyond it are left out and counted in
-            ``riskd_measure_series_dropped``.
+            ``riskd_measure_series_dropped_total``.
         series_per_slice: Samples in one chunk of ``render``.
     """
 
@@ -87,16 +89,23 @@ class Exposition:
         self._series_max = series_per_metric_max
         self._per_slice = series_per_slice
         self._known: dict[str, dict[Subject, str]] = {}
+        self._dropped: dict[str, int] = {}
 
-    def render(self, rows: Iterable[Row], *, openmetrics: bool = False) -> Iterator[bytes]:
+    def render(
+        self, rows: Iterable[Row], *, now_ns: EngineNs, openmetrics: bool = False
+    ) -> Iterator[bytes]:
         """Chunks of text, each a whole number of lines; empty chunks are only a place to yield.
 
         The caller gives way to the event loop between chunks and, for OpenMetrics, sends
         ``OPENMETRICS_END`` after everything (the daemon's own metrics come in between). ``rows``
-        may come in any order and is read lazily: it must survive changes between slices.
+        may come in any order and is read lazily: it must survive changes between slices. Ages are
+        those at ``now_ns``, exported as ``now - age``.
         """
         metrics: dict[str, Slice] = {}
-        yield from self._collect(rows, metrics)
+        yield from self._collect(rows, metrics, now_ns / SECOND_NS)
+        for metric in metrics.values():
+            total = self._dropped.get(metric.spec.name, 0) + metric.dropped
+            self._dropped[metric.spec.name] = metric.dropped = total
         named = {metric_name(metric.spec): metric for metric in metrics.values()}
         waiting: list[str] = []
         for name, metric in sorted(named.items(), key=lambda item: item[0]):
@@ -112,7 +121,9 @@ class Exposition:
         waiting.extend(_health(metrics.values(), openmetrics=openmetrics))
         yield "".join(waiting).encode()
 
-    def _collect(self, rows: Iterable[Row], metrics: dict[str, Slice]) -> Iterator[bytes]:
+    def _collect(
+        self, rows: Iterable[Row], metrics: dict[str, Slice], now_s: float
+    ) -> Iterator[bytes]:
         """Sort every sample into its metric; yields an empty chunk per slice of rows."""
         limit = self._series_max
         left = self._per_slice
@@ -137,7 +148,7 @@ class Exposition:
                 continue
             prefix = known.get(subject)
             prefixes.append(self._remember(current, subject) if prefix is None else prefix)
-            values.append(reading.as_of_ns / SECOND_NS if age else reading.value)
+            values.append(now_s - reading.value if age else reading.value)
 
     def _metric(self, spec: MeasureSpec, metrics: dict[str, Slice]) -> Slice:
         metric = metrics.get(spec.name)
@@ -173,7 +184,7 @@ def _number(value: float) -> str:
 
 def is_age(spec: MeasureSpec) -> bool:
     """Whether a measure is the age of something, exported as the time it was last proven."""
-    return spec.unit is Unit.SECONDS and spec.name.endswith("_age_s")
+    return spec.unit is Unit.SECONDS and (spec.name.endswith("_age_s") or spec.name == RULE_STATE)
 
 
 def metric_name(spec: MeasureSpec) -> str:
@@ -183,6 +194,8 @@ def metric_name(spec: MeasureSpec) -> str:
     ``riskd_clock_skew_seconds``; counts lose ``_count``, which Prometheus keeps for histograms.
     """
     name = spec.name
+    if name == RULE_STATE:
+        return RULE_STATE_METRIC
     if is_age(spec):
         return f"{PREFIX}{name.removesuffix('_age_s')}{AGE_SUFFIX}"
     if spec.unit is Unit.SECONDS:
@@ -237,16 +250,18 @@ def _escape(text: str) -> str:
     return text
 
 
-def _head(name: str, text: str, *, openmetrics: bool) -> str:
+def _head(name: str, text: str, *, openmetrics: bool, kind: str = "gauge") -> str:
     said = _escape(text) if openmetrics else text.replace("\\", "\\\\").replace("\n", "\\n")
-    return f"# HELP {name} {said}\n# TYPE {name} gauge\n"
+    return f"# HELP {name} {said}\n# TYPE {name} {kind}\n"
 
 
 def _health(metrics: Iterable[Slice], *, openmetrics: bool) -> Iterator[str]:
     """What is not shown, and how much of it: zero is said too, so that a rule can watch it."""
     ordered = sorted(metrics, key=lambda metric: metric.spec.name)
-    for name, text, slot in _HEALTH:
-        yield _head(name, text, openmetrics=openmetrics)
+    for name, kind, text, slot in _HEALTH:
+        # OpenMetrics names a counter's family without the suffix of its samples.
+        family = name.removesuffix("_total") if openmetrics else name
+        yield _head(family, text, openmetrics=openmetrics, kind=kind)
         for metric in ordered:
             yield f'{name}{{measure="{metric.spec.name}"}} {getattr(metric, slot)}\n'
 
@@ -254,12 +269,14 @@ def _health(metrics: Iterable[Slice], *, openmetrics: bool) -> Iterator[str]:
 _HEALTH = (
     (
         "riskd_measure_absent",
+        "gauge",
         "Subjects for which a measure is absent now: an input is missing or too old.",
         "absent",
     ),
     (
-        "riskd_measure_series_dropped",
-        "Series left out of this exposition because the metric has too many.",
+        "riskd_measure_series_dropped_total",
+        "counter",
+        "Samples left out of expositions because the metric has too many series.",
         "dropped",
     ),
 )

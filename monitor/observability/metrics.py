@@ -38,6 +38,8 @@ NOTIFICATION_RESULTS = (
 DURATION_BUCKETS_S = (
     0.00001, 0.00003, 0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0,
 )  # fmt: skip
+# From a decision to its delivery: at once, a retry or two, an outage of the channel.
+LATENCY_BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 1800.0)
 
 
 class FeedCounters:
@@ -72,13 +74,14 @@ class FeedCounters:
 class OutboxGauges:
     """State of one notification channel; written by whoever sends."""
 
-    __slots__ = ("capacity", "length", "oldest_ns", "results")
+    __slots__ = ("capacity", "latency_s", "length", "oldest_ns", "results")
 
     def __init__(self) -> None:
         self.length = 0
         self.capacity = 0
         self.oldest_ns: EngineNs | None = None
         self.results = dict.fromkeys(NOTIFICATION_RESULTS, 0)
+        self.latency_s = SlotHistogram(LATENCY_BUCKETS_S)
 
     def count(self, result: str) -> None:
         """Count one attempt; ``result`` is one of ``NOTIFICATION_RESULTS``.
@@ -130,10 +133,11 @@ class DaemonMetrics(Collector):
         self._listener_failures: dict[str, int] = {}
         self.events = 0
         self.evaluation_s = SlotHistogram(DURATION_BUCKETS_S)
+        self.event_to_decision_s = SlotHistogram(DURATION_BUCKETS_S)
         self.last_evaluation_ns: EngineNs | None = None
         self.loop_lag_s = 0.0
         self.measure_errors = 0
-        self.rule_errors = 0
+        self.rule_errors: dict[str, int] = {}
         self.clock_offset: Callable[[], float] | None = None
         self.registry = CollectorRegistry()
         self.registry.register(self)
@@ -157,6 +161,11 @@ class DaemonMetrics(Collector):
     def watch_budget(self, venue: str, used_and_left: Callable[[], tuple[float, float]]) -> None:
         """Export a venue's request budget, read at scrape."""
         self._budgets[venue] = used_and_left
+
+    def rule_failed(self, rule: str) -> None:
+        """Count that a rule began to fail about some subject."""
+        key = rule if rule in self.rule_errors or len(self.rule_errors) < LABEL_SETS_MAX else OTHER
+        self.rule_errors[key] = self.rule_errors.get(key, 0) + 1
 
     def listener(self, name: str) -> None:
         """Make a listener's series exist before its first failure."""
@@ -187,6 +196,12 @@ class DaemonMetrics(Collector):
         )
         duration.add_metric([], self.evaluation_s.cumulative(), self.evaluation_s.sum)
         yield duration
+        waited = HistogramMetricFamily(
+            "riskd_event_to_decision_seconds",
+            "From the oldest event of a read batch to the end of its evaluation, in seconds.",
+        )
+        waited.add_metric([], self.event_to_decision_s.cumulative(), self.event_to_decision_s.sum)
+        yield waited
         if self.last_evaluation_ns is not None:
             yield GaugeMetricFamily(
                 "riskd_last_evaluation_timestamp_seconds",
@@ -203,9 +218,14 @@ class DaemonMetrics(Collector):
             "Measures that failed and became absent.",
             value=self.measure_errors,
         )
-        yield CounterMetricFamily(
-            "riskd_rule_errors", "Rules that began to fail.", value=self.rule_errors
+        errors = CounterMetricFamily(
+            "riskd_rule_evaluation_errors",
+            "Times that a rule could not be evaluated any more, about any subject.",
+            labels=["rule"],
         )
+        for rule, count in self.rule_errors.items():
+            errors.add_metric([rule], count)
+        yield errors
         failures = CounterMetricFamily(
             "riskd_listener_failures",
             "Decisions that a listener could not take.",
@@ -276,14 +296,20 @@ class DaemonMetrics(Collector):
         results = CounterMetricFamily(
             "riskd_notifications", "Notifications by result.", labels=["channel", "result"]
         )
+        latency = HistogramMetricFamily(
+            "riskd_notification_latency_seconds",
+            "From a decision to its delivery by a channel, in seconds of engine time.",
+            labels=["channel"],
+        )
         for channel, gauges in self._outboxes.items():
+            latency.add_metric([channel], gauges.latency_s.cumulative(), gauges.latency_s.sum)
             length.add_metric([channel], gauges.length)
             capacity.add_metric([channel], gauges.capacity)
             if gauges.oldest_ns is not None:
                 oldest.add_metric([channel], gauges.oldest_ns / SECOND_NS)
             for result, count in gauges.results.items():
                 results.add_metric([channel, result], count)
-        yield from (length, capacity, oldest, results)
+        yield from (length, capacity, oldest, results, latency)
 
 
 _FEED_GAUGES = (

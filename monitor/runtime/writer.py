@@ -101,6 +101,15 @@ class Writer:
         """What broke the engine, or None; once set, no fact is taken any more."""
         return self._failure
 
+    @property
+    def evaluation_due_ns(self) -> EngineNs | None:
+        """When the next evaluation is, or was, due: facts wait, or the engine asked to be woken.
+        None while nothing waits."""
+        waiting = self._pending_since_ns or None
+        if waiting is None or self._wake_at_ns is None:
+            return waiting or self._wake_at_ns
+        return min(waiting, self._wake_at_ns)
+
     def submit(self, events: tuple[Event, ...]) -> None:
         """Apply these facts now. Never raises: a failure of the engine ends ``run`` instead."""
         if self._failure is not None:
@@ -131,6 +140,7 @@ class Writer:
         if self._failure is not None:
             return
         now = self._clock.now()
+        oldest_ns, self._pending_since_ns = self._pending_since_ns, 0
         started_s = time.perf_counter()
         try:
             decision = self._engine.evaluate(now)
@@ -141,6 +151,8 @@ class Writer:
             return
         metrics = self._metrics
         metrics.evaluation_s.observe(time.perf_counter() - started_s)
+        if oldest_ns:
+            metrics.event_to_decision_s.observe((self._clock.now() - oldest_ns) / SECOND_NS)
         metrics.last_evaluation_ns = now
         self._wake_at_ns = decision.wake_at_ns
         # A later deadline is noticed when the armed one passes; only an earlier one needs a push.
@@ -204,7 +216,9 @@ class Writer:
     def _announce(self, decision: Decision) -> None:
         metrics = self._metrics
         metrics.measure_errors += len(decision.measure_errors)
-        metrics.rule_errors += sum(1 for health in decision.health if health.error)
+        for health in decision.health:
+            if health.error:
+                metrics.rule_failed(health.rule)
         broken: Exception | None = None
         for listener in self._listeners:
             name = _name(listener)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
@@ -151,16 +152,41 @@ async def test_pages_leave_when_the_store_fails_and_are_kept_later() -> None:
     async with rig.running():
         rig.fire()
         await settle()
-        assert ("LeverageHigh", NoticeKind.FIRING) in told(rig.hook)
-        await rig.clock.advance(2)
+        assert told(rig.hook) == [("LeverageHigh", NoticeKind.FIRING)]
+        await rig.clock.advance(3)
         assert ("StoreFailing", NoticeKind.FIRING) in told(rig.hook)
         rig.outbox.error = None
         await rig.clock.advance(2)
+        assert ("StoreFailing", NoticeKind.RESOLVED) not in told(rig.hook)
+        await rig.clock.advance(3)
         assert ("StoreFailing", NoticeKind.RESOLVED) in told(rig.hook)
     kept = merge(rig.outbox.phases)
     assert kept.rule_states == (ROW,)
     assert {entry.id for entry in kept.entries} == {one.id for one in rig.hook.delivered}
     assert [name for name, _ in told(rig.hook)].count("LeverageHigh") == 1
+
+
+@pytest.mark.parametrize("failures", [1, 2])
+async def test_a_slow_write_pages_nobody(failures: int) -> None:
+    """Also when it is the very first: what it held is kept by the next, and that is all."""
+    rig = Rig()
+
+    class Slow(MemoryOutbox):
+        failures_left = failures
+
+        async def persist(self, phase: Phase) -> None:
+            self.failures_left -= 1
+            if self.failures_left >= 0:
+                raise StoreError("The store could not keep a phase within 250 ms.")
+            await super().persist(phase)
+
+    slow = Slow()
+    rig.pager = Pager(rig.dispatcher, rig.sender, slow, clock=rig.clock, snapshot=rig._snapshot)
+    async with rig.running():
+        rig.fire()
+        await rig.clock.advance(20)
+    assert told(rig.hook) == [("LeverageHigh", NoticeKind.FIRING)]
+    assert merge(slow.phases).rule_states == (ROW,)
 
 
 async def test_alertmanager_is_told_again_and_the_webhook_is_not() -> None:

@@ -44,6 +44,9 @@ def spec(name: str, unit: Unit, text: str = "Said in one sentence.") -> MeasureS
     return MeasureSpec(name=name, kinds=tuple(SubjectKind), unit=unit, help=text)
 
 
+NOW_NS = 1_700_000_007_250_000_000
+
+
 def reading(value: float, as_of_s: float = 1_700_000_000.0) -> Reading:
     """A present value."""
     as_of_ns = int(as_of_s) * SECOND_NS + round(as_of_s % 1.0 * SECOND_NS)
@@ -61,7 +64,7 @@ MAIN = account_subject("dydx", "main")
 
 def text_of(rows: Iterable[Row], exposition: Exposition | None = None, **how: bool) -> str:
     """The whole page."""
-    return b"".join((exposition or Exposition()).render(rows, **how)).decode()
+    return b"".join((exposition or Exposition()).render(rows, now_ns=NOW_NS, **how)).decode()
 
 
 @pytest.mark.parametrize(
@@ -75,7 +78,7 @@ def text_of(rows: Iterable[Row], exposition: Exposition | None = None, **how: bo
         ("mark_price", Unit.PRICE, "riskd_mark_price"),
         ("open_interest_base", Unit.BASE, "riskd_open_interest_base"),
         ("clock_skew_s", Unit.SECONDS, "riskd_clock_skew_seconds"),
-        ("rule_state_s", Unit.SECONDS, "riskd_rule_state_seconds"),
+        ("rule_state_s", Unit.SECONDS, "riskd_rule_state_since_timestamp_seconds"),
         ("oracle_age_s", Unit.SECONDS, "riskd_oracle_last_update_timestamp_seconds"),
         ("feed_age_s", Unit.SECONDS, "riskd_feed_last_update_timestamp_seconds"),
         ("open_orders_count", Unit.COUNT, "riskd_open_orders"),
@@ -151,12 +154,12 @@ def test_the_page_is_exactly_this() -> None:
         'riskd_measure_absent{measure="equity_usd"} 1\n'
         'riskd_measure_absent{measure="leverage"} 0\n'
         'riskd_measure_absent{measure="oracle_age_s"} 0\n'
-        "# HELP riskd_measure_series_dropped Series left out of this exposition because the metric"
-        " has too many.\n"
-        "# TYPE riskd_measure_series_dropped gauge\n"
-        'riskd_measure_series_dropped{measure="equity_usd"} 0\n'
-        'riskd_measure_series_dropped{measure="leverage"} 0\n'
-        'riskd_measure_series_dropped{measure="oracle_age_s"} 0\n'
+        "# HELP riskd_measure_series_dropped_total Samples left out of expositions because the "
+        "metric has too many series.\n"
+        "# TYPE riskd_measure_series_dropped_total counter\n"
+        'riskd_measure_series_dropped_total{measure="equity_usd"} 0\n'
+        'riskd_measure_series_dropped_total{measure="leverage"} 0\n'
+        'riskd_measure_series_dropped_total{measure="oracle_age_s"} 0\n'
     )
 
 
@@ -182,7 +185,7 @@ def test_each_metric_has_a_ceiling(series: int, shown: int, dropped: int) -> Non
     ]
     text = text_of([*rows, (LEVERAGE, MAIN, reading(1.0))], exposition)
     assert text.count("\nriskd_equity_usd{") == shown
-    assert f'riskd_measure_series_dropped{{measure="equity_usd"}} {dropped}\n' in text
+    assert f'riskd_measure_series_dropped_total{{measure="equity_usd"}} {dropped}\n' in text
     assert "\nriskd_leverage_ratio{" in text
 
 
@@ -203,7 +206,7 @@ def test_the_page_comes_in_slices_of_whole_lines() -> None:
     rows: list[Row] = [
         (EQUITY, market_subject("dydx", f"M{n}"), reading(float(n))) for n in range(1000)
     ]
-    chunks = list(exposition.render(iter(rows)))
+    chunks = list(exposition.render(iter(rows), now_ns=NOW_NS))
     assert chunks.count(b"") >= 10, "places to yield while collecting"
     full = [chunk for chunk in chunks if chunk]
     assert len(full) >= 10
@@ -321,3 +324,13 @@ def test_promtool_accepts_the_page() -> None:
         timeout=30,
     )
     assert (result.returncode, result.stdout, result.stderr) == (0, b"", b"")
+
+
+def test_what_was_dropped_is_counted_over_scrapes() -> None:
+    """A counter: it grows with every scrape that leaves something out, and never falls."""
+    exposition = Exposition(series_per_metric_max=1)
+    gross = spec("equity_usd", Unit.USD)
+    rows = [(gross, account_subject("v", name), reading(1.0)) for name in ("a", "b", "c")]
+    for total in (2, 4):
+        assert f'_dropped_total{{measure="equity_usd"}} {total}\n' in text_of(rows, exposition)
+    assert '_dropped_total{measure="equity_usd"} 4\n' in text_of(rows[:1], exposition)

@@ -135,3 +135,21 @@ def test_promtool_finds_nothing_to_criticise() -> None:
         ["promtool", "check", "metrics"], input=text, capture_output=True, check=False, timeout=30
     )
     assert (result.returncode, result.stdout, result.stderr) == (0, b"", b"")
+
+
+def test_latencies_and_rule_errors_have_series_of_their_own() -> None:
+    """By channel and by rule; a batch's wait has no label."""
+    metrics = DaemonMetrics(version="1")
+    metrics.outbox("hook").latency_s.observe(0.2)
+    metrics.outbox("hook").count("rate_limited")
+    metrics.event_to_decision_s.observe(0.002)
+    for rule in ("a", "b", "a"):
+        metrics.rule_failed(rule)
+    read = metrics.registry.get_sample_value
+    bucket = "riskd_notification_latency_seconds_bucket"
+    assert read(bucket, {"channel": "hook", "le": "0.1"}) == 0.0
+    assert read(bucket, {"channel": "hook", "le": "0.25"}) == 1.0
+    assert read("riskd_event_to_decision_seconds_count") == 1.0
+    assert read("riskd_rule_evaluation_errors_total", {"rule": "a"}) == 2.0
+    limited = {"channel": "hook", "result": "rate_limited"}
+    assert read("riskd_notifications_total", limited) == 1.0
