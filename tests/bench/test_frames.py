@@ -32,7 +32,10 @@ EXPECTED = {
     "l2Book": ({"DepthSeen"}, set()),
     "activeAssetCtx": ({"MarketContextSeen"}, set()),
     "trades": ({"LastTradeSeen"}, set()),
-    "allDexsClearinghouseState": ({"PositionsReported", "AccountReported"}, {"AccountModeSeen"}),
+    "allDexsClearinghouseState": (
+        {"PositionsReported", "AccountReported"},
+        {"AccountModeSeen", "ChannelOpened"},  # opened anew once its cadence is learned
+    ),
 }
 
 

@@ -16,7 +16,6 @@ from monitor.core.events import (
     Event,
     FundingPaid,
     TransfersReported,
-    VenueStatusSeen,
 )
 from monitor.core.ports import PollOutput, Refresh, Request, Response
 from monitor.core.types import SECOND_NS, EngineNs
@@ -62,20 +61,12 @@ class PaymentsBody(msgspec.Struct, gc=False, rename="camel"):
     funding_payments: list[wire.FundingPaymentRow]
 
 
-class ScreenBody(msgspec.Struct, gc=False):
-    """``/compliance/screen/{address}``."""
-
-    status: str
-    reason: str | None = None
-
-
 _ADDRESSES = wire.decoder(Addresses)
 _SUBACCOUNT = wire.decoder(wire.AccountSnapshot)
 _ORDERS = wire.decoder(list[wire.OrderRow])
 _FILLS = wire.decoder(FillsBody)
 _TRANSFERS = wire.decoder(TransfersBody)
 _PAYMENTS = wire.decoder(PaymentsBody)
-_SCREEN = wire.decoder(ScreenBody)
 
 
 class _ParentPoll(RestPoll):
@@ -463,53 +454,3 @@ class PaymentsPoll(_ParentPoll):
             pool = self.pool(row.subaccount_number)
             grouped.setdefault(pool.number, (pool, []))[1].append(row)
         return list(grouped.values())
-
-
-class CompliancePoll(RestPoll):
-    """``/compliance/screen/{a}``: whether the venue still lets this address trade.
-
-    The statuses of all addresses are shared: the venue is well only if all of them are.
-    """
-
-    def __init__(
-        self,
-        alias: str,
-        address: str,
-        period_s: float,
-        api: Endpoints,
-        statuses: dict[str, str],
-    ) -> None:
-        super().__init__("rest.compliance", alias, period_s, api)
-        self._alias = alias
-        self._address = address
-        self._statuses = statuses
-
-    def request(self, now: EngineNs) -> Request:
-        """One small answer."""
-        del now
-        return self.api.get(f"/compliance/screen/{self._address}")
-
-    def told(self, body: bytes, now: EngineNs, response: Response) -> PollOutput:
-        """Raises ``AuthError`` for a blocked address: nothing of it can be read."""
-        del now, response
-        screen = wire.read(_SCREEN, body, "compliance body")
-        if screen.status == "BLOCKED":
-            why = f" ({screen.reason[:80]})" if screen.reason else ""
-            raise AuthError(
-                f"dYdX has blocked the account {self._alias!r}{why}: it can neither trade nor be"
-                " read. The front end says how to object."
-            )
-        self._statuses[self._alias] = screen.status[:40]
-        return PollOutput((compliance(self._statuses, self.name),))
-
-
-def compliance(statuses: dict[str, str], channel: str) -> VenueStatusSeen:
-    """The venue's word on all our addresses together."""
-    bad = [f"{alias} is {status}" for alias, status in statuses.items() if status != "COMPLIANT"]
-    text = "; ".join(bad)
-    return VenueStatusSeen(
-        venue=VENUE,
-        channel=channel,
-        healthy=not bad,
-        detail=f"Compliance: {text}; only closing may be allowed." if bad else "COMPLIANT",
-    )

@@ -25,7 +25,7 @@ from monitor.core.events import (
     TransfersReported,
 )
 from monitor.core.types import EngineNs, channel_id
-from monitor.venues.dydx import account_polls, channels, polls
+from monitor.venues.dydx import account_polls, channels, compliance, polls
 from monitor.venues.dydx.account_channel import AccountChannel
 from monitor.venues.dydx.accounts import Accounts, Parent
 from monitor.venues.dydx.book import Book
@@ -138,7 +138,7 @@ _ORDER = wire.decoder(wire.OrderRow)
 _FILLS = wire.decoder(account_polls.FillsBody)
 _TRANSFERS = wire.decoder(account_polls.TransfersBody)
 _PAYMENTS = wire.decoder(account_polls.PaymentsBody)
-_SCREEN = wire.decoder(account_polls.ScreenBody)
+_SCREEN = wire.decoder(compliance.ScreenBody)
 _BOOK = wire.decoder(wire.BookSnapshot)
 _RAW_KEYS = wire.decoder(dict[str, msgspec.Raw])
 
@@ -336,7 +336,7 @@ def _perpetual_positions(body: bytes, context: Context) -> list[Event]:
 
 def _compliance(body: bytes, context: Context) -> list[Event]:
     status = wire.read(_SCREEN, body, "compliance body").status
-    return [account_polls.compliance({context.key: status}, context.channel("compliance"))]
+    return [compliance.compliance({context.key: status}, context.channel("compliance"))]
 
 
 def _gate(body: bytes, context: Context) -> list[Event]:

@@ -8,7 +8,6 @@ from monitor.core.ports import Poll, StreamProtocol
 from monitor.venues.dydx.account_channel import AccountChannel
 from monitor.venues.dydx.account_polls import (
     AddressPoll,
-    CompliancePoll,
     FillsPoll,
     OrdersPoll,
     PaymentsPoll,
@@ -23,6 +22,7 @@ from monitor.venues.dydx.channels import (
     MarketsChannel,
 )
 from monitor.venues.dydx.codec.markets import Universe
+from monitor.venues.dydx.compliance import CompliancePoll
 from monitor.venues.dydx.endpoints import BUDGET, endpoints
 from monitor.venues.dydx.heights import ChainHeights
 from monitor.venues.dydx.polls import (
