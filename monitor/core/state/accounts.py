@@ -23,7 +23,14 @@ from monitor.core.events import (
     RequestBudgetSeen,
 )
 from monitor.core.state.accruals import forget_settled
-from monitor.core.state.facts import AccountBit, Channel, Refusals, SeenFact, StatedFact, order_time
+from monitor.core.state.contradictions import (
+    DIFFERENCE_RATIO,
+    TRUTH,
+    cross_check,
+    insists,
+    not_older,
+)
+from monitor.core.state.facts import AccountBit, Channel, SeenFact, StatedFact, order_time
 from monitor.core.state.markets import venue_of
 from monitor.core.state.model import AccountState, PositionState, RiskState, Unwatched
 from monitor.core.types import (
@@ -34,18 +41,12 @@ from monitor.core.types import (
     position_subject,
 )
 
-TRUTH = "truth"
 CLOSED = Decimal(0)
-DIFFERENCE_RATIO = 0.005  # rules-catalogue §7 CROSS_CHECK: half a per cent, or one lot
 # Equity moves with every price, so two statements are compared only when made about together.
 # Shorter than any limit of account truth: a statement after this long is news by its time alone.
 RESTATED_WITHIN_NS = 10 * SECOND_NS
 _POSITIONS_NEWS = AccountBit.POSITIONS | AccountBit.TRUTH
 EQUITY_COMPARED_WITHIN_NS = 5 * SECOND_NS
-# So often and for so long in a row one source must say something older before it is believed: a
-# re-read that lags behind a stream is overtaken long before, a bad height never.
-INSISTS = 3
-INSISTS_FOR_NS = 20 * SECOND_NS
 
 
 def account_of(state: RiskState, venue: str, account: str, now: EngineNs) -> AccountState:
@@ -149,8 +150,8 @@ def _adopt(
     """Take the amount unless a newer one is known; True when taken. A ``name`` has a source that
     was believed for insisting recorded."""
     value = float(amount) if amount.is_finite() else None
-    if fact.seen_ns and not _not_older(event.height, as_of, fact.height, fact.as_of_ns):
-        if not _insists(fact.refused, event.source, now):
+    if fact.seen_ns and not not_older(event.height, as_of, fact.height, fact.as_of_ns):
+        if not insists(fact.refused, event.source, now):
             if fact.channel == channel.name:
                 fact.channel = ""  # its channel speaks of something else: that proves nothing
             return False
@@ -168,26 +169,6 @@ def _adopt(
     fact.as_of_ns, fact.height = as_of, event.height
     fact.seen_ns, fact.channel, fact.generation = now, channel.name, channel.generation
     return True
-
-
-def _insists(refused: Refusals, source: str, now: EngineNs) -> bool:
-    """Note one more older statement of ``source``; True when it has said so often and long
-    enough while nothing newer came that it is the known one that must be wrong."""
-    count, first_ns = refused.get(source, (0, now))
-    refused[source] = (count + 1, first_ns)
-    return count + 1 >= INSISTS and now - first_ns >= INSISTS_FOR_NS
-
-
-def _not_older(
-    height: int | None,
-    as_of: int,
-    known_height: int | None,
-    known_as_of: int,
-) -> bool:
-    """Whether a statement is at least as new as the known one: by height, else by time."""
-    if height is not None and known_height is not None:
-        return height >= known_height
-    return as_of >= known_as_of
 
 
 def _compare_equity(state: RiskState, account: AccountState, now: EngineNs) -> None:
@@ -291,11 +272,11 @@ def _position(
         state.appeared.append(("position", account.venue, account.account, report.market))
     size = float(report.size)
     if size != position.size or size != position.stream_size or event.source == TRUTH:
-        _cross_check(state, account, position, event, size, as_of, now)
+        cross_check(state, account, position, event, size, as_of, now)
     _side(position, event, size, as_of)
     changed = size != position.size
-    if not _not_older(event.height, as_of, position.height, position.as_of_ns):
-        if not _insists(position.refused, event.source, now):
+    if not not_older(event.height, as_of, position.height, position.as_of_ns):
+        if not insists(position.refused, event.source, now):
             return None
         _believe(state, account, position, report, event, as_of, now)
     if position.refused:
@@ -336,9 +317,9 @@ def _believe(
                 at_ns=now,
             ),
         )
-    if not _not_older(event.height, as_of, position.stream_height, position.stream_as_of_ns):
+    if not not_older(event.height, as_of, position.stream_height, position.stream_as_of_ns):
         position.stream_as_of_ns, position.stream_height = as_of, event.height
-    if not _not_older(event.height, as_of, position.truth_height, position.truth_as_of_ns):
+    if not not_older(event.height, as_of, position.truth_height, position.truth_as_of_ns):
         position.truth_as_of_ns, position.truth_height = as_of, event.height
     _side(position, event, size, as_of)
 
@@ -374,79 +355,12 @@ def _number(amount: Decimal | None) -> float | None:
 def _side(position: PositionState, event: PositionsReported, size: float, as_of: int) -> None:
     """Remember what this source last said, in its own order."""
     if event.source == TRUTH:
-        if _not_older(event.height, as_of, position.truth_height, position.truth_as_of_ns):
+        if not_older(event.height, as_of, position.truth_height, position.truth_as_of_ns):
             position.truth_size = size
             position.truth_as_of_ns, position.truth_height = as_of, event.height
-    elif _not_older(event.height, as_of, position.stream_height, position.stream_as_of_ns):
+    elif not_older(event.height, as_of, position.stream_height, position.stream_as_of_ns):
         position.stream_size = size
         position.stream_as_of_ns, position.stream_height = as_of, event.height
-
-
-def _cross_check(
-    state: RiskState,
-    account: AccountState,
-    position: PositionState,
-    event: PositionsReported,
-    size: float,
-    as_of: int,
-    now: EngineNs,
-) -> None:
-    """Judge this statement against what the other source last said, before it is taken over.
-
-    Truth that is newer than the stream's last word and differs means a lost message. A stream that
-    says something new after truth is news, not contradiction; one that repeats what it said before
-    leaves an earlier judgement standing.
-    """
-    if event.source == TRUTH:
-        stream = position.stream_size
-        if stream is None or not _not_older(
-            event.height, as_of, position.stream_height, position.stream_as_of_ns
-        ):
-            return
-        pair = (stream, size)
-    else:
-        truth = position.truth_size
-        if truth is None or size == position.stream_size:
-            return
-        if _not_older(event.height, as_of, position.truth_height, position.truth_as_of_ns):
-            position.difference_ratio, position.told_pair = 0.0, None
-            return
-        # An older stream message than the truth we hold: late, and not adopted either.
-        return
-    position.difference_ratio = _size_difference(state, account, position.market, *pair)
-    if position.difference_ratio == 0.0:
-        position.told_pair = None
-    elif position.told_pair != pair:
-        position.told_pair = pair
-        state.cross_checks.append(
-            CrossCheck(
-                subject=position_subject(account.venue, account.account, position.market),
-                field="size",
-                stream=repr(pair[0]),
-                truth=repr(pair[1]),
-                at_ns=now,
-            ),
-        )
-
-
-def _size_difference(
-    state: RiskState,
-    account: AccountState,
-    market: str,
-    stream: float,
-    truth: float,
-) -> float:
-    """Relative difference of two sizes; 0.0 while they agree to less than a lot (or, where the lot
-    is not known, to half a per cent)."""
-    larger = max(abs(stream), abs(truth))
-    if larger == 0.0:
-        return 0.0
-    gap = abs(stream - truth)
-    known = state.venues[account.venue].markets.get(market)
-    lot = None if known is None else known.size_step
-    # A thousandth of a lot forgives binary fractions, nothing more.
-    agree = gap < lot * 0.999 if lot else gap / larger <= DIFFERENCE_RATIO
-    return 0.0 if agree else gap / larger
 
 
 # ---------------------------------------------------------------------------------- the rest
