@@ -168,6 +168,8 @@ class DydxStream:
         if events:
             subscription.told_at = now
             return Output(events)
+        if now - subscription.told_at < PROGRESS_NS:
+            return NOTHING
         return self._without_news(subscription, NOTHING, now)
 
     def _of_account(self, frame: bytes, now: EngineNs) -> Output:
