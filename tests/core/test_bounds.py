@@ -162,13 +162,13 @@ def test_an_off_book_leg_wakes_the_engine_when_it_expires() -> None:
     desk.load(
         "- {id: net, summary: x, for_each: asset, when: 'offbook_net_usd > 50.0', severity: info}\n"
     ).positions()
-    leg = e.OffBookLeg(asset="BTC", size=Decimal(1), expires_at_ns=desk.ns(5))
+    leg = e.OffBookLeg(asset="BTC", size=Decimal(1), expires_at_ns=desk.ns(0.5))
     desk.tell(e.OffBookLegsDeclared(source="test", legs=(leg,)))
     assert desk.after("offbook_net_usd", asset_subject("BTC")) == 100.0
     wake = desk.evaluate().wake_at_ns
     assert wake is not None
-    assert wake <= desk.ns(5)
-    assert desk.at(5).after("offbook_net_usd", asset_subject("BTC")) == 0.0
+    assert wake <= desk.ns(0.5)
+    assert desk.at(0.5).after("offbook_net_usd", asset_subject("BTC")) == 0.0
 
 
 # ---------------------------------------------------------------------------------- bounds
