@@ -27,6 +27,7 @@ from monitor.runtime.budget import Lane, RequestBudget
 PAGES_MAX = 200  # a history that needs more in one round is not read to its end but reported
 ATTEMPTS_MAX = 4
 RETRY_AFTER_S_MAX = 300.0
+FAILED_RETRY_S = 20.0  # a poll of long period must not stay dark for it after an outage
 REFUSED_PERIOD_S = 300.0
 BACKGROUND_PERIOD_S = 60.0  # what is read this rarely is history, not truth about now
 
@@ -192,6 +193,7 @@ class Poller:
             schedule.postpone(self._clock.now() + round(REFUSED_PERIOD_S * SECOND_NS))
         except Exception as error:  # noqa: BLE001 - containment point: one feed (design.md §2)
             self._failed(poll, error)
+            schedule.wish(self._clock.now() + round(FAILED_RETRY_S * SECOND_NS))
         else:
             self._succeeded(poll)
 
@@ -282,7 +284,7 @@ class Poller:
             return
         counters.connected = False
         self._known.add(family)
-        wait_s = REFUSED_PERIOD_S if quarantined else poll.period_s
+        wait_s = REFUSED_PERIOD_S if quarantined else min(poll.period_s, FAILED_RETRY_S)
         retry_s = wait_s if retry_s is None else retry_s
         self._log.warning("feed_lost", feed=family, poll=poll.name, reason=reason, retry_s=retry_s)
         self._sink.submit(

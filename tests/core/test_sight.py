@@ -237,3 +237,21 @@ def test_failing_polls_are_one_page() -> None:
     ((rule, text),) = pages(desk, 200)
     assert rule == "feed_disconnected"
     assert "2 connections down: rest.exchangeStatus, rest.account; venue hyperliquid" in text
+
+
+def test_an_outage_is_not_told_again_per_account() -> None:
+    """The venue's page holds all its accounts; a single account unread is told as such."""
+    text = dict(builtin_files())["data.yaml"]
+    for whole_venue, rule in ((True, "venue_unreachable"), (False, "account_truth_stale")):
+        desk = Desk((HL, "main"))
+        connected(desk, "market-1")
+        connected(desk, "rest.account").open(f"{HL}/rest.account", 5.0)
+        for feed in FEEDS:
+            desk.open(f"{HL}/{feed}/BTC", 1.0)
+        desk.load(text)
+        assert [one for one, _ in pages(desk, 20)] == []
+        if whole_venue:
+            lost(lost(desk, "market-1"), "rest.account")
+            for feed in FEEDS:
+                desk.lose(f"{HL}/{feed}/")
+        assert [one for one, _ in pages(desk, 300, from_s=20)] == [rule]

@@ -223,22 +223,24 @@ async def test_a_transient_fault_is_retried_within_the_round() -> None:
 
 
 async def test_a_lasting_fault_is_told_once_and_its_end_once() -> None:
-    """Three failed rounds are one loss; the fourth, fine again, one recovery; one log line each."""
+    """Three failed rounds are one loss; the fourth, fine again, one recovery; one log line each.
+    A long period does not delay the recovery: what failed is tried again after twenty seconds."""
     rig = Rig()
     poll = rig.poll("fake/account/main", 100.0, *[TransientFeedError("HTTP 503")] * 12)
     with capture_logs() as logs:
         async with rig.running(poll):
-            await rig.clock.advance(290.0)
+            await rig.clock.advance(39.0)
             lost = rig.sink.of(FeedLost)
             assert [(e.feed, e.channel, e.reason) for e in lost] == [
                 ("rest.account", "fake/rest.account", "HTTP 503")
             ]
-            assert lost[0].retry_s == 100.0
+            assert lost[0].retry_s == 20.0
             assert rig.sink.of(FeedConnected) == []
             counters = rig.metrics.feed("fake", "rest.account")
-            assert counters.failures == 3
+            assert counters.failures >= 1
             assert counters.connected is False
-            await rig.clock.advance(110.0)
+            await rig.clock.advance(60.0)
+            assert counters.failures == 3
     assert [e.feed for e in rig.sink.of(FeedConnected)] == ["rest.account"]
     assert len(rig.sink.of(FeedLost)) == 1
     assert [entry["event"] for entry in logs] == ["feed_lost", "feed_connected"]

@@ -306,3 +306,14 @@ async def test_draining_judges_what_still_waits() -> None:
     await settle()
     rig.writer.drain()
     assert len(rig.engine.evaluated) == 1
+
+
+async def test_what_is_due_is_known_until_it_was_judged() -> None:
+    """A liveness probe sees since when facts wait, and how long each batch waited is observed."""
+    rig = Rig()
+    assert rig.writer.evaluation_due_ns is None
+    rig.writer.submit((fact("a"),))
+    assert rig.writer.evaluation_due_ns == START_NS
+    await settle()
+    assert rig.writer.evaluation_due_ns != START_NS
+    assert sum(rig.metrics.event_to_decision_s.counts) == 1
