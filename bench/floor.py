@@ -2,7 +2,7 @@
 
 Two stages (envelope with the payload left raw, then the payload), numbers straight to float,
 unknown keys skipped: what a program that does no more than read could cost at best. It reads the
-fields that a monitor needs, checks nothing and keeps nothing.
+fields that riskd reads, checks nothing and keeps nothing.
 """
 
 from __future__ import annotations
@@ -112,6 +112,7 @@ class DydxOrder(_Wire):
     price: float
     reduce_only: bool
     order_flags: str
+    client_id: str
 
 
 class DydxFill(_Wire):
@@ -125,6 +126,7 @@ class DydxFill(_Wire):
     created_at: str
     fee: float
     ticker: str
+    order_id: str
 
 
 class DydxAccount(_Wire):
@@ -176,6 +178,7 @@ class Context(_Wire):
     mark_px: float
     mid_px: float | None
     premium: float | None
+    impact_pxs: tuple[float, float] | None
     day_ntl_vlm: float
 
 
@@ -203,6 +206,12 @@ class Leverage(_Wire):
     value: float
 
 
+class Funding(_Wire):
+    """What a position paid so far."""
+
+    since_open: float
+
+
 class Position(_Wire):
     """One position."""
 
@@ -214,6 +223,8 @@ class Position(_Wire):
     unrealized_pnl: float
     liquidation_px: float | None
     margin_used: float
+    max_leverage: int
+    cum_funding: Funding
 
 
 class AssetPosition(_Wire):
