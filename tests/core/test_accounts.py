@@ -142,17 +142,6 @@ def test_hyperliquid_equity_is_the_venues() -> None:
     assert desk.after("equity_usd", MAIN) == 12_000.0
 
 
-def test_equity_difference_is_taken_when_the_venue_speaks() -> None:
-    """Later prices are not the venue's statement."""
-    desk = Desk((HL, "main")).list_market().context(mark_price=100.0).positions(("BTC", 1))
-    desk.money(1_000, cash=895)
-    assert desk.after("equity_difference_ratio", MAIN) == pytest.approx(0.005)
-    desk.at(1).context(mark_price=120.0)
-    assert desk.after("equity_difference_ratio", MAIN) == pytest.approx(0.005)
-    desk.at(2).money(1_015, cash=895)
-    assert desk.after("equity_difference_ratio", MAIN) == pytest.approx(0.0)
-
-
 @pytest.mark.parametrize(
     ("equity", "leverage", "usage"),
     [
@@ -419,16 +408,6 @@ def test_older_truth_is_not_adopted() -> None:
     desk.at(2).positions(("BTC-USD", 1), venue=DYDX, source="truth", height=101)
     assert len(desk.evaluate().cross_checks) == 1
     assert desk.value("gross_exposure_usd", DMAIN) == 100.0
-
-
-def test_equity_of_two_sources() -> None:
-    """Compared only when said about together: prices move in between."""
-    desk = hl_desk()
-    desk.at(20).money(9_000, source="truth")
-    assert desk.evaluate().cross_checks == ()
-    desk.at(21).money(10_000)
-    decision = desk.evaluate()
-    assert [check.field for check in decision.cross_checks] == ["equity_usd"]
 
 
 # ------------------------------------------------------------------------------------ ledger

@@ -69,7 +69,9 @@ def _venue_equity(node: AccountNode, use: Use) -> float | None:
 
 
 def _equity_difference(node: AccountNode, use: Use) -> float | None:
-    """Our equity against the venue's, taken when the venue spoke: later prices are not its."""
+    """The venue's equity against its own parts as we understood them, at the prices it stated them
+    with: cash, and every position. Later prices, and parts told at another moment, are no
+    difference."""
     account = node.account
     if not _readable(account, use):
         return None
@@ -81,13 +83,27 @@ def _equity_difference(node: AccountNode, use: Use) -> float | None:
         return None
     known = use.state.differences.get(node.subject)
     if known is None or known.statement_ns != account.equity.seen_ns:
-        computed = _computed_equity(node, use)
-        if computed is None:
-            return None
-        ratio = compute_difference(computed, stated)
-        use.state.differences[node.subject] = DifferenceMemory(account.equity.seen_ns, ratio)
-        return ratio
+        parts = _parts_as_stated(account)
+        if parts is not None:
+            known = DifferenceMemory(account.equity.seen_ns, compute_difference(parts, stated))
+            use.state.differences[node.subject] = known
+    if known is None or use.now - known.statement_ns >= node.account_limit:
+        use.reason = "equity, cash and priced positions were not told together lately"
+        return None
+    use.expires = min(use.expires, known.statement_ns + node.account_limit)
     return known.ratio
+
+
+def _parts_as_stated(account: AccountState) -> float | None:
+    """Cash and positions from the very statement that the equity is from; None where one is newer
+    or older."""
+    equity, cash, value = account.equity, account.cash, account.positions_value
+    if cash.value is None or value is None:
+        return None
+    moment = (equity.as_of_ns, equity.height)
+    if (cash.as_of_ns, cash.height) != moment or (value.as_of_ns, value.height) != moment:
+        return None
+    return cash.value + value.amount
 
 
 def _preview_difference(node: AccountNode) -> float | None:
@@ -188,19 +204,22 @@ def _cross_check(node: AccountNode, use: Use) -> float | None:
         return None
     if not use.fresh(account.truth, node.account_limit, "account truth"):
         return None
-    return max(
-        account.equity_difference_ratio,
+    return max(_differences(account))
+
+
+def _differences(account: AccountState) -> list[float]:
+    return [
+        account.cash_sides.difference_ratio,
+        account.equity_sides.difference_ratio,
+        *(sides.difference_ratio for sides in account.collateral_sides.values()),
         *(position.difference_ratio for position in account.positions.values()),
-        0.0,
-    )
+    ]
 
 
 def _preview_cross_check(node: AccountNode) -> float | None:
     """Nothing differs and nothing did."""
     account = node.account
-    if account.equity_difference_ratio or any(
-        position.difference_ratio for position in account.positions.values()
-    ):
+    if any(_differences(account)):
         return None
     return 0.0 if account.positions_stream.seen_ns and account.positions_truth.seen_ns else None
 
@@ -282,7 +301,7 @@ DIFFERENCE = MeasureSpec(
     name="equity_difference_ratio",
     kinds=_WIDE,
     unit=Unit.RATIO,
-    help="Our equity against the venue's when it last spoke, over the larger.",
+    help="The venue's equity against the cash and positions it stated with it, over the larger.",
     low=0.0,
     high=2.0,
     typical=(0.0001, 0.05),
@@ -323,7 +342,6 @@ DEFINITIONS: tuple[Definition, ...] = (
         SubjectKind.ACCOUNT,
         _equity_difference,
         bits=_MONEY,
-        needs=_SELF_HOLDINGS,
         always=True,
         preview=_preview_difference,
     ),

@@ -24,15 +24,24 @@ from monitor.core.events import (
 )
 from monitor.core.state.accruals import forget_settled
 from monitor.core.state.contradictions import (
-    DIFFERENCE_RATIO,
     TRUTH,
+    compare_collateral,
+    compare_money,
     cross_check,
+    forget_sides,
     insists,
     not_older,
+    stated_value,
 )
 from monitor.core.state.facts import AccountBit, Channel, SeenFact, StatedFact, order_time
 from monitor.core.state.markets import venue_of
-from monitor.core.state.model import AccountState, PositionState, RiskState, Unwatched
+from monitor.core.state.model import (
+    AccountState,
+    PositionState,
+    RiskState,
+    Statement,
+    Unwatched,
+)
 from monitor.core.types import (
     SECOND_NS,
     EngineNs,
@@ -42,11 +51,9 @@ from monitor.core.types import (
 )
 
 CLOSED = Decimal(0)
-# Equity moves with every price, so two statements are compared only when made about together.
 # Shorter than any limit of account truth: a statement after this long is news by its time alone.
 RESTATED_WITHIN_NS = 10 * SECOND_NS
 _POSITIONS_NEWS = AccountBit.POSITIONS | AccountBit.TRUTH
-EQUITY_COMPARED_WITHIN_NS = 5 * SECOND_NS
 
 
 def account_of(state: RiskState, venue: str, account: str, now: EngineNs) -> AccountState:
@@ -119,10 +126,7 @@ def account_reported(
             _unsaid(fact, event, channel, changes=True)
         else:
             _adopt(state, account, name, fact, amount, event, as_of, now, channel)
-    if event.equity_usd is not None:
-        side = account.equity_truth if event.source == TRUTH else account.equity_stream
-        _adopt(state, account, "", side, event.equity_usd, event, as_of, now, channel)
-        _compare_equity(state, account, now)
+    compare_money(state, account, event, as_of, now)
     mark_account(state, account, AccountBit.MONEY | AccountBit.TRUTH)
 
 
@@ -147,15 +151,16 @@ def _adopt(
     now: EngineNs,
     channel: Channel,
 ) -> bool:
-    """Take the amount unless a newer one is known; True when taken. A ``name`` has a source that
-    was believed for insisting recorded."""
+    """Take the amount unless a newer one is known; True when taken; a source that was believed for
+    insisting is recorded."""
     value = float(amount) if amount.is_finite() else None
     if fact.seen_ns and not not_older(event.height, as_of, fact.height, fact.as_of_ns):
         if not insists(fact.refused, event.source, now):
             if fact.channel == channel.name:
                 fact.channel = ""  # its channel speaks of something else: that proves nothing
             return False
-        if name and amount != fact.exact:
+        forget_sides(account)
+        if amount != fact.exact:
             pair = (str(fact.exact), str(amount))
             stream, truth = pair if event.source == TRUTH else pair[::-1]
             state.cross_checks.append(
@@ -169,28 +174,6 @@ def _adopt(
     fact.as_of_ns, fact.height = as_of, event.height
     fact.seen_ns, fact.channel, fact.generation = now, channel.name, channel.generation
     return True
-
-
-def _compare_equity(state: RiskState, account: AccountState, now: EngineNs) -> None:
-    stream, truth = account.equity_stream, account.equity_truth
-    if stream.value is None or truth.value is None:
-        return
-    if abs(stream.as_of_ns - truth.as_of_ns) > EQUITY_COMPARED_WITHIN_NS:
-        return
-    larger = max(abs(stream.value), abs(truth.value))
-    ratio = abs(stream.value - truth.value) / larger if larger > 0.0 else 0.0
-    before = account.equity_difference_ratio
-    account.equity_difference_ratio = ratio if ratio > DIFFERENCE_RATIO else 0.0
-    if account.equity_difference_ratio > 0.0 and before == 0.0:
-        state.cross_checks.append(
-            CrossCheck(
-                subject=account.subject,
-                field="equity_usd",
-                stream=str(stream.exact),
-                truth=str(truth.exact),
-                at_ns=now,
-            ),
-        )
 
 
 # ---------------------------------------------------------------------------------- positions
@@ -233,6 +216,8 @@ def positions_reported(
         elif taken:
             news = True
     if event.complete:
+        value = stated_value(event.positions)
+        account.positions_value = None if value is None else Statement(value, as_of, event.height)
         news = news or not account.positions_complete
         account.positions_complete = True
         for market, position in account.positions.items():
@@ -397,6 +382,7 @@ def collateral_reported(
     if event.source == TRUTH:
         tell_seen(account.truth, now, channel)
     account.collateral = event.balances
+    compare_collateral(state, account, event, order_time(event.venue_time_ns, now), now)
     mark_account(state, account, AccountBit.MONEY | AccountBit.TRUTH)
 
 

@@ -26,13 +26,18 @@ def accrue_funding(state: RiskState, market: MarketState, event: FundingSettled)
         position = account.positions.get(event.market)
         if position is None or position.size == 0.0 or price is None:
             continue
-        if account.cash.value is None or account.cash.as_of_ns >= event.settled_at_ns:
+        if account.cash.value is None:
             continue
         paid = compute_funding_payment(
             size=position.size,
             oracle_price=price,
             funding_rate_hourly=event.funding_rate_hourly,
         )
+        told = account.cash_sides.stream
+        if told is not None and told.as_of_ns < event.settled_at_ns:
+            account.cash_sides.drift += paid
+        if account.cash.as_of_ns >= event.settled_at_ns:
+            continue
         accruals = account.accruals
         accruals[event.settled_at_ns] = accruals.get(event.settled_at_ns, 0.0) + paid
         if len(accruals) > ACCRUALS_MAX:

@@ -139,6 +139,30 @@ class KeptTransfers(msgspec.Struct, frozen=True, gc=False, array_like=True):
     told: dict[str, int]
 
 
+@dataclass(slots=True)
+class Statement:
+    """An amount as one source stated it. ``timed`` when ``as_of_ns`` is the venue's own time."""
+
+    amount: float
+    as_of_ns: int
+    height: int | None = None
+    timed: bool = False
+
+
+@dataclass(slots=True)
+class Sides:
+    """What stream and truth last said of one amount, and by how much they contradict each other.
+
+    ``drift`` is what the venue has charged since the stream spoke without saying so (dYdX funding).
+    """
+
+    stream: Statement | None = None
+    truth: Statement | None = None
+    drift: float = 0.0
+    difference_ratio: float = 0.0
+    told_pair: tuple[float, float] | None = None  # the disagreement already reported
+
+
 class AccountState(msgspec.Struct, omit_defaults=True):
     """One margin pool. ``since_ns`` is when riskd first knew of it: older transfers are no news."""
 
@@ -157,9 +181,10 @@ class AccountState(msgspec.Struct, omit_defaults=True):
     initial_margin: StatedFact = msgspec.field(default_factory=StatedFact)
     maintenance_margin: StatedFact = msgspec.field(default_factory=StatedFact)
     withdrawable: StatedFact = msgspec.field(default_factory=StatedFact)
-    equity_stream: StatedFact = msgspec.field(default_factory=StatedFact)
-    equity_truth: StatedFact = msgspec.field(default_factory=StatedFact)
-    equity_difference_ratio: float = 0.0
+    cash_sides: Sides = msgspec.field(default_factory=Sides)
+    equity_sides: Sides = msgspec.field(default_factory=Sides)
+    collateral_sides: dict[str, Sides] = msgspec.field(default_factory=dict)  # by token
+    positions_value: Statement | None = None  # all of them, at the venue's own prices
     truth: SeenFact = msgspec.field(default_factory=SeenFact)
     collateral: tuple[CollateralBalance, ...] = ()
     positions: dict[str, PositionState] = msgspec.field(default_factory=dict)
