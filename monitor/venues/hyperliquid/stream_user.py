@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import msgspec
 
 from monitor.core.errors import DecodeError
-from monitor.core.events import Event
+from monitor.core.events import ChannelProgressed, Event
 from monitor.core.ports import NOTHING, Output, Refresh
 from monitor.core.types import EngineNs
 from monitor.venues.hyperliquid.decoders import account_wire
@@ -18,6 +18,7 @@ from monitor.venues.hyperliquid.decoders.explain import UNREADABLE_JSON
 from monitor.venues.hyperliquid.decoders.user import Handler, UserDecoder
 from monitor.venues.hyperliquid.knowledge import Account, Knowledge, poll_name
 from monitor.venues.hyperliquid.markets import FIRST_DEX
+from monitor.venues.hyperliquid.settings import VENUE
 from monitor.venues.hyperliquid.stream import Connection, FrameHandler
 from monitor.venues.hyperliquid.subscriptions import Subscription
 
@@ -109,8 +110,12 @@ class UserStream(Connection):
     def _told(self, feed: str, events: tuple[Event, ...], now: EngineNs, dex: str = "") -> Output:
         self.knowledge.learn_positions(events)
         channel = self.channels.get((feed, "", self._account.address, dex))
-        if channel is not None and (more := self.spoke(channel, now)):
-            events = (*more, *events)
+        if channel is not None:
+            if more := self.spoke(channel, now):
+                events = (*more, *events)
+            elif not events and channel.learned is not None:
+                # Nothing to tell (the spot state of an account that is not pooled), yet alive.
+                events = (ChannelProgressed(venue=VENUE, channel=channel.name),)
         wants = self._decoder.wants
         if not wants:
             return Output(events) if events else NOTHING

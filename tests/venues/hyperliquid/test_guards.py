@@ -283,6 +283,21 @@ def test_a_dead_full_state_channel_is_subscribed_anew_once_then_lost_then_back()
     assert len(of_type(back, PositionsReported)) == 1
 
 
+def test_a_frame_without_news_proves_its_channel_alive() -> None:
+    """The spot state of a standard account says nothing of its margin, every five seconds."""
+    _, stream = user()
+    bring_up(stream)
+    balances: dict[str, Any] = {"user": ADDRESS, "spotState": {"balances": []}}
+    told = [
+        stream.received(frame("spotState", balances), NOW + second * S).events
+        for second in (1, 6, 11, 16, 21)
+    ]
+    assert len(of_type(told[2], ChannelOpened)) == 1  # three frames: a cadence is announced
+    alive = [[one.channel for one in of_type(events, ChannelProgressed)] for events in told]
+    spot = ["hyperliquid/spotState/main"]
+    assert alive == [spot, spot, [], spot, spot]
+
+
 def test_a_quiet_channel_that_answers_is_never_lost() -> None:
     """If a push comes only on change, asking anew proves it alive, at most every two minutes."""
     _, stream = user()
