@@ -15,9 +15,10 @@ from dataclasses import dataclass
 import msgspec
 
 from monitor.core.formulas.ratios import compute_drawdown
-from monitor.core.types import EngineNs
+from monitor.core.types import SECOND_NS, EngineNs
 
 Rises = tuple[tuple[EngineNs, float], ...]
+RISES_APART_NS = SECOND_NS
 
 
 class DrawdownMemory(msgspec.Struct, frozen=True):
@@ -99,7 +100,9 @@ def follow_drawdown(
     withdrawn, leaves 10 of a peak of 20. That is the stricter reading and can be checked by hand.
     """
     peak = memory.peak_usd
-    raised = tuple(one for one in memory.raised if now - one[0] < settling_ns)
+    raised = memory.raised
+    if raised and now - raised[0][0] >= settling_ns:
+        raised = tuple(one for one in raised if now - one[0] < settling_ns)
     external = flows.external_total_usd - memory.external_total_usd
     peak += external
     if external > 0.0:
@@ -124,7 +127,7 @@ def follow_drawdown(
             ratio = other
         reached = min(shown, not_shown + flows.settling_external_usd)
     if reached > peak:
-        raised, peak = (*raised, (now, reached - peak)), reached
+        raised, peak = _risen(raised, reached - peak, now), reached
     known = DrawdownMemory(
         peak_usd=peak,
         external_total_usd=flows.external_total_usd,
@@ -138,6 +141,15 @@ def follow_drawdown(
 
 def _ratio(equity_usd: float, peak_usd: float) -> float:
     return 1.0 - equity_usd / peak_usd if peak_usd > 0.0 else 1.0
+
+
+def _risen(raised: Rises, usd: float, now: EngineNs) -> Rises:
+    """The rises with one more. Those within a second are one: an hour in which every price lifts
+    the peak keeps no more of them than the settling time has seconds."""
+    if raised and now - raised[-1][0] < RISES_APART_NS:
+        at, before = raised[-1]
+        return (*raised[:-1], (at, before + usd))
+    return (*raised, (now, usd))
 
 
 def _take_back(raised: Rises, amount: float) -> tuple[Rises, float]:
