@@ -172,10 +172,13 @@ def _headline(rule: Rule, step: Step, inputs: dict[str, CitedReading], now: Engi
 def _absence(rule: Rule, step: Step, inputs: dict[str, CitedReading], now: EngineNs) -> str:
     """What has not been told, and for how long, against what the rule tolerates."""
     limit = duration((rule.max_staleness_ns or 0) / SECOND_NS)
-    absent = _missing(inputs)
+    asked = [] if rule.when is None else [one.name for one in rule.when.comparisons]
+    # What the condition asks first is what the rule is about; the description names the others.
+    absent = [inputs[name] for name in (*asked, *inputs) if inputs[name].value is None]
     since = step.state.unknown_since_ns
     if absent and since is not None:
-        return f"{absent} for {duration((now - since) / SECOND_NS)}, limit {limit}"
+        unknown = duration((now - since) / SECOND_NS)
+        return f"{label(absent[0])} {UNKNOWN} for {unknown}, limit {limit}"
     told = [one.as_of_ns for one in inputs.values() if one.as_of_ns is not None]
     if not told:
         return f"nothing known, limit {limit}"
