@@ -17,7 +17,7 @@ from bench.frames import SECOND_NS, Frame, Stream
 from bench.hyperliquid_frames import TRADED_MAX, WATCHED_MAX
 from monitor.core.engine import Engine
 from monitor.core.events import Event, RulebookLoaded
-from monitor.core.ports import Output, Poll, Request, Response, StreamProtocol, Venue
+from monitor.core.ports import NOTHING, Output, Poll, Request, Response, StreamProtocol, Venue
 from monitor.core.settings import EngineSettings
 from monitor.core.types import EngineNs
 from monitor.rulebook import builtin_files
@@ -26,6 +26,8 @@ from monitor.venues.dydx.heights import ChainHeights
 from monitor.venues.dydx.settings import DydxAccount, DydxSettings
 from monitor.venues.dydx.stream import DydxStream
 from monitor.venues.dydx.venue import DydxVenue
+from monitor.venues.hyperliquid.decoders import wire
+from monitor.venues.hyperliquid.decoders.explain import UNREADABLE_JSON
 from monitor.venues.hyperliquid.decoders.market import MarketDecoder
 from monitor.venues.hyperliquid.knowledge import Knowledge
 from monitor.venues.hyperliquid.settings import HyperliquidAccount, HyperliquidSettings
@@ -39,14 +41,34 @@ TRUTH_EVERY_NS = 5 * SECOND_NS
 Files = tuple[tuple[str, str], ...]
 
 
+class TradeFrame(msgspec.Struct, gc=False):
+    """A frame of public trades."""
+
+    channel: str
+    data: list[wire.Trade]
+
+
+_trade_frame = msgspec.json.Decoder(TradeFrame, strict=False).decode
+
+
 class TradeStream(Connection):
     """Public trades of every coin, on a connection of their own."""
 
     def __init__(self, knowledge: Knowledge, coins: tuple[str, ...]) -> None:
         super().__init__(knowledge, "trades", silence_s=45.0)
         self._coins = coins
-        decoder = MarketDecoder(knowledge.markets)
+        decoder = self._decoder = MarketDecoder(knowledge.markets)
         self.handlers = {"trades": lambda data, now: Output(decoder.trades(data, now))}
+
+    def received(self, frame: bytes, now: EngineNs) -> Output:
+        """One frame, in one go if it is one of trades, as ``MarketStream`` takes its own."""
+        try:
+            hot = _trade_frame(frame)
+        except UNREADABLE_JSON:
+            return super().received(frame, now)
+        if hot.channel != "trades":
+            return super().received(frame, now)
+        return Output(self._decoder.trade_events(hot.data))
 
     def wanted(self) -> Iterator[Subscription]:
         """One subscription per coin."""
@@ -153,6 +175,8 @@ class World:
             for receive, data in batch:
                 now += step
                 output = receive(data, now)
+                if output is NOTHING:
+                    continue
                 if output.fault is not None or output.send or output.refresh:
                     self._odd(output)
                 for event in output.events:

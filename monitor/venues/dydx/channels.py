@@ -10,6 +10,7 @@ from typing import Protocol
 
 import msgspec
 
+from monitor.core.errors import DecodeError
 from monitor.core.events import (
     BookTopSeen,
     DepthSeen,
@@ -315,6 +316,7 @@ class TradesChannel(PlainChannel):
     """Public trades of one market; not subscribed by the daemon, decoded for recordings."""
 
     wire_name = V4_TRADES
+    hot = True
 
     def __init__(self, market: str) -> None:
         self.wire_id = self._market = market
@@ -337,6 +339,15 @@ class TradesChannel(PlainChannel):
             for event in markets.last_trade(one, self.name, self._market, newest_first=False)
         ]
         return Output(tuple(seen))
+
+    def update(
+        self, contents: wire.HotContents, message_id: int, now: EngineNs
+    ) -> tuple[Event, ...]:
+        """The same, one message and decoded already."""
+        del message_id, now
+        if contents.trades is None:
+            raise DecodeError("dYdX trades was not understood: there are no trades in it.")
+        return tuple(markets.newest_trade(contents.trades, self.name, self._market))
 
 
 class CandlesChannel(PlainChannel):

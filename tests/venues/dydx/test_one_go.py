@@ -7,9 +7,12 @@ from typing import Any
 import pytest
 
 from monitor.core.ports import Output
+from monitor.venues.dydx.channels import TradesChannel
+from monitor.venues.dydx.heights import ChainHeights
 from monitor.venues.dydx.stream import DydxStream
 from tests.venues.dydx.wire_talk import (
     ADDRESS,
+    TIME,
     block,
     dollars,
     fill,
@@ -85,3 +88,34 @@ def test_what_is_no_plain_update_is_judged_in_two_stages(data: bytes) -> None:
     assert str(told.fault) == str(staged.fault)
     assert told.send == staged.send
     assert told.refresh == staged.refresh
+
+
+def trade(price: str, **changes: object) -> dict[str, object]:
+    """A public trade."""
+    made = {"side": "BUY", "size": "0.1", "price": price, "type": "LIMIT", "createdAt": TIME}
+    return {"id": "t", **made, **changes}
+
+
+TRADES: dict[str, object] = {
+    "one": {"trades": [trade("90000")]},
+    "oldest first": {"trades": [trade("90000"), trade("90001", side="SELL")]},
+    "a liquidation among them": {"trades": [trade("90000", type="LIQUIDATED"), trade("90001")]},
+    "none": {"trades": []},
+    "no list": {},
+    "side nobody knows": {"trades": [trade("90000", side="LEFT")]},
+}
+
+
+@pytest.mark.parametrize("contents", TRADES.values(), ids=TRADES)
+def test_trades_mean_the_same_either_way(contents: object) -> None:
+    """The newest is told, and whether any was forced; what is no list of trades is refused."""
+    data = frame("channel_data", 9, "v4_trades", "BTC-USD", contents=contents)
+    told = []
+    for staged in (False, True):
+        stream = DydxStream("dydx/trades", "wss://x", [TradesChannel("BTC-USD")], ChainHeights())
+        _, now = subscribe_all(stream, 1_790_000_000_000_000_000)
+        snapshot_of = {"trades": [trade("1")]}
+        stream.received(frame("subscribed", 1, "v4_trades", "BTC-USD", contents=snapshot_of), now)
+        told.append(stream._two_staged(data, now) if staged else stream.received(data, now))
+    assert told[0].events == told[1].events
+    assert (told[0].fault is None) is (told[1].fault is None)

@@ -334,9 +334,14 @@ def last_trade(
 ) -> list[Event]:
     """The newest trade of a v4_trades snapshot (newest first), update (oldest first) or body."""
     rows = wire.read(_TRADES, raw, "trades").trades
+    return newest_trade(rows[::-1] if newest_first else rows, channel, market)
+
+
+def newest_trade(rows: list[wire.TradeRow], channel: str, market: str) -> list[Event]:
+    """The last of some trades, oldest first; none of none."""
     if not rows:
         return []
-    newest = rows[0] if newest_first else rows[-1]
+    newest = rows[-1]
     return [
         LastTradeSeen(
             venue=VENUE,
@@ -346,7 +351,7 @@ def last_trade(
             last_price=newest.price,
             size=newest.size,
             side=Side.BUY if newest.side == "BUY" else Side.SELL,
-            liquidation=any(row.type in _FORCED_TRADES for row in rows),
+            liquidation=not _FORCED_TRADES.isdisjoint([row.type for row in rows]),
         )
     ]
 

@@ -112,13 +112,24 @@ class BookDelta(msgspec.Struct, gc=False):
     asks: list[tuple[Price, Size]] | None = None
 
 
+class TradeRow(_Wire):
+    """A public trade."""
+
+    side: OrderSide
+    size: Number
+    price: Number
+    type: str
+    created_at: str
+
+
 class HotContents(_Wire):
-    """An update of v4_markets or v4_orderbook, whichever it is."""
+    """An update of v4_markets, v4_orderbook or v4_trades, whichever it is."""
 
     bids: list[tuple[Price, Size]] | None = None
     asks: list[tuple[Price, Size]] | None = None
     oracle_prices: dict[str, OracleRow] | None = None
     trading: dict[str, MarketRow] | None = None
+    trades: list[TradeRow] | None = None
 
 
 class HotFrame(msgspec.Struct, gc=False):
@@ -133,16 +144,6 @@ class HotFrame(msgspec.Struct, gc=False):
     contents: HotContents
     channel: str | None = None
     id: str | None = None
-
-
-class TradeRow(_Wire):
-    """A public trade."""
-
-    side: OrderSide
-    size: Number
-    price: Number
-    type: str
-    created_at: str
 
 
 class TradesContents(msgspec.Struct, gc=False):
@@ -377,6 +378,7 @@ def refuse_future(at_ns: int | None, now: EngineNs | None, what: str) -> None:
         raise DecodeError(f"dYdX {what} is {at_ns} ns, {ahead_s:.0f} s ahead of our clock.")
 
 
+@functools.lru_cache(maxsize=1024)  # a block's time stands in every row that it made
 def time_ns(text: str) -> int:
     """Unix nanoseconds of an RFC 3339 time in UTC, up to nine digits of fraction.
 
@@ -391,7 +393,7 @@ def time_ns(text: str) -> int:
     return _second_ns(text[:19]) + int(fraction.ljust(9, "0")[:9])
 
 
-@functools.lru_cache(maxsize=1024)  # what comes within one second shares it, and rows of a body
+@functools.lru_cache(maxsize=1024)  # what comes within one second shares it
 def _second_ns(text: str) -> int:
     try:
         since = datetime.fromisoformat(text).replace(tzinfo=UTC) - _EPOCH

@@ -271,22 +271,28 @@ class MarketDecoder:
     def trades(self, data: msgspec.Raw | bytes, now: int | None) -> tuple[Event, ...]:
         """``trades``: the newest of the frame per market; ``side`` is the aggressor's."""
         del now
+        return self.trade_events(self._trades.decode(data))
+
+    def trade_events(self, trades: list[wire.Trade]) -> tuple[LastTradeSeen, ...]:
+        """Events of decoded trades."""
         newest: dict[str, wire.Trade] = {}
-        for trade in self._trades.decode(data):
+        for trade in trades:
             known = newest.get(trade.coin)
             if known is None or trade.time >= known.time:
                 newest[trade.coin] = trade
         return tuple(
-            LastTradeSeen(
-                venue=VENUE,
-                channel=self._trade_channels[coin],
-                venue_time_ns=trade.time * MS_NS,
-                market=coin,
-                last_price=trade.px,
-                size=trade.sz,
-                side=SIDES[trade.side],
-            )
-            for coin, trade in newest.items()
+            [
+                LastTradeSeen(
+                    venue=VENUE,
+                    channel=self._trade_channels[coin],
+                    venue_time_ns=trade.time * MS_NS,
+                    market=coin,
+                    last_price=trade.px,
+                    size=trade.sz,
+                    side=SIDES[trade.side],
+                )
+                for coin, trade in newest.items()
+            ]
         )
 
     def mids(self, data: msgspec.Raw | bytes, now: int | None) -> tuple[Event, ...]:
