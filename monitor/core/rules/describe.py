@@ -33,6 +33,7 @@ Cite = Callable[[str], CitedReading]
 SUMMARY_CHARS_MAX = 120
 # Below these a part of the first line is not shortened any further.
 WHAT_CHARS_MIN, SCOPE_CHARS_MIN = 24, 20
+_LEAVING = (AlertState.RECOVERING, AlertState.INACTIVE)
 _MODES = (RuleMode.OBSERVE, RuleMode.PROPOSE, RuleMode.ACT)
 
 
@@ -123,11 +124,10 @@ def _summary(
 ) -> str:
     """What, number against limit, scope, action. The action is never cut, and the number last:
     names of venues and markets give way first, then the words."""
-    ended = step.state.state is AlertState.INACTIVE
-    what = ("Ended: " if ended else "") + rule.summary
+    what = ("Ended: " if step.state.state is AlertState.INACTIVE else "") + rule.summary
     fact = _headline(rule, step, inputs, now)
     if fact:
-        fact = f": now {fact}" if ended else f": {fact}"
+        fact = f": now {fact}" if step.state.state in _LEAVING else f": {fact}"
     end = f". {action}" if action else ""
     room = SUMMARY_CHARS_MAX - len(end) - 2
     scope = _shortened(scope_text(subject), room - len(what) - len(fact), least=SCOPE_CHARS_MIN)
@@ -163,7 +163,7 @@ def _headline(rule: Rule, step: Step, inputs: dict[str, CitedReading], now: Engi
         return f"{len(true)} of {len(rule.flags)} flags ({', '.join(true) or 'none'})"
     if rule.when is None:
         return ""
-    if step.state.state is AlertState.INACTIVE:
+    if step.state.state in _LEAVING:
         shown = rule.until or rule.when
         return _deciding(shown, inputs, wanted=rule.until is not None)
     return _deciding(rule.when, inputs, wanted=True)

@@ -182,6 +182,14 @@ def test_the_end_says_so() -> None:
     assert "Re-entry is permitted when leverage <= 1.0, and a person re-arms." in told.description
 
 
+def test_on_its_way_out_it_says_what_lets_it_go() -> None:
+    """Not the condition that no longer holds: the one that must go on holding."""
+    told = tell(USAGE, MAIN, {"margin_usage_ratio": 0.22}, FIRED)
+    assert told.after is AlertState.RECOVERING
+    assert told.summary == "Margin usage is high: now 22 % <= 25 %; account hyperliquid/main"
+    assert "Ends after 10 min of this, unbroken and known" in told.description
+
+
 def test_unknown_is_drawn_as_unknown() -> None:
     """A missing input has no number, and a reason."""
     waiting = RuleState(state=AlertState.RECOVERING, firing_epoch_ns=at(40), since_ns=at(50))
