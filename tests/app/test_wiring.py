@@ -1,0 +1,33 @@
+"""What the parts of a daemon are told when they are made."""
+
+from __future__ import annotations
+
+import pytest
+
+from monitor.app.wiring import dispatch_policy
+from monitor.config import parse_config
+
+CONFIG = """\
+desk: demo
+venues:
+  hyperliquid:
+    accounts: [{alias: main, address: "0xdfc24b077bc1425ad1dea75bcb6f8158e10df303"}]
+"""
+SERVER = "http://127.0.0.1:9470"
+
+
+@pytest.mark.parametrize(
+    ("section", "base_url"),
+    [
+        pytest.param("", f"{SERVER}/runbooks", id="riskd serves them itself"),
+        pytest.param(
+            "notify: {runbook_base_url: 'https://wiki.example/riskd'}\n",
+            "https://wiki.example/riskd",
+            id="the desk keeps its own",
+        ),
+    ],
+)
+def test_pages_name_where_their_runbook_is_read(section: str, base_url: str) -> None:
+    """A page without a link to what to do is half a page."""
+    policy = dispatch_policy(parse_config(CONFIG + section, source="test"), server_url=SERVER)
+    assert policy.runbook_base_url == base_url
