@@ -368,12 +368,13 @@ def money_or_none(value: Decimal | None, what: str) -> Decimal | None:
 
 
 def refuse_future(at_ns: int | None, now: EngineNs | None, what: str) -> None:
-    """Nothing, unless a time of the venue is more than a minute ahead of ours.
+    """Nothing, unless a time of the venue is more than a minute ahead of ours. A recording, read
+    without a clock (``now`` 0 or None), is from whenever it is from.
 
     Raises:
         DecodeError: Naming ``what`` and the time.
     """
-    if at_ns is not None and now is not None and at_ns - now > AHEAD_NS_MAX:
+    if at_ns is not None and now and at_ns - now > AHEAD_NS_MAX:
         ahead_s = (at_ns - now) / SECOND_NS
         raise DecodeError(f"dYdX {what} is {at_ns} ns, {ahead_s:.0f} s ahead of our clock.")
 

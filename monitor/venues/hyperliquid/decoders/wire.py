@@ -52,7 +52,7 @@ def refuse_future(time_ms: int | None, now: EngineNs | None, field: str) -> None
     Raises:
         DecodeError: Naming the field and the time.
     """
-    if time_ms is not None and now is not None and time_ms * MS_NS - now > AHEAD_NS_MAX:
+    if time_ms is not None and now and time_ms * MS_NS - now > AHEAD_NS_MAX:
         ahead_s = (time_ms * MS_NS - now) / SECOND_NS
         raise DecodeError(f"hyperliquid: {field} is {time_ms}, {ahead_s:.0f} s ahead of our clock")
 
