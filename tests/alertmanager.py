@@ -12,6 +12,7 @@ import os
 import shutil
 import socket
 import subprocess
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -42,7 +43,8 @@ receivers:
 
 
 class Receiver:
-    """Takes Alertmanager's webhooks and remembers each alert notified."""
+    """Takes Alertmanager's webhooks and remembers each alert notified, and when (the wall's
+    seconds, as ``receivedAt``)."""
 
     def __init__(self) -> None:
         self.alerts: list[dict[str, Any]] = []
@@ -80,7 +82,7 @@ class Receiver:
     async def _handle(self, request: web.Request) -> web.Response:
         body = await request.json()
         async with self._changed:
-            self.alerts += body["alerts"]
+            self.alerts += [alert | {"receivedAt": time.time()} for alert in body["alerts"]]
             self._changed.notify_all()
         return web.Response()
 

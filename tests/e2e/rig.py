@@ -28,7 +28,7 @@ from monitor.core.types import SECOND_NS
 from tests.alertmanager import free_port
 
 SPEED = 40.0  # at most: time waits for processes that cannot keep up with it
-START_S = 40.0  # two cores may be shared with other work
+START_S = 60.0  # two cores may be shared with other work
 END_S = 20.0
 RISKD = (sys.executable, "-m", "monitor")
 Json = dict[str, Any]
@@ -201,17 +201,20 @@ class Simulator(Child):
                 pytest.fail(f"{at_s:g} s were not reached within {timeout_s:g} s")
             await asyncio.sleep(0.05)  # the processes live their own time
 
-    def venues(self) -> str:
-        """The ``venues:`` section that watches the simulated desk."""
+    def venues(self, *, vault: bool = False) -> str:
+        """The ``venues:`` section that watches the simulated desk, with its vault if wanted."""
         urls, addresses = self.line["urls"], self.line["addresses"]
         hyperliquid, dydx = urls["hyperliquid"], urls["dydx"]
+        address = addresses["hyperliquid"]["vault"]
+        watched = f'      - {{alias: vault, address: "{address}"}}\n' if vault else ""
         return f"""\
 venues:
   hyperliquid:
     rest_url: {hyperliquid["rest"]}
     ws_url: {hyperliquid["ws"]}
-    accounts: [{{alias: main, address: "{addresses["hyperliquid"]["main"]}"}}]
-  dydx:
+    accounts:
+      - {{alias: main, address: "{addresses["hyperliquid"]["main"]}"}}
+{watched}  dydx:
     rest_url: {dydx["rest"]}
     ws_url: {dydx["ws"]}
     validator_urls: ["{dydx["rpc"]}"]
@@ -325,6 +328,11 @@ class Prometheus(Child):
     def scrape(self, job: str, url: str) -> None:
         """Scrape a daemon from now on, its series labelled ``run=<job>``."""
         self._targets[job] = url.removeprefix("http://")
+        self._write()
+
+    def forget(self, job: str) -> None:
+        """Scrape it no more."""
+        self._targets.pop(job, None)
         self._write()
 
     def _write(self) -> None:

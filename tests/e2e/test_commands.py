@@ -12,7 +12,7 @@ import pytest
 from tests.e2e.rig import Finished, command
 from tests.shared_data import shared_data
 
-pytestmark = pytest.mark.component
+pytestmark = [pytest.mark.component, pytest.mark.asyncio(loop_scope="session")]
 
 NO_RECORDING = frozenset({"README.md", "signing_vectors.json"})
 DEMO_SPEED = 20

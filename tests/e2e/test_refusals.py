@@ -14,7 +14,7 @@ import pytest_asyncio
 from tests.alertmanager import free_port
 from tests.e2e.rig import Finished, Riskd, Simulator, command, ended
 
-pytestmark = [pytest.mark.component, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.component, pytest.mark.asyncio(loop_scope="session")]
 
 NEVER_SEEN = "0x" + "12" * 20
 TIMEOUT_S = 90.0
@@ -76,7 +76,7 @@ rules:
 """
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def simulator(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Simulator]:
     """The simulated venues; they answer although no time passes."""
     sim = Simulator(tmp_path_factory.mktemp("refusals"))
@@ -85,7 +85,7 @@ async def simulator(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[S
         yield sim
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def started(
     simulator: Simulator, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Started]:
@@ -119,8 +119,8 @@ async def started(
 SAYS = {
     "api wallet": ("is an API wallet", "valid and always empty", "its master account"),
     "unknown address": ("does not know 0x1212…1212", "Check the address"),
-    "malformed address": ("riskd.yaml:7", "exactly 40 hexadecimal digits"),
-    "mistyped address": ("riskd.yaml:12", "checksum", "mistyped"),
+    "malformed address": ("riskd.yaml:8", "exactly 40 hexadecimal digits"),
+    "mistyped address": ("riskd.yaml:13", "checksum", "mistyped"),
     "unreachable venue": (
         "hyperliquid cannot be reached at 127.0.0.1:9",
         "nothing listens there",
