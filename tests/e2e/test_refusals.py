@@ -170,7 +170,7 @@ async def test_a_second_riskd_on_the_same_directory_is_refused(
         second = await command("run", f"--config={other}")
         assert second.code == 2, second
         assert "Another riskd" in second.err
-        assert (await first.get("/livez"))["live"] is True
+        assert (await first.get("/livez"))["ok"] is True
         assert await first.terminate() == 0
 
 
