@@ -189,6 +189,12 @@ class ActiveContext(msgspec.Struct, gc=False):
     ctx: Context
 
 
+class AllContexts(msgspec.Struct, gc=False):
+    """allDexsAssetCtxs."""
+
+    ctxs: list[tuple[str, list[Context]]]
+
+
 class Trade(msgspec.Struct, gc=False):
     """One public trade."""
 
@@ -279,6 +285,7 @@ class Floor:
             "bbo": _typed(BestPrices),
             "l2Book": _typed(Book),
             "activeAssetCtx": _typed(ActiveContext),
+            "allDexsAssetCtxs": _typed(AllContexts),
             "trades": _typed(list[Trade]),
             "allDexsClearinghouseState": _typed(States),
         }

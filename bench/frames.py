@@ -20,6 +20,7 @@ from monitor.sim.addresses import bech32_address
 START_NS = 1_790_000_700_000_000_000
 SECOND_NS = 1_000_000_000
 HELD = 6
+CONTEXTS_EVERY_S = 13
 PUBLIC = frozenset({"v4_orderbook", "v4_trades", "l2Book", "trades", "activeAssetCtx"})
 
 
@@ -83,8 +84,9 @@ class Stream:
         return [Frame(*told) for told in (*self.dydx.opening(), *self.hyperliquid.opening())]
 
     def frames(self, count: int, only: frozenset[str] | None = None) -> list[Frame]:
-        """The next ``count`` frames of the mix; with ``only``, those of some channels; without, a
-        block on each of dYdX's connections besides whenever a second has passed."""
+        """The next ``count`` frames of the mix; with ``only``, those of some channels; without,
+        what comes by the clock besides: blocks on dYdX's connections, Hyperliquid's cross-section.
+        """
         mix = [told for name, told in self._mix.items() if only is None or name in only]
         makers, weights = [maker for _, maker in mix], [weight for weight, _ in mix]
         made: list[Frame] = []
@@ -93,6 +95,8 @@ class Stream:
             self._pass(self._step_ns)
             if only is None and self.now_ns // SECOND_NS != second:
                 made += [Frame(*told) for told in self.dydx.blocks()]
+                if self.now_ns // SECOND_NS % CONTEXTS_EVERY_S == 0:
+                    made.append(Frame(*self.hyperliquid.contexts()))
             made.append(Frame(*maker()))
         return made
 

@@ -43,13 +43,13 @@ class HyperliquidTalk:
 
     def opening(self) -> list[tuple[str, str, bytes]]:
         """(connection, channel, frame) of all contexts, then each account's state."""
+        return [self.contexts(), *(self.account(holder) for holder in self._holders)]
+
+    def contexts(self) -> tuple[str, str, bytes]:
+        """``allDexsAssetCtxs``: the cross-section, on the first market connection."""
         name = "allDexsAssetCtxs"
         contexts = [self._context(asset) for asset in self._assets]
-        first = "hyperliquid/market-1"
-        return [
-            (first, name, _frame(name, {"ctxs": [["", contexts]]})),
-            *(self.account(holder) for holder in self._holders),
-        ]
+        return "hyperliquid/market-1", name, _frame(name, {"ctxs": [["", contexts]]})
 
     def best_prices(self, asset: Asset) -> tuple[str, str, bytes]:
         """``bbo``."""

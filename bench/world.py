@@ -140,12 +140,18 @@ class World:
     def _add(self, stream: StreamProtocol) -> None:
         """Open the connection; Hyperliquid echoes every subscription."""
         self.streams[stream.name] = stream
-        sent = self._output(stream.connected(self.now)).send
-        if stream.venue == "hyperliquid":
-            for message in sent:
-                data = json.loads(message)
-                echo = msgspec.json.encode({"channel": "subscriptionResponse", "data": data})
-                self._output(stream.received(echo, self.now))
+        self._answer(stream, self._output(stream.connected(self.now)))
+
+    def _answer(self, stream: StreamProtocol, output: Output) -> None:
+        """What Hyperliquid answers to what was sent to it; dYdX's answers are generated."""
+        if stream.venue != "hyperliquid":
+            return
+        for message in output.send:
+            told = json.loads(message)
+            reply: dict[str, object] = {"channel": "subscriptionResponse", "data": told}
+            if told["method"] == "ping":
+                reply = {"channel": "pong"}
+            self._output(stream.received(msgspec.json.encode(reply), self.now))
 
     def open(self, opening: list[Frame]) -> None:
         """Take the first frames of every connection and judge once."""
@@ -199,9 +205,7 @@ class World:
         for stream in self.streams.values():
             if stream.venue == "dydx":
                 self._output(stream.heartbeat(self.now))
-            for message in self._output(stream.tick(self.now)).send:
-                if b"ping" in message:
-                    self._output(stream.received(b'{"channel":"pong"}', self.now))
+            self._answer(stream, self._output(stream.tick(self.now)))
 
     def re_read(self) -> None:
         """What REST says now, if it is time. Only when every frame that was generated has been

@@ -15,7 +15,7 @@ from monitor.core.rules import parse_rulebook
 from monitor.core.types import account_subject, market_subject
 from monitor.rulebook import builtin_files
 
-FRAMES = 3000
+FRAMES = 7000
 # Books tell the touch when it moves; only the first connection's blocks are facts.
 QUIET = {"v4_orderbook", "v4_block_height"}
 # Kinds of events that a channel must bring, and those that it may bring besides.
@@ -32,6 +32,7 @@ EXPECTED = {
     "l2Book": ({"DepthSeen"}, set()),
     "activeAssetCtx": ({"MarketContextSeen"}, set()),
     "trades": ({"LastTradeSeen"}, set()),
+    "allDexsAssetCtxs": ({"MarketContextSeen"}, set()),
     "allDexsClearinghouseState": (
         {"PositionsReported", "AccountReported"},
         {"AccountModeSeen", "ChannelOpened"},  # opened anew once its cadence is learned
