@@ -20,7 +20,7 @@ from typing import NoReturn
 from monitor.core.types import SECOND_NS, EngineNs
 
 POLL_S = 0.001  # the finest that event loops know
-LEAD_S = 1.5  # how far time may be ahead of what the follower has seen
+LEAD_S = 2.0  # how far time may be ahead of what the follower has seen
 STEP_S_MAX = 0.25
 BLOCKED_S = 0.2  # how long to wait before asking whether the follower still lives
 TURNS = 3  # of the loop, before a moment counts as seen

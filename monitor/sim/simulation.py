@@ -31,6 +31,7 @@ from monitor.sim.world import World
 PERIOD_S = 0.1
 # Each look makes every book and frame anew: more than this many in a real second is waste.
 LOOKS_PER_SECOND = 20.0
+PERIOD_S_MAX = 2.0
 # After a long pause of the process the world catches up in pieces, so that clients are served.
 CATCH_UP_S = 60.0
 
@@ -38,10 +39,10 @@ CATCH_UP_S = 60.0
 def period_at(speed: float) -> float:
     """Simulated seconds between looks at the world, by a clock that runs ``speed`` times as fast.
 
-    A fast world is told of in coarser steps, never coarser than a second, at which clients know
-    the fastest channels to speak.
+    A fast world is told of in coarser steps, but several times within the ten seconds after which
+    clients miss the fastest channels.
     """
-    return min(1.0, max(PERIOD_S, speed / LOOKS_PER_SECOND))
+    return min(PERIOD_S_MAX, max(PERIOD_S, speed / LOOKS_PER_SECOND))
 
 
 class Simulation:
