@@ -86,6 +86,7 @@ async def test_decode_says_what_it_does_not_know(tmp_path: Path) -> None:
     assert "cannot read" in missing.err
 
 
+@pytest.mark.stories
 async def test_the_demo_ends_by_itself(tmp_path: Path) -> None:
     """It is marked SIMULATED throughout, pages and recovers, points to ``init``, leaves no process
     behind, and its journal gives the same decisions byte for byte."""

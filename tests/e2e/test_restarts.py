@@ -16,7 +16,11 @@ import pytest
 from tests.alertmanager import Alertmanager, running_alertmanager
 from tests.e2e.rig import RISKD, Riskd, Simulator, ended
 
-pytestmark = [pytest.mark.component, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = [
+    pytest.mark.component,
+    pytest.mark.stories,
+    pytest.mark.asyncio(loop_scope="session"),
+]
 
 # Slow enough that an alert held for five minutes outlives the seconds of a start.
 SPEED = 20.0

@@ -14,7 +14,11 @@ import pytest
 from tests.e2e.rig import Finished, find
 from tests.e2e.stories import Played, episodes, readable
 
-pytestmark = [pytest.mark.component, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = [
+    pytest.mark.component,
+    pytest.mark.stories,
+    pytest.mark.asyncio(loop_scope="session"),
+]
 
 HYPERLIQUID = 'venue="hyperliquid"'
 MAJORS = ("BTC", "ETH", "SOL")
