@@ -162,6 +162,8 @@ class AccountModePoll(InfoPoll):
     ) -> tuple[Event, ...]:
         events = []
         for vault in found:
+            if self.knowledge.alias_of(vault.vault_address) is not None:
+                continue  # watched already, under its own name
             alias = self._discover(vault.vault_address, account, "vault", vault_slug(vault))
             events.append(discovered_event(alias, account, self.channel, "vault"))
         return tuple(events)

@@ -389,6 +389,17 @@ def test_sub_accounts_are_watched_and_vaults_told() -> None:
     assert [found.kind for found in venue.discovered()] == ["vault"]
 
 
+def test_a_vault_that_is_configured_is_not_told_as_unwatched() -> None:
+    """Who watches the vault's own address has seen to it; the deposit is not reported for ever."""
+    accounts = [
+        {"alias": "main", "address": ADDRESS},
+        {"alias": "vault", "address": VAULT["vaultAddress"]},
+    ]
+    venue, events, _ = bootstrap(vaults=[VAULT], accounts=accounts)
+    assert of_type(events, AccountDiscovered) == []
+    assert venue.discovered() == ()
+
+
 def test_bootstrap_run_twice_watches_each_sub_account_once() -> None:
     """A failure half-way starts the round anew."""
     venue, _, _ = bootstrap(subs=SUBS)
