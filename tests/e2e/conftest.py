@@ -1,6 +1,5 @@
-"""The stories of the end-to-end tests play in the background, all at once, while others run.
-
-Each is played once a session and only if a test of the session looks at it.
+"""The stories of the end-to-end tests: each is played once, all of them at the same time, as soon
+as a test looks at the first.
 """
 
 from __future__ import annotations
@@ -63,16 +62,13 @@ async def _calm(folder: Path, prometheus: Prometheus) -> Played:
 STORIES: dict[str, Player] = {"faults": _faults, "markets": _markets, "calm": _calm}
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session", autouse=True)
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def backstage(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[dict[str, asyncio.Task[Played]]]:
-    """Stories that tests of this session look at, already being played."""
+    """The stories that tests of this session look at, being played."""
     wanted = {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
     needed = [name for name in STORIES if name in wanted]
-    if not needed:
-        yield {}
-        return
     prometheus = Prometheus(tmp_path_factory.mktemp("prometheus"))
     async with ended(prometheus):
         await prometheus.start()

@@ -44,6 +44,7 @@ class Told:
 class Played:
     """What is kept of a story."""
 
+    name: str
     story: Story
     sim: Simulator
     prometheus: Prometheus
@@ -60,9 +61,12 @@ class Played:
         return [one for one in self.told if part.begins_s <= one.at_s < part.ends_s]
 
     async def value(self, series: str, scenario: str, at_min: float) -> float | None:
-        """A series' value at a minute of a scenario as Prometheus has it; None where absent."""
+        """A series' value at a minute of a scenario as Prometheus has it; None where absent.
+
+        ``series`` has braces, in which this story is added.
+        """
         at_s = self.story.parts[scenario].begins_s + at_min * MINUTE_S
-        found = await self.prometheus.at(series, self.sim.wall_s(at_s))
+        found = await self.prometheus.at(self._mine(series), self.sim.wall_s(at_s))
         assert len(found) <= 1, found
         return found[0].points[0][1] if found else None
 
@@ -74,10 +78,14 @@ class Played:
         from_s = part.begins_s + from_min * MINUTE_S
         to_s = min(part.ends_s, part.begins_s + to_min * MINUTE_S)
         found = await self.prometheus.between(
-            series, self.sim.wall_s(from_s), self.sim.wall_s(to_s)
+            self._mine(series), self.sim.wall_s(from_s), self.sim.wall_s(to_s)
         )
         assert len(found) <= 1, found
         return [value for _, value in found[0].points] if found else []
+
+    def _mine(self, series: str) -> str:
+        assert series.count("{") == 1, series
+        return series.replace("{", f'{{run="{self.name}",')
 
 
 async def play(
@@ -100,7 +108,7 @@ async def play(
             f"notify: {{alertmanager: {{urls: ['{alertmanager.url}']}}}}\n"
         )
         riskd = Riskd(folder, config, sim=sim)
-        played = Played(story, sim, prometheus)
+        played = Played(name, story, sim, prometheus)
         async with ended(riskd):
             await riskd.start()
             prometheus.scrape(name, riskd.url)

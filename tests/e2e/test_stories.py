@@ -124,7 +124,8 @@ async def test_rate_limits_leave_account_truth_stale(faults: Played) -> None:
                 {"venue": "dydx", "account": "main"},
             ],
         },
-        beside=frozenset({"FeedDisconnected", "DataStale"}),
+        # Half of the venue's feeds being REST, so much of it being dark is said as well.
+        beside=frozenset({"FeedDisconnected", "DataStale", "VenueUnreachable"}),
     )
     age = 'riskd_account_age_seconds{kind="account",venue="dydx",account="main"}'
     assert (await faults.value(age, "rate_limited", 0.9) or 0.0) < 30.0
@@ -189,9 +190,11 @@ async def test_a_funding_storm_asks_for_a_cut(markets: Played) -> None:
     check(
         markets,
         "funding_storm",
-        once={"FundingBroadExpense": [{}], "FundingBroadElevated": [{}]},
-        beside=frozenset({"FundingAgainst", "FundingSpike", "FundingCost", "AnyTwo"}),
-        lasting=frozenset({"FundingBroadExpense", "FundingBroadElevated"}),
+        once={"FundingBroadExpense": [{}]},
+        beside=frozenset(
+            {"FundingBroadElevated", "FundingAgainst", "FundingSpike", "FundingCost", "AnyTwo"}
+        ),
+        lasting=frozenset({"FundingBroadExpense"}),
     )
     page = next(one for one in markets.told if one.alert == "FundingBroadExpense")
     assert page.severity == "critical"
@@ -220,7 +223,7 @@ async def test_a_flash_crash_takes_the_books_and_the_exotic(markets: Played) -> 
             | {"LiquidationDistanceCritical", "OracleDivergence", "OracleDivergenceMajors"}
             | {"AnyTwo", "FundingAgainst", "FundingSpike", "FundingCost", "FundingBroadElevated"}
             | {"MarginUsageWarning", "MarginUsageHigh", "Drawdown5", "PositionConcentrated"}
-            | {"LeverageAccount"}
+            | {"LeverageAccount", "RuleInputsStale"}
         ),
     )
     depth = f'riskd_bid_depth_usd{{{HYPERLIQUID},market="SOL"}}'
@@ -242,7 +245,7 @@ async def test_a_flash_crash_takes_the_books_and_the_exotic(markets: Played) -> 
 async def test_calm_hours_are_silent(calm: Played) -> None:
     """Not one page, and nothing that a rule waits about for long."""
     assert calm.within("calm") == [], readable(calm.told)
-    firing = await calm.values("sum(riskd_rule_firing)", "calm", 1.0)
+    firing = await calm.values("sum(riskd_rule_firing{})", "calm", 1.0)
     assert len(firing) > 50
     assert set(firing) == {0.0}
 
