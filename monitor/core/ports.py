@@ -15,6 +15,7 @@ import msgspec
 from monitor.core.decision import Decision
 from monitor.core.errors import FeedError
 from monitor.core.events import Event
+from monitor.core.killswitch.facts import AuditEntry, Command, KillFact
 from monitor.core.types import EngineNs
 
 
@@ -227,6 +228,8 @@ class Phase(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """All that one decision changed, kept in one transaction or not at all.
 
     ``memories`` are named snapshots of what the engine must not forget (drawdown peaks).
+    ``kill_state`` is the kill machine's whole packed state where it changed (latches and intents),
+    and ``audit`` what is to be chained to the audit with it.
     """
 
     at_ns: EngineNs
@@ -236,6 +239,8 @@ class Phase(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     alerts_gone: tuple[str, ...] = ()  # identities
     entries: tuple[OutboxEntry, ...] = ()
     memories: tuple[tuple[str, bytes], ...] = ()
+    kill_state: bytes | None = None
+    audit: tuple[AuditEntry, ...] = ()
 
     @property
     def empty(self) -> bool:
@@ -247,6 +252,8 @@ class Phase(msgspec.Struct, frozen=True, gc=False, kw_only=True):
             or self.alerts_gone
             or self.entries
             or self.memories
+            or self.kill_state is not None
+            or self.audit
         )
 
 
@@ -322,4 +329,23 @@ class JournalSink(Protocol):
 
     def append(self, record: bytes) -> None:
         """Keep one record; a lost one leaves a counted gap that readers see."""
+        ...
+
+
+# --------------------------------------------------------------------------------- kill path
+
+
+class Executor(Protocol):
+    """One way of acting on the accounts of one venue. What the venue refuses, and what nobody can
+    know yet, is a fact and not an exception; only a bug raises."""
+
+    venue: str
+
+    def acts_for(self, account: str) -> bool:
+        """True when orders of this account can be cancelled and reduced from here now."""
+        ...
+
+    async def run(self, command: Command) -> KillFact:
+        """Do it and say what came of it: ``AccountRead``, ``CancelsAnswered``, ``OrdersAnswered``
+        or ``CommandFailed``. Ends within its own deadline, whatever the venue does."""
         ...

@@ -1,0 +1,101 @@
+"""What a plan is made on: who holds what where, at which prices, and under which lot rules.
+
+Sizes are signed base units, exact; USD and prices are floats except where they go into an order.
+``None`` is unknown. *Pure.*
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import msgspec
+
+from monitor.core.types import EngineNs, Side
+
+
+class Instrument(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """How orders in one market must be written.
+
+    A price is a multiple of ``price_tick`` and has at most ``price_figures`` significant figures
+    (None: no such rule; whole numbers are always allowed where there is one). ``bound_bps`` is how
+    far from the reference a limit may be.
+    """
+
+    venue: str
+    market: str
+    asset: str
+    size_step: Decimal
+    price_tick: Decimal
+    price_figures: int | None = None
+    min_notional_usd: Decimal = Decimal(0)
+    bound_bps: float = 150.0
+
+
+class WorkingOrder(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """One working order or TWAP as the venue lists it, whoever placed it. ``size`` is what is left,
+    unsigned. A ``trigger`` order waits for its price; a ``twap`` is cancelled by its own id."""
+
+    order_id: str
+    market: str
+    side: Side
+    size: Decimal
+    limit_price: Decimal | None = None
+    reduce_only: bool = False
+    trigger: bool = False
+    twap: bool = False
+    client_id: str | None = None
+
+
+class HeldPosition(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """One position as the venue states it; ``size`` signed."""
+
+    market: str
+    size: Decimal
+
+
+class AccountTruth(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """One account re-read from the venue, whole: every dex, trigger orders and TWAPs included.
+
+    ``read_ns`` is when the request left: what happened after it may be missing.
+    """
+
+    venue: str
+    account: str
+    read_ns: EngineNs
+    positions: tuple[HeldPosition, ...]
+    orders: tuple[WorkingOrder, ...]
+    equity_usd: Decimal | None = None
+
+
+class Quote(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """What is known of a market's price now. ``references`` are independent fair prices (mark,
+    oracle, another venue's mid); depths are resting USD within 25 bp."""
+
+    venue: str
+    market: str
+    references: tuple[float, ...] = ()
+    bid_price: float | None = None
+    ask_price: float | None = None
+    bid_depth_usd: float | None = None
+    ask_depth_usd: float | None = None
+
+
+class OutsideLeg(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """Exposure that no executor can touch but that hedges: the desk's declared off-book leg."""
+
+    asset: str
+    size: Decimal
+    hedge_set: str = ""
+
+
+class Book(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """Everything the planner may know. ``executable`` lists the (venue, account) that orders can be
+    sent for now; ``dark`` those whose positions are old and are the last known ones."""
+
+    at_ns: EngineNs
+    accounts: tuple[AccountTruth, ...]
+    instruments: tuple[Instrument, ...]
+    quotes: tuple[Quote, ...]
+    outside: tuple[OutsideLeg, ...] = ()
+    executable: tuple[tuple[str, str], ...] = ()
+    dark: tuple[tuple[str, str], ...] = ()
