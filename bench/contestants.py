@@ -31,7 +31,7 @@ class Options:
 
     frames: int = 50_000
     markets: int = 20
-    accounts: int = 1
+    accounts: int = 2
     frames_per_second: int = 50_000
     public: bool = False
     many_rules: bool = False
@@ -121,7 +121,7 @@ def memory(options: Options) -> Figures:
     return {
         "traced_kb": sum(entry.size for entry in traced) / 1e3,
         "resident_mb": resident_mb(),
-        "markets": float(2 * options.markets),
+        "markets": float(options.markets + stream.hyperliquid.listed),
     }
 
 
@@ -132,7 +132,10 @@ def resident(options: Options) -> Figures:
     for _ in range(10):
         world.run(world.batches(stream.frames(options.markets)))
     gc.collect()
-    return {"resident_mb": resident_mb(), "markets": float(2 * options.markets)}
+    return {
+        "resident_mb": resident_mb(),
+        "markets": float(options.markets + stream.hyperliquid.listed),
+    }
 
 
 def soak(options: Options) -> Figures:

@@ -43,6 +43,11 @@ class DydxTalk:
         # Level changes that the last moves of the price owe, nearest the touch first.
         self._owed: list[deque[tuple[str, str, str]]] = [deque() for _ in assets]
         self._fills = 0
+        self._block_frames = 0
+        self.block_connections = sorted(
+            {MARKETS, *(book_connection(a.index) for a in assets)}
+            | ({ACCOUNTS} if holders else set())
+        )
         self.now_ms = 0
 
     def moved(self, asset: Asset, by: int) -> None:
@@ -123,14 +128,13 @@ class DydxTalk:
             told.append((ACCOUNTS, name, frame))
         return told
 
-    def blocks(self) -> list[tuple[str, str, bytes]]:
-        """The next block on every connection that subscribed to blocks."""
-        name, contents = "v4_block_height", {"blockHeight": self._height(), "time": self._time()}
-        return [
-            (connection, name, self.frame(connection, "channel_data", name, name, contents))
-            for connection in sorted(self._ids)
-            if connection != TRADES
-        ]
+    def block(self) -> tuple[str, str, bytes]:
+        """The newest block on one connection after the other; each round is a block."""
+        turn = self._block_frames % len(self.block_connections)
+        self._block_frames += 1
+        connection, name = self.block_connections[turn], "v4_block_height"
+        contents = {"blockHeight": self._height(), "time": self._time()}
+        return connection, name, self.frame(connection, "channel_data", name, name, contents)
 
     def orderbook(self, asset: Asset) -> tuple[str, str, bytes]:
         """Up to three levels with their new absolute sizes."""
@@ -152,23 +156,23 @@ class DydxTalk:
         )
 
     def oracle_prices(self, assets: list[Asset]) -> tuple[str, str, bytes]:
-        """Oracle prices of one block; once in fifty the half-minute's trading statistics."""
-        rows: dict[str, object]
-        if self._chance.random() < 0.02:
-            rows = {ticker(asset): self._statistics(asset) for asset in assets}
-            contents: dict[str, object] = {"trading": rows}
-        else:
-            rows = {
-                ticker(asset): {
-                    "oraclePrice": asset.text(asset.mid),
-                    "effectiveAt": self._time(),
-                    "effectiveAtHeight": self._height(),
-                    "marketId": asset.index,
-                }
-                for asset in assets
+        """Oracle prices of one block."""
+        rows = {
+            ticker(asset): {
+                "oraclePrice": asset.text(asset.mid),
+                "effectiveAt": self._time(),
+                "effectiveAtHeight": self._height(),
+                "marketId": asset.index,
             }
-            contents = {"oraclePrices": rows}
-        name = "v4_markets"
+            for asset in assets
+        }
+        name, contents = "v4_markets", {"oraclePrices": rows}
+        return MARKETS, name, self.frame(MARKETS, "channel_data", name, None, contents)
+
+    def statistics(self) -> tuple[str, str, bytes]:
+        """The half-minute's differences of every market."""
+        rows = {ticker(asset): self._statistics(asset) for asset in self._assets}
+        name, contents = "v4_markets", {"trading": rows}
         return MARKETS, name, self.frame(MARKETS, "channel_data", name, None, contents)
 
     def trades(self, asset: Asset) -> tuple[str, str, bytes]:
@@ -336,7 +340,7 @@ class DydxTalk:
         }  # fmt: skip
 
     def _height(self) -> str:
-        return str(FIRST_HEIGHT + self.now_ms % 100_000_000 // 1100)
+        return str(FIRST_HEIGHT + self._block_frames // len(self.block_connections))
 
     def _time(self) -> str:
         return _iso(self.now_ms)

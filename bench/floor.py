@@ -267,6 +267,60 @@ class States(_Wire):
     clearinghouse_states: list[tuple[str, State]]
 
 
+class Order(_Wire):
+    """One working order."""
+
+    coin: str
+    side: str
+    limit_px: float
+    sz: float
+    oid: int
+    cloid: str | None = None
+    reduce_only: bool | None = None
+    is_trigger: bool | None = None
+    trigger_px: float | None = None
+
+
+class Orders(_Wire):
+    """openOrders."""
+
+    user: str
+    orders: list[Order]
+    dex: str
+
+
+class OrderUpdate(_Wire):
+    """One entry of orderUpdates."""
+
+    order: Order
+    status: str
+    status_timestamp: int
+
+
+class Fill(_Wire):
+    """One execution."""
+
+    coin: str
+    px: float
+    sz: float
+    side: str
+    time: int
+    hash: str
+    oid: int
+    tid: int
+    dir: str
+    closed_pnl: float
+    fee: float
+    fee_token: str
+
+
+class Fills(_Wire):
+    """userFills, and user without the address."""
+
+    fills: list[Fill]
+    user: str = ""
+
+
 Decode = Callable[[bytes | msgspec.Raw], object]
 
 
@@ -288,6 +342,10 @@ class Floor:
             "allDexsAssetCtxs": _typed(AllContexts),
             "trades": _typed(list[Trade]),
             "allDexsClearinghouseState": _typed(States),
+            "openOrders": _typed(Orders),
+            "orderUpdates": _typed(list[OrderUpdate]),
+            "userFills": _typed(Fills),
+            "user": _typed(Fills),
         }
 
     def batches(self, frames: list[Frame]) -> list[tuple[bool, bytes]]:

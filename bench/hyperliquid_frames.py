@@ -1,7 +1,8 @@
 """What Hyperliquid says about the seeded prices: frames of the socket and bodies of ``/info``.
 
 Shapes and key sets as documented: reference sheet of the venue, §1.6, §1.7, §2.2 to §2.5. Books are
-aggregated to two ticks, as the daemon subscribes them, and so state a ``spread``.
+aggregated to two ticks, as the daemon subscribes them, and so state a ``spread``. The cross-section
+is as long as the recorded one: beside the assets that move there are markets that nobody watches.
 """
 
 from __future__ import annotations
@@ -20,6 +21,13 @@ MAX_LEVERAGE = 40
 WATCHED_MAX = 280
 TRADED_MAX = 60
 TRADES = "hyperliquid/trades"
+# How many contexts each dex had when a cross-section was recorded (May 2026), and how many of the
+# first dex's were of delisted markets.
+RECORDED = {
+    "": 230, "abcd": 1, "cash": 17, "flx": 16, "hyna": 25, "km": 23, "para": 5, "vntl": 15,
+    "xyz": 80,
+}  # fmt: skip
+DELISTED_EVERY = 230 // 51
 
 
 class HyperliquidTalk:
@@ -34,7 +42,14 @@ class HyperliquidTalk:
         watched = min(len(assets), WATCHED_MAX)
         self._connections = min(CONNECTIONS_MAX - len(holders), -(-watched // COINS_PER_CONNECTION))
         self._trade_id = 0
+        self._elsewhere = [Asset(index) for index in range(max(RECORDED.values()))]
+        self._unwatched = [Asset(index) for index in range(len(assets), RECORDED[""])]
         self.now_ms = 0
+
+    @property
+    def listed(self) -> int:
+        """How many markets the first dex has."""
+        return len(self._assets) + len(self._unwatched)
 
     def connection(self, asset: Asset) -> str:
         """The market connection that a coin falls to."""
@@ -48,8 +63,18 @@ class HyperliquidTalk:
     def contexts(self) -> tuple[str, str, bytes]:
         """``allDexsAssetCtxs``: the cross-section, on the first market connection."""
         name = "allDexsAssetCtxs"
-        contexts = [self._context(asset) for asset in self._assets]
-        return "hyperliquid/market-1", name, _frame(name, {"ctxs": [["", contexts]]})
+        dexes = [["", self._first_dex()]]
+        for dex, count in RECORDED.items():
+            if dex:
+                dexes.append([dex, [self._context(asset) for asset in self._elsewhere[:count]]])
+        return "hyperliquid/market-1", name, _frame(name, {"ctxs": dexes})
+
+    def _first_dex(self) -> list[object]:
+        traded: list[object] = [self._context(asset) for asset in self._assets]
+        return traded + [
+            self._empty(asset) if _is_delisted(asset) else self._context(asset)
+            for asset in self._unwatched
+        ]
 
     def best_prices(self, asset: Asset) -> tuple[str, str, bytes]:
         """``bbo``."""
@@ -87,6 +112,28 @@ class HyperliquidTalk:
         data = {"user": holder.address, "clearinghouseStates": [["", self.state(holder)]]}
         return f"hyperliquid/user-{holder.alias}", name, _frame(name, data)
 
+    def open_orders(self, holder: Holder) -> tuple[str, str, bytes]:
+        """``openOrders``: the whole list after one of them moved."""
+        name = "openOrders"
+        data = {"dex": "", "user": holder.address, "orders": self._orders(holder)}
+        return f"hyperliquid/user-{holder.alias}", name, _frame(name, data)
+
+    def order_update(self, holder: Holder) -> tuple[str, str, bytes]:
+        """``orderUpdates``: one order that was moved."""
+        order = self._order(self._chance.choice(holder.held), frontend=False)
+        data = [{"order": order, "status": "open", "statusTimestamp": self.now_ms}]
+        return f"hyperliquid/user-{holder.alias}", "orderUpdates", _frame("orderUpdates", data)
+
+    def fills(self, holder: Holder) -> tuple[str, str, bytes]:
+        """``userFills``: one execution."""
+        data = {"user": holder.address, "fills": [self._fill(self._chance.choice(holder.held))]}
+        return f"hyperliquid/user-{holder.alias}", "userFills", _frame("userFills", data)
+
+    def user_event(self, holder: Holder) -> tuple[str, str, bytes]:
+        """``user``: the same over the channel of everything else."""
+        data = {"fills": [self._fill(self._chance.choice(holder.held))]}
+        return f"hyperliquid/user-{holder.alias}", "user", _frame("user", data)
+
     # ------------------------------------------------------------------------------- bodies
 
     def body(self, question: dict[str, str]) -> bytes:
@@ -95,7 +142,7 @@ class HyperliquidTalk:
         holder = next((h for h in self._holders if h.address == question.get("user")), None)
         bodies: dict[str, object] = {
             "perpDexs": [None],
-            "metaAndAssetCtxs": [self._meta(), [self._context(asset) for asset in self._assets]],
+            "metaAndAssetCtxs": [self._meta(), self._first_dex()],
             "exchangeStatus": {"specialStatuses": None, "time": self.now_ms},
             "fundingHistory": [self._settlement(question.get("coin", ""))],
             "userRole": {"role": "user"},
@@ -107,6 +154,8 @@ class HyperliquidTalk:
         }
         if kind == "clearinghouseState" and holder is not None:
             return _text(self.state(holder))
+        if kind == "frontendOpenOrders" and holder is not None:
+            return _text(self._orders(holder))
         return _text(bodies.get(kind, []))
 
     def state(self, holder: Holder) -> dict[str, object]:
@@ -144,6 +193,42 @@ class HyperliquidTalk:
             "dayBaseVlm": "49116.08533",
         }  # fmt: skip
 
+    def _empty(self, asset: Asset) -> dict[str, object]:
+        price = asset.text(asset.mid)
+        return {
+            "funding": "0.0", "openInterest": "0.0", "prevDayPx": price, "dayNtlVlm": "0.0",
+            "premium": None, "oraclePx": price, "markPx": price, "midPx": None,
+            "impactPxs": None, "dayBaseVlm": "0.0",
+        }  # fmt: skip
+
+    def _orders(self, holder: Holder) -> list[dict[str, object]]:
+        return [self._order(asset, frontend=True) for asset in holder.held]
+
+    def _order(self, asset: Asset, *, frontend: bool) -> dict[str, object]:
+        order: dict[str, object] = {
+            "coin": asset.name, "side": "B", "limitPx": asset.text(asset.mid - 20),
+            "sz": level_size(asset, self._chance), "oid": 257_770_947_000 + asset.index,
+            "timestamp": self.now_ms, "origSz": level_size(asset, self._chance),
+            "cloid": f"0x{asset.index:032x}",
+        }  # fmt: skip
+        if frontend:
+            order |= {
+                "triggerCondition": "N/A", "isTrigger": False, "triggerPx": "0.0", "children": [],
+                "isPositionTpsl": False, "reduceOnly": False, "orderType": "Limit", "tif": "Gtc",
+            }  # fmt: skip
+        return order
+
+    def _fill(self, asset: Asset) -> dict[str, object]:
+        self._trade_id += 1
+        return {
+            "coin": asset.name, "px": asset.text(asset.mid),
+            "sz": level_size(asset, self._chance), "side": "B", "time": self.now_ms,
+            "startPosition": "1.5", "dir": "Open Long", "closedPnl": "0.0",
+            "hash": f"0x{self._chance.getrandbits(256):064x}", "oid": 257_770_947_000 + asset.index,
+            "crossed": False, "fee": "0.047504", "tid": self._trade_id, "feeToken": "USDC",
+            "twapId": None,
+        }  # fmt: skip
+
     def _trade(self, asset: Asset) -> dict[str, object]:
         self._trade_id += 1
         return {
@@ -154,18 +239,25 @@ class HyperliquidTalk:
         }  # fmt: skip
 
     def _meta(self) -> dict[str, object]:
-        universe = [
+        universe: list[dict[str, object]] = [
             {
                 "name": asset.name, "szDecimals": 4, "maxLeverage": MAX_LEVERAGE,
                 "marginTableId": MAX_LEVERAGE,
             }
-            for asset in self._assets
+            for asset in (*self._assets, *self._unwatched)
         ]  # fmt: skip
+        for row, asset in zip(universe[len(self._assets) :], self._unwatched, strict=True):
+            if _is_delisted(asset):
+                row["isDelisted"] = True
         return {"universe": universe, "marginTables": [], "collateralToken": 0}
 
     def _settlement(self, coin: str) -> dict[str, object]:
         hour_ms = self.now_ms // 3_600_000 * 3_600_000
         return {"coin": coin, "fundingRate": "0.0000031", "premium": "0.0001", "time": hour_ms}
+
+
+def _is_delisted(asset: Asset) -> bool:
+    return asset.index % DELISTED_EVERY == 0
 
 
 def _position(asset: Asset, size: float, value: float) -> dict[str, object]:

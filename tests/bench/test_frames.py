@@ -33,6 +33,10 @@ EXPECTED = {
     "activeAssetCtx": ({"MarketContextSeen"}, set()),
     "trades": ({"LastTradeSeen"}, set()),
     "allDexsAssetCtxs": ({"MarketContextSeen"}, set()),
+    "openOrders": ({"OrdersReported"}, {"ChannelOpened"}),
+    "orderUpdates": ({"OrdersReported"}, set()),
+    "userFills": ({"FillsReported"}, set()),
+    "user": ({"FillsReported"}, set()),
     "allDexsClearinghouseState": (
         {"PositionsReported", "AccountReported"},
         {"AccountModeSeen", "ChannelOpened"},  # opened anew once its cadence is learned
