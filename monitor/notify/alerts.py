@@ -9,6 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from monitor.core.decision import AlertTransition
+from monitor.core.killswitch.facts import KillNotice
 from monitor.core.ports import AlertRow, OutboxEntry, Phase
 from monitor.core.types import EngineNs, Severity
 from monitor.notify.notice import (
@@ -125,6 +126,37 @@ def own_alert(
         ),
         starts_ns=now,
         not_to=not_to,
+    )
+
+
+def kill_alert(policy: DispatchPolicy, notice: KillNotice) -> ActiveAlert:
+    """The alert of one episode of the kill switch."""
+    labels = alert_labels(
+        alert=notice.alert,
+        severity=notice.severity,
+        deployment=policy.deployment,
+        rule="",
+        subject=notice.scope,
+    )
+    key = f"riskd/{policy.deployment}/{digest_of(notice.key)}"
+    return ActiveAlert(
+        identity=digest_of(labels),
+        dedup_key=key,
+        rule=f"{notice.alert}!",
+        subject=notice.scope,
+        severity=notice.severity,
+        labels=labels,
+        annotations=compose_annotations(
+            summary=notice.summary,
+            description=notice.description,
+            key=key,
+            runbook=runbook_of(notice.alert),
+            runbook_base_url=policy.runbook_base_url,
+            dashboard_url=policy.dashboard_url,
+            next_step="`riskd status` shows what is latched, what is blocked and what clears it.",
+        ),
+        starts_ns=notice.at_ns,
+        about=notice.key,
     )
 
 

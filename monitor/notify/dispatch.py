@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Sequence
 import msgspec
 
 from monitor.core.decision import AlertTransition, Decision, RuleHealth
+from monitor.core.killswitch.facts import KillNotice
 from monitor.core.ports import AlertRow, OutboxEntry, Phase
 from monitor.core.types import PORTFOLIO, SECOND_NS, AlertState, EngineNs, Severity
 from monitor.notify.alerts import (
@@ -20,6 +21,7 @@ from monitor.notify.alerts import (
     DispatchPolicy,
     alert_of,
     entry_of,
+    kill_alert,
     mark_data,
     own_alert,
 )
@@ -115,6 +117,28 @@ class Dispatcher:
             )
         else:
             self._clear_own(name, about, summary, changes)
+        return changes.phase()
+
+    def killed(self, notice: KillNotice) -> Phase:
+        """What the kill switch says of one episode; every change of its words is told.
+
+        The key of a channel that folds (PagerDuty, the webhook) is the notice's own, so that an
+        episode stays one incident over any restart.
+        """
+        changes = Changes(notice.at_ns)
+        key = (f"{notice.alert}!", notice.key)
+        held = self._active.get(self._firing.get(key, ""))
+        alert = kill_alert(self._policy, notice)
+        if held is not None:
+            alert = msgspec.structs.replace(alert, starts_ns=held.starts_ns)
+            if alert.identity != held.identity:  # another severity is another alert for a channel
+                self._resolve(held.identity, changes, "superseded")
+        if notice.resolved:
+            if held is not None:
+                self._active[held.identity] = alert
+                self._resolve(held.identity, changes, "")
+        elif held is None or alert != held:
+            self._open(alert, changes)
         return changes.phase()
 
     def set_stale(self, rule: str, subject: str, *, stale: bool, now: EngineNs) -> Phase:

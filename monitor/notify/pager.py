@@ -15,6 +15,7 @@ import structlog
 
 from monitor.core.decision import Decision
 from monitor.core.errors import StoreError
+from monitor.core.killswitch.facts import KillNotice
 from monitor.core.ports import AlertRow, Clock, OutboxEntry, Phase, PhaseStore, RuleStateRow
 from monitor.core.types import SECOND_NS, EngineNs, Severity
 from monitor.notify.dispatch import Dispatcher
@@ -89,6 +90,17 @@ class Pager:
                 not_to=channel,
             )
         )
+
+    def prepare(self, notices: Sequence[KillNotice]) -> Phase:
+        """What the kill switch's notices change and owe, to be kept with the phase they are of.
+
+        Hand its entries to ``leave`` once that phase was kept, or could not be.
+        """
+        return merge([self._dispatcher.killed(notice) for notice in notices])
+
+    def leave(self, entries: tuple[OutboxEntry, ...]) -> None:
+        """These were kept by somebody else (or could not be): they leave now."""
+        self._sender.offer(entries)
 
     async def restore(
         self,

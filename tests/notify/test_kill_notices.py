@@ -1,0 +1,101 @@
+"""What the kill switch says becomes one incident per episode, told again whenever it changes."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from monitor.core.killswitch.facts import KillNotice
+from monitor.core.ports import Phase
+from monitor.core.types import PORTFOLIO, SECOND_NS, Severity, venue_subject
+from monitor.notify.alerts import DispatchPolicy, Route
+from monitor.notify.dispatch import Dispatcher
+from monitor.notify.notice import Notice, decode_notice
+from tests.notify.fakes import START_NS
+
+POLICY = DispatchPolicy(
+    deployment="desk-a",
+    routes=(Route(channel="alertmanager", holds_state=True),),
+)
+TRIPPED = KillNotice(
+    key="trip-1",
+    alert="KillSwitchTripped",
+    severity=Severity.CRITICAL,
+    scope=PORTFOLIO,
+    at_ns=START_NS,
+    summary="CUT of the portfolio to 70 %: cancelling 12 orders",
+    description="By funding_stress.",
+)
+
+
+def notices(phase: Phase) -> list[Notice]:
+    """What is owed."""
+    return [decode_notice(entry.notice) for entry in phase.entries]
+
+
+def restarted(phase: Phase) -> Dispatcher:
+    """A new process that took over what the phase kept."""
+    dispatcher = Dispatcher(POLICY, now=START_NS + SECOND_NS)
+    assert dispatcher.restore(phase.alerts, START_NS + SECOND_NS) == 0
+    return dispatcher
+
+
+def later(**changes: object) -> KillNotice:
+    """The same episode some seconds later, with other words."""
+    return msgspec.structs.replace(TRIPPED, at_ns=START_NS + 5 * SECOND_NS, **changes)
+
+
+def test_an_episode_is_told_once_and_again_when_its_words_change() -> None:
+    """Saying the same again is no news; progress is, under the same key and start."""
+    dispatcher = Dispatcher(POLICY, now=START_NS)
+    (first,) = notices(dispatcher.killed(TRIPPED))
+    assert dispatcher.killed(later()).empty
+    (second,) = notices(dispatcher.killed(later(summary="INCOMPLETE: 2 orders left")))
+    assert second.annotation("summary") == "INCOMPLETE: 2 orders left"
+    assert (second.dedup_key, second.identity) == (first.dedup_key, first.identity)
+    assert (second.starts_ns, second.id) == (first.starts_ns, second.id)
+    assert second.id != first.id
+
+
+def test_the_key_is_the_episodes_over_a_restart() -> None:
+    """``kill -9`` after the phase was kept: the same words are no news, others keep the key."""
+    phase = Dispatcher(POLICY, now=START_NS).killed(TRIPPED)
+    dispatcher = restarted(phase)
+    assert dispatcher.killed(later()).empty
+    (after,) = notices(dispatcher.killed(later(summary="CONTAINED")))
+    assert after.dedup_key == notices(phase)[0].dedup_key
+
+
+def test_a_restart_before_the_phase_was_kept_gives_the_same_key() -> None:
+    """The page may leave twice then; the receiver drops the second by its key."""
+    one = notices(Dispatcher(POLICY, now=START_NS).killed(TRIPPED))
+    two = notices(Dispatcher(POLICY, now=START_NS + SECOND_NS).killed(later()))
+    assert one[0].dedup_key == two[0].dedup_key
+
+
+@pytest.mark.parametrize(
+    ("changes", "kinds"),
+    [
+        pytest.param({"resolved": True}, ["alert.resolved"], id="cleared"),
+        pytest.param(
+            {"severity": Severity.HIGH},
+            ["alert.resolved", "alert.firing"],
+            id="another severity is another alert",
+        ),
+    ],
+)
+def test_how_an_episode_goes_on(changes: dict[str, object], kinds: list[str]) -> None:
+    """It ends, or goes on as another alert of a channel that knows alerts by their labels."""
+    dispatcher = Dispatcher(POLICY, now=START_NS)
+    dispatcher.killed(TRIPPED)
+    assert [one.kind.value for one in notices(dispatcher.killed(later(**changes)))] == kinds
+
+
+def test_an_end_of_what_never_began_is_silent() -> None:
+    """And other scopes and episodes are other alerts."""
+    dispatcher = Dispatcher(POLICY, now=START_NS)
+    assert dispatcher.killed(later(resolved=True)).empty
+    dispatcher.killed(TRIPPED)
+    (other,) = notices(dispatcher.killed(later(key="trip-2", scope=venue_subject("dydx"))))
+    assert other.label("venue") == "dydx"
+    assert len(dispatcher.active) == 2
