@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.json:
             print(orjson.dumps({"safe": {"verdict": "blind", "text": str(error)}}).decode())
         else:
-            print(f"BLIND  {error}")
+            print(textwrap.fill(f"BLIND  {error}", WIDTH, subsequent_indent="       "))
         return EXIT["blind"]
     if arguments.json:
         sys.stdout.buffer.write(orjson.dumps(state, option=orjson.OPT_INDENT_2) + b"\n")

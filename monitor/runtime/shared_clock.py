@@ -19,7 +19,7 @@ from typing import NoReturn
 
 from monitor.core.types import SECOND_NS, EngineNs
 
-POLL_S = 0.001  # the finest that event loops know
+POLL_S = 0.003  # each look costs some 50 us in two processes
 LEAD_S = 2.0  # how far time may be ahead of what the follower has seen
 STEP_S_MAX = 0.25
 BLOCKED_S = 0.2  # how long to wait before asking whether the follower still lives

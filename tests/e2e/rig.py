@@ -307,7 +307,7 @@ class Prometheus(Child):
         self._targets: dict[str, str] = {}
         self.url = f"http://127.0.0.1:{free_port()}"
 
-    async def start(self, *, scrape_s: float = 0.5) -> None:
+    async def start(self, *, scrape_s: float = 1.0) -> None:
         """Start without a target and wait until it is ready."""
         config = self._folder / "prometheus.yml"
         config.write_text(
