@@ -78,6 +78,7 @@ class KillRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """A firing rule asks for a kill-switch level over a scope. In ``observe`` it is a record only.
 
     ``capped_by_estimate`` when a stronger level was asked for on estimated numbers.
+    ``observations`` distinct ones, each at least ``apart_ns`` after the one before, confirmed it.
     """
 
     rule: str
@@ -88,6 +89,8 @@ class KillRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     gross_to_ratio: float | None
     firing_epoch_ns: EngineNs
     capped_by_estimate: bool = False
+    observations: int = 1
+    apart_ns: int = 0
 
 
 class RuleHealth(msgspec.Struct, frozen=True, gc=False, kw_only=True):

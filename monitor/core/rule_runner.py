@@ -395,6 +395,8 @@ class RuleRunner:
                 gross_to_ratio=None if memory.capped else rule.gross_to_ratio,
                 firing_epoch_ns=result.state.firing_epoch_ns or 0,
                 capped_by_estimate=memory.capped,
+                observations=rule.confirm.need if rule.confirm else 1,
+                apart_ns=rule.confirm.apart_ns if rule.confirm else 0,
             ),
         )
 
