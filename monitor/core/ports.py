@@ -8,6 +8,7 @@ A venue is data plus pure functions: a connection is a ``StreamProtocol``, a RES
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
@@ -15,7 +16,7 @@ import msgspec
 from monitor.core.decision import Decision
 from monitor.core.errors import FeedError
 from monitor.core.events import Event
-from monitor.core.killswitch.facts import AuditEntry, Command, KillFact
+from monitor.core.killswitch.facts import AuditEntry, Command, KillFact, KillNotice
 from monitor.core.types import EngineNs
 
 
@@ -348,4 +349,24 @@ class Executor(Protocol):
     async def run(self, command: Command) -> KillFact:
         """Do it and say what came of it: ``AccountRead``, ``CancelsAnswered``, ``OrdersAnswered``
         or ``CommandFailed``. Ends within its own deadline, whatever the venue does."""
+        ...
+
+
+class KillPages(Protocol):
+    """How the kill switch is heard: its notices join the phase that they are of."""
+
+    def prepare(self, notices: Sequence[KillNotice]) -> Phase:
+        """What the notices change and owe."""
+        ...
+
+    def leave(self, entries: tuple[OutboxEntry, ...]) -> None:
+        """They were kept, or could not be: they leave now."""
+        ...
+
+
+class SecondCopy(Protocol):
+    """Where the kill machine's state goes when the store cannot keep it."""
+
+    async def write(self, state: bytes, at_ns: EngineNs) -> None:
+        """Durable when it returns. Raises ``StoreError``."""
         ...

@@ -1,0 +1,1 @@
+"""How riskd acts: the driver of the kill switch, the executors and the signer."""

@@ -1,0 +1,359 @@
+"""Drives the kill machine: facts in, each step kept, then its commands carried out.
+
+The machine decides and this carries. A step is kept (latch, intents, pages and audit in one
+transaction) before any command of it leaves; where the store fails or is slow, a second copy is
+written, people are told, and the commands that make things safer leave all the same. Every command
+is a task of its own, so that one slow venue delays no other. What breaks in one step stays there:
+a latch is never lost to an exception.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import NoReturn, Protocol
+
+import msgspec
+import structlog
+
+from monitor.core.decision import Decision
+from monitor.core.errors import StoreError
+from monitor.core.killswitch.book import Book
+from monitor.core.killswitch.facts import (
+    AuditEntry,
+    Command,
+    CommandFailed,
+    KillFact,
+    KillNotice,
+    RuleAsked,
+    RuleEnded,
+    Step,
+    TimePassed,
+)
+from monitor.core.ports import (
+    Clock,
+    Executor,
+    KillPages,
+    OutboxEntry,
+    Phase,
+    PhaseStore,
+    SecondCopy,
+)
+from monitor.core.types import PORTFOLIO, SECOND_NS, AlertState, EngineNs, Severity
+
+RETRY_S = 1.0  # how often what could not be kept is tried again
+DRAIN_S = 5.0  # what a planned stop waits for commands that are out
+UNKEPT_MAX = 10_000  # entries of either kind that wait for a store that keeps nothing
+STORE_KEY = "kill-store"
+STEP_KEY = "kill-step"
+
+
+class Machine(Protocol):
+    """What the driver needs of ``core.killswitch.machine.KillMachine``."""
+
+    def apply(self, fact: KillFact, now: EngineNs, book: Book | None = None, /) -> Step:
+        """Let one fact change the state; pure."""
+        ...
+
+    def packed(self) -> bytes:
+        """The whole state, as it is kept."""
+        ...
+
+
+class KillDriver:
+    """A ``DecisionListener`` around one kill machine.
+
+    Args:
+        machine: Never touched by anyone else while the driver lives.
+        executors: Each acts for the accounts of one venue; the first that does is used.
+        clock: Engine time.
+        book: What is known of the book now, for plans.
+        store: Keeps phases, with the deadline of the kill path.
+        second_copy: Where the state goes when the store cannot keep it.
+        pages: How people are told.
+    """
+
+    def __init__(
+        self,
+        machine: Machine,
+        executors: Sequence[Executor],
+        *,
+        clock: Clock,
+        book: Callable[[EngineNs], Book],
+        store: PhaseStore,
+        second_copy: SecondCopy,
+        pages: KillPages,
+    ) -> None:
+        self._machine = machine
+        self._executors = tuple(executors)
+        self._clock = clock
+        self._book = book
+        self._store = store
+        self._second_copy = second_copy
+        self._pages = pages
+        self._steps: list[Step] = []
+        self._unkept: Phase | None = None
+        self._waiting: list[Command] = []  # those that may not leave before the store keeps again
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._wake_at_ns: EngineNs | None = None
+        self._news = asyncio.Event()
+        self._rearmed = asyncio.Event()
+        self._group: asyncio.TaskGroup | None = None
+        self._log = structlog.get_logger("kill")
+        self.failed_steps = 0
+        self.unkept_phases = 0
+
+    # ------------------------------------------------------------------------------- inputs
+
+    def decided(self, decision: Decision) -> None:
+        """What rules ask for, and which of them ended."""
+        for request in decision.kill_requests:
+            count, apart_ns = request.observations, request.apart_ns
+            seen = tuple(decision.at_ns - apart_ns * back for back in reversed(range(count)))
+            self.submit(RuleAsked(request=request, observations_ns=seen))
+        for change in decision.transitions:
+            if change.after is AlertState.INACTIVE and change.before is not AlertState.PENDING:
+                self.submit(RuleEnded(rule=change.rule, subject=change.subject))
+
+    def submit(self, fact: KillFact) -> str:
+        """Apply one fact now; gives the machine's words for the person who asked, if one did.
+
+        What is concluded is kept and carried out on the driver's own task. A bug of the machine is
+        contained to this fact: it is told, and everything that is latched stays so.
+        """
+        now = self._clock.now()
+        try:
+            step = self._machine.apply(fact, now, self._book(now))
+        except Exception as error:  # noqa: BLE001 - containment of one kill step (design.md §2)
+            self.failed_steps += 1
+            self._log.exception("kill_step_failed", fact=type(fact).__name__)
+            step = Step(
+                notices=(_step_failed(fact, error, now),),
+                audit=(_failure(fact, error, now),),
+                answer=f"riskd failed on this: {error}. Nothing that is latched was changed.",
+            )
+        self._take(step)
+        return step.answer
+
+    # ------------------------------------------------------------------------------ the work
+
+    async def run(self) -> NoReturn:
+        """Keep, tell and carry out until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            group.create_task(self._wake(), name="kill:timer")
+            try:
+                await self._keep_on()
+            finally:
+                self._group = None
+        raise AssertionError  # the task above never ends by itself
+
+    def restarted(self) -> None:
+        """Begin where an earlier process ended: what was possibly sent is found out first."""
+        self.submit(TimePassed(restarted=True))
+
+    async def shut_down(self, deadline_s: float = DRAIN_S) -> int:
+        """Keep what is not kept and wait for commands that are out; gives how many are still out.
+
+        They are found out again after the restart: nothing is sent twice.
+        """
+        await self._flush(start=False)
+        running = list(self._running.values())
+        if running:
+            await asyncio.wait(running, timeout=deadline_s)
+        left = [task for task in self._running.values() if not task.done()]
+        for task in left:
+            task.cancel()
+        await self._flush(start=False)
+        return len(left)
+
+    async def _keep_on(self) -> NoReturn:
+        while True:
+            if self._unkept is None:
+                await self._news.wait()
+            else:
+                try:
+                    async with asyncio.timeout(RETRY_S):
+                        await self._news.wait()
+                except TimeoutError:
+                    self._log.info("kill_phase_retried")
+            self._news.clear()
+            await self._flush(start=True)
+
+    async def _flush(self, *, start: bool) -> None:
+        steps, self._steps = self._steps, []
+        if not steps and self._unkept is None:
+            return
+        kept, entries = await self._keep(steps)
+        self._pages.leave(entries)
+        commands = [command for step in steps for command in step.commands]
+        if kept:
+            commands, self._waiting = [*self._waiting, *commands], []
+        else:
+            self._waiting += [command for command in commands if not command.safer]
+            commands = [command for command in commands if command.safer]
+        if start:
+            for command in commands:
+                self._start(command)
+
+    async def _keep(self, steps: Sequence[Step]) -> tuple[bool, tuple[OutboxEntry, ...]]:
+        """Whether everything is kept now, and the pages that may leave."""
+        notices = [notice for step in steps for notice in step.notices]
+        told = self._pages.prepare(notices)
+        phase = msgspec.structs.replace(
+            told,
+            at_ns=self._clock.now(),
+            kill_state=self._machine.packed(),
+            audit=tuple(entry for step in steps for entry in step.audit),
+        )
+        whole = phase if self._unkept is None else _joined(self._unkept, phase)
+        try:
+            await self._store.persist(whole)
+        except StoreError as error:
+            return False, told.entries + await self._keep_elsewhere(whole, error)
+        if self._unkept is None:
+            return True, told.entries
+        self._unkept = None
+        self._log.info("kill_phases_kept_again")
+        again = self._pages.prepare([_store_notice("", self._clock.now())])
+        return True, told.entries + again.entries
+
+    async def _keep_elsewhere(self, phase: Phase, error: StoreError) -> tuple[OutboxEntry, ...]:
+        self.unkept_phases += 1
+        first = self._unkept is None
+        self._unkept = phase
+        reason = str(error)
+        try:
+            await self._second_copy.write(phase.kill_state or b"", phase.at_ns)
+        except StoreError as second:
+            reason = f"{reason}; and no second copy: {second}"
+        self._log.error("kill_phase_not_kept", reason=reason)
+        if not first:
+            return ()
+        return self._pages.prepare([_store_notice(reason, self._clock.now())]).entries
+
+    def _take(self, step: Step) -> None:
+        if step.wake_at_ns != self._wake_at_ns:
+            self._wake_at_ns = step.wake_at_ns
+            self._rearmed.set()
+        if step.changed or step.audit or step.notices or step.commands:
+            self._steps.append(step)
+            self._news.set()
+
+    async def _wake(self) -> NoReturn:
+        """Tell the machine when a moment that it asked for has come."""
+        while True:
+            self._rearmed.clear()
+            wake_at_ns = self._wake_at_ns
+            if wake_at_ns is None:
+                await self._rearmed.wait()
+                continue
+            sleeping = asyncio.ensure_future(
+                self._clock.sleep(max(0.0, (wake_at_ns - self._clock.now()) / SECOND_NS))
+            )
+            pushing = asyncio.ensure_future(self._rearmed.wait())
+            try:
+                await asyncio.wait({sleeping, pushing}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                sleeping.cancel()
+                pushing.cancel()
+            if self._wake_at_ns is not None and self._wake_at_ns <= self._clock.now():
+                self._wake_at_ns = None  # the coming step names the next one
+                self.submit(TimePassed())
+
+    def _start(self, command: Command) -> None:
+        if command.id in self._running or self._group is None:
+            return  # already out: the same id is the same command
+        task = self._group.create_task(self._carry_out(command), name=f"kill:{command.id}")
+        self._running[command.id] = task
+        task.add_done_callback(lambda _done: self._running.pop(command.id, None))
+
+    async def _carry_out(self, command: Command) -> None:
+        executor = self._executor_for(command)
+        fact: KillFact
+        if executor is None:
+            fact = _failed(command, "nothing here can act for this account", uncertain=False)
+        else:
+            try:
+                fact = await executor.run(command)
+            except Exception as error:  # noqa: BLE001 - containment of one kill step (design.md §2)
+                self.failed_steps += 1
+                self._log.exception("kill_command_failed", command=type(command).__name__)
+                fact = _failed(command, f"riskd failed on it: {error}", uncertain=True)
+        # Before the fact: what it leads to may be the same command once more.
+        self._running.pop(command.id, None)
+        self.submit(fact)
+
+    def _executor_for(self, command: Command) -> Executor | None:
+        return next(
+            (
+                executor
+                for executor in self._executors
+                if executor.venue == command.venue and executor.acts_for(command.account)
+            ),
+            None,
+        )
+
+
+def _joined(first: Phase, then: Phase) -> Phase:
+    """Two phases of the kill path as one; the newer state is the whole state."""
+    alerts = {row.identity: row for row in (*first.alerts, *then.alerts)}
+    return msgspec.structs.replace(
+        then,
+        alerts=tuple(row for name, row in alerts.items() if name not in then.alerts_gone),
+        alerts_gone=(*first.alerts_gone, *then.alerts_gone),
+        entries=(*first.entries, *then.entries)[-UNKEPT_MAX:],
+        audit=(*first.audit, *then.audit)[-UNKEPT_MAX:],
+    )
+
+
+def _failed(command: Command, reason: str, *, uncertain: bool) -> CommandFailed:
+    return CommandFailed(
+        command_id=command.id,
+        venue=command.venue,
+        account=command.account,
+        reason=reason,
+        uncertain=uncertain,
+    )
+
+
+def _failure(fact: KillFact, error: Exception, now: EngineNs) -> AuditEntry:
+    return AuditEntry(
+        at_ns=now,
+        actor="riskd",
+        action="step_failed",
+        scope=PORTFOLIO,
+        level_from=0,
+        level_to=0,
+        reason=f"{type(error).__name__}: {error}",
+        details=(("fact", type(fact).__name__),),
+    )
+
+
+def _step_failed(fact: KillFact, error: Exception, now: EngineNs) -> KillNotice:
+    name = type(fact).__name__
+    return KillNotice(
+        key=f"{STEP_KEY}/{name}",
+        alert="KillStepFailed",
+        severity=Severity.CRITICAL,
+        scope=PORTFOLIO,
+        at_ns=now,
+        summary=f"A step of the kill switch failed on {name}; what is latched stays latched",
+        description=f"{type(error).__name__}: {error}. Act at the venue by hand where it matters.",
+    )
+
+
+def _store_notice(reason: str, now: EngineNs) -> KillNotice:
+    return KillNotice(
+        key=STORE_KEY,
+        alert="KillStoreFailing",
+        severity=Severity.CRITICAL,
+        scope=PORTFOLIO,
+        at_ns=now,
+        summary=f"The kill switch acts without its record: {reason}"
+        if reason
+        else "The kill switch's record is kept again",
+        description="Cancels and cuts still leave, under ids that a restart derives again. "
+        "Re-arming waits for the store. Free the disk or mend its permissions.",
+        resolved=not reason,
+    )
