@@ -89,6 +89,7 @@ def market_listed(state: RiskState, event: MarketListed, now: EngineNs, channel:
     market.funding_interval_s = event.funding_interval_s
     market.margin_tiers = event.margin_tiers
     market.size_step = None if event.size_step is None else float(event.size_step)
+    market.price_tick = None if event.price_tick is None else float(event.price_tick)
     market.max_leverage = event.max_leverage
     market.open_interest_lower_cap_usd = event.open_interest_lower_cap_usd
     market.open_interest_upper_cap_usd = event.open_interest_upper_cap_usd

@@ -64,6 +64,7 @@ class MarketState:
     funding_interval_s: int = 3600
     margin_tiers: tuple[MarginTier, ...] = ()
     size_step: float | None = None
+    price_tick: float | None = None
     max_leverage: float | None = None
     open_interest_lower_cap_usd: float | None = None
     open_interest_upper_cap_usd: float | None = None

@@ -26,6 +26,7 @@ HOUR_NS = 3600 * SECOND_NS
 HOURLY_ERA_MS = 1_689_390_000_000
 EIGHT_HOURS_S = 28_800
 BOOK_LEVELS = 20
+PRICE_DECIMALS_MAX = 6  # of a price, less those of the size
 _SINGLE_TIER_TABLES_BELOW = 50  # a margin table id below 50 is one tier of that leverage
 
 
@@ -259,6 +260,8 @@ def _listed(market: Market, asset: wire.Asset, channel: str) -> MarketListed:
         only_isolated=bool(asset.only_isolated)
         or asset.margin_mode in {"strictIsolated", "noCross"},
         size_step=Decimal(1).scaleb(-market.size_decimals),
+        # The finest there is: five significant figures hold besides.
+        price_tick=Decimal(1).scaleb(market.size_decimals - PRICE_DECIMALS_MAX),
         max_leverage=float(market.max_leverage),
     )
 
