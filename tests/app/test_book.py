@@ -1,0 +1,173 @@
+"""The book the kill switch plans on: what is old is dark or absent, what is one account is one."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from monitor.app.book import book_of
+from monitor.core import events as e
+from monitor.core.killswitch.book import Book, Quote
+from monitor.core.killswitch.facts import Command, KillFact
+from monitor.core.types import MarketStatus, Side
+from tests.core.desk import DYDX, HL, Desk
+
+
+class Hands:
+    """Acts for one account of Hyperliquid."""
+
+    venue = HL
+
+    def acts_for(self, account: str) -> bool:
+        """For main alone."""
+        return account == "main"
+
+    async def run(self, command: Command) -> KillFact:
+        """Never asked here."""
+        raise AssertionError(command)
+
+
+def listed(desk: Desk, market: str, venue: str, asset: str) -> Desk:
+    """A market with lot rules."""
+    return desk.tell(
+        e.MarketListed(
+            venue=venue,
+            channel=f"{venue}/meta",
+            market=market,
+            asset=asset,
+            status=MarketStatus.ACTIVE,
+            has_mark=venue != DYDX,
+            funding_interval_s=3600,
+            margin_tiers=(),
+            size_step=Decimal("0.001"),
+            price_tick=Decimal("0.1"),
+        )
+    )
+
+
+def hedged() -> Desk:
+    """Long 2 BTC at Hyperliquid at 100, short 2 at dYdX at 101."""
+    desk = Desk((HL, "main"), (DYDX, "main"))
+    listed(listed(desk, "BTC", HL, "BTC"), "BTC-USD", DYDX, "BTC")
+    desk.context("BTC", mark_price=100.0, oracle_price=100.2)
+    desk.context("BTC-USD", DYDX, oracle_price=101.0)
+    desk.positions(("BTC", 2)).positions(("BTC-USD", -2), venue=DYDX)
+    desk.evaluate()
+    return desk
+
+
+def book(desk: Desk) -> Book:
+    """As the driver asks for it."""
+    return book_of(desk.engine, desk.now, executors=[Hands()], majors=("BTC",))
+
+
+def quote(found: Book, market: str) -> Quote:
+    """Of one market."""
+    return next(one for one in found.quotes if one.market == market)
+
+
+def test_accounts_lots_and_references_of_both_venues() -> None:
+    """Sizes in the venue's own digits; a peer's oracle is a reference."""
+    found = book(hedged())
+    assert [(one.venue, one.account, one.positions[0].size) for one in found.accounts] == [
+        (DYDX, "main", Decimal(-2)),
+        (HL, "main", Decimal(2)),
+    ]
+    assert quote(found, "BTC").references == (100.0, 100.2, 101.0)
+    assert quote(found, "BTC").bid_price is None
+    assert found.executable == ((HL, "main"),)
+    assert found.dark == ()
+    lots = {one.market: one for one in found.instruments}
+    assert (lots["BTC"].size_step, lots["BTC"].price_tick) == (Decimal("0.001"), Decimal("0.1"))
+    assert (lots["BTC"].price_figures, lots["BTC-USD"].price_figures) == (5, None)
+    assert lots["BTC"].bound_bps == 50.0
+
+
+def test_what_is_old_is_dark_and_has_no_price() -> None:
+    """The last known positions stay listed, so that their twins are not taken for unpaired."""
+    desk = hedged().at(600)
+    desk.positions(("BTC", 2), source="truth").context("BTC", mark_price=100.0)
+    desk.evaluate()
+    found = book(desk)
+    assert found.dark == ((DYDX, "main"),)
+    assert [one.positions[0].size for one in found.accounts] == [Decimal(-2), Decimal(2)]
+    assert quote(found, "BTC-USD").references == ()
+    assert quote(found, "BTC").references == (100.0,)
+
+
+@pytest.mark.parametrize(
+    ("peer", "counts"),
+    [(81.0, True), (79.0, False), (124.0, True), (126.0, False)],
+)
+def test_a_peer_in_another_unit_is_no_reference(peer: float, counts: bool) -> None:
+    """Within a fifth below and a quarter above, else it is another contract's price."""
+    desk = Desk((HL, "main"), (DYDX, "main"))
+    listed(listed(desk, "BTC", HL, "BTC"), "BTC-USD", DYDX, "BTC")
+    desk.context("BTC", mark_price=100.0).context("BTC-USD", DYDX, oracle_price=peer)
+    desk.positions(("BTC", 2))
+    desk.evaluate()
+    assert (peer in quote(book(desk), "BTC").references) is counts
+
+
+def test_dexes_of_one_address_are_one_account() -> None:
+    """Their orders and positions are read and acted on together."""
+    desk = hedged()
+    listed(desk, "xyz:GOLD", HL, "GOLD")
+    desk.tell(
+        e.AccountDiscovered(
+            venue=HL, channel=f"{HL}/meta", account="main.xyz", parent="main", kind="dex"
+        ),
+        e.OrdersReported(
+            venue=HL,
+            channel=f"{HL}/account.stream/main",
+            account="main",
+            source="stream",
+            complete=True,
+            orders=(
+                e.OrderReport(
+                    order_id="7",
+                    market="BTC",
+                    side=Side.SELL,
+                    size=Decimal(1),
+                    trigger_price=Decimal(90),
+                    reduce_only=True,
+                ),
+                e.OrderReport(
+                    order_id="8", market="BTC", side=Side.BUY, size=Decimal(1), open=False
+                ),
+            ),
+        ),
+    )
+    desk.positions(("xyz:GOLD", 3), account="main.xyz")
+    desk.evaluate()
+    (_, main) = book(desk).accounts
+    assert [(one.market, one.size) for one in main.positions] == [
+        ("BTC", Decimal(2)),
+        ("xyz:GOLD", Decimal(3)),
+    ]
+    assert [(one.order_id, one.trigger, one.reduce_only) for one in main.orders] == [
+        ("7", True, True)
+    ]
+
+
+def test_an_off_book_leg_counts_until_it_expires() -> None:
+    """To the nanosecond."""
+    desk = hedged()
+    expires_ns = desk.ns(60)
+    leg = e.OffBookLeg(asset="BTC", size=Decimal(1), expires_at_ns=expires_ns)
+    desk.tell(e.OffBookLegsDeclared(source="t", legs=(leg,)))
+    desk.evaluate()
+    for now, count in ((expires_ns - 1, 1), (expires_ns, 0)):
+        found = book_of(desk.engine, now, executors=[], majors=())
+        assert len(found.outside) == count
+
+
+def test_a_market_without_lot_rules_cannot_be_planned_for() -> None:
+    """No instrument: the planner names it as what it cannot cut."""
+    desk = Desk((HL, "main")).list_market("BTC").context("BTC", mark_price=100.0)
+    desk.positions(("BTC", 2))
+    desk.evaluate()
+    found = book(desk)
+    assert found.instruments == ()
+    assert len(found.quotes) == 1
