@@ -56,8 +56,10 @@ class SimPosition:
 class SimOrder:
     """One order. ``size`` is what is left. A trigger order waits until the mark crosses
     ``trigger_price`` (upwards with ``trigger_above``); ``is_market`` then takes, ``limit_price`` is
-    the worst price. ``status`` is ``open``, ``filled``, ``canceled``, ``triggered``,
-    ``liquidatedCanceled`` or ``reduceOnlyCanceled``."""
+    the worst price. ``status`` is one of the venue's words: ``open``, ``filled``, ``canceled``,
+    ``triggered``, ``liquidatedCanceled``, ``reduceOnlyCanceled``, ``scheduledCancel``, or what it
+    was rejected for. ``parent_id`` names the order whose fill brings this one to life (until then
+    it only waits), ``group`` those of which one fill cancels the others."""
 
     order_id: int
     symbol: str
@@ -76,6 +78,10 @@ class SimOrder:
     created_s: float = 0.0
     updated_s: float = 0.0
     created_height: int = 0
+    tif: str = "Gtc"
+    position_tpsl: bool = False  # belongs to the position and ends with it
+    parent_id: int | None = None
+    group: int | None = None
 
     @property
     def sign(self) -> int:
@@ -105,6 +111,7 @@ class SimFill:
     liquidated: str | None = None
     backstop: bool = False  # taken over by the liquidator vault, not sold in the book
     mark_price: Decimal | None = None
+    twap_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +160,7 @@ class SimPool:
     closed_positions: list[SimPosition] = field(default_factory=list)
     funding_kept: dict[str, Decimal] = field(default_factory=dict)  # all-time paid, by market
     partial_liquidation_s: float = -1e9
+    chosen_leverage: dict[str, tuple[int, bool]] = field(default_factory=dict)  # (times, isolated)
 
     # ---------------------------------------------------------------------------------- money
 
@@ -248,6 +256,14 @@ class SimPool:
     def total_margin_used(self) -> Decimal:
         """Initial margin of the cross positions and the equity of the isolated ones, USD."""
         return sum((self.position_initial(p) for p in self.positions.values()), ZERO)
+
+    def leverage_of(self, symbol: str) -> tuple[int, bool]:
+        """(leverage, whether isolated) of the position in ``symbol``, or of the next one."""
+        position = self.positions.get(symbol)
+        if position is not None:
+            return position.leverage, position.isolated_cash is not None
+        spec = self.markets[symbol].spec
+        return self.chosen_leverage.get(symbol, (spec.tiers[0].max_leverage, spec.only_isolated))
 
     # --------------------------------------------------------------------------------- changes
 
@@ -367,7 +383,8 @@ class SimAccount:
     """One address of a venue. ``role`` is ``user``, ``agent`` (an API wallet: reads as empty),
     ``subAccount`` or ``vault``; ``master`` the address it belongs to. ``mode`` is Hyperliquid's
     abstraction; ``spot`` holds token balances outside the perp pools (of a pooled account: what is
-    not posted as margin), ``vault_equities`` what is lent to vaults."""
+    not posted as margin), ``vault_equities`` what is lent to vaults. ``valid_until_s`` is when an
+    API wallet ends; ``nonces`` are the newest a signer used, ascending."""
 
     venue: str
     address: str
@@ -381,6 +398,11 @@ class SimAccount:
     volume_usd: Decimal = ZERO
     requests_used: int = 0
     equity_history: list[tuple[float, Decimal, Decimal]] = field(default_factory=list)
+    valid_until_s: float | None = None
+    nonces: list[int] = field(default_factory=list)
+    over_budget_s: float = float("-inf")  # when an action last passed beyond the request budget
+    cancel_at_s: float | None = None  # when all orders will be cancelled, if not put off again
+    cancels_fired: tuple[int, int] = (0, 0)  # (day since the epoch, how often that day)
 
     @property
     def pooled(self) -> bool:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 DAY_HOURS = 24
 OPENED_BEFORE_S = 30 * 3_600.0
+AGENT_LIFE_S = 90 * 86_400.0  # what the venue gives an API wallet that asks for nothing else
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,22 @@ def _open_accounts(world: World) -> None:
     for account in (
         master,
         SimAccount(HYPERLIQUID, _SUB, "hedge", role="subAccount", master=_HL),
-        SimAccount(HYPERLIQUID, addresses.HYPERLIQUID_AGENT, "bot", role="agent", master=_HL),
+        SimAccount(
+            HYPERLIQUID,
+            addresses.HYPERLIQUID_AGENT,
+            "bot",
+            role="agent",
+            master=_HL,
+            valid_until_s=world.start_s + AGENT_LIFE_S,
+        ),
+        SimAccount(
+            HYPERLIQUID,
+            addresses.HYPERLIQUID_SIGNER,
+            "riskd",
+            role="agent",
+            master=_HL,
+            valid_until_s=world.start_s + AGENT_LIFE_S,
+        ),
         SimAccount(HYPERLIQUID, _UNIFIED, "unified", mode="unifiedAccount"),
         SimAccount(HYPERLIQUID, addresses.HYPERLIQUID_VAULT, "vault", role="vault"),
     ):

@@ -1,7 +1,7 @@
 """What happens to accounts in the simulated world: orders, fills, funding, transfers, liquidation.
 
 Functions over the world, called at each step or by whoever acts in it. Every change goes through
-``_fill``, ``move_cash`` or ``pay_funding``, so that history, events and cash always agree.
+``fill``, ``move_cash`` or ``pay_funding``, so that history, events and cash always agree.
 """
 
 from __future__ import annotations
@@ -79,20 +79,43 @@ def place(
         updated_s=world.now_s,
         created_height=world.venues[venue].height,
     )
-    world.pool(venue, address, pool).orders[order.order_id] = order
-    _tell(world, venue, address, pool, order)
+    rest(world, venue, address, pool, order)
     return order
+
+
+def rest(world: World, venue: str, address: str, pool: str, order: SimOrder) -> None:
+    """Put an order among the working ones."""
+    world.pool(venue, address, pool).orders[order.order_id] = order
+    tell(world, venue, address, pool, order)
+
+
+def end(world: World, venue: str, address: str, pool: str, order: SimOrder, status: str) -> None:
+    """Write an order, whether it ever rested or not, into the history with its last status.
+
+    What waited for its fill wakes up, or ends with it; of a group the others are cancelled.
+    """
+    held = world.pool(venue, address, pool)
+    held.orders.pop(order.order_id, None)
+    order.status, order.updated_s = status, world.now_s
+    held.order_history.append(order)
+    tell(world, venue, address, pool, order)
+    for other in list(held.orders.values()):
+        if other.parent_id == order.order_id:
+            if status == "filled":
+                other.parent_id = None
+                tell(world, venue, address, pool, other)
+            else:
+                end(world, venue, address, pool, other, "canceled")
+        elif status == "filled" and order.group is not None and other.group == order.group:
+            end(world, venue, address, pool, other, "siblingFilledCanceled")
 
 
 def cancel(world: World, venue: str, address: str, pool: str, order_id: int, status: str) -> None:
     """End an order with ``status``; one that is gone is left alone."""
     held = world.pool(venue, address, pool)
-    order = held.orders.pop(order_id, None)
-    if order is None:
-        return
-    order.status, order.updated_s = status, world.now_s
-    held.order_history.append(order)
-    _tell(world, venue, address, pool, order)
+    order = held.orders.get(order_id)
+    if order is not None:
+        end(world, venue, address, pool, order, status)
 
 
 def take(
@@ -123,6 +146,7 @@ def take(
     )
     if not market.tradable:
         raise ValueError(f"{symbol} is not tradable on {venue}")
+    world.account(venue, address).requests_used += 1
     _fill_order(
         world, venue, address, pool, order, order.limit_price, order.size,
         taker=True, leverage=leverage, isolated=isolated,
@@ -228,15 +252,18 @@ def _run_orders(world: World, venue: SimVenue, address: str, name: str, pool: Si
         top = market.top
         if top is None:
             continue
-        if order.trigger_price is not None:
-            mark = market.mark_price
-            if order.status == "open" and (
-                mark >= order.trigger_price if order.trigger_above else mark <= order.trigger_price
-            ):
-                order.status, order.updated_s = "triggered", world.now_s
-                _tell(world, venue.name, address, name, order)
-                _execute_resting(world, venue.name, address, name, order, taker=True)
+        if order.parent_id is not None:
             continue
+        if order.trigger_price is not None and order.status == "open":
+            mark = market.mark_price
+            above = order.trigger_above
+            if not (mark >= order.trigger_price if above else mark <= order.trigger_price):
+                continue
+            order.status, order.updated_s = "triggered", world.now_s
+            tell(world, venue.name, address, name, order)
+            if order.is_market:
+                _execute_resting(world, venue.name, address, name, order, taker=True)
+                continue
         crossed = top[1] <= order.limit_price if order.sign > 0 else top[0] >= order.limit_price
         if crossed:
             _execute_resting(world, venue.name, address, name, order, taker=False)
@@ -257,11 +284,7 @@ def _execute_resting(
     price = (
         _book_price(world, venue, order.symbol, order.sign * size) if taker else order.limit_price
     )
-    _fill_order(
-        world, venue, address, pool, order, price, size,
-        taker=taker, leverage=position.leverage if position else 10,
-        isolated=position is not None and position.isolated_cash is not None,
-    )  # fmt: skip
+    _fill_order(world, venue, address, pool, order, price, size, taker=taker)
 
 
 def _fill_order(
@@ -274,26 +297,47 @@ def _fill_order(
     size: Decimal,
     *,
     taker: bool,
-    leverage: int = 10,
+    leverage: int | None = None,
     isolated: bool = False,
 ) -> None:
-    held = world.pool(venue, address, pool)
-    fee = (TAKER_FEE if taker else MAKER_FEE)[venue] * size * price
-    order.size -= size
+    if leverage is None:
+        leverage, isolated = world.pool(venue, address, pool).leverage_of(order.symbol)
+    fill_part(
+        world, venue, address, pool, order, price, size,
+        taker=taker, leverage=leverage, isolated=isolated,
+    )  # fmt: skip
     if order.size == 0 or order.reduce_only or order.is_market:
-        order.status = "filled"
-        held.orders.pop(order.order_id, None)
-        held.order_history.append(order)
-    order.updated_s = world.now_s
-    _fill(
+        end(world, venue, address, pool, order, "filled")
+    else:
+        order.updated_s = world.now_s
+        tell(world, venue, address, pool, order)
+
+
+def fill_part(
+    world: World,
+    venue: str,
+    address: str,
+    pool: str,
+    order: SimOrder,
+    price: Decimal,
+    size: Decimal,
+    *,
+    taker: bool,
+    leverage: int,
+    isolated: bool,
+    twap_id: int | None = None,
+) -> None:
+    """Trade ``size`` of an order at ``price``; what becomes of the order is the caller's word."""
+    order.size -= size
+    fill(
         world, venue, address, pool, order.symbol, order.sign * size, price,
-        order_id=order.order_id, client_id=order.client_id, fee=fee, taker=taker,
+        order_id=order.order_id, client_id=order.client_id, taker=taker, twap_id=twap_id,
+        fee=(TAKER_FEE if taker else MAKER_FEE)[venue] * size * price,
         leverage=leverage, isolated=isolated,
     )  # fmt: skip
-    _tell(world, venue, address, pool, order)
 
 
-def _fill(
+def fill(
     world: World,
     venue: str,
     address: str,
@@ -310,7 +354,9 @@ def _fill(
     isolated: bool = False,
     kind: FillKind = FillKind.TRADE,
     backstop: bool = False,
+    twap_id: int | None = None,
 ) -> None:
+    """Book one execution: position, cash, volume, history and events; ``change`` is signed."""
     held, market = world.pool(venue, address, pool), world.market(venue, symbol)
     height = world.venues[venue].height
     _settle_lazily(world, venue, address, pool, held)
@@ -320,9 +366,8 @@ def _fill(
     )
     account = world.account(venue, address)
     account.volume_usd += abs(change) * price
-    account.requests_used += 1
     ours = kind is not FillKind.TRADE
-    fill = SimFill(
+    row = SimFill(
         fill_id=world.next_fill_id(),
         order_id=order_id,
         symbol=symbol,
@@ -340,12 +385,18 @@ def _fill(
         liquidated=address if ours else None,
         backstop=backstop,
         mark_price=market.mark_price,
+        twap_id=twap_id,
     )
-    held.fills.append(fill)
-    aggressor = fill.side if taker else ("sell" if fill.side == "buy" else "buy")
-    market.record_trade(world.now_s, aggressor, price, fill.size, liquidation=ours)
-    world.emit(Filled(venue, address, pool, fill))
+    held.fills.append(row)
+    aggressor = row.side if taker else ("sell" if row.side == "buy" else "buy")
+    market.record_trade(world.now_s, aggressor, price, row.size, liquidation=ours)
+    world.emit(Filled(venue, address, pool, row))
     world.emit(PositionChanged(venue, address, pool, symbol))
+    if symbol not in held.positions:
+        for other in list(held.orders.values()):
+            mine = other.symbol == symbol and other.position_tpsl and other.parent_id is None
+            if mine and other.order_id != order_id:
+                end(world, venue, address, pool, other, "reduceOnlyCanceled")
 
 
 def _settle_lazily(world: World, venue: str, address: str, pool: str, held: SimPool) -> None:
@@ -402,7 +453,7 @@ def _liquidate(
             if aside
             else _book_price(world, venue.name, position.symbol, size)
         )
-        _fill(
+        fill(
             world, venue.name, address, name, position.symbol, size, price,
             order_id=world.next_id(), backstop=backstop,
             fee=ZERO if aside else TAKER_FEE[venue.name] * abs(size) * price,
@@ -438,5 +489,6 @@ def _book_price(world: World, venue: str, symbol: str, size: Decimal) -> Decimal
     return max(rounded, touch) if size > 0 else min(rounded, touch)
 
 
-def _tell(world: World, venue: str, address: str, pool: str, order: SimOrder) -> None:
+def tell(world: World, venue: str, address: str, pool: str, order: SimOrder) -> None:
+    """Let everybody know how an order stands now."""
     world.emit(OrderChanged(venue, address, pool, dataclasses.replace(order)))

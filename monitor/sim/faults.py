@@ -9,6 +9,7 @@ everything else by the servers.
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Callable
 
 import msgspec
@@ -33,6 +34,23 @@ class FaultKind(enum.StrEnum):
     LOST_FRAMES = "lost_frames"  # some pushed frames never leave, their message ids are used up
     HALTED = "halted"  # the chain makes no blocks: everything on the venue stands still
     STALE_INDEXER = "stale_indexer"  # the API serves an old state, its clock stands still
+    # What only orders and cancels meet: ``channel`` names the type of action, ``market`` the
+    # account (address or label), ``ratio`` the share of actions that are hit, the first one first.
+    ACTIONS_UNANSWERED = "actions_unanswered"  # executed, and never answered
+    ACTIONS_SLOW = "actions_slow"  # executed at once, answered ``delay_s`` later
+    ACTIONS_DELAYED = "actions_delayed"  # executed ``delay_s`` later, and answered then
+    ACTIONS_OVERLOADED = "actions_overloaded"  # executed, and answered with an error (502)
+    ACTIONS_FAIL = "actions_fail"  # not executed, HTTP 500
+    ACTIONS_LIMITED = "actions_limited"  # not executed, HTTP 429
+    ACTIONS_REFUSED = "actions_refused"  # not executed, refused in words
+    CANCELS_FAIL = "cancels_fail"  # a share of the cancels is refused; their orders stay
+    CANCELS_LOST = "cancels_lost"  # a share of the cancels is confirmed; their orders stay
+    FILLS_DURING_CANCEL = "fills_during_cancel"  # ``ratio`` of what is left is filled first
+    POST_ONLY = "post_only"  # after an upgrade: only orders that add liquidity are taken
+    AGENTS_PRUNED = "agents_pruned"  # API wallets (``market``: of one account) are unknown
+    CLOCK_OFFSET = "clock_offset"  # the venue's clock is ``delay_s`` ahead (negative: behind)
+    INTEREST_CAPPED = "interest_capped"  # open interest (``market``: of a coin) is at its cap
+    SMALL_CLOSES_REFUSED = "small_closes_refused"  # the minimal order value binds full closes too
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,6 +72,7 @@ class Faults:
     def __init__(self) -> None:
         self._active: list[Fault] = []
         self._listeners: list[Callable[[Fault, bool], None]] = []
+        self._asked: dict[Fault, int] = {}
 
     @property
     def active(self) -> tuple[Fault, ...]:
@@ -86,6 +105,7 @@ class Faults:
         ]
         for fault in ended:
             self._active.remove(fault)
+            self._asked.pop(fault, None)
             for listener in tuple(self._listeners):
                 listener(fault, False)
         return len(ended)
@@ -106,6 +126,12 @@ class Faults:
             ):
                 return fault
         return None
+
+    def hits(self, fault: Fault) -> bool:
+        """Whether ``fault`` hits this time: ``ratio`` of the times asked, evenly, the first too."""
+        asked = self._asked.get(fault, 0)
+        self._asked[fault] = asked + 1
+        return math.ceil((asked + 1) * fault.ratio) > math.ceil(asked * fault.ratio)
 
     def holds(self, kind: FaultKind, venue: str, channel: str = ALL, market: str = ALL) -> bool:
         """Whether a fault of ``kind`` hits this venue, channel and market."""

@@ -17,6 +17,7 @@ from monitor.sim.accounts import SimPool
 from monitor.sim.addresses import (
     HYPERLIQUID_AGENT,
     HYPERLIQUID_MASTER,
+    HYPERLIQUID_SIGNER,
     HYPERLIQUID_SUBACCOUNT,
     HYPERLIQUID_UNIFIED,
     HYPERLIQUID_VAULT,
@@ -295,8 +296,9 @@ def test_profile_of_the_desk(talk: Conversation, rest: dict[str, Any]) -> None:
         "agent": {"role": "agent", "data": {"user": HYPERLIQUID_MASTER}},
         "subaccount": {"role": "subAccount", "data": {"master": HYPERLIQUID_MASTER}},
     }
-    assert [row["address"] for row in rest["extra_agents"]] == [HYPERLIQUID_AGENT]
-    assert rest["extra_agents"][0]["validUntil"] > questions(talk.then)["now_ms"]
+    agents = [row["address"] for row in rest["extra_agents"]]
+    assert agents == [HYPERLIQUID_AGENT, HYPERLIQUID_SIGNER]
+    assert min(row["validUntil"] for row in rest["extra_agents"]) > questions(talk.then)["now_ms"]
     (sub,) = rest["query_sub_accounts"]
     assert (sub["subAccountUser"], sub["master"]) == (HYPERLIQUID_SUBACCOUNT, HYPERLIQUID_MASTER)
     check_state(sub["clearinghouseState"], talk.then.pool(HYPERLIQUID, HYPERLIQUID_SUBACCOUNT, ""))

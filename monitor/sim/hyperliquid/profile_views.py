@@ -55,12 +55,11 @@ def sub_accounts(world: World, user: str) -> Json:
 
 def extra_agents(world: World, user: str) -> Json:
     """``extraAgents``: API wallets of ``user`` with their expiry."""
-    ninety_days_ms = 90 * 86_400 * 1_000
     return [
         {
             "name": account.label,
             "address": account.address,
-            "validUntil": ms(world.start_s) + ninety_days_ms,
+            "validUntil": None if account.valid_until_s is None else ms(account.valid_until_s),
         }
         for account in venue_of(world).accounts.values()
         if account.role == "agent" and account.master == user.lower()

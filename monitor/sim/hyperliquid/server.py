@@ -1,4 +1,4 @@
-"""The simulated Hyperliquid on a socket: ``/info`` and ``/ws`` on one port of 127.0.0.1.
+"""The simulated Hyperliquid on a socket: ``/info``, ``/exchange`` and ``/ws`` on one loopback port.
 
 Everything it says is computed from the world when asked or when the world moved; its cadence,
 limits and time-outs are in the world's seconds, so a faster world has a faster server. One port
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from aiohttp import WSMsgType, web
 
 from monitor.sim.faults import Fault, FaultKind, Faults
-from monitor.sim.hyperliquid import info
+from monitor.sim.hyperliquid import exchange, info
 from monitor.sim.hyperliquid.connection import VENUE, Connection
 from monitor.sim.hyperliquid.limits import (
     CONNECTIONS_MAX,
@@ -43,6 +43,7 @@ class HyperliquidServer:
         self._answering: set[asyncio.Transport] = set()
         self._opened: deque[float] = deque()
         self._waiting: list[tuple[float, asyncio.Future[None]]] = []
+        self._acting: set[asyncio.Future[info.Answer]] = set()
         self._runner: web.AppRunner | None = None
         self._site: web.TCPSite | None = None
         self._port = 0
@@ -68,6 +69,7 @@ class HyperliquidServer:
         """Listen on a free port."""
         app = web.Application(client_max_size=1_000_000)
         app.router.add_route("*", "/info", self._info)
+        app.router.add_route("*", "/exchange", self._info)
         app.router.add_get("/ws", self._socket)
         # Connections are cut by outages, so the server need not wait for them when it closes.
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
@@ -86,6 +88,8 @@ class HyperliquidServer:
             doorman.cancel()
             await asyncio.wait({doorman})
         self._release(float("inf"))
+        for future in self._acting:
+            future.cancel()
         self._cut_all()
         if self._runner is not None:
             await self._runner.cleanup()
@@ -179,10 +183,33 @@ class HyperliquidServer:
         limited = self._faults.holds(FaultKind.RATE_LIMITED, VENUE)
         if limited or not self._weight.has_room(self._world.now_s):
             return web.Response(status=429, body=b"null", content_type="application/json")
-        answer = info.answer(self._world, body)
-        self._weight.charge(answer.weight, self._world.now_s)
+        if request.path == "/exchange":
+            said = await self._act(body)
+            if said is None:
+                return self._hang_up(request)
+            answer = said
+        else:
+            answer = info.answer(self._world, body)
+            self._weight.charge(answer.weight, self._world.now_s)
         kind = "application/json" if answer.json else "text/plain"
         return web.Response(status=answer.status, body=answer.body, content_type=kind)
+
+    async def _act(self, body: bytes) -> info.Answer | None:
+        """The answer to an action; None when the server closes before there is one."""
+        future: asyncio.Future[info.Answer] = asyncio.get_running_loop().create_future()
+        self._acting.add(future)
+
+        def reply(answer: info.Answer) -> None:
+            if not future.done():
+                future.set_result(answer)
+
+        try:
+            weight = exchange.submit(self._world, body, reply)
+            self._weight.charge(weight, self._world.now_s)
+            await asyncio.wait({future})
+        finally:
+            self._acting.discard(future)
+        return None if future.cancelled() else future.result()
 
     @staticmethod
     def _hang_up(request: web.Request) -> web.Response:
