@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
-import hmac
 import ipaddress
 from collections.abc import Callable, Sequence
 from typing import Annotated
@@ -22,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, m
 
 from monitor import __version__
 from monitor.core.errors import ConfigError, NotifyError
+from monitor.core.signatures import sign
 from monitor.core.types import SECOND_NS, EngineNs
 from monitor.notify.channel import judge_exception, judge_status
 from monitor.notify.notice import Notice, rfc3339, shorten
@@ -176,15 +175,6 @@ class _Key:
 
     def __repr__(self) -> str:
         return "_Key(**********)"
-
-
-def sign(key: bytes, message_id: str, timestamp: int, body: bytes) -> str:
-    """``v1,`` and the base64 HMAC-SHA256 over ``id.timestamp.body``.
-
-    Source: Standard Webhooks 1.0.0, "Signature scheme", symmetric.
-    """
-    signed = b".".join((message_id.encode(), str(timestamp).encode(), body))
-    return "v1," + base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode()
 
 
 def decode_secret(secret: SecretStr, *, what: str) -> bytes:

@@ -1,0 +1,176 @@
+"""What a person may ask of a running riskd, and what they are answered. *Pure.*
+
+The verbs are closed. Making things safer is one step; going back is two (``rearm``, ``confirm``).
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from typing import Protocol
+
+import msgspec
+
+from monitor.core.errors import ConfigError
+from monitor.core.killswitch.levels import Level
+from monitor.core.types import PORTFOLIO, Subject, SubjectKind
+
+REASON_CHARACTERS_MAX = 500
+SCOPES = ("portfolio", "venue:V", "account:V/A", "asset:X", "market:V/M")
+_SCOPE_KINDS = frozenset(
+    {
+        SubjectKind.PORTFOLIO,
+        SubjectKind.VENUE,
+        SubjectKind.ACCOUNT,
+        SubjectKind.ASSET,
+        SubjectKind.MARKET,
+    }
+)
+# What a person calls a level; a number does as well.
+LEVEL_NAMES = {
+    "caution": Level.CAUTION,
+    "reduce_only": Level.REDUCE_ONLY,
+    "cut": Level.CUT,
+    "halt": Level.HALT,
+    "flatten": Level.FLATTEN,
+}
+
+
+class Verb(enum.StrEnum):
+    """What can be asked."""
+
+    KILL = "kill"  # scope, level, gross_to, reason
+    PLAN = "plan"  # scope, gross_to: shows, sends nothing
+    APPROVE = "approve"  # proposal, refuse, reason
+    REARM = "rearm"  # scope: step one, answered with conditions and a nonce
+    CONFIRM = "confirm"  # nonce, reason: step two
+    REBASELINE = "rebaseline"  # scope, reason: drawdown starts from today's equity
+
+
+class OperatorRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One request. ``id`` makes a repeated message the same request; fields that a verb does not
+    use stay empty. ``gross_to_ratio`` is the share of gross exposure that may stay."""
+
+    id: str
+    verb: Verb
+    scope: str = str(PORTFOLIO)
+    level: str = ""
+    gross_to_ratio: float | None = None
+    proposal: str = ""
+    refuse: bool = False
+    nonce: str = ""
+    reason: str = ""
+
+
+class OperatorAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of it. ``text`` is for the person; ``done`` False when it was refused."""
+
+    done: bool
+    text: str
+
+
+class OperatorDesk(Protocol):
+    """Whoever carries out requests: the daemon."""
+
+    async def run(
+        self, request: OperatorRequest, *, principal: str, channel: str
+    ) -> OperatorAnswer:
+        """Do it, for ``principal``, who came by ``channel`` (cli, http, file)."""
+        ...
+
+
+_DECODER = msgspec.json.Decoder(OperatorRequest)
+_PARTS = {
+    SubjectKind.VENUE: re.compile(r"[a-z0-9_-]+"),
+    SubjectKind.ACCOUNT: re.compile(r"[a-z0-9_-]+/[a-z0-9_.-]+"),
+    SubjectKind.ASSET: re.compile(r"[^/\s]+"),
+    SubjectKind.MARKET: re.compile(r"[a-z0-9_-]+/\S+"),
+}
+
+
+def decode_request(body: bytes) -> OperatorRequest:
+    """A request from its JSON.
+
+    Raises:
+        ConfigError: With what is wrong and what is allowed.
+    """
+    try:
+        request = _DECODER.decode(body)
+    except msgspec.DecodeError as error:
+        raise ConfigError(f"This is no request that riskd knows: {error}.") from error
+    check_request(request)
+    return request
+
+
+def check_request(request: OperatorRequest) -> None:
+    """Refuse what could be misunderstood.
+
+    Raises:
+        ConfigError: With what is wrong and what is allowed.
+    """
+    if not request.id or len(request.id) > 128:
+        raise ConfigError("A request needs an id of 1 to 128 characters.")
+    scope_of(request.scope)
+    ratio = request.gross_to_ratio
+    if ratio is not None and not 0.0 <= ratio < 1.0:
+        raise ConfigError(
+            f"gross_to is the share of exposure that may stay, 0 up to but not 1; found {ratio:g}. "
+            "To cut 30 % write 0.7."
+        )
+    if len(request.reason) > REASON_CHARACTERS_MAX:
+        raise ConfigError(f"A reason has at most {REASON_CHARACTERS_MAX} characters.")
+    if request.verb is Verb.KILL:
+        if level_of(request.level) is Level.CUT and ratio is None:
+            raise ConfigError("A cut needs how much may stay: give gross_to, 0.7 to cut 30 %.")
+        _need(request.reason, "kill", "a reason; it goes into the audit")
+    elif request.verb is Verb.PLAN and ratio is None:
+        raise ConfigError("A plan needs how much may stay: give gross_to, 0.7 to cut 30 %.")
+    elif request.verb is Verb.APPROVE:
+        _need(request.proposal, "approve", "the proposal's id, as the page and `riskd status` say")
+    elif request.verb is Verb.CONFIRM:
+        _need(request.nonce, "confirm", "the nonce that `riskd rearm` answered with")
+        _need(request.reason, "confirm", "a reason; it goes into the audit")
+    elif request.verb is Verb.REBASELINE:
+        _need(request.reason, "rebaseline", "a reason; it goes into the audit")
+
+
+def scope_of(text: str) -> Subject:
+    """The subject that a scope names.
+
+    Raises:
+        ConfigError: When it is none that can be latched.
+    """
+    kind_text, _, rest = text.partition(":")
+    allowed = f"Allowed: {', '.join(SCOPES)}."
+    try:
+        kind = SubjectKind(kind_text)
+    except ValueError:
+        raise ConfigError(f"{text!r} is no scope. {allowed}") from None
+    if kind not in _SCOPE_KINDS:
+        raise ConfigError(f"A {kind.value} cannot be latched by itself. {allowed}")
+    if kind is SubjectKind.PORTFOLIO:
+        if rest:
+            raise ConfigError(f"{text!r}: the portfolio has no part. {allowed}")
+    elif not _PARTS[kind].fullmatch(rest):
+        raise ConfigError(f"{text!r} names no {kind.value}. {allowed}")
+    return Subject(text)
+
+
+def level_of(text: str) -> Level:
+    """The level that a name or number stands for, CAUTION to FLATTEN.
+
+    Raises:
+        ConfigError: When it is none.
+    """
+    level = LEVEL_NAMES.get(text.strip().lower().replace("-", "_"))
+    if level is None and text.strip().isdigit() and 1 <= int(text) <= Level.FLATTEN:
+        level = Level(int(text))
+    if level is None:
+        names = ", ".join(f"{one.value} {name}" for name, one in LEVEL_NAMES.items())
+        raise ConfigError(f"{text!r} is no level. Allowed: {names}.")
+    return level
+
+
+def _need(text: str, verb: str, what: str) -> None:
+    if not text.strip():
+        raise ConfigError(f"`{verb}` needs {what}.")
