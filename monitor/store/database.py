@@ -1,8 +1,9 @@
-"""The store: rule states, alerts, outbox and memories in one SQLite file.
+"""The store: rule states, alerts, outbox, memories, kill switch and audit in one SQLite file.
 
 What latches or pages is committed with ``synchronous=FULL``: after ``persist`` returned, neither
 ``kill -9`` nor a power cut loses it. Delivery marks use ``NORMAL``: one that is lost costs a repeat
-under the same id, never a page. Everything runs on the store's own thread.
+under the same id, never a page. Everything runs on the store's own thread; the second copy of the
+kill switch's state and the audit's anchor have another, since they must work while this one hangs.
 """
 
 from __future__ import annotations
@@ -16,25 +17,36 @@ from monitor.core.errors import ConfigError, StoreError
 from monitor.core.ports import (
     AlertRow,
     DeliveryMark,
-    DeliveryState,
     OutboxEntry,
     PendingDelivery,
     Phase,
     RuleStateRow,
+    SecondCopy,
 )
 from monitor.core.types import EngineNs
-from monitor.store.directory import DataDirectory
-from monitor.store.schema import migrate
+from monitor.store.audit import AuditHead, AuditStamp, read_head
+from monitor.store.audit_check import anchor_problem
+from monitor.store.connection import Transaction, connect, connect_nowhere
+from monitor.store.directory import DataDirectory, DirectoryInUseError
+from monitor.store.kill import MoreRestrictive, RestoredKill, read_standing
+from monitor.store.kill_keeper import KillKeeper
+from monitor.store.rows import (
+    insert_entries,
+    mark_values,
+    read_last_phase_ns,
+    read_pending,
+    write_phase,
+)
+from monitor.store.second_copy import Checkpoint, KillCopy, Second
 from monitor.store.thread import QUEUE_MAX, StoreThread
 
 DATABASE_NAME = "riskd.db"
-PHASE_DEADLINE_S = 0.25  # what a kill phase may wait for its record (design.md §3)
+PHASE_DEADLINE_S = 0.25
+KILL_DEADLINE_S = 0.25  # what a kill phase may wait for its record (design.md §3)
 ROW_ALLOWANCE_S = 0.0005  # on top for each row: a storm of 5 000 alerts is no failing disk
 READ_DEADLINE_S = 10.0  # restoring at start may read a lot
-BUSY_TIMEOUT_MS = 2000  # a person's sqlite3 shell may hold the file for a moment
 
 Result = TypeVar("Result")
-Checkpoint = Callable[[str], None]
 
 
 def _no_checkpoint(_name: str) -> None:
@@ -42,15 +54,24 @@ def _no_checkpoint(_name: str) -> None:
 
 
 class Store:
-    """The asynchronous face of the store. Implements ``PhaseStore`` and ``Outbox``."""
+    """The asynchronous face of the store. Implements ``PhaseStore`` and ``Outbox``.
+
+    ``unreadable`` says why the file could not be opened where ``open_or_unreadable`` made this; it
+    is then empty, keeps nothing, and kill phases go to the second copy. ``audit_problem`` says what
+    was found wrong at the audit's end. Both are empty in good times, and worth a page otherwise.
+    """
 
     def __init__(
         self,
         directory: Path,
         *,
+        second_directory: Path | None = None,
+        stamp: AuditStamp | None = None,
         phase_deadline_s: float = PHASE_DEADLINE_S,
+        kill_deadline_s: float = KILL_DEADLINE_S,
         queue_max: int = QUEUE_MAX,
         checkpoint: Checkpoint = _no_checkpoint,
+        unreadable: str = "",
     ) -> None:
         """Open (or make) the store in ``directory``, check it and bring it to this version.
 
@@ -58,24 +79,55 @@ class Store:
 
         Args:
             directory: Held by this process alone until ``close``.
+            second_directory: Where the kill switch's second copy and the audit's anchor go, best on
+                another disk; None is ``directory`` too.
+            stamp: What each audit record carries of this process, and the key of its head.
             phase_deadline_s: Real seconds that ``persist`` may take, besides half a millisecond
                 for each row.
+            kill_deadline_s: Likewise for a phase of the kill switch.
             queue_max: Jobs that may wait for the thread.
             checkpoint: Told the name of each point of a transaction as it is passed.
+            unreadable: Why the file is left alone; ``open_or_unreadable`` gives it.
 
         Raises:
-            ConfigError: Directory unwritable or in use, file damaged, locked, or of another
-                version or program; the text says what to do next.
+            ConfigError: Directory unwritable or in use (``DirectoryInUseError``), file damaged,
+                locked, or of another version or program; the text says what to do next.
         """
-        self._directory = DataDirectory(directory)
-        self._phase_deadline_s = phase_deadline_s
-        self._checkpoint = checkpoint
         self.path = directory / DATABASE_NAME
+        self.unreadable = unreadable
+        self._phase_deadline_s = phase_deadline_s
+        self._kill_deadline_s = kill_deadline_s
+        self._checkpoint = checkpoint
+        self._directory = _hold(directory, must=not unreadable)
+        standing = KillCopy(lineage="", sequence=0, at_ns=0, state=None)
+        head: AuditHead | None = None
+
+        def opened() -> sqlite3.Connection:
+            nonlocal standing, head
+            if unreadable:
+                return connect_nowhere(self.path)
+            connection = connect(self.path)
+            standing, head = read_standing(connection), read_head(connection)
+            return connection
+
         try:
-            self._thread = StoreThread(lambda: _connect(self.path), queue_max=queue_max)
+            self._thread = StoreThread(opened, queue_max=queue_max)
         except BaseException:
-            self._directory.close()
+            self._release()
             raise
+        self._audit_head = head
+        self._second = Second(second_directory or directory, checkpoint=checkpoint)
+        self._kill = KillKeeper(
+            self._thread,
+            self._second,
+            standing,
+            stamp=stamp or AuditStamp(),
+            unreadable=unreadable,
+            checkpoint=checkpoint,
+        )
+        self.audit_problem = (
+            "" if unreadable else anchor_problem(head, standing.lineage, self._second.anchor_path)
+        )
 
     @property
     def queue_length(self) -> int:
@@ -85,30 +137,78 @@ class Store:
     def close(self) -> bool:
         """Finish what is queued and give the directory back; False when the disk hung."""
         finished = self._thread.close()
-        self._directory.close()
+        finished = self._second.close() and finished
+        self._release()
         return finished
+
+    def _release(self) -> None:
+        if self._directory is not None:
+            self._directory.close()
 
     # ------------------------------------------------------------------------------- phases
 
     async def persist(self, phase: Phase) -> None:
         """Keep a whole phase in one transaction, on disk when this returns.
 
-        Repeating a phase is harmless: entries are known by id, everything else is replaced.
+        Repeating a phase is harmless: outbox and audit entries are known by id, everything else is
+        replaced. One of the kill switch has a deadline of its own, goes before all others that
+        wait, and takes along what could not be kept of those before it.
 
         Raises:
             StoreError: Not kept, or not within the deadline (it may then still be kept later).
         """
+        rows = len(phase.rule_states) + len(phase.alerts) + len(phase.entries)
+        if phase.kill_state is not None or phase.audit:
+            deadline_s = self._kill_deadline_s + rows * ROW_ALLOWANCE_S
+            await self._kill.persist(phase, deadline_s=deadline_s)
+            return
 
         def job(connection: sqlite3.Connection) -> None:
-            with _Transaction(connection, durable=True):
+            with Transaction(connection, durable=True):
                 self._checkpoint("phase.begun")
-                _write_phase(connection, phase)
+                write_phase(connection, phase)
                 self._checkpoint("phase.written")
             self._checkpoint("phase.committed")
 
-        rows = len(phase.rule_states) + len(phase.alerts) + len(phase.entries)
         deadline_s = self._phase_deadline_s + rows * ROW_ALLOWANCE_S
         await self._call(job, "keep a phase", deadline_s, write=True)
+
+    # -------------------------------------------------------------------------- kill switch
+
+    @property
+    def second_copy(self) -> SecondCopy:
+        """Where a kill phase goes that ``persist`` could not keep. It is kept in the store too,
+        with the next one that is."""
+        return self._kill
+
+    @property
+    def kill_unkept(self) -> bool:
+        """True while something of the kill switch is not in the store."""
+        return self._kill.unkept
+
+    @property
+    def second_problem(self) -> str:
+        """Why the second copy or the audit's anchor could not be written last; else empty."""
+        return self._second.problem
+
+    @property
+    def audit_head(self) -> AuditHead | None:
+        """The newest audit record's place in the chain, to be noted elsewhere; None if none."""
+        return self._kill.head or self._audit_head
+
+    def restore_kill_state(self, more_restrictive: MoreRestrictive) -> RestoredKill:
+        """The state to go on with after a restart, of the store's and the second copy's.
+
+        Call it once, before the first kill phase, and enforce the state before anything connects.
+        Then ``persist`` it, with an audit entry of the restart: what only the copy had is kept
+        along with it.
+
+        Args:
+            more_restrictive: Compares two packed states; see ``MoreRestrictive``.
+        """
+        return self._kill.restore(more_restrictive)
+
+    # -------------------------------------------------------------------------------- reads
 
     async def rule_states(self) -> tuple[RuleStateRow, ...]:
         """Every kept rule state, by rule and subject."""
@@ -145,15 +245,17 @@ class Store:
         )
 
     async def last_phase_ns(self) -> EngineNs | None:
-        """When a rule state or a memory was last kept: the start of the gap of a restart; None if
-        new."""
-        return await self._read("read the time of the last phase", _read_last_phase_ns)
+        """When a rule state, a memory or a kill phase was last kept: the start of the gap of a
+        restart; None if new."""
+        kept_ns = await self._read("read the time of the last phase", read_last_phase_ns)
+        copied_ns = self._kill.copied_ns
+        return max(kept_ns or 0, copied_ns or 0) or kept_ns
 
     # ------------------------------------------------------------------------------- outbox
 
     async def pending(self) -> tuple[PendingDelivery, ...]:
         """Every unsettled (entry, channel), most urgent and then oldest first."""
-        return await self._read("read the outbox", _read_pending)
+        return await self._read("read the outbox", read_pending)
 
     async def mark(
         self,
@@ -167,8 +269,8 @@ class Store:
         """
 
         def job(connection: sqlite3.Connection) -> None:
-            with _Transaction(connection, durable=bool(entries)):
-                _insert_entries(connection, entries)
+            with Transaction(connection, durable=bool(entries)):
+                insert_entries(connection, entries)
                 connection.executemany(
                     "INSERT OR IGNORE INTO deliveries (entry_id, channel, state)"
                     " SELECT id, ?2, 'pending' FROM outbox WHERE id = ?1",
@@ -178,7 +280,7 @@ class Store:
                     "UPDATE deliveries SET state = ?3, attempts = ?4, last_error = ?5,"
                     " next_try_ns = ?6, delivered_at_ns = ?7"
                     " WHERE entry_id = ?1 AND channel = ?2",
-                    [_mark_values(mark) for mark in marks],
+                    [mark_values(mark) for mark in marks],
                 )
 
         await self._call(job, "note deliveries", READ_DEADLINE_S, write=True)
@@ -187,7 +289,7 @@ class Store:
         """Forget entries made before ``before_ns`` that are settled everywhere; gives how many."""
 
         def job(connection: sqlite3.Connection) -> int:
-            with _Transaction(connection, durable=False):
+            with Transaction(connection, durable=False):
                 return connection.execute(
                     "DELETE FROM outbox WHERE created_ns < ? AND NOT EXISTS"
                     " (SELECT 1 FROM deliveries WHERE entry_id = id AND state = 'pending')",
@@ -202,7 +304,7 @@ class Store:
         """The venue answered; only the first contact is kept."""
 
         def job(connection: sqlite3.Connection) -> None:
-            with _Transaction(connection, durable=False):
+            with Transaction(connection, durable=False):
                 connection.execute(
                     "INSERT OR IGNORE INTO known_venues (venue, first_contact_ns) VALUES (?, ?)",
                     (venue, now),
@@ -226,7 +328,7 @@ class Store:
         """Keep a small value by name, on disk when this returns."""
 
         def job(connection: sqlite3.Connection) -> None:
-            with _Transaction(connection, durable=True):
+            with Transaction(connection, durable=True):
                 connection.execute(
                     "INSERT OR REPLACE INTO kv (name, value) VALUES (?, ?)", (name, value)
                 )
@@ -246,9 +348,11 @@ class Store:
         """True when a transaction commits within the phase deadline; for readiness."""
 
         def job(connection: sqlite3.Connection) -> None:
-            with _Transaction(connection, durable=True):
+            with Transaction(connection, durable=True):
                 connection.execute("INSERT OR REPLACE INTO kv VALUES ('writable', x'01')")
 
+        if self.unreadable:
+            return False
         try:
             await self._call(job, "write", self._phase_deadline_s, write=False)
         except StoreError:
@@ -266,161 +370,55 @@ class Store:
         *,
         write: bool,
     ) -> Result:
+        if write and self.unreadable:
+            raise StoreError(f"The store could not {what}: {self.unreadable}")
         return await self._thread.call(job, what=what, deadline_s=deadline_s, write=write)
 
 
-class _Transaction:
-    """BEGIN IMMEDIATE … COMMIT, or ROLLBACK; ``durable`` waits for the disk itself."""
+def open_or_unreadable(
+    directory: Path,
+    *,
+    second_directory: Path | None = None,
+    stamp: AuditStamp | None = None,
+    phase_deadline_s: float = PHASE_DEADLINE_S,
+    kill_deadline_s: float = KILL_DEADLINE_S,
+) -> Store:
+    """A store in any case: where the file cannot be opened, ``unreadable`` of what is given says
+    why, it is empty, and whatever is to be kept raises ``StoreError``.
 
-    def __init__(self, connection: sqlite3.Connection, *, durable: bool) -> None:
-        self._connection = connection
-        self._durable = durable
+    For a daemon that is armed: it must start, in REDUCE_ONLY, and page, since what was latched may
+    be in that file. (``restore_kill_state`` then gives what the second copy has, with a
+    ``problem``.) One that only observes opens ``Store`` itself and refuses to start.
 
-    def __enter__(self) -> None:
-        self._connection.execute(f"PRAGMA synchronous = {'FULL' if self._durable else 'NORMAL'}")
-        self._connection.execute("BEGIN IMMEDIATE")
+    Raises:
+        DirectoryInUseError: Another riskd runs on the directory; two of them must never act.
+    """
 
-    def __exit__(self, kind: type[BaseException] | None, *_rest: object) -> None:
-        if kind is None:
-            try:
-                self._connection.execute("COMMIT")
-            except sqlite3.Error:
-                self._rollback()
-                raise
-        else:
-            self._rollback()
+    def opened(unreadable: str) -> Store:
+        return Store(
+            directory,
+            second_directory=second_directory,
+            stamp=stamp,
+            phase_deadline_s=phase_deadline_s,
+            kill_deadline_s=kill_deadline_s,
+            unreadable=unreadable,
+        )
 
-    def _rollback(self) -> None:
-        # SQLite itself rolls back on some errors (disk full); a second one would hide the first.
-        if self._connection.in_transaction:
-            self._connection.execute("ROLLBACK")
-
-
-def _connect(path: Path) -> sqlite3.Connection:
     try:
-        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=True)
-    except sqlite3.Error as error:
-        raise ConfigError(_open_text(path, error)) from error
-    try:
-        connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA foreign_keys = ON")
-        connection.execute("PRAGMA trusted_schema = OFF")
-        _check_integrity(connection)
-        migrate(connection, path)
-    except sqlite3.Error as error:
-        connection.close()
-        raise ConfigError(_open_text(path, error)) from error
-    except BaseException:
-        connection.close()
+        return opened("")
+    except DirectoryInUseError:
         raise
-    return connection
+    except ConfigError as error:
+        return opened(str(error))
 
 
-def _check_integrity(connection: sqlite3.Connection) -> None:
-    problems = [row[0] for row in connection.execute("PRAGMA integrity_check(3)")]
-    if problems != ["ok"]:
-        raise sqlite3.DatabaseError("; ".join(problems))
-
-
-def _open_text(path: Path, error: sqlite3.Error) -> str:
-    text = str(error)
-    if "locked" in text or "busy" in text:
-        return (
-            f"{path} is locked by another program. Close it (a database browser, a backup), "
-            "then start again."
-        )
-    if "readonly" in text or "unable to open" in text or "full" in text:
-        return (
-            f"{path} cannot be written ({text}). Make the directory writable for the user that "
-            "runs riskd, free some space, or set another data directory."
-        )
-    return (
-        f"{path} is damaged ({text}). Move it and its -wal and -shm files aside, keep them, and "
-        "start again: rule timers, firing states and undelivered pages start anew."
-    )
-
-
-def _write_phase(connection: sqlite3.Connection, phase: Phase) -> None:
-    connection.executemany(
-        "DELETE FROM rule_states WHERE rule = ? AND subject = ?", phase.rule_states_gone
-    )
-    connection.executemany(
-        "INSERT OR REPLACE INTO rule_states VALUES (?, ?, ?, ?, ?)",
-        [
-            (row.rule, row.subject, row.definition_hash, row.state, phase.at_ns)
-            for row in phase.rule_states
-        ],
-    )
-    connection.executemany(
-        "DELETE FROM alerts WHERE identity = ?", [(identity,) for identity in phase.alerts_gone]
-    )
-    connection.executemany(
-        "INSERT OR REPLACE INTO alerts VALUES (?, ?, ?)",
-        [(row.identity, row.alert, phase.at_ns) for row in phase.alerts],
-    )
-    connection.executemany(
-        "INSERT OR REPLACE INTO memories VALUES (?, ?, ?)",
-        [(name, memory, phase.at_ns) for name, memory in phase.memories],
-    )
-    _insert_entries(connection, phase.entries)
-
-
-def _insert_entries(connection: sqlite3.Connection, entries: tuple[OutboxEntry, ...]) -> None:
-    connection.executemany(
-        "INSERT OR IGNORE INTO outbox VALUES (?, ?, ?, ?, ?)",
-        [
-            (entry.id, entry.identity, entry.urgency, entry.created_ns, entry.notice)
-            for entry in entries
-        ],
-    )
-    connection.executemany(
-        "INSERT OR IGNORE INTO deliveries (entry_id, channel, state) VALUES (?, ?, 'pending')",
-        [(entry.id, channel) for entry in entries for channel in entry.channels],
-    )
-
-
-def _mark_values(mark: DeliveryMark) -> tuple[str | int | None, ...]:
-    return (
-        mark.entry_id,
-        mark.channel,
-        mark.state.value,
-        mark.attempts,
-        mark.error,
-        mark.next_try_ns,
-        mark.at_ns if mark.state is DeliveryState.DELIVERED else None,
-    )
-
-
-def _read_last_phase_ns(connection: sqlite3.Connection) -> int | None:
-    newest: int | None
-    (newest,) = connection.execute(
-        "SELECT max(at_ns) FROM"
-        " (SELECT at_ns FROM rule_states UNION ALL SELECT at_ns FROM memories)"
-    ).fetchone()
-    return newest
-
-
-def _read_pending(connection: sqlite3.Connection) -> tuple[PendingDelivery, ...]:
-    owed: dict[str, list[str]] = {}
-    for entry_id, channel in connection.execute(
-        "SELECT entry_id, channel FROM deliveries WHERE entry_id IN"
-        " (SELECT entry_id FROM deliveries WHERE state = 'pending') ORDER BY entry_id, channel"
-    ):
-        owed.setdefault(entry_id, []).append(channel)
-    found = []
-    for entry_id, identity, urgency, created_ns, notice, channel, attempts in connection.execute(
-        "SELECT id, identity, urgency, created_ns, notice, channel, attempts"
-        " FROM deliveries JOIN outbox ON id = entry_id WHERE state = 'pending'"
-        " ORDER BY urgency, created_ns, id, channel"
-    ):
-        entry = OutboxEntry(
-            id=entry_id,
-            identity=identity,
-            urgency=urgency,
-            created_ns=created_ns,
-            notice=notice,
-            channels=tuple(owed[entry_id]),
-        )
-        found.append(PendingDelivery(entry=entry, channel=channel, attempts=attempts))
-    return tuple(found)
+def _hold(directory: Path, *, must: bool) -> DataDirectory | None:
+    """The directory's lock; None where it cannot be had and need not."""
+    try:
+        return DataDirectory(directory)
+    except DirectoryInUseError:
+        raise
+    except ConfigError:
+        if must:
+            raise
+        return None

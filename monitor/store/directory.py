@@ -17,6 +17,10 @@ from monitor.core.errors import ConfigError
 LOCK_NAME = "riskd.lock"
 
 
+class DirectoryInUseError(ConfigError):
+    """Another riskd holds the directory."""
+
+
 class DataDirectory:
     """A directory that this process alone may use until ``close``."""
 
@@ -24,7 +28,8 @@ class DataDirectory:
         """Make the directory where it is missing and take its lock.
 
         Raises:
-            ConfigError: If it cannot be made or written, or another riskd holds it.
+            DirectoryInUseError: If another riskd holds it.
+            ConfigError: If it cannot be made or written.
         """
         self.path = path
         self._lock = _open_lock(path)
@@ -51,7 +56,7 @@ def _open_lock(path: Path) -> IO[str]:
         holder = lock.read(32).strip()
         lock.close()
         who = f"Another riskd (process {holder})" if holder.isdigit() else "Another riskd"
-        raise ConfigError(
+        raise DirectoryInUseError(
             f"{who} already uses the data directory {path}. "
             "Stop it first, or give this one a directory of its own."
         ) from error

@@ -77,7 +77,45 @@ _VERSION_1 = (
     """,
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_VERSION_1,)
+# The kill switch's state, one row: the newest phase. ``sequence`` counts kill phases over restarts.
+# The audit refuses change; REPLACE would delete without a trigger, so each record must be the next.
+_VERSION_2 = (
+    """
+    CREATE TABLE kill_state (
+        id INTEGER NOT NULL PRIMARY KEY CHECK (id = 1),
+        sequence INTEGER NOT NULL,
+        at_ns INTEGER NOT NULL,
+        state BLOB
+    ) STRICT
+    """,
+    """
+    CREATE TABLE audit (
+        seq INTEGER NOT NULL PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        prev_hash TEXT NOT NULL,
+        hash TEXT NOT NULL,
+        mac TEXT NOT NULL,
+        record TEXT NOT NULL
+    ) STRICT
+    """,
+    """
+    CREATE TRIGGER audit_no_update BEFORE UPDATE ON audit
+    BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END
+    """,
+    """
+    CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit
+    BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END
+    """,
+    """
+    CREATE TRIGGER audit_in_order BEFORE INSERT ON audit
+    WHEN NEW.seq IS NOT (SELECT coalesce(max(seq), 0) + 1 FROM audit)
+    BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END
+    """,
+    # Which file this is: a second copy or an anchor of another file is told apart by it.
+    "INSERT INTO kv VALUES ('lineage', CAST(lower(hex(randomblob(8))) AS BLOB))",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_VERSION_1, _VERSION_2)
 
 
 def schema_version(connection: sqlite3.Connection) -> int:

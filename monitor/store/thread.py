@@ -1,33 +1,45 @@
-"""One thread that owns one SQLite connection, and an asynchronous door to it.
+"""One thread that owns one connection (or directory), and an asynchronous door to it.
 
-Jobs run in the order they came. The queue is bounded and every caller has a deadline, so a disk
-that hangs costs its callers a ``StoreError`` and never the event loop. A *write* whose caller
-stopped waiting still runs: kept late is better than not kept, and ids make a repeat harmless.
+Jobs run in the order they came, urgent ones before the others. The queue is bounded and every
+caller has a deadline, so a disk that hangs costs its callers a ``StoreError`` and never the event
+loop. A *write* whose caller stopped waiting still runs: kept late is better than not kept, and ids
+make a repeat harmless.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import queue
 import sqlite3
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
-from typing import TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from monitor.core.errors import StoreError
 
-Result = TypeVar("Result")
-Job = Callable[[sqlite3.Connection], None]
-
 QUEUE_MAX = 1024
+_URGENT, _ORDINARY, _CLOSE = range(3)
 
 
-class StoreThread:
-    """Runs jobs against the connection that ``connect`` opened on the thread itself."""
+class Closable(Protocol):
+    """What a thread may own."""
+
+    def close(self) -> None:
+        """Give it back."""
+        ...
+
+
+Result = TypeVar("Result")
+Held = TypeVar("Held", bound=Closable)
+
+
+class StoreThread(Generic[Held]):
+    """Runs jobs against what ``connect`` opened on the thread itself."""
 
     def __init__(
-        self, connect: Callable[[], sqlite3.Connection], *, queue_max: int = QUEUE_MAX
+        self, connect: Callable[[], Held], *, queue_max: int = QUEUE_MAX, name: str = "store"
     ) -> None:
         """Start the thread and wait until the connection stands.
 
@@ -35,10 +47,15 @@ class StoreThread:
             Whatever ``connect`` raises, in the caller.
         """
         self._connect = connect
-        self._jobs: queue.Queue[Job | None] = queue.Queue(queue_max)
+        self._name = name
+        self._queue_max = queue_max
+        self._jobs: queue.PriorityQueue[tuple[int, int, Callable[[Held], None] | None]] = (
+            queue.PriorityQueue()
+        )
+        self._numbers = itertools.count()
         self._opened: Future[None] = Future()
         self._closed = False
-        self._thread = threading.Thread(target=self._run, name="store", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
         try:
             self._opened.result()
@@ -54,11 +71,12 @@ class StoreThread:
 
     async def call(
         self,
-        job: Callable[[sqlite3.Connection], Result],
+        job: Callable[[Held], Result],
         *,
         what: str,
         deadline_s: float,
         write: bool,
+        urgent: bool = False,
     ) -> Result:
         """Run ``job`` on the thread and give its result.
 
@@ -66,67 +84,79 @@ class StoreThread:
             job: Gets the connection; manages its own transaction.
             what: What was to be done, for the error text ("keep the phase").
             deadline_s: Real seconds that the caller is willing to wait.
-            write: True keeps the job queued after the deadline; a read is dropped.
+            write: True keeps the job queued after the deadline; otherwise it is dropped unless it
+                already runs.
+            urgent: Goes before every job that is not, and has room where they have none.
 
         Raises:
-            StoreError: Queue full, deadline passed, SQLite refused, or the store is closed.
+            StoreError: Queue full, deadline passed, the disk refused, or the store is closed.
         """
-        future: Future[Result] = Future()
-
-        def run(connection: sqlite3.Connection) -> None:
-            if not future.set_running_or_notify_cancel():
-                return
-            try:
-                _settle(future, job(connection))
-            except sqlite3.Error as error:
-                _settle(future, StoreError(f"The store could not {what}: {error}."))
-            except Exception as error:  # noqa: BLE001 - the caller gets it, the thread lives on
-                _settle(future, error)
-
-        if self._closed:
-            raise StoreError(f"The store could not {what}: it is closed.")
-        try:
-            self._jobs.put_nowait(run)
-        except queue.Full:
-            raise StoreError(
-                f"The store could not {what}: {self._jobs.maxsize} earlier jobs are waiting. "
-                "The disk is too slow or hangs; look at it."
-            ) from None
-        answer = asyncio.wrap_future(future)
+        answer = asyncio.wrap_future(self.submit(job, what=what, urgent=urgent))
         answer.add_done_callback(_forget)
         try:
             async with asyncio.timeout(deadline_s):
                 return await (asyncio.shield(answer) if write else answer)
         except TimeoutError:
             raise StoreError(
-                f"The store could not {what} within {deadline_s * 1000:.0f} ms. "
+                f"The {self._name} could not {what} within {deadline_s * 1000:.0f} ms. "
                 "The disk is too slow or hangs; look at it."
             ) from None
+
+    def submit(
+        self, job: Callable[[Held], Result], *, what: str, urgent: bool = False
+    ) -> Future[Result]:
+        """Queue ``job`` and give its outcome; from any thread.
+
+        Raises:
+            StoreError: Queue full, or the store is closed.
+        """
+        future: Future[Result] = Future()
+
+        def run(held: Held) -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                _settle(future, job(held))
+            except sqlite3.Error as error:
+                _settle(future, StoreError(f"The {self._name} could not {what}: {error}."))
+            except OSError as error:
+                why = (error.strerror or type(error).__name__).lower()
+                _settle(future, StoreError(f"The {self._name} could not {what}: {why}."))
+            except Exception as error:  # noqa: BLE001 - the caller gets it, the thread lives on
+                _settle(future, error)
+
+        if self._closed:
+            raise StoreError(f"The {self._name} could not {what}: it is closed.")
+        room = self._queue_max * 2 if urgent else self._queue_max
+        if self._jobs.qsize() >= room:
+            raise StoreError(
+                f"The {self._name} could not {what}: {room} earlier jobs are waiting. "
+                "The disk is too slow or hangs; look at it."
+            )
+        self._jobs.put((_URGENT if urgent else _ORDINARY, next(self._numbers), run))
+        return future
 
     def close(self, timeout_s: float = 10.0) -> bool:
         """Run what is queued, close the connection, end the thread. Blocks; False when the disk
         hung longer than ``timeout_s`` (the thread then dies with the process)."""
         if not self._closed:
             self._closed = True
-            try:
-                self._jobs.put(None, timeout=timeout_s)
-            except queue.Full:
-                return False
+            self._jobs.put((_CLOSE, next(self._numbers), None))
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
     def _run(self) -> None:
         try:
-            connection = self._connect()
+            held = self._connect()
         except BaseException as error:  # noqa: BLE001 - raised again where the thread was started
             self._opened.set_exception(error)
             return
         self._opened.set_result(None)
         try:
-            while (job := self._jobs.get()) is not None:
-                job(connection)
+            while (job := self._jobs.get()[2]) is not None:
+                job(held)
         finally:
-            connection.close()
+            held.close()
 
 
 def _settle(future: Future[Result], outcome: Result | Exception) -> None:
