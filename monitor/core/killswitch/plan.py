@@ -72,7 +72,13 @@ class Shortfall(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 class Plan(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Orders to send now, and what they leave. ``sliced`` when cost or turnover made them a part of
-    what is wanted: the next round continues. ``net`` per asset, USD, before and after."""
+    what is wanted: the next round continues. ``net`` per asset, USD, before and after.
+
+    ``deferred_usd`` is what later slices take, so that ``gross_after_usd`` above the goal is
+    ``deferred_usd`` plus the shortfalls. ``unpriced`` are positions in scope whose value nobody
+    knows and which no gross here counts. ``in_the_way`` are (venue, account, order id) of working
+    orders without which more could be cut.
+    """
 
     orders: tuple[PlannedOrder, ...]
     shortfalls: tuple[Shortfall, ...]
@@ -84,11 +90,14 @@ class Plan(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     cost_usd: float = 0.0
     sliced: bool = False
     notes: tuple[str, ...] = ()
+    deferred_usd: float = 0.0
+    unpriced: tuple[str, ...] = ()
+    in_the_way: tuple[tuple[str, str, str], ...] = ()
 
     @property
     def met(self) -> bool:
-        """True when what these orders leave is within the goal."""
-        return self.gross_after_usd <= self.goal_usd and not self.sliced
+        """True when what these orders leave is known to be within the goal."""
+        return self.gross_after_usd <= self.goal_usd and not self.sliced and not self.unpriced
 
 
 class Planner(Protocol):
