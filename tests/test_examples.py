@@ -11,11 +11,12 @@ import yaml
 
 from monitor.app.legs import read_legs
 from monitor.app.rulebooks import load_rulebook
-from monitor.cli.generated import with_rule_table
+from monitor.cli.generated import with_inhibitions, with_rule_table
 from monitor.config import load_config
 from monitor.core.measures.catalogue import CATALOGUE
 from monitor.core.rules import parse_rulebook
-from monitor.notify.dispatch import WATCHDOG
+from monitor.core.types import louder_than
+from monitor.notify.dispatch import INPUTS_STALE, WATCHDOG
 from monitor.observability.dashboard import dashboard
 from monitor.observability.exposition import metric_name
 from monitor.rulebook import builtin_files
@@ -42,10 +43,28 @@ def test_example_configurations_load_with_their_rulebooks(path: Path) -> None:
 def test_alertmanager_example_names_alerts_that_exist() -> None:
     """A renamed rule must not leave an inhibition or a route that matches nothing."""
     text = (DEPLOY / "alertmanager" / "alertmanager.yml").read_text(encoding="utf-8")
-    known = {rule.alert for rule in parse_rulebook(builtin_files(), CATALOGUE).rules} | {WATCHDOG}
+    known = {rule.alert for rule in parse_rulebook(builtin_files(), CATALOGUE).rules}
+    known |= {WATCHDOG, INPUTS_STALE}
     found = re.findall(r'alertname=~?"([^"]+)"', text)
     assert len(found) >= 2
     assert {name for one in found for name in one.split("|")} <= known
+
+
+def test_alertmanager_inhibits_what_the_rulebook_covers() -> None:
+    """After a change of the rulebook: `make generated`. Each names a place, and nothing silences
+    its equal."""
+    text = (DEPLOY / "alertmanager" / "alertmanager.yml").read_text(encoding="utf-8")
+    assert text == with_inhibitions(text)
+    rules = {rule.alert: rule for rule in parse_rulebook(builtin_files(), CATALOGUE).rules}
+    found: set[tuple[str, str]] = set()
+    for one in yaml.safe_load(text)["inhibit_rules"]:
+        (source,) = re.findall('alertname="(.+)"', one["source_matchers"][0])
+        (targets,) = re.findall('alertname=~"(.+)"', one["target_matchers"][0])
+        assert "deployment" in one["equal"]
+        for target in set(targets.split("|")) - {INPUTS_STALE}:
+            assert louder_than(rules[source].severity, rules[target].severity)
+            found.add((rules[target].id, rules[source].id))
+    assert found == {(rule.id, name) for rule in rules.values() for name in rule.covered_by}
 
 
 def test_one_example_is_the_real_mainnets_by_address() -> None:

@@ -72,6 +72,13 @@ class AlertTransition(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     action: str
     runbook: str
     reason: str = ""  # e.g. rule_removed
+    # How people are told: together with others of this wider subject (empty: by itself), and not
+    # while one of these rules fires there. The summary's parts are what one page of many is made of
+    place: str = ""
+    covered_by: tuple[str, ...] = ()
+    title: str = ""
+    fact: str = ""
+    brief: str = ""
 
 
 class KillRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True):

@@ -121,6 +121,12 @@ class Severity(enum.StrEnum):
     CRITICAL = "critical"
 
 
+def louder_than(left: Severity, right: Severity) -> bool:
+    """Whether ``left`` speaks louder than ``right``; False for equals."""
+    order = tuple(Severity)
+    return order.index(left) > order.index(right)
+
+
 class Side(enum.StrEnum):
     """Side of an order or a fill."""
 

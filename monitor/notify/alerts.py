@@ -11,11 +11,12 @@ import msgspec
 from monitor.core.decision import AlertTransition
 from monitor.core.killswitch.facts import KillNotice
 from monitor.core.ports import AlertRow, OutboxEntry, Phase
-from monitor.core.types import EngineNs, Severity
+from monitor.core.types import AlertState, EngineNs, Severity
 from monitor.notify.notice import (
     DATA_ANNOTATION,
     ActiveAlert,
     Notice,
+    NoticeKind,
     alert_labels,
     compose_annotations,
     dedup_key,
@@ -26,6 +27,8 @@ from monitor.notify.notice import (
     urgency,
     with_annotation,
 )
+
+HOLD_S_MIN = 300.0  # two lost sends must not resolve an alert (prometheus#5277)
 
 
 class Route(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -82,6 +85,12 @@ def alert_of(policy: DispatchPolicy, transition: AlertTransition) -> ActiveAlert
             dashboard_url=policy.dashboard_url,
         ),
         starts_ns=starts_ns,
+        covered_by=transition.covered_by,
+        place=transition.place,
+        recovering=transition.after is AlertState.RECOVERING,
+        title=transition.title,
+        fact=transition.fact,
+        brief=transition.brief,
     )
 
 
@@ -202,6 +211,26 @@ class Changes:
             alerts_gone=tuple(self._gone),
             entries=tuple(self._entries),
         )
+
+
+def notice_of(
+    policy: DispatchPolicy, alert: ActiveAlert, now: EngineNs, *, hold_s: float = 0.0
+) -> Notice:
+    """What is said of an alert now; what holds alert state may keep it for ``hold_s`` at least."""
+    kind = NoticeKind.FIRING if alert.firing else NoticeKind.RESOLVED
+    return Notice(
+        id=f"evt_{digest_of(alert.dedup_key, kind.value, now)}",
+        kind=kind,
+        identity=alert.identity,
+        dedup_key=alert.dedup_key,
+        severity=alert.severity,
+        labels=alert.labels,
+        annotations=alert.annotations,
+        starts_ns=alert.starts_ns,
+        at_ns=now,
+        ended_ns=alert.resolved_ns,
+        hold_s=max(HOLD_S_MIN, 4 * policy.resend_for_s(alert.severity), hold_s),
+    )
 
 
 def entry_of(notice: Notice, channels: tuple[str, ...], *, repeat: bool = False) -> OutboxEntry:

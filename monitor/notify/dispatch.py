@@ -20,26 +20,30 @@ from monitor.notify.alerts import (
     Changes,
     DispatchPolicy,
     alert_of,
-    entry_of,
     kill_alert,
     mark_data,
     own_alert,
 )
 from monitor.notify.blindness import Blindness
+from monitor.notify.book import AlertBook
+from monitor.notify.folding import WAIT_NS, folded_alert
 from monitor.notify.notice import (
     ActiveAlert,
-    Notice,
-    NoticeKind,
     at_least,
     decode_active,
-    digest_of,
     with_annotation,
 )
 
 WATCHDOG = "RiskdWatchdog"
 RULE_FAILING = "RuleEvaluationFailing"
 INPUTS_STALE = "RuleInputsStale"
-HOLD_S_MIN = 300.0  # two lost sends must not resolve an alert (prometheus#5277)
+# Built-in rules whose page says already that a venue's numbers are missing.
+EXPLAIN_BLINDNESS = (
+    "account_truth_stale",
+    "feed_rejecting_frames",
+    "venue_stalled",
+    "venue_unreachable",
+)
 _ALIVE = (AlertState.FIRING, AlertState.RECOVERING)
 
 StaleProbe = Callable[[str, str], bool]
@@ -52,7 +56,7 @@ class Due(msgspec.Struct, frozen=True, gc=False):
     repeats: tuple[OutboxEntry, ...]
 
 
-class Dispatcher:
+class Dispatcher(AlertBook):
     """Holds the active alerts of one deployment."""
 
     def __init__(
@@ -65,12 +69,9 @@ class Dispatcher:
             now: Start of the watchdog's episode.
             is_stale: Asked for each firing (rule, subject) whether its verdict is UNKNOWN now.
         """
-        self._policy = policy
+        super().__init__(policy)
         self._is_stale = is_stale
-        self._active: dict[str, ActiveAlert] = {}
-        self._firing: dict[tuple[str, str], str] = {}  # (rule, subject) -> identity
         self._blindness = Blindness()
-        self._due_ns: dict[str, EngineNs] = {}
         self._watchdog = own_alert(
             self._policy,
             WATCHDOG,
@@ -91,7 +92,7 @@ class Dispatcher:
             self._transition(transition, changes)
         for health in decision.health:
             self._health(health, changes)
-        return changes.phase()
+        return self._concluded(changes)
 
     def condition(
         self,
@@ -148,7 +149,7 @@ class Dispatcher:
         """
         changes = Changes(now)
         self._set_data(rule, subject, "stale" if stale else "", changes)
-        return changes.phase()
+        return self._concluded(changes)
 
     def restore(self, rows: Sequence[AlertRow], now: EngineNs) -> int:
         """Take over what an earlier process was sending; all of it is repeated at once.
@@ -181,7 +182,7 @@ class Dispatcher:
         """
         changes = Changes(now)
         for (rule, subject), identity in list(self._firing.items()):
-            if _is_own(rule):
+            if _is_own(rule) or self._active[identity].folds:
                 continue
             if (rule, subject) not in firing:
                 self._resolve(identity, changes, "rule_removed")
@@ -190,9 +191,9 @@ class Dispatcher:
                 self._set_data(rule, subject, "", changes)
         still = {f"{rule}|{subject}" for rule, subject in failing}
         for name, about in list(self._firing):
-            if name == f"{RULE_FAILING}!" and about not in still:
+            if name == f"{RULE_FAILING}!" and "|" in about and about not in still:
                 self._clear_own(RULE_FAILING, about, "the rule is evaluated again", changes)
-        return changes.phase()
+        return self._concluded(changes)
 
     # ------------------------------------------------------------------------------ outputs
 
@@ -201,9 +202,13 @@ class Dispatcher:
         changes = Changes(now)
         self._probe(changes)
         self._tell_blindness(changes)
+        self._conclude(changes)
+        self._tell_newcomers(changes)
         repeats: list[OutboxEntry] = []
         keep_ns = round(self._policy.resolve_repeat_s * SECOND_NS)
         for identity, alert in list(self._active.items()):
+            if alert.part_of:
+                continue
             if alert.resolved_ns is not None and now - alert.resolved_ns >= keep_ns:
                 self._drop(identity, changes)
             elif now >= self._due_ns[identity]:
@@ -211,12 +216,13 @@ class Dispatcher:
                 repeats += self._repeat(alert, now)
         if now >= self._watchdog_due_ns:
             self._watchdog_due_ns = now + self._resend_ns(Severity.CRITICAL)
-            repeats += self._repeat(self._watchdog, now)
+            repeats += self._repeat(self._watchdog, now, always=True)
         return Due(changes.phase(), tuple(repeats))
 
     def next_due_ns(self) -> EngineNs:
         """When ``tick`` has something to do again, at the latest."""
-        return min([self._watchdog_due_ns, *self._due_ns.values()])
+        waiting = self._folds.due_ns(self._active)
+        return min([self._watchdog_due_ns, *self._due_ns.values(), *waiting])
 
     def shutting_down(self, now: EngineNs) -> tuple[OutboxEntry, ...]:
         """One last repeat of everything that fires, which holds for the restart budget."""
@@ -224,14 +230,12 @@ class Dispatcher:
             entry
             for alert in (*self._active.values(), self._watchdog)
             if alert.firing
-            for entry in self._repeat(alert, now, hold_s=self._policy.restart_budget_s)
-        )
-
-    @property
-    def active(self) -> tuple[ActiveAlert, ...]:
-        """Firing and lately resolved alerts, oldest episode first; the watchdog is not listed."""
-        return tuple(
-            sorted(self._active.values(), key=lambda alert: (alert.starts_ns, alert.identity))
+            for entry in self._repeat(
+                alert,
+                now,
+                hold_s=self._policy.restart_budget_s,
+                always=alert is self._watchdog,
+            )
         )
 
     # ---------------------------------------------------------------------------- internals
@@ -245,10 +249,16 @@ class Dispatcher:
             return
         alert = alert_of(self._policy, transition)
         if held is not None and held.dedup_key == alert.dedup_key:
-            if transition.after is AlertState.FIRING:
-                kept = msgspec.structs.replace(alert, data=held.data, annotations=alert.annotations)
-                self._hold(mark_data(kept, held.data), self._due_ns[held.identity])
-                changes.keep(self._active[held.identity])
+            if transition.after is AlertState.RECOVERING:  # its text stays that of the beginning
+                alert = msgspec.structs.replace(held, recovering=True)
+            kept = mark_data(
+                msgspec.structs.replace(
+                    alert, part_of=held.part_of, untold=held.untold, told_ns=held.told_ns
+                ),
+                held.data,
+            )
+            self._hold(kept, self._due_ns.get(held.identity, changes.at_ns))
+            changes.keep(kept)
             return
         if held is not None:
             self._resolve(held.identity, changes, "superseded")
@@ -258,10 +268,12 @@ class Dispatcher:
         # Without a held alert the store was lost: the channels may still hold it as firing.
         alert = alert_of(self._policy, transition)
         if held is None:
-            self._hold(alert, transition.at_ns)
-            held = alert
+            held = folded_alert(self._policy, alert) if alert.place else alert
+            if held.identity in self._active:
+                return
+            self._hold(held, transition.at_ns)
         self._active[held.identity] = msgspec.structs.replace(
-            held, annotations=alert.annotations, data=""
+            held, annotations=alert.annotations, data="", fact=alert.fact
         )
         self._resolve(held.identity, changes, transition.reason)
         self._clear_companions(transition.rule, str(transition.subject), changes)
@@ -278,6 +290,7 @@ class Dispatcher:
                 f"{health.error}\nThe rule keeps its last state and its alert goes on being sent.",
                 changes,
                 rule=rule,
+                place=PORTFOLIO,
             )
             self._set_data(rule, subject, "error", changes)
         else:
@@ -289,7 +302,8 @@ class Dispatcher:
         if self._is_stale is None:
             return
         for (rule, subject), identity in list(self._firing.items()):
-            if not _is_own(rule) and self._active[identity].data != "error":
+            alert = self._active[identity]
+            if not _is_own(rule) and not alert.folds and alert.data != "error":
                 self._set_data(
                     rule, subject, "stale" if self._is_stale(rule, subject) else "", changes
                 )
@@ -298,13 +312,20 @@ class Dispatcher:
         held = self._active.get(self._firing.get((rule, subject), ""))
         if held is None or held.data == data:
             return
-        self._active[held.identity] = mark_data(held, data)
+        self._hold(mark_data(held, data), self._due_ns.get(held.identity, changes.at_ns))
         changes.keep(self._active[held.identity])
 
     def _tell_blindness(self, changes: Changes) -> None:
         own = f"{INPUTS_STALE}!"
         told = [about for rule, about in self._firing if rule == own]
-        blind = [key for key, one in self._firing.items() if self._active[one].data == "stale"]
+        # Of what never woke anybody, its "stale" on the page that told of it is enough.
+        blind = [
+            key
+            for key, one in self._firing.items()
+            if (alert := self._active[one]).data == "stale"
+            and not alert.folds
+            and at_least(alert.severity, Severity.HIGH)
+        ]
         begins, ends = self._blindness.judge(blind, told, changes.at_ns)
         for place, rules in begins.items():
             more = f" and {len(rules) - 1} more" if len(rules) > 1 else ""
@@ -317,6 +338,7 @@ class Dispatcher:
                 f"Blind for a minute: {', '.join(rules)}. Their alerts stay as they were: what is "
                 "unknown is never taken for fine.",
                 changes,
+                covered_by=EXPLAIN_BLINDNESS,
             )
         for place in ends:
             self._clear_own(own[:-1], place, f"Rules see their inputs again; {place}", changes)
@@ -336,6 +358,8 @@ class Dispatcher:
         *,
         rule: str = "",
         not_to: str = "",
+        place: str = "",
+        covered_by: tuple[str, ...] = (),
     ) -> None:
         key = (f"{name}!", about)
         if key in self._firing:
@@ -351,7 +375,16 @@ class Dispatcher:
             now=changes.at_ns,
             not_to=not_to,
         )
-        self._open(msgspec.structs.replace(alert, rule=key[0], about=about), changes)
+        kept = msgspec.structs.replace(
+            alert,
+            rule=key[0],
+            about=about,
+            place=place,
+            covered_by=covered_by,
+            title=f"Rule {rule} cannot be evaluated",
+        )
+        # A condition of riskd's own has lasted before it is raised.
+        self._open(kept, changes, waited_ns=WAIT_NS[severity])
 
     def _clear_own(self, name: str, about: str, summary: str, changes: Changes) -> None:
         identity = self._firing.get((f"{name}!", about))
@@ -361,81 +394,6 @@ class Dispatcher:
                 held, annotations=with_annotation(held.annotations, "summary", summary)
             )
             self._resolve(identity, changes, "")
-
-    def _open(self, alert: ActiveAlert, changes: Changes) -> None:
-        self._hold(alert, changes.at_ns + self._resend_ns(alert.severity))
-        changes.keep(alert)
-        changes.tell(self._entry(alert, changes.at_ns))
-
-    def _resolve(self, identity: str, changes: Changes, reason: str) -> None:
-        held = self._active[identity]
-        text = held.annotations
-        if reason:
-            told = dict(text).get("description", "")
-            text = with_annotation(text, "description", f"{told}\nEnded: {reason}.".lstrip())
-        # An end before the beginning would be refused by Alertmanager.
-        ended_ns = max(changes.at_ns, held.starts_ns)
-        alert = mark_data(msgspec.structs.replace(held, resolved_ns=ended_ns, annotations=text), "")
-        self._firing.pop(held.key, None)
-        self._active[identity] = alert
-        self._due_ns[identity] = changes.at_ns + self._resend_ns(alert.severity)
-        changes.keep(alert)
-        changes.tell(self._entry(alert, changes.at_ns))
-
-    def _hold(self, alert: ActiveAlert, due_ns: EngineNs) -> None:
-        self._active[alert.identity] = alert
-        self._due_ns[alert.identity] = due_ns
-        if alert.firing:
-            self._firing[alert.key] = alert.identity
-
-    def _drop(self, identity: str, changes: Changes) -> None:
-        del self._active[identity]
-        del self._due_ns[identity]
-        changes.forget(identity)
-
-    def _resend_ns(self, severity: Severity) -> int:
-        return round(self._policy.resend_for_s(severity) * SECOND_NS)
-
-    def _entry(self, alert: ActiveAlert, now: EngineNs) -> OutboxEntry | None:
-        channels = tuple(
-            route.channel
-            for route in self._policy.routes
-            if at_least(alert.severity, route.severity_min) and route.channel != alert.not_to
-        )
-        if not channels:
-            return None
-        return entry_of(self._notice(alert, now), channels)
-
-    def _repeat(
-        self, alert: ActiveAlert, now: EngineNs, *, hold_s: float = 0.0
-    ) -> list[OutboxEntry]:
-        channels = tuple(
-            route.channel
-            for route in self._policy.routes
-            if route.holds_state
-            and (alert is self._watchdog or at_least(alert.severity, route.severity_min))
-            and route.channel != alert.not_to
-        )
-        if not channels:
-            return []
-        return [entry_of(self._notice(alert, now, hold_s=hold_s), channels, repeat=True)]
-
-    def _notice(self, alert: ActiveAlert, now: EngineNs, *, hold_s: float = 0.0) -> Notice:
-        kind = NoticeKind.FIRING if alert.firing else NoticeKind.RESOLVED
-        resend_s = self._policy.resend_for_s(alert.severity)
-        return Notice(
-            id=f"evt_{digest_of(alert.dedup_key, kind.value, now)}",
-            kind=kind,
-            identity=alert.identity,
-            dedup_key=alert.dedup_key,
-            severity=alert.severity,
-            labels=alert.labels,
-            annotations=alert.annotations,
-            starts_ns=alert.starts_ns,
-            at_ns=now,
-            ended_ns=alert.resolved_ns,
-            hold_s=max(HOLD_S_MIN, 4 * resend_s, hold_s),
-        )
 
 
 def _is_own(rule: str) -> bool:

@@ -78,6 +78,11 @@ class ActiveAlert(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defa
 
     ``rule`` ends in ``!`` for riskd's own conditions, and ``about`` tells those of one name and
     subject apart (another channel, another rule). ``data`` is ``""``, ``"stale"`` or ``"error"``.
+
+    One that is ``part_of`` another (an identity) is never told itself: the other ``folds`` all of
+    its rule about ``place``. ``untold`` while nobody was told yet, for a louder alert may cover it;
+    ``told_of`` are the members that people know of since ``told_ns``. While it is ``recovering``
+    its condition holds no more.
     """
 
     identity: str
@@ -92,6 +97,17 @@ class ActiveAlert(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defa
     data: str = ""
     not_to: str = ""  # a channel that must not carry it: it is the one that fails
     about: str = ""
+    covered_by: tuple[str, ...] = ()
+    place: str = ""
+    part_of: str = ""
+    folds: bool = False
+    untold: bool = False
+    told_of: tuple[str, ...] = ()
+    told_ns: EngineNs = 0
+    recovering: bool = False
+    title: str = ""
+    fact: str = ""
+    brief: str = ""
 
     @property
     def firing(self) -> bool:

@@ -7,6 +7,9 @@ import pytest
 from monitor.core import events as e
 from monitor.core.decision import Decision
 from monitor.core.types import AlertState, feed_subject
+from monitor.notify.alerts import DispatchPolicy, Route
+from monitor.notify.dispatch import Dispatcher
+from monitor.notify.notice import decode_notice
 from monitor.rulebook import builtin_files
 from tests.core.desk import HL, HL_VENUE, Desk
 
@@ -178,6 +181,30 @@ def test_a_dead_channel_is_a_channel(how: str) -> None:
         assert found["connections_lost"] == 0.0
 
 
+def test_a_venue_whose_sockets_speak_is_not_dark() -> None:
+    """Requests that are refused, most of the venue's feeds or not, do not make it unreachable."""
+    desk = watched()
+    for poll in ("rest.a", "rest.b", "rest.c", "rest.d"):
+        connected(desk, poll).open(f"{HL}/{poll}", 5.0)
+    assert desk.after("venue_dark_ratio", HL_VENUE) == 0.0
+    for poll in ("rest.a", "rest.b", "rest.c", "rest.d", "rest.account", "rest.exchangeStatus"):
+        lost(desk, poll)
+    assert desk.after("feeds_lost_ratio", HL_VENUE) == 0.6
+    assert desk.after("venue_dark_ratio", HL_VENUE) == 0.0
+    desk.lose(f"{HL}/ctx/").lose(f"{HL}/bbo/")
+    assert desk.after("venue_dark_ratio", HL_VENUE) == pytest.approx(2 / 3)
+    lost(desk, "market-1").lose(f"{HL}/trades/")
+    assert desk.after("venue_dark_ratio", HL_VENUE) == 1.0
+
+
+def test_a_venue_known_by_requests_alone_is_dark_with_them() -> None:
+    """Where no socket ever spoke, what is asked for is all there is to see."""
+    desk = connected(Desk(), "rest.account").open(f"{HL}/rest.account", 5.0)
+    assert desk.after("venue_dark_ratio", HL_VENUE) == 0.0
+    lost(desk, "rest.account")
+    assert desk.after("venue_dark_ratio", HL_VENUE) == 1.0
+
+
 def test_a_connection_is_a_socket_or_a_poll() -> None:
     """A feed of channels has no connection of its own to lose."""
     desk = watched()
@@ -190,10 +217,15 @@ def test_a_connection_is_a_socket_or_a_poll() -> None:
 
 
 def pages(desk: Desk, until_s: int, *silent: str, from_s: int = 0) -> list[tuple[str, str]]:
-    """What the built-in data rules page while all but ``silent`` speaks every second."""
+    """(rule, summary) of what people are told while all but ``silent`` speaks every second."""
+    policy = DispatchPolicy(deployment="desk", routes=(Route(channel="pager"),))
+    dispatcher = Dispatcher(policy, now=desk.ns(from_s))
     found: list[tuple[str, str]] = []
     for second in range(from_s, until_s):
-        found += fired(speak(desk.at(second), *silent).evaluate())
+        decision = speak(desk.at(second), *silent).evaluate()
+        for phase in (dispatcher.decided(decision), dispatcher.tick(desk.ns(second)).phase):
+            notices = [decode_notice(entry.notice) for entry in phase.entries]
+            found += [(one.label("rule"), one.annotation("summary")) for one in notices]
     return found
 
 

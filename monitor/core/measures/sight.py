@@ -32,6 +32,7 @@ class Sight(msgspec.Struct, gc=False):
         connections: Sockets and polls that are down.
         feeds: Feeds without a single live channel although every connection stands.
         channels: Dark channels of feeds that otherwise live, as ``feed/key``.
+        pushed, mute: Feeds that a socket pushes, and those of them that tell nothing.
     """
 
     known: int
@@ -39,6 +40,8 @@ class Sight(msgspec.Struct, gc=False):
     connections: list[str]
     feeds: list[str]
     channels: list[str]
+    pushed: int = 0
+    mute: int = 0
 
 
 def quiet_limit_s(channel: Channel, freshness: FreshnessSettings) -> float:
@@ -69,6 +72,9 @@ def look(
         sight.known += 1
         dark = [one for one in expected if not speaks(one, now, freshness)]
         mute = bool(expected) and len(dark) == len(expected)
+        if feed.connected is None:  # a poll is its own connection; what a socket carries is not
+            sight.pushed += 1
+            sight.mute += mute
         if mute or feed.connected is False:
             sight.lost.append(feed.feed)
         if feed.connected is False:
@@ -113,6 +119,17 @@ def _lost_ratio(node: VenueNode, use: Use) -> float | None:
         use.reason = "no feed of this venue was ever connected"
         return None
     return len(sight.lost) / sight.known
+
+
+def _dark_ratio(node: VenueNode, use: Use) -> float | None:
+    """The lesser of what is lost in all and of what sockets push: a venue that refuses requests
+    while its sockets speak is not gone."""
+    sight = _seen(node, use.state, use.now)
+    if not sight.known:
+        use.reason = "no feed of this venue was ever connected"
+        return None
+    lost = len(sight.lost) / sight.known
+    return min(lost, sight.mute / sight.pushed) if sight.pushed else lost
 
 
 def _named(pick: Pick, one: str, many: str, node: Node, state: RiskState, now: EngineNs) -> str:
@@ -203,6 +220,17 @@ DEFINITIONS: tuple[Definition, ...] = (
         ),
         SubjectKind.VENUE,
         _lost_ratio,
+        detail=_share,
+    ),
+    define(
+        _spec(
+            "venue_dark_ratio",
+            "Share of the venue's feeds that tell nothing; no more than of those its sockets push.",
+            (),
+            unit=Unit.RATIO,
+        ),
+        SubjectKind.VENUE,
+        _dark_ratio,
         detail=_share,
     ),
     _counted(

@@ -12,7 +12,7 @@ from monitor.core.decision import ActionLevel, AlertTransition, CitedReading, Ru
 from monitor.core.measures.spec import Unit
 from monitor.core.rules.checks import expressions_of, rule_input
 from monitor.core.rules.expression import Expression
-from monitor.core.rules.rule import Rule, RuleState, Step, scope_subject
+from monitor.core.rules.rule import Rule, RuleState, Step, page_subject, scope_subject
 from monitor.core.rules.words import (
     DONE,
     UNKNOWN,
@@ -63,6 +63,8 @@ def describe(
     names = sorted({name for _, one in expressions_of(rule) for name in one.variables})
     inputs = {name: cite(name) for name in names}
     action = action_text(rule, subject, after, allowed)
+    brief = action_text(rule, subject, after, allowed, brief=True)
+    place = page_subject(rule, subject)
     return AlertTransition(
         rule=rule.id,
         subject=subject,
@@ -74,18 +76,16 @@ def describe(
         firing_epoch_ns=after.firing_epoch_ns or state.firing_epoch_ns,
         expression=rule.condition,
         inputs=tuple(inputs[name] for name in names),
-        summary=_summary(
-            rule,
-            step,
-            subject,
-            inputs,
-            action_text(rule, subject, after, allowed, brief=True),
-            now,
-        ),
+        summary=_summary(rule, step, subject, inputs, brief, now),
         description=_description(rule, state, step, subject, inputs, action, now),
         action=action,
         runbook=rule.runbook,
         reason="missing_data" if step.by_absence else "",
+        place="" if place == subject else place,
+        covered_by=rule.covered_by,
+        title=rule.summary,
+        fact=_headline(rule, step, inputs, now),
+        brief=brief,
     )
 
 

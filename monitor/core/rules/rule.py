@@ -38,6 +38,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     ``measures`` are all measures read, other rules' state apart, which is in ``rule_inputs``.
     ``definition`` is a text that is the same exactly when the rule judges and acts the same:
     what a reload compares. ``only`` narrows the subjects by venue, account, market, ...
+    ``page_per`` is whom one page is about where that is wider than ``for_each``, and ``covered_by``
+    are louder rules: while one of them fires about the same place, this one pages nobody.
     """
 
     id: str
@@ -61,6 +63,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     scope: SubjectKind
     mode: RuleMode = RuleMode.OBSERVE
     only: tuple[tuple[str, frozenset[str]], ...] = ()
+    page_per: SubjectKind | None = None
+    covered_by: tuple[str, ...] = ()
     summary: str
     help: str = ""
     runbook: str = ""
@@ -112,13 +116,22 @@ def subject_parts(kind: SubjectKind, text: str) -> dict[str, str]:
 
 def scope_subject(rule: Rule, subject: Subject) -> Subject:
     """What the rule's action is about: the subject itself, or the wider one its scope names."""
-    if rule.scope is rule.for_each:
+    return _widened(rule, subject, rule.scope)
+
+
+def page_subject(rule: Rule, subject: Subject) -> Subject:
+    """Whom people are told about: the subject itself, or the wider one that folds several."""
+    return _widened(rule, subject, rule.page_per or rule.for_each)
+
+
+def _widened(rule: Rule, subject: Subject, kind: SubjectKind) -> Subject:
+    if kind is rule.for_each:
         return subject
-    names = PARTS.get(rule.scope, ())
+    names = PARTS.get(kind, ())
     parts = subject_parts(rule.for_each, subject.partition(":")[2])
     if not names:
-        return Subject(rule.scope.value)
-    return Subject(f"{rule.scope.value}:{'/'.join(parts[name] for name in names)}")
+        return Subject(kind.value)
+    return Subject(f"{kind.value}:{'/'.join(parts[name] for name in names)}")
 
 
 def _chosen(part: str, names: frozenset[str], key: str) -> bool:

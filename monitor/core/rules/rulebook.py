@@ -29,14 +29,14 @@ from monitor.core.rules.evidence import Confirm
 from monitor.core.rules.expression import Expression
 from monitor.core.rules.fields import Fields, rule_mappings
 from monitor.core.rules.rule import PARTS, OnUnknown, Rule
-from monitor.core.types import Severity, SubjectKind
+from monitor.core.types import Severity, SubjectKind, louder_than
 from monitor.core.yamltext import nearest, parse_yaml
 
 KEYS = frozenset(
     {
         "id", "for_each", "only", "when", "flags", "at_least", "within", "until", "for", "confirm",
         "keep_firing_for", "min_hold", "max_staleness", "on_unknown", "reentry", "severity", "do",
-        "scope", "mode", "summary", "help", "runbook", "enabled",
+        "scope", "mode", "summary", "help", "runbook", "enabled", "page_per", "covered_by",
     }
 )  # fmt: skip
 SUMMARY_CHARS_MAX = 45  # leaves room for the number, the limit, the scope and the action in 120
@@ -101,6 +101,9 @@ def parse_rulebook(
         if entry.rule is not None:
             check_rule(entry.rule, entry.fields, catalogue)
     ordered = _in_order(entries)
+    for entry in entries.values():
+        if entry.rule is not None:
+            _check_covers(entry.rule, entry.fields, entries)
     if problems:
         raise ConfigError(sorted(problems, key=_place))
     disabled = tuple(rule_id for rule_id, entry in entries.items() if not entry.enabled)
@@ -167,6 +170,8 @@ def _read_rule(fields: Fields, rule_id: str, family: str) -> Rule | None:
         scope=scope or SCOPES[for_each][0],
         mode=mode or RuleMode.OBSERVE,
         only=_read_only(fields, for_each),
+        page_per=_read_page_per(fields, for_each),
+        covered_by=tuple(sorted(fields.names("covered_by"))) if "covered_by" in fields.data else (),
         summary=summary,
         help=fields.text("help"),
         runbook=fields.text("runbook", chars_max=300) or rule_id,
@@ -279,6 +284,21 @@ def _read_only(fields: Fields, for_each: SubjectKind) -> tuple[tuple[str, frozen
     return tuple(chosen)
 
 
+def _read_page_per(fields: Fields, for_each: SubjectKind) -> SubjectKind | None:
+    kind = fields.choice("page_per", SubjectKind, None)
+    if kind is None or kind is for_each:
+        return None
+    if kind in SCOPES[for_each]:
+        return kind
+    fields.problem(
+        "page_per",
+        f"is no subject that a rule for each {for_each.value} lies in.",
+        found=kind.value,
+        allowed=", ".join(scope.value for scope in SCOPES[for_each]),
+    )
+    return None
+
+
 def _definition(rule: Rule) -> str:
     """All that decides how a rule judges and acts, as one line; texts for people are left out."""
     parts: dict[str, object] = {
@@ -304,6 +324,37 @@ def _definition(rule: Rule) -> str:
         "mode": rule.mode,
     }
     return msgspec.json.encode(parts).decode()
+
+
+def _check_covers(rule: Rule, fields: Fields, entries: Mapping[str, _Entry]) -> None:
+    """A rule is silenced only by a louder one that is told about the same place or a wider one.
+
+    A rule that a desk took out, or made quieter in a file of its own, just covers no more.
+    """
+    told = rule.page_per or rule.for_each
+    for name in rule.covered_by:
+        entry = entries.get(name)
+        if entry is None:
+            fields.problem("covered_by", f"{name} does not exist.", near=nearest(name, entries))
+        elif (cover := entry.rule) is not None and _file(cover) == _file(rule):
+            if not louder_than(cover.severity, rule.severity):
+                fields.problem(
+                    "covered_by",
+                    f"{name} is not louder than this rule: nothing silences its equal.",
+                    found=cover.severity.value,
+                    allowed=f"a rule above {rule.severity.value}",
+                )
+            if (place := cover.page_per or cover.for_each) not in SCOPES[told]:
+                fields.problem(
+                    "covered_by",
+                    f"{name} is told for each {place.value}, which says nothing about a whole "
+                    f"{told.value}.",
+                    allowed=f"rules told for each {', '.join(one.value for one in SCOPES[told])}",
+                )
+
+
+def _file(rule: Rule) -> str:
+    return rule.where.rpartition(":")[0]
 
 
 def _in_order(entries: Mapping[str, _Entry]) -> tuple[Rule, ...]:
