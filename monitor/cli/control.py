@@ -1,0 +1,146 @@
+"""Asks a running riskd to act, over its control socket; what all such verbs share."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import socket
+import uuid
+from pathlib import Path
+
+import msgspec
+
+from monitor.config import load_config
+from monitor.core.errors import MonitorError
+from monitor.core.killswitch.levels import Level
+from monitor.core.operator import OperatorAnswer, OperatorRequest, check_request, level_of
+from monitor.core.types import PORTFOLIO
+from monitor.server.control import SOCKET_NAME
+
+ANSWER_S = 15.0  # a plan may read accounts first
+REFUSED = 1
+ANSWER_BYTES_MAX = 1024 * 1024
+
+
+class NobodyThereError(MonitorError):
+    """No riskd serves that data directory; ``directory`` says which."""
+
+    def __init__(self, directory: Path, why: str) -> None:
+        super().__init__(
+            f"No riskd answers in {directory} ({why}). Name its configuration with --config, or "
+            "start it with `riskd run`."
+        )
+        self.directory = directory
+
+
+def add_arguments(parser: argparse.ArgumentParser, *, scope: bool = True) -> None:
+    """Which riskd, and about what."""
+    parser.add_argument(
+        "--config",
+        type=Path,
+        default=Path("riskd.yaml"),
+        metavar="FILE",
+        help="the configuration that riskd runs with (default riskd.yaml)",
+    )
+    parser.add_argument(
+        "--data-dir",
+        type=Path,
+        metavar="DIR",
+        help="its data directory, where the configuration cannot be read",
+    )
+    if scope:
+        parser.add_argument(
+            "--scope",
+            default=str(PORTFOLIO),
+            help="portfolio (default), venue:V, account:V/A, asset:X or market:V/M",
+        )
+
+
+def new_id() -> str:
+    """An id for one request."""
+    return f"cli-{uuid.uuid4().hex}"
+
+
+def directory_of(arguments: argparse.Namespace) -> Path:
+    """The data directory of the riskd that is meant.
+
+    Raises:
+        ConfigError: When the configuration that should name it cannot be used.
+    """
+    if arguments.data_dir is not None:
+        return Path(arguments.data_dir)
+    config = load_config(arguments.config)
+    return Path(arguments.config).resolve().parent / config.data_dir
+
+
+def ask(arguments: argparse.Namespace, request: OperatorRequest) -> int:
+    """Check, send, print the answer; 0 when it was done, 1 when it was refused.
+
+    Raises:
+        ConfigError: When the request could be misunderstood.
+        NobodyThereError: When nobody is there.
+    """
+    check_request(request)
+    answer = send(directory_of(arguments), request)
+    print(answer.text)
+    return 0 if answer.done else REFUSED
+
+
+def send(directory: Path, request: OperatorRequest) -> OperatorAnswer:
+    """One request to the riskd of a data directory.
+
+    Raises:
+        NobodyThereError: When nobody is there, or no answer came.
+    """
+    path = directory / SOCKET_NAME
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(ANSWER_S)
+        try:
+            connection.connect(os.fspath(path))
+            connection.sendall(msgspec.json.encode(request) + b"\n")
+            answer = _line(connection)
+        except TimeoutError as error:
+            raise NobodyThereError(directory, f"no answer within {ANSWER_S:g} s") from error
+        except OSError as error:
+            raise NobodyThereError(directory, error.strerror or str(error)) from error
+    try:
+        return msgspec.json.decode(answer, type=OperatorAnswer)
+    except msgspec.DecodeError as error:
+        raise NobodyThereError(directory, "something else answers there") from error
+
+
+def _line(connection: socket.socket) -> bytes:
+    read = b""
+    while not read.endswith(b"\n") and len(read) <= ANSWER_BYTES_MAX:
+        piece = connection.recv(65536)
+        if not piece:
+            break
+        read += piece
+    return read
+
+
+def share_cut(text: str) -> float:
+    """``30%`` or ``0.3`` to be cut, as the share that may stay, for argparse.
+
+    Raises:
+        argparse.ArgumentTypeError: It is no share, or one that could be meant in two ways.
+    """
+    number, percent, rest = text.strip().partition("%")
+    value: float | None = None
+    with contextlib.suppress(ValueError):
+        value = float(number) / (100.0 if percent else 1.0)
+    if value is None or rest or not 0.0 < value <= 1.0:
+        raise argparse.ArgumentTypeError(
+            f"a cut is a share such as 30% or 0.3, above nothing and at most all; found {text!r}"
+        )
+    return round(1.0 - value, 9)
+
+
+def describe(level: str, scope: str, gross_to_ratio: float | None) -> str:
+    """What a kill is, for a sentence."""
+    asked = level_of(level)
+    how = ""
+    if asked is Level.CUT and gross_to_ratio is not None:
+        how = f" to {gross_to_ratio * 100.0:.3g} %"
+    return f"{asked.name}{how} of {scope}"
