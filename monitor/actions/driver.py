@@ -43,7 +43,6 @@ from monitor.core.types import PORTFOLIO, SECOND_NS, AlertState, EngineNs, Sever
 
 RETRY_S = 1.0  # how often what could not be kept is tried again
 DRAIN_S = 5.0  # what a planned stop waits for commands that are out
-UNKEPT_MAX = 10_000  # entries of either kind that wait for a store that keeps nothing
 STORE_KEY = "kill-store"
 STEP_KEY = "kill-step"
 
@@ -92,7 +91,7 @@ class KillDriver:
         self._second_copy = second_copy
         self._pages = pages
         self._steps: list[Step] = []
-        self._unkept: Phase | None = None
+        self._unkept = False
         self._waiting: list[Command] = []  # those that may not leave before the store keeps again
         self._running: dict[str, asyncio.Task[None]] = {}
         self._wake_at_ns: EngineNs | None = None
@@ -115,11 +114,11 @@ class KillDriver:
             if change.after is AlertState.INACTIVE and change.before is not AlertState.PENDING:
                 self.submit(RuleEnded(rule=change.rule, subject=change.subject))
 
-    def submit(self, fact: KillFact) -> str:
-        """Apply one fact now; gives the machine's words for the person who asked, if one did.
+    def submit(self, fact: KillFact) -> Step:
+        """Apply one fact now; gives what the machine concluded, with its words for a person.
 
-        What is concluded is kept and carried out on the driver's own task. A bug of the machine is
-        contained to this fact: it is told, and everything that is latched stays so.
+        It is kept and carried out on the driver's own task. A bug of the machine is contained to
+        this fact: it is told, and everything that is latched stays so.
         """
         now = self._clock.now()
         try:
@@ -133,7 +132,18 @@ class KillDriver:
                 answer=f"riskd failed on this: {error}. Nothing that is latched was changed.",
             )
         self._take(step)
-        return step.answer
+        return step
+
+    async def submit_when_kept(self, fact: KillFact) -> Step:
+        """Apply a fact that may make things less safe, and only while the store keeps phases.
+
+        Raises:
+            StoreError: It keeps none: nothing was changed.
+        """
+        if self._unkept:
+            raise StoreError("The store keeps nothing now.")
+        await self._store.persist(self._phase(()))
+        return self.submit(fact)
 
     # ------------------------------------------------------------------------------ the work
 
@@ -169,7 +179,7 @@ class KillDriver:
 
     async def _keep_on(self) -> NoReturn:
         while True:
-            if self._unkept is None:
+            if not self._unkept:
                 await self._news.wait()
             else:
                 try:
@@ -182,7 +192,7 @@ class KillDriver:
 
     async def _flush(self, *, start: bool) -> None:
         steps, self._steps = self._steps, []
-        if not steps and self._unkept is None:
+        if not steps and not self._unkept:
             return
         kept, entries = await self._keep(steps)
         self._pages.leave(entries)
@@ -196,40 +206,41 @@ class KillDriver:
             for command in commands:
                 self._start(command)
 
-    async def _keep(self, steps: Sequence[Step]) -> tuple[bool, tuple[OutboxEntry, ...]]:
-        """Whether everything is kept now, and the pages that may leave."""
-        notices = [notice for step in steps for notice in step.notices]
-        told = self._pages.prepare(notices)
-        phase = msgspec.structs.replace(
+    def _phase(self, steps: Sequence[Step]) -> Phase:
+        told = self._pages.prepare([notice for step in steps for notice in step.notices])
+        return msgspec.structs.replace(
             told,
             at_ns=self._clock.now(),
             kill_state=self._machine.packed(),
             audit=tuple(entry for step in steps for entry in step.audit),
         )
-        whole = phase if self._unkept is None else _joined(self._unkept, phase)
+
+    async def _keep(self, steps: Sequence[Step]) -> tuple[bool, tuple[OutboxEntry, ...]]:
+        """Whether everything is kept now, and the pages that may leave. What the store could not
+        keep it takes along with the next phase by itself."""
+        phase = self._phase(steps)
         try:
-            await self._store.persist(whole)
+            await self._store.persist(phase)
         except StoreError as error:
-            return False, told.entries + await self._keep_elsewhere(whole, error)
-        if self._unkept is None:
-            return True, told.entries
-        self._unkept = None
+            return False, phase.entries + await self._keep_elsewhere(phase, error)
+        if not self._unkept:
+            return True, phase.entries
+        self._unkept = False
         self._log.info("kill_phases_kept_again")
-        again = self._pages.prepare([_store_notice("", self._clock.now())])
-        return True, told.entries + again.entries
+        return True, phase.entries + self._tell_store("")
 
     async def _keep_elsewhere(self, phase: Phase, error: StoreError) -> tuple[OutboxEntry, ...]:
         self.unkept_phases += 1
-        first = self._unkept is None
-        self._unkept = phase
+        first, self._unkept = not self._unkept, True
         reason = str(error)
         try:
             await self._second_copy.write(phase.kill_state or b"", phase.at_ns)
         except StoreError as second:
-            reason = f"{reason}; and no second copy: {second}"
+            reason = f"{reason} And there is no second copy: {second}"
         self._log.error("kill_phase_not_kept", reason=reason)
-        if not first:
-            return ()
+        return self._tell_store(reason) if first else ()
+
+    def _tell_store(self, reason: str) -> tuple[OutboxEntry, ...]:
         return self._pages.prepare([_store_notice(reason, self._clock.now())]).entries
 
     def _take(self, step: Step) -> None:
@@ -293,18 +304,6 @@ class KillDriver:
             ),
             None,
         )
-
-
-def _joined(first: Phase, then: Phase) -> Phase:
-    """Two phases of the kill path as one; the newer state is the whole state."""
-    alerts = {row.identity: row for row in (*first.alerts, *then.alerts)}
-    return msgspec.structs.replace(
-        then,
-        alerts=tuple(row for name, row in alerts.items() if name not in then.alerts_gone),
-        alerts_gone=(*first.alerts_gone, *then.alerts_gone),
-        entries=(*first.entries, *then.entries)[-UNKEPT_MAX:],
-        audit=(*first.audit, *then.audit)[-UNKEPT_MAX:],
-    )
 
 
 def _failed(command: Command, reason: str, *, uncertain: bool) -> CommandFailed:

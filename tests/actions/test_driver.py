@@ -213,9 +213,27 @@ async def test_a_failing_store_stops_nothing_that_makes_safer() -> None:
         rig.driver.submit(TimePassed())
         await settle()
         assert recorder.log[-3:] == ["kept", "page kill-store", "sent place-1"]
-        kept = recorder.phases[0]
-        assert kept.audit == (AUDIT,), "nothing of it was lost"
-        assert "trip" in [entry.identity for entry in kept.entries]
+
+
+async def test_what_loosens_needs_the_store() -> None:
+    """It is refused while nothing is kept, and the machine never hears of it."""
+    rig = Rig(Step(changed=True))
+    async with rig.running() as recorder:
+        recorder.failing = True
+        with pytest.raises(StoreError):
+            await rig.driver.submit_when_kept(asked())
+        assert rig.machine.facts == []
+        recorder.failing = False
+        await rig.driver.submit_when_kept(asked())
+        assert len(rig.machine.facts) == 1
+        recorder.failing = True
+        rig.driver.submit(TimePassed())
+        rig.machine.steps.append(Step(changed=True))
+        rig.driver.submit(TimePassed())
+        await settle()
+        recorder.failing = False
+        with pytest.raises(StoreError):
+            await rig.driver.submit_when_kept(asked())
 
 
 async def test_no_record_anywhere_still_acts_and_says_so() -> None:
@@ -289,7 +307,7 @@ async def test_a_bug_of_the_machine_loses_nothing() -> None:
     """It is said, audited and counted; the next fact is taken as if nothing had been."""
     rig = Rig(ValueError("bad"), Step(changed=True, commands=(READ,)))
     async with rig.running() as recorder:
-        assert "bad" in rig.driver.submit(asked())
+        assert "bad" in rig.driver.submit(asked()).answer
         rig.driver.submit(asked())
         await settle()
         assert "page kill-step/RuleAsked" in recorder.log
