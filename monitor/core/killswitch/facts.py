@@ -250,9 +250,13 @@ class KillNotice(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 
 class Step(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """What one fact led to. ``changed``: the state must be kept before ``commands`` leave."""
+    """What one fact led to. ``changed``: the state must be kept before ``commands`` leave.
+
+    ``loosens``: a latch or a hold was taken away; nobody may be told so before it is kept.
+    """
 
     changed: bool = False
+    loosens: bool = False
     audit: tuple[AuditEntry, ...] = ()
     notices: tuple[KillNotice, ...] = ()
     commands: tuple[Command, ...] = ()

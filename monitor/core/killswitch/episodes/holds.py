@@ -1,0 +1,92 @@
+"""Holds: REDUCE_ONLY over a venue or account whose data is bad, gone by itself when it is good.
+
+A hold only says what the desk may send. It cancels nothing and cuts nothing: on bad data nobody
+knows which orders increase risk. *Pure.*
+"""
+
+from __future__ import annotations
+
+from monitor.core.killswitch.facts import KillNotice
+from monitor.core.killswitch.levels import Level
+from monitor.core.killswitch.state import Ask, Hold
+from monitor.core.killswitch.turn import Turn, after
+from monitor.core.killswitch.words import cut_short
+from monitor.core.types import EngineNs, Severity
+
+ALERT = "KillSwitchHold"
+
+
+def place(turn: Turn, ask: Ask) -> None:
+    """Hold the scope, or keep holding it: the time to its release starts anew."""
+    hold = turn.state.holds.get(ask.key)
+    if hold is not None:
+        hold.over_ns = None
+        hold.epoch_ns = ask.epoch_ns
+        return
+    hold = Hold(
+        rule=ask.rule,
+        subject=ask.subject,
+        scope=ask.scope,
+        since_ns=turn.now,
+        epoch_ns=ask.epoch_ns,
+    )
+    turn.state.holds[ask.key] = hold
+    turn.record(
+        "held",
+        actor=f"rule:{ask.rule}",
+        scope=hold.scope,
+        level_to=Level.REDUCE_ONLY,
+        reason=ask.evidence,
+        details=(("subject", hold.subject), ("rule_hash", ask.rule_hash)),
+    )
+    turn.notices.append(_notice(turn, hold, resolved=False))
+
+
+def ended(turn: Turn, key: str) -> None:
+    """The rule is over, on known data: the release is due after some time of that."""
+    hold = turn.state.holds.get(key)
+    if hold is not None and hold.over_ns is None:
+        hold.over_ns = turn.now
+
+
+def due_ns(turn: Turn, hold: Hold) -> EngineNs | None:
+    """When a hold goes; None while its rule lasts."""
+    if hold.over_ns is None:
+        return None
+    return after(hold.over_ns, turn.policy.hold_release_s)
+
+
+def release(turn: Turn) -> None:
+    """Let those go whose rule has been over for long enough."""
+    for key, hold in list(turn.state.holds.items()):
+        due = due_ns(turn, hold)
+        if due is None or turn.now < due:
+            continue
+        del turn.state.holds[key]
+        turn.loosens = True
+        turn.record(
+            "released",
+            actor="riskd",
+            scope=hold.scope,
+            level_from=Level.REDUCE_ONLY,
+            reason=f"{hold.rule} has been over for {turn.policy.hold_release_s:g} s on fresh data",
+            details=(("subject", hold.subject),),
+        )
+        turn.notices.append(_notice(turn, hold, resolved=True))
+
+
+def _notice(turn: Turn, hold: Hold, *, resolved: bool) -> KillNotice:
+    verb = "released" if resolved else "held: REDUCE_ONLY until its data is good"
+    return KillNotice(
+        key=f"hold/{hold.rule}/{hold.subject}/{hold.since_ns}",
+        alert=ALERT,
+        severity=Severity.WARNING,
+        scope=hold.scope,
+        at_ns=turn.now,
+        summary=cut_short(f"{hold.scope} {verb} ({hold.rule})"),
+        description=(
+            f"{hold.rule} about {hold.subject}. Positions and working orders are not touched. "
+            f"It goes by itself {turn.policy.hold_release_s:g} s after the rule is over."
+        ),
+        resolved=resolved,
+    )

@@ -1,0 +1,104 @@
+"""What people ask for: pull (one step, any level, no question) and approve. *Pure.*"""
+
+from __future__ import annotations
+
+from monitor.core.decision import ActionLevel
+from monitor.core.killswitch.episodes import asks, holds, proposals
+from monitor.core.killswitch.episodes.trips import trip
+from monitor.core.killswitch.facts import PersonApproved, PersonPulled
+from monitor.core.killswitch.levels import Level
+from monitor.core.killswitch.scope import scope_parts
+from monitor.core.killswitch.state import Cause
+from monitor.core.killswitch.turn import Turn
+from monitor.core.killswitch.words import EFFECTS, goal_words
+from monitor.core.types import PORTFOLIO
+
+PULLS_MAX = 1000  # remembered pull ids; a repeated message comes within seconds
+
+
+def pulled(turn: Turn, fact: PersonPulled) -> None:
+    """Latch what a person asks for, at once; the same message again is the same pull."""
+    state = turn.state
+    refusal = _refusal(turn, fact)
+    if refusal:
+        turn.answer = refusal
+        turn.record(
+            "pull_refused",
+            actor=f"person:{fact.principal}",
+            scope=fact.scope,
+            level_to=fact.level,
+            reason=refusal,
+            details=(("pull_id", fact.pull_id), ("channel", fact.channel)),
+        )
+        return
+    if fact.pull_id in state.pulls:
+        held = state.latches.get(fact.scope)
+        turn.answer = f"This pull was taken before: {fact.scope} " + (
+            f"is at {held.level.name}, {held.stage.value}."
+            if held is not None
+            else "has been re-armed since."
+        )
+        return
+    state.pulls[fact.pull_id] = turn.now
+    while len(state.pulls) > PULLS_MAX:
+        del state.pulls[next(iter(state.pulls))]
+    cause = Cause(
+        actor=f"person:{fact.principal}",
+        level=fact.level,
+        at_ns=turn.now,
+        reason=fact.reason,
+        gross_to_ratio=fact.gross_to_ratio if fact.level is Level.CUT else None,
+        pull_id=fact.pull_id,
+    )
+    latch = trip(turn, fact.scope, cause, by_person=True)
+    words = " ".join(part for part in (latch.level.name, goal_words(latch)) if part)
+    turn.answer = (
+        f"{fact.scope} is latched at {words} (trip {latch.trip_id}): {EFFECTS[latch.level]}. "
+        f"It stays so until a person re-arms it."
+    )
+
+
+def _refusal(turn: Turn, fact: PersonPulled) -> str:
+    if fact.level <= Level.NORMAL:
+        return "A pull never lowers a level: to clear a latch use `riskd rearm`."
+    try:
+        scope_parts(fact.scope)
+    except ValueError as error:
+        return f"{error}."
+    ratio = fact.gross_to_ratio
+    if ratio is not None and not 0 <= ratio < 1:
+        return f"The share of gross that may stay lies in [0, 1), not at {ratio:g}."
+    if not turn.acting:
+        return (
+            "riskd runs in observe: it has no signer and cannot send anything, so nothing was "
+            "latched. Act at the venues by hand; arm riskd to give it hands."
+        )
+    return ""
+
+
+def approved(turn: Turn, fact: PersonApproved) -> None:
+    """Do what was proposed, or drop it; a proposal past its time is not done."""
+    proposal = turn.state.proposals.get(fact.proposal_id)
+    actor = f"person:{fact.principal}"
+    if proposal is None:
+        turn.answer = (
+            f"There is no proposal {fact.proposal_id} now: it was answered, withdrawn or expired. "
+            "`riskd kill` acts without one."
+        )
+        turn.record("approval_refused", actor=actor, scope=PORTFOLIO, reason=turn.answer)
+        return
+    if not fact.approve:
+        proposals.refuse(turn, proposal, fact.principal, fact.reason)
+        turn.answer = f"Proposal {proposal.id} is refused; nothing was done."
+        return
+    words = f"APPROVED by {fact.principal}"
+    proposals.close(turn, proposal.id, "proposal_approved", words, actor, fact.reason)
+    ask = proposal.ask
+    if not turn.acting:
+        turn.answer = "riskd runs in observe now: nothing was latched and nothing can be sent."
+    elif ask.action is ActionLevel.HOLD:
+        holds.place(turn, ask)
+        turn.answer = f"{ask.scope} is held until its data is good."
+    else:
+        asks.latch(turn, ask, ask.level, approved_by=fact.principal)
+        turn.answer = f"{ask.scope} is latched at {ask.level.name}: {EFFECTS[ask.level]}."

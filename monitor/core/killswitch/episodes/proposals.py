@@ -1,0 +1,142 @@
+"""What a rule in ``propose`` would do, with its cost, for a person to approve in time. *Pure.*"""
+
+from __future__ import annotations
+
+from monitor.core.decision import ActionLevel
+from monitor.core.killswitch.facts import KillNotice
+from monitor.core.killswitch.levels import Level
+from monitor.core.killswitch.plan import PlanLimits, Target
+from monitor.core.killswitch.planning.legs import gross_in_scope_usd
+from monitor.core.killswitch.state import Ask, Heard, Proposal
+from monitor.core.killswitch.turn import Turn, after, digest
+from monitor.core.killswitch.words import EFFECTS, cut_short, dollars
+from monitor.core.types import Severity
+
+ALERT = "KillSwitchProposed"
+
+
+def propose(turn: Turn, ask: Ask) -> None:
+    """Put one request before people; repeated by the rule it stays the same proposal."""
+    heard = turn.state.heard.get(ask.key)
+    if heard is not None and heard.epoch_ns == ask.epoch_ns and heard.level >= ask.level:
+        return
+    name = "p-" + digest(ask.key, ask.epoch_ns, ask.level, ask.scope)[:10]
+    if name in turn.state.proposals:
+        return
+    proposal = Proposal(
+        id=name,
+        ask=ask,
+        expires_ns=after(turn.now, turn.policy.proposal_ttl_s),
+        words=plan_words(turn, ask),
+    )
+    turn.state.proposals[name] = proposal
+    _record(turn, proposal, "proposed", actor=f"rule:{ask.rule}")
+    turn.notices.append(notice_of(turn, proposal, "PROPOSED", resolved=False))
+
+
+def plan_words(turn: Turn, ask: Ask) -> str:
+    """What the level would do now: orders, exposure before and after, cost, what would be left."""
+    if ask.action is ActionLevel.HOLD:
+        return "risk-increasing orders would be blocked until its data is good"
+    if ask.level not in {Level.CUT, Level.FLATTEN}:
+        return EFFECTS[ask.level]
+    if turn.book is None:
+        return f"{EFFECTS[ask.level]}; no plan without a book"
+    held = turn.state.latches.get(ask.scope)
+    known_usd = None if held is None else held.baseline_usd
+    ratio = 0.0
+    if ask.level is Level.CUT:
+        asked = ask.gross_to_ratio
+        ratio = turn.policy.default_gross_to_ratio if asked is None else asked
+    try:
+        plan = turn.planner(
+            Target(
+                scope=ask.scope,
+                baseline_usd=gross_in_scope_usd(ask.scope, turn.book)
+                if known_usd is None
+                else known_usd,
+                gross_to_ratio=ratio,
+            ),
+            turn.book,
+            PlanLimits(
+                max_cost_bps=turn.policy.max_cost_bps,
+                slices=turn.policy.slices,
+                hedge_sets=turn.policy.hedge_sets,
+            ),
+        )
+    except Exception as error:  # noqa: BLE001 - containment of one kill step (design.md §2)
+        return f"no plan could be made ({type(error).__name__}: {error})"
+    words = (
+        f"{len(plan.orders)} order(s), gross {dollars(plan.gross_before_usd)} to "
+        f"{dollars(plan.gross_after_usd)} (goal {dollars(plan.goal_usd)}), "
+        f"cost {dollars(plan.cost_usd)}"
+    )
+    if plan.shortfalls:
+        words += f", {dollars(sum(one.usd for one in plan.shortfalls))} cannot be cut"
+    return words + (", in slices" if plan.sliced else "")
+
+
+def expire(turn: Turn) -> None:
+    """Say of proposals that nobody answered that nothing was done."""
+    for name, proposal in list(turn.state.proposals.items()):
+        if turn.now > proposal.expires_ns:
+            close(turn, name, "proposal_expired", "EXPIRED, nothing was done", actor="riskd")
+
+
+def withdraw(turn: Turn, key: str) -> None:
+    """The rule is over: what it proposed is no longer wanted."""
+    for name, proposal in list(turn.state.proposals.items()):
+        if proposal.ask.key == key:
+            words = "WITHDRAWN, the rule is over"
+            close(turn, name, "proposal_withdrawn", words, actor="riskd")
+
+
+def refuse(turn: Turn, proposal: Proposal, principal: str, reason: str) -> None:
+    """A person said no: not asked again in this episode of the rule."""
+    ask = proposal.ask
+    turn.state.heard[ask.key] = Heard(epoch_ns=ask.epoch_ns, level=ask.level)
+    close(turn, proposal.id, "proposal_refused", f"REFUSED by {principal}", principal, reason)
+
+
+def close(
+    turn: Turn, name: str, action: str, words: str, actor: str, reason: str = ""
+) -> Proposal | None:
+    """Take a proposal away and say why; None where there is none."""
+    proposal = turn.state.proposals.pop(name, None)
+    if proposal is not None:
+        _record(turn, proposal, action, actor=actor, reason=reason)
+        turn.notices.append(notice_of(turn, proposal, words, resolved=True))
+    return proposal
+
+
+def _record(turn: Turn, proposal: Proposal, action: str, *, actor: str, reason: str = "") -> None:
+    turn.record(
+        action,
+        actor=actor,
+        scope=proposal.ask.scope,
+        level_to=proposal.ask.level,
+        reason=reason or proposal.ask.evidence,
+        details=(
+            ("proposal", proposal.id),
+            ("plan", proposal.words),
+            ("expires_ns", str(proposal.expires_ns)),
+        ),
+    )
+
+
+def notice_of(turn: Turn, proposal: Proposal, words: str, *, resolved: bool) -> KillNotice:
+    """The page of one proposal: the same key until it is answered or expires."""
+    ask = proposal.ask
+    return KillNotice(
+        key=f"proposal/{proposal.id}",
+        alert=ALERT,
+        severity=Severity.CRITICAL,
+        scope=ask.scope,
+        at_ns=turn.now,
+        summary=cut_short(f"{words}: {ask.level.name} {ask.scope} by {ask.rule}: {proposal.words}"),
+        description=(
+            f"{ask.evidence}. {proposal.words}. `riskd approve {proposal.id}` within "
+            f"{turn.policy.proposal_ttl_s / 60:g} min; the plan is made anew on fresh positions."
+        ),
+        resolved=resolved,
+    )

@@ -1,0 +1,167 @@
+"""The only way from latched to clear: a person asks, riskd answers what will happen, and a person
+(another one, where the policy says so) confirms with the nonce and a reason. *Pure.*
+"""
+
+from __future__ import annotations
+
+from monitor.core.killswitch.episodes.trips import busy, stage_of
+from monitor.core.killswitch.execution.run import residual_words
+from monitor.core.killswitch.facts import RearmConfirmed, RearmRequested
+from monitor.core.killswitch.levels import Level
+from monitor.core.killswitch.state import Latch, Offer
+from monitor.core.killswitch.turn import Turn, after, digest
+from monitor.core.killswitch.words import notice_of
+from monitor.core.types import PORTFOLIO
+
+POSITIONS_MAX = 50
+
+
+def requested(turn: Turn, fact: RearmRequested) -> None:
+    """Step one: say what is latched, what is in the way and what would happen, and offer."""
+    actor = f"person:{fact.principal}"
+    latch = turn.state.latches.get(fact.scope)
+    if latch is None:
+        scopes = ", ".join(turn.state.latches) or "none"
+        turn.answer = f"{fact.scope} is not latched. Latched now: {scopes}."
+    elif len(fact.nonce) < 8:
+        turn.answer = "The nonce must have at least 8 characters."
+        latch = None
+    if latch is None:
+        turn.record("rearm_refused", actor=actor, scope=fact.scope, reason=turn.answer)
+        return
+    ttl_s = turn.policy.rearm.nonce_ttl_s
+    latch.offer = Offer(
+        digest=digest(latch.trip_id, fact.nonce),
+        principal=fact.principal,
+        expires_ns=after(turn.now, ttl_s),
+    )
+    turn.record(
+        "rearm_requested",
+        actor=actor,
+        scope=latch.scope,
+        level_from=latch.level,
+        level_to=latch.level,
+        trip_id=latch.trip_id,
+        reason="; ".join((*fact.unmet, *_in_the_way(turn, latch))),
+        details=tuple(("would_fire", rule) for rule in fact.would_fire),
+    )
+    turn.answer = offer_words(turn, latch, fact)
+
+
+def _in_the_way(turn: Turn, latch: Latch) -> tuple[str, ...]:
+    # In observe nothing is carried out, so nothing can be waited for: the way back stays open.
+    reason = busy(latch) if turn.acting else ""
+    return (reason,) if reason else ()
+
+
+def offer_words(turn: Turn, latch: Latch, fact: RearmRequested) -> str:
+    """Scope, level, positions, what is unmet, what would fire, and what re-arming does and not."""
+    rearm = turn.policy.rearm
+    others = [
+        f"{other.scope} ({other.level.name})"
+        for other in turn.state.latches.values()
+        if other is not latch
+    ]
+    unmet = (*fact.unmet, *_in_the_way(turn, latch))
+    who = "a second person" if rearm.second_principal_required else "you or another person"
+    left = [words for run in latch.runs.values() for words in residual_words(run)]
+    return "\n".join(
+        [
+            f"Re-arm {latch.scope}: latched at {latch.level.name} (trip {latch.trip_id}).",
+            *(f"Asked for by {one.actor}: {one.reason}" for one in latch.causes),
+            f"Positions: {_positions(latch)}.",
+            f"Left undone: {'; '.join(left) or 'nothing'}.",
+            f"Not met: {'; '.join(unmet) or 'nothing'}.",
+            f"Rules that would fire again at once: {', '.join(fact.would_fire) or 'none'}.",
+            (
+                "It will: let the desk send orders in this scope again, and stop cancelling and "
+                "cutting there."
+            ),
+            (
+                "It will not: open or restore any position, place back any order, or clear "
+                f"{', '.join(others) or 'any hold'}."
+            ),
+            f"To confirm, {who} sends the nonce and a reason within {rearm.nonce_ttl_s:g} s.",
+        ]
+    )
+
+
+def _positions(latch: Latch) -> str:
+    held = [
+        f"{run.key} {one.market} {one.size.normalize():f}"
+        for run in latch.runs.values()
+        if run.truth is not None
+        for one in run.truth.positions
+        if one.size
+    ]
+    unread = [f"{run.key} unknown" for run in latch.runs.values() if run.truth is None]
+    return "; ".join([*held[:POSITIONS_MAX], *unread]) or "none"
+
+
+def confirmed(turn: Turn, fact: RearmConfirmed) -> None:
+    """Step two: clear the latch, or say why not."""
+    actor = f"person:{fact.principal}"
+    latch = next(
+        (
+            one
+            for one in turn.state.latches.values()
+            if one.offer is not None and one.offer.digest == digest(one.trip_id, fact.nonce)
+        ),
+        None,
+    )
+    if latch is None:
+        turn.answer = "No re-arm was asked for with this nonce, or the scope was tripped again."
+        turn.record("rearm_refused", actor=actor, scope=PORTFOLIO, reason=turn.answer)
+        return
+    refusal = _refusal(turn, latch, fact)
+    if refusal:
+        turn.answer = f"{latch.scope} stays latched: {refusal}"
+        turn.record(
+            "rearm_refused",
+            actor=actor,
+            scope=latch.scope,
+            level_from=latch.level,
+            level_to=latch.level,
+            trip_id=latch.trip_id,
+            reason=refusal,
+        )
+        return
+    clear(turn, latch, actor, fact.reason)
+
+
+def _refusal(turn: Turn, latch: Latch, fact: RearmConfirmed) -> str:
+    offer, rearm = latch.offer, turn.policy.rearm
+    if offer is None or turn.now > offer.expires_ns:
+        return f"the nonce was valid for {rearm.nonce_ttl_s:g} s only; ask again."
+    if rearm.second_principal_required and fact.principal == offer.principal:
+        return f"{fact.principal} asked for it, and a second person must confirm."
+    if not fact.reason.strip():
+        return "a reason is missing."
+    if fact.unmet:
+        return f"not met: {'; '.join(fact.unmet)}. Mend it, or `riskd rebaseline` where it fits."
+    return f"{'; '.join(_in_the_way(turn, latch))}." if _in_the_way(turn, latch) else ""
+
+
+def clear(turn: Turn, latch: Latch, actor: str, reason: str) -> None:
+    """Take the latch away. What waited to raise it goes with it."""
+    state = turn.state
+    del state.latches[latch.scope]
+    state.rearmed[latch.scope] = turn.now
+    for key, pending in list(state.pendings.items()):
+        if pending.ask.scope == latch.scope:
+            del state.pendings[key]
+    turn.loosens = True
+    turn.record(
+        "rearmed",
+        actor=actor,
+        scope=latch.scope,
+        level_from=latch.level,
+        level_to=Level.NORMAL,
+        trip_id=latch.trip_id,
+        reason=reason,
+        details=(("latched_ns", str(turn.now - latch.since_ns)), ("rounds", str(latch.round))),
+    )
+    latch.offer = None
+    latch.stage = stage_of(latch, turn.now)
+    turn.notices.append(notice_of(turn, latch, resolved=True))
+    turn.answer = f"{latch.scope} is armed again: {latch.level.name} was cleared by {actor}."

@@ -1,0 +1,163 @@
+"""How a scope is latched, and how a latch rises: never down, never by anything but a request.
+
+*Pure.*
+"""
+
+from __future__ import annotations
+
+from monitor.core.killswitch.execution.orders import concerns
+from monitor.core.killswitch.execution.run import begin, reopen
+from monitor.core.killswitch.execution.truths import fix_baseline
+from monitor.core.killswitch.levels import Level
+from monitor.core.killswitch.state import Cause, Latch, Outcome, Run, Stage
+from monitor.core.killswitch.turn import Turn, digest
+from monitor.core.types import EngineNs, Subject
+
+CAUSES_MAX = 32
+
+
+def trip(turn: Turn, scope: Subject, cause: Cause, *, by_person: bool) -> Latch:
+    """Latch ``scope`` at the cause's level, or raise the latch it has. Targets do not add: the
+    lowest share counts, of the gross there was when a target was first asked for."""
+    state = turn.state
+    latch = state.latches.get(scope)
+    if latch is None:
+        state.sequence += 1
+        latch = Latch(
+            trip_id="trip-" + digest(scope, cause.actor, turn.now, state.sequence)[:12],
+            scope=scope,
+            level=cause.level,
+            since_ns=turn.now,
+        )
+        state.latches[scope] = latch
+        before, news = Level.NORMAL, True
+    else:
+        before, news = latch.level, cause.level > latch.level
+    latch.level = max(latch.level, cause.level)
+    news |= _lower(turn, latch, cause)
+    if len(latch.causes) < CAUSES_MAX:
+        latch.causes.append(cause)
+    # The word of a person goes on with a cutting that stopped, and calls off a re-arm.
+    again = by_person and any(
+        run.stopped or run.outcome is Outcome.INCOMPLETE for run in latch.runs.values()
+    )
+    if news or by_person:
+        latch.offer = None
+    if news or again:
+        latch.escalations, latch.escalate_ns = 0, None
+        reopen(latch, turn, by_person=by_person)
+    turn.record(
+        "tripped" if before is Level.NORMAL else "raised" if news else "asked_again",
+        actor=cause.actor,
+        scope=scope,
+        level_from=before,
+        level_to=latch.level,
+        trip_id=latch.trip_id,
+        reason=cause.reason,
+        details=_details(latch),
+    )
+    enumerate_accounts(turn, latch)
+    return latch
+
+
+def _lower(turn: Turn, latch: Latch, cause: Cause) -> bool:
+    """Take the lower target over; True when the goal fell."""
+    ratio = cause.gross_to_ratio
+    if cause.level is Level.CUT and ratio is None:
+        ratio = turn.policy.default_gross_to_ratio
+    held = latch.gross_to_ratio
+    fell = False
+    if cause.level is Level.CUT and ratio is not None and (held is None or ratio < held):
+        latch.gross_to_ratio = ratio
+        fell = latch.level is Level.CUT
+    fix_baseline(latch, turn.book)
+    return fell
+
+
+def _details(latch: Latch) -> tuple[tuple[str, str], ...]:
+    details = [("since_ns", str(latch.since_ns))]
+    if latch.baseline_usd is not None:
+        details += [
+            ("baseline_usd", f"{latch.baseline_usd:.2f}"),
+            ("gross_to_ratio", f"{latch.target_ratio:g}"),
+        ]
+    return tuple(details)
+
+
+def enumerate_accounts(turn: Turn, latch: Latch) -> None:
+    """Every account the scope could touch has its run, also one that was configured since."""
+    book = turn.book
+    if book is None or latch.level < Level.REDUCE_ONLY:
+        return
+    latch.enumerated = True
+    executable = set(book.executable)
+    places = [(one.venue, one.account) for one in book.accounts]
+    for venue, account in sorted({*places, *book.executable, *book.dark}):
+        if not concerns(latch.scope, venue, account):
+            continue
+        run = latch.runs.get(f"{venue}/{account}")
+        if run is None:
+            run = Run(venue=venue, account=account, wait_ns=turn.now)
+            latch.runs[run.key] = run
+    for run in latch.runs.values():
+        reachable = (run.venue, run.account) in executable
+        if reachable and not run.reachable and not run.changing:
+            begin(run, turn)
+        run.reachable = reachable
+    fix_baseline(latch, book)
+
+
+def stage_of(latch: Latch, now: EngineNs) -> Stage:
+    """Where a latch stands, from what its runs have shown."""
+    if latch.offer is not None and now <= latch.offer.expires_ns:
+        return Stage.REARM_REQUESTED
+    if latch.level < Level.REDUCE_ONLY:
+        return Stage.CONTAINED  # nothing is cancelled or cut at CAUTION
+    if not latch.enumerated:
+        return Stage.TRIPPED
+    open_runs = [run for run in latch.runs.values() if run.outcome is Outcome.NONE]
+    if open_runs:
+        verifying = all(run.verifying and not run.changing for run in open_runs)
+        return Stage.VERIFYING if verifying else Stage.EXECUTING
+    if any(run.outcome is Outcome.INCOMPLETE for run in latch.runs.values()):
+        return Stage.INCOMPLETE
+    return Stage.CONTAINED
+
+
+def busy(latch: Latch) -> str:
+    """Why this trip cannot be cleared now: its work is not done. Empty when it can."""
+    if latch.level >= Level.REDUCE_ONLY and not latch.enumerated:
+        return "its accounts have not been looked at yet"
+    for run in latch.runs.values():
+        if run.intents:
+            return f"{len(run.intents)} order(s) of {run.key} are out or of unknown outcome"
+        if run.changing or run.outcome is Outcome.NONE:
+            return f"it is still executing in {run.key}"
+    return ""
+
+
+def restart(turn: Turn) -> None:
+    """After a restart: what was possibly sent is resolved first, everything else is read anew."""
+    touched = turn.state.touched
+    for key, at_ns in touched.items():  # a clock set back must not make every read too old
+        touched[key] = min(at_ns, turn.now)
+    for latch in turn.state.latches.values():
+        latch.gate_ns, latch.pause_ns = None, min(latch.pause_ns, turn.now)
+        for run in latch.runs.values():
+            resume(turn, latch, run)
+        turn.note(latch, "restored", details=_details(latch))
+
+
+def resume(turn: Turn, latch: Latch, run: Run) -> None:
+    """One account after a restart. No order that may have left is ever sent again."""
+    if run.intents:
+        from_here = run.intents[0].order.client_id
+        turn.note(latch, "resolve_after_restart", details=(("first", from_here),))
+        begin(run, turn)
+        run.resolve(turn.now)
+        return
+    changed = run.changing
+    begin(run, turn)
+    if changed:  # a cancel may have left: what is read from now on shows it
+        turn.state.touched[run.key] = max(turn.state.touched.get(run.key, 0), turn.now)
+        run.verifying = True

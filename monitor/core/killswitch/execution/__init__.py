@@ -1,0 +1,1 @@
+"""How a trip is carried out: cancel, verify, plan, cut, verify again. *Pure.*"""

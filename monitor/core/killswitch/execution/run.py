@@ -1,0 +1,419 @@
+"""One trip in one account: read, cancel until the venue lists none, wait for the plan, place,
+resolve, verify. Nothing is sent while the fate of an order is unknown. *Pure.*
+
+The account belongs to one trip at a time, the strictest with work to do; the others wait and read
+anew when it is theirs. Ids derive from (trip, account, serial), so that any process gives the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from monitor.core.killswitch.book import AccountTruth, Book
+from monitor.core.killswitch.execution.orders import asset_of, grown_back, held_in, to_cancel
+from monitor.core.killswitch.execution.truths import within_goal
+from monitor.core.killswitch.facts import (
+    CancelOrders,
+    CancelOutcome,
+    Command,
+    ReadAccount,
+    ResolveOrders,
+)
+from monitor.core.killswitch.levels import Level
+from monitor.core.killswitch.policy import step_of
+from monitor.core.killswitch.state import KillState, Latch, Outcome, Residual, Run, Work
+from monitor.core.killswitch.turn import Turn, after, digest
+
+
+def command_id(latch: Latch, run: Run, stage: Work) -> str:
+    """The next command's id in this account; counts it."""
+    run.serial += 1
+    return digest(latch.trip_id, latch.round, run.key, stage.value, run.serial)[:24]
+
+
+def holder(state: KillState, key: str) -> str:
+    """The trip an account belongs to now: one that is changing it, else the strictest with work.
+
+    Empty when no trip has work there.
+    """
+    runs = [(latch, latch.runs[key]) for latch in state.latches.values() if key in latch.runs]
+    for latch, run in runs:
+        if run.changing:
+            return latch.trip_id
+    working = [latch for latch, run in runs if run.work is not Work.IDLE]
+    if not working:
+        return ""
+    return min(working, key=lambda one: (-one.level, one.target_ratio, one.trip_id)).trip_id
+
+
+def begin(run: Run, turn: Turn) -> None:
+    """Look at the account anew, from the venue's own list."""
+    run.work = Work.READ
+    run.tries = run.cancel_tries = 0
+    run.given_up = False
+    run.inflight = ""
+    run.wait_ns = turn.now
+    run.wake_ns = None
+
+
+def reopen(latch: Latch, turn: Turn, *, by_person: bool) -> None:
+    """The level rose or the goal fell: everything settled is looked at again.
+
+    A person's word also lets a cutting go on that stopped because something grew back.
+    """
+    latch.burst = 0
+    for run in latch.runs.values():
+        run.cut_done = False
+        run.outcome = Outcome.NONE
+        run.failures = run.barren = 0
+        run.residuals = ()
+        if by_person:
+            run.stopped = ""
+            run.floors.clear()
+        if not run.changing and not run.inflight:
+            begin(run, turn)
+        run.cancel_tries = 0
+
+
+def settle(turn: Turn, latch: Latch, run: Run, residuals: tuple[Residual, ...]) -> None:
+    """This account is done for now: CONTAINED, or INCOMPLETE with what is left and a retry."""
+    before = run.outcome
+    run.work = Work.IDLE
+    run.inflight = ""
+    run.verifying = False
+    run.barren = 0
+    run.residuals = residuals
+    if residuals:
+        run.outcome = Outcome.INCOMPLETE
+        run.wake_ns = after(turn.now, step_of(turn.policy.backoff_s, run.failures))
+        run.failures += 1
+    else:
+        run.outcome = Outcome.CONTAINED
+        run.failures = 0
+        run.wake_ns = after(turn.now, turn.policy.watch_s) if turn.policy.watch_s > 0 else None
+    if run.outcome is not before:
+        turn.note(
+            latch,
+            f"account_{run.outcome.value}",
+            reason="; ".join(residual_words(run)),
+            details=(("account", run.key), ("round", str(latch.round))),
+        )
+
+
+def residual_words(run: Run) -> tuple[str, ...]:
+    """``hyperliquid/main BTC $12,000: no executor``, one for each residual."""
+    return tuple(
+        " ".join(
+            part
+            for part in (run.key, one.market, "" if one.usd is None else f"${one.usd:,.0f}")
+            if part
+        )
+        + f": {one.reason}"
+        for one in run.residuals
+    )
+
+
+# ------------------------------------------------------------------------------ what to do next
+
+
+def drive(turn: Turn, latch: Latch, run: Run) -> None:
+    """Send the next command of this account, if one is due."""
+    if run.inflight:
+        if turn.now < run.deadline_ns:
+            return
+        unanswered(turn, latch, run)
+    if not run.reachable and not run.changing:
+        by_other_hands(turn, latch, run)
+        return
+    if run.work is Work.IDLE:
+        if run.wake_ns is None or turn.now < run.wake_ns:
+            return
+        begin(run, turn)
+    if holder(turn.state, run.key) != latch.trip_id:
+        if not run.changing:
+            run.work, run.wait_ns = Work.READ, turn.now
+        return
+    if turn.now < run.wait_ns:
+        return
+    match run.work:
+        case Work.READ:
+            _send(turn, run, _command(latch, run))
+        case Work.CANCEL:
+            run.cancel_tries += 1
+            run.verifying = True
+            turn.state.touched[run.key] = turn.now
+            turn.note(latch, "cancel", details=_cancel_words(run))
+            _send(turn, run, _command(latch, run))
+        case Work.RESOLVE:
+            _send(turn, run, _command(latch, run))
+        case _:
+            return  # READY waits for the plan of the whole trip
+
+
+def _cancel_words(run: Run) -> tuple[tuple[str, str], ...]:
+    return (
+        ("account", run.key),
+        ("attempt", str(run.cancel_tries)),
+        *((one.order_id, f"{one.side} {one.size} {one.market}") for one in run.cancels),
+    )
+
+
+def _command(latch: Latch, run: Run) -> Command:
+    name, trip_id, venue, account = (
+        command_id(latch, run, run.work),
+        latch.trip_id,
+        run.venue,
+        run.account,
+    )
+    if run.work is Work.CANCEL:
+        return CancelOrders(
+            id=name, trip_id=trip_id, venue=venue, account=account, orders=run.cancels
+        )
+    if run.work is Work.RESOLVE:
+        ids = tuple(intent.order.client_id for intent in run.intents)
+        return ResolveOrders(id=name, trip_id=trip_id, venue=venue, account=account, client_ids=ids)
+    return ReadAccount(id=name, trip_id=trip_id, venue=venue, account=account)
+
+
+def _send(turn: Turn, run: Run, command: Command) -> None:
+    run.inflight = command.id
+    run.deadline_ns = after(turn.now, turn.policy.answer_within_s)
+    turn.commands.append(command)
+
+
+def unanswered(turn: Turn, latch: Latch, run: Run) -> None:
+    """No answer within its time: as good as uncertain."""
+    reason = f"no answer within {turn.policy.answer_within_s:g} s"
+    failed(turn, latch, run, reason, uncertain=True, retry_after_s=None)
+
+
+# ----------------------------------------------------------------------------------- answers
+
+
+def failed(
+    turn: Turn,
+    latch: Latch,
+    run: Run,
+    reason: str,
+    *,
+    uncertain: bool,
+    retry_after_s: float | None,
+) -> None:
+    """The command in flight had no effect, or (``uncertain``) nobody knows."""
+    run.inflight = ""
+    pause_s = turn.policy.attempt_pause_s
+    if retry_after_s is not None:
+        pause_s = max(retry_after_s, pause_s)
+    run.wait_ns = after(turn.now, pause_s)
+    turn.note(latch, "command_failed", reason=reason, details=_where(run, uncertain=uncertain))
+    match run.work:
+        case Work.PLACE:
+            turn.state.touched[run.key] = run.ordered_ns = turn.now
+            if uncertain:
+                run.work, run.tries, run.wait_ns = Work.RESOLVE, 0, turn.now
+                return
+            run.intents.clear()
+            barren_round(turn, latch, run, reason, pause_s)
+        case Work.RESOLVE:
+            unresolved(turn, latch, run, reason, retry_after_s)
+        case Work.CANCEL:
+            turn.state.touched[run.key] = turn.now
+            run.work = Work.READ
+        case _:
+            run.work = Work.READ
+            unread(turn, latch, run, reason, retry_after_s)
+
+
+def _where(run: Run, *, uncertain: bool) -> tuple[tuple[str, str], ...]:
+    return (
+        ("account", run.key),
+        ("stage", run.work.value),
+        ("uncertain", "yes" if uncertain else "no"),
+    )
+
+
+def unread(
+    turn: Turn, latch: Latch, run: Run, reason: str, retry_after_s: float | None = None
+) -> None:
+    """The account could not be read, or the answer was older than our own last command."""
+    run.tries += 1
+    if run.tries < turn.policy.read_attempts:
+        return
+    settle(turn, latch, run, (Residual(reason=f"cannot be read from the venue: {reason}"),))
+    if retry_after_s is not None and run.wake_ns is not None:
+        run.wake_ns = max(run.wake_ns, after(turn.now, retry_after_s))
+
+
+def unresolved(
+    turn: Turn, latch: Latch, run: Run, reason: str, retry_after_s: float | None = None
+) -> None:
+    """What became of our orders is still unknown: asked again and again, and nothing else sent."""
+    run.work = Work.RESOLVE
+    wait_s = step_of((turn.policy.attempt_pause_s, *turn.policy.backoff_s), run.tries)
+    run.wait_ns = after(turn.now, max(wait_s, retry_after_s or 0.0))
+    run.tries += 1
+    if run.tries >= turn.policy.read_attempts:
+        run.outcome = Outcome.INCOMPLETE
+        count = len(run.intents)
+        run.residuals = (
+            Residual(
+                reason=f"{count} order(s) with unknown outcome, nothing else is sent: {reason}"
+            ),
+        )
+
+
+def barren_round(turn: Turn, latch: Latch, run: Run, reason: str, pause_s: float) -> None:
+    """A round in which nothing of ours was filled; after some, a longer wait."""
+    run.barren += 1
+    run.work, run.verifying, run.tries = Work.READ, True, 0
+    run.wait_ns = after(turn.now, pause_s)
+    if run.barren >= turn.policy.barren_rounds:
+        settle(turn, latch, run, (Residual(reason=f"orders do not fill: {reason}"),))
+
+
+def cancelled(turn: Turn, latch: Latch, run: Run, outcomes: Sequence[CancelOutcome]) -> None:
+    """What the venue said of our cancels. Only the list that is read next proves them."""
+    kept = [one for one in outcomes if not one.gone]
+    turn.note(
+        latch,
+        "cancels_answered",
+        details=(
+            ("account", run.key),
+            ("gone", str(len(outcomes) - len(kept))),
+            *((one.order_id, one.detail) for one in kept),
+        ),
+    )
+    turn.state.touched[run.key] = turn.now
+    run.inflight, run.work = "", Work.READ
+    run.wait_ns = after(turn.now, turn.policy.attempt_pause_s if kept else 0.0)
+
+
+def read(turn: Turn, latch: Latch, run: Run, truth: AccountTruth) -> None:
+    """Venue truth, as asked for: what is left to cancel, what has grown back, what comes next."""
+    run.inflight = ""
+    pause_ns = after(turn.now, turn.policy.attempt_pause_s)
+    if (truth.venue, truth.account) != (run.venue, run.account):
+        run.wait_ns = pause_ns
+        unread(turn, latch, run, f"the answer is about {truth.venue}/{truth.account}")
+        return
+    if truth.read_ns < turn.state.touched.get(run.key, 0):
+        run.wait_ns = pause_ns
+        unread(turn, latch, run, "the answer is older than our own last command")
+        return
+    if holder(turn.state, run.key) != latch.trip_id:
+        run.wait_ns = turn.now
+        return  # another trip has the account: it is read again when it is ours
+    assets = asset_of(turn.book)
+    held = held_in(truth, latch.scope, assets)
+    for market, size in held.items():
+        run.firsts.setdefault(market, abs(size))
+    grown = grown_back(held, run.floors, run.firsts, turn.policy.regrowth_tolerance_ratio)
+    if grown and turn.now < after(run.ordered_ns, turn.policy.verify_within_s):
+        run.wait_ns = pause_ns  # the venue may take a moment to show our own fills
+        return
+    run.truth, run.tries = truth, 0
+    if grown and not run.stopped:
+        run.stopped = "grown back after a cut, cutting stopped until a person pulls again: "
+        run.stopped += ", ".join(grown)
+        turn.note(latch, "regrowth_stop", reason=run.stopped, details=(("account", run.key),))
+    judge(turn, latch, run, truth)
+
+
+def judge(turn: Turn, latch: Latch, run: Run, truth: AccountTruth) -> None:
+    """Cancel what is left to cancel; else go on to the plan, or settle."""
+    left = to_cancel(
+        truth,
+        latch.scope,
+        latch.level,
+        asset_of(turn.book),
+        share_left=latch.target_ratio if latch.level is Level.CUT else 1.0,
+        protective_too=turn.policy.halt_cancels_protective,
+        in_the_way=run.in_the_way,
+    )
+    if left and run.cancel_tries < turn.policy.cancel_attempts:
+        if run.outcome is Outcome.CONTAINED:
+            run.outcome = Outcome.NONE
+        run.work, run.cancels = Work.CANCEL, left
+        pause_s = turn.policy.attempt_pause_s if run.cancel_tries else 0.0
+        run.wait_ns = max(run.wait_ns, after(turn.now, pause_s))
+        return
+    run.given_up = bool(left)
+    run.cancels = left
+    if latch.cutting and not run.stopped and not run.cut_done:
+        run.work = Work.READY
+        return
+    settle(turn, latch, run, leftovers(run))
+
+
+def leftovers(run: Run) -> tuple[Residual, ...]:
+    """Orders that would not go, and a cutting that stopped."""
+    residuals = []
+    if run.given_up:
+        ids = ", ".join(order.order_id for order in run.cancels[:5])
+        residuals.append(
+            Residual(reason=f"{len(run.cancels)} order(s) could not be cancelled: {ids}")
+        )
+    if run.stopped:
+        residuals.append(Residual(reason=run.stopped))
+    return tuple(residuals)
+
+
+# ------------------------------------------------------------------ accounts without an executor
+
+
+def by_other_hands(turn: Turn, latch: Latch, run: Run) -> None:
+    """Nothing can be sent here: people act, and the account's own data shows when they did."""
+    book = turn.book
+    if book is None:
+        if run.outcome is Outcome.NONE:
+            out_of_reach(turn, latch, run, Residual(reason=_by_hand(turn)))
+        return
+    truth = next(
+        (one for one in book.accounts if (one.venue, one.account) == (run.venue, run.account)), None
+    )
+    if truth is None or (run.venue, run.account) in book.dark:
+        out_of_reach(turn, latch, run, Residual(reason=f"dark, and {_by_hand(turn)}"))
+        return
+    if truth.read_ns < latch.since_ns:
+        out_of_reach(turn, latch, run, Residual(reason=_by_hand(turn)))
+        return
+    run.truth = truth
+    out_of_reach(turn, latch, run, *_left_by_hand(turn, latch, run, truth, book))
+
+
+def _by_hand(turn: Turn) -> str:
+    return f"no executor: act at the venue by hand, runbook {turn.policy.runbook}"
+
+
+def _left_by_hand(
+    turn: Turn, latch: Latch, run: Run, truth: AccountTruth, book: Book
+) -> tuple[Residual, ...]:
+    left = to_cancel(
+        truth, latch.scope, latch.level, asset_of(book),
+        share_left=latch.target_ratio if latch.level is Level.CUT else 1.0,
+        protective_too=turn.policy.halt_cancels_protective,
+    )  # fmt: skip
+    residuals = []
+    if left:
+        residuals.append(Residual(reason=f"{len(left)} order(s) to cancel; {_by_hand(turn)}"))
+    held = held_in(truth, latch.scope, asset_of(book))
+    if latch.cutting and held and not within_goal(latch, book):
+        markets = ", ".join(f"{market} {size.normalize():f}" for market, size in held.items())
+        residuals.append(Residual(reason=f"to cut: {markets}; {_by_hand(turn)}"))
+    return tuple(residuals)
+
+
+def out_of_reach(turn: Turn, latch: Latch, run: Run, *residuals: Residual) -> None:
+    """The outcome of an account nobody here can act for, changed only by what its data shows."""
+    outcome = Outcome.INCOMPLETE if residuals else Outcome.CONTAINED
+    changed = (run.outcome, run.residuals) != (outcome, residuals)
+    run.work, run.inflight, run.wake_ns = Work.IDLE, "", None
+    if not changed:
+        return
+    run.outcome, run.residuals = outcome, residuals
+    turn.note(
+        latch,
+        f"account_{outcome.value}",
+        reason="; ".join(residual_words(run)),
+        details=(("account", run.key), ("by", "other hands")),
+    )

@@ -1,0 +1,300 @@
+"""The plan of a trip: made when its accounts are ready, on the positions just read, and made anew
+each round. Every planned order is checked once more before it becomes an intent. *Pure.*
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from monitor.core.killswitch.book import AccountTruth, Book
+from monitor.core.killswitch.execution.fills import turnover_usd
+from monitor.core.killswitch.execution.orders import asset_of, held_in, pool_of, size_in, within
+from monitor.core.killswitch.execution.run import begin, command_id, leftovers, settle
+from monitor.core.killswitch.execution.truths import fix_baseline, trip_book
+from monitor.core.killswitch.facts import PlaceOrders, ReduceOrder
+from monitor.core.killswitch.levels import Level
+from monitor.core.killswitch.plan import Plan, PlanLimits, PlannedOrder, Target
+from monitor.core.killswitch.scope import level_at
+from monitor.core.killswitch.state import Intent, Latch, Outcome, Residual, Run, Work
+from monitor.core.killswitch.turn import Turn, after, digest
+from monitor.core.types import Side, Subject
+
+SLACK_USD = 1.0  # rounding to lots may pass a turnover bound by so much
+
+
+def gate(turn: Turn, latch: Latch) -> None:
+    """Plan and send the next round, if the accounts are ready or were waited for long enough."""
+    if not latch.cutting:
+        return
+    ready = [run for run in latch.runs.values() if run.work is Work.READY]
+    if not ready:
+        latch.gate_ns = None
+        return
+    if latch.gate_ns is None:
+        latch.gate_ns = turn.now
+        for run in latch.runs.values():  # pairs over accounts need all of them in one plan
+            if run.work is Work.IDLE and run.reachable and not (run.cut_done or run.stopped):
+                begin(run, turn)
+    waiting = any(
+        run.reachable and run.work not in {Work.IDLE, Work.READY} for run in latch.runs.values()
+    )
+    if waiting and turn.now < after(latch.gate_ns, turn.policy.plan_wait_s):
+        return
+    if turn.now < latch.pause_ns or turn.book is None:
+        return
+    for run in ready:
+        if run.truth is None or turn.now > after(run.truth.read_ns, turn.policy.truth_age_s):
+            run.work, run.wait_ns = Work.READ, turn.now
+    ready = [run for run in ready if run.work is Work.READY]
+    if ready:
+        latch.gate_ns = None
+        _round(turn, latch, ready, turn.book)
+
+
+def _round(turn: Turn, latch: Latch, ready: list[Run], book: Book) -> None:
+    halted = _halted(turn, latch)
+    keys = [run.key for run in ready]
+    merged = trip_book(book, latch, keys)
+    fix_baseline(latch, merged)
+    latch.round += 1
+    latch.burst += 1
+    left_usd = turnover_left(turn, latch)
+    if latch.burst > turn.policy.rounds_max:
+        latch.burst = 0
+        reason = f"{turn.policy.rounds_max} rounds did not reach the goal"
+        _give_up(turn, latch, ready, reason)
+        return
+    try:
+        plan = make_plan(turn, latch, merged, left_usd)
+        orders, refused = checked(plan, latch, ready, halted, book, left_usd)
+    except Exception as error:  # noqa: BLE001 - containment of one kill step (design.md §2)
+        reason = f"no plan could be made ({type(error).__name__}: {error})"
+        turn.note(latch, "plan_failed", reason=reason)
+        _give_up(turn, latch, ready, reason)
+        return
+    latch.plan_notes = plan.notes
+    _record_plan(turn, latch, plan, orders, refused)
+    if orders:
+        _place(turn, latch, ready, orders)
+        if plan.sliced:
+            latch.pause_ns = after(turn.now, turn.policy.slice_pause_s)
+    else:
+        _conclude(turn, latch, ready, plan, refused)
+
+
+def make_plan(turn: Turn, latch: Latch, book: Book, left_usd: float | None) -> Plan:
+    """What the planner says for this trip's target."""
+    return turn.planner(
+        Target(
+            scope=latch.scope,
+            baseline_usd=latch.baseline_usd or 0.0,
+            gross_to_ratio=latch.target_ratio,
+        ),
+        book,
+        PlanLimits(
+            max_cost_bps=turn.policy.max_cost_bps,
+            slices=turn.policy.slices,
+            turnover_left_usd=left_usd,
+            hedge_sets=turn.policy.hedge_sets,
+        ),
+    )
+
+
+def turnover_left(turn: Turn, latch: Latch) -> float | None:
+    """USD that this hour still allows this trip; None without a cap."""
+    policy, left = turn.policy, []
+    if policy.turnover_usd_per_hour is not None:
+        left.append(policy.turnover_usd_per_hour - turnover_usd(turn.state))
+    if policy.turnover_ratio_per_hour is not None and latch.baseline_usd is not None:
+        cap_usd = policy.turnover_ratio_per_hour * latch.baseline_usd
+        left.append(cap_usd - turnover_usd(turn.state, latch.trip_id))
+    return max(0.0, min(left)) if left else None
+
+
+def _halted(turn: Turn, latch: Latch) -> list[tuple[Subject, Level]]:
+    """Scopes in which another trip keeps positions as they are: HALT outranks CUT."""
+    return [
+        (other.scope, other.level)
+        for other in turn.state.latches.values()
+        if other is not latch and other.level is Level.HALT and other.level > latch.level
+    ]
+
+
+def checked(
+    plan: Plan,
+    latch: Latch,
+    ready: list[Run],
+    halted: list[tuple[Subject, Level]],
+    book: Book,
+    left_usd: float | None,
+) -> tuple[list[PlannedOrder], dict[str, tuple[str, str]]]:
+    """Orders that may go, and why others (by leg: account, reason) may not. Nothing here
+    trusts the planner: an order must take a position off, within its size, in an account that is
+    ready, and in scope."""
+    truths = {run.key: run.truth for run in ready if run.truth is not None}
+    assets = asset_of(book)
+    taken: dict[tuple[str, str], Decimal] = {}
+    legs: set[str] = set()
+    refused: dict[str, str] = {}
+    for order in plan.orders:
+        key = f"{order.venue}/{order.account}"
+        asset = assets(order.venue, order.market)
+        room = (key, order.market)
+        taken[room] = taken.get(room, Decimal(0)) + order.size
+        inside = within(latch.scope, order.venue, order.account, order.market, asset)
+        halt = level_at(
+            halted,
+            venue=order.venue,
+            account=pool_of(order.account, order.market),
+            asset=asset,
+            market=order.market,
+        )
+        if halt is Level.HALT:
+            refused[order.leg] = "positions are kept here by a HALT"
+        elif order.leg in legs:
+            refused[order.leg] = "two orders of the plan have this name"
+        elif key not in truths or not inside:
+            refused[order.leg] = "the plan reaches beyond the accounts of this round"
+        elif not _reduces(order, truths[key], taken[room]):
+            refused[order.leg] = "the order would not only reduce its position"
+        legs.add(order.leg)
+    allowed = [order for order in plan.orders if order.leg not in refused]
+    for order in allowed:
+        if order.pair in refused:
+            refused[order.leg] = f"its twin {order.pair} cannot be reduced with it"
+    allowed = [order for order in allowed if order.leg not in refused]
+    notional_usd = sum(order.notional_usd for order in allowed)
+    if left_usd is not None and notional_usd > left_usd + SLACK_USD:
+        refused |= {order.leg: "the plan passes the turnover of the hour" for order in allowed}
+        allowed = []
+    accounts = {order.leg: f"{order.venue}/{order.account}" for order in plan.orders}
+    return allowed, {leg: (accounts[leg], reason) for leg, reason in refused.items()}
+
+
+def _reduces(order: PlannedOrder, truth: AccountTruth, taken: Decimal) -> bool:
+    size = size_in(truth, order.market)
+    exit_side = Side.SELL if size > 0 else Side.BUY
+    return order.size > 0 and taken <= abs(size) and order.side is exit_side
+
+
+def _place(turn: Turn, latch: Latch, ready: list[Run], orders: list[PlannedOrder]) -> None:
+    for run in ready:
+        mine = [one for one in orders if (one.venue, one.account) == (run.venue, run.account)]
+        if not mine or run.truth is None:
+            run.work, run.verifying = Work.READ, True
+            run.wait_ns = after(turn.now, turn.policy.attempt_pause_s)
+            continue
+        run.intents = [
+            Intent(
+                order=ReduceOrder(
+                    client_id="0x" + digest(latch.trip_id, latch.round, one.leg)[:32],
+                    market=one.market,
+                    side=one.side,
+                    size=one.size,
+                    limit_price=one.limit_price,
+                    reference_price=one.reference_price,
+                    expires_at_ns=after(turn.now, turn.policy.order_expiry_s),
+                ),
+                round=latch.round,
+                leg=one.leg,
+                notional_usd=one.notional_usd,
+            )
+            for one in mine
+        ]
+        run.bases = {one.market: size_in(run.truth, one.market) for one in mine}
+        run.work, run.verifying = Work.PLACE, True
+        if run.outcome is Outcome.CONTAINED:
+            run.outcome = Outcome.NONE
+        command = PlaceOrders(
+            id=command_id(latch, run, Work.PLACE),
+            trip_id=latch.trip_id,
+            venue=run.venue,
+            account=run.account,
+            orders=tuple(intent.order for intent in run.intents),
+        )
+        run.inflight = command.id
+        run.deadline_ns = after(turn.now, turn.policy.answer_within_s)
+        turn.state.touched[run.key] = run.ordered_ns = turn.now
+        turn.commands.append(command)
+
+
+def _conclude(
+    turn: Turn, latch: Latch, ready: list[Run], plan: Plan, refused: dict[str, tuple[str, str]]
+) -> None:
+    """Nothing is left to send: the goal is met, or what is in its way is said."""
+    met = plan.met and not refused
+    if not met and _clear_the_way(turn, ready, plan):
+        return
+    notes = "; ".join(plan.notes) or "the planner found no order to send"
+    for run in ready:
+        run.cut_done = met
+        residuals = list(leftovers(run))
+        if not met:
+            residuals += [
+                Residual(reason=one.reason, market=one.market, usd=one.usd)
+                for one in plan.shortfalls
+                if (one.venue, one.account) == (run.venue, run.account)
+            ]
+            residuals += [
+                Residual(reason=f"{leg}: {reason}")
+                for leg, (key, reason) in refused.items()
+                if key == run.key
+            ]
+            if not (plan.shortfalls or refused) and _holds(run, latch, turn):
+                residuals.append(Residual(reason=notes))
+        settle(turn, latch, run, tuple(residuals))
+
+
+def _clear_the_way(turn: Turn, ready: list[Run], plan: Plan) -> bool:
+    """Have reduce-only orders cancelled that would take off what the cut has to; True if any."""
+    found = False
+    for run in ready:
+        ids = tuple(
+            order_id
+            for venue, account, order_id in plan.in_the_way
+            if (venue, account) == (run.venue, run.account) and order_id not in run.in_the_way
+        )
+        if ids and not run.given_up:
+            run.in_the_way += ids
+            found = True
+    if found:  # all of them look again, so that the next plan has them all
+        for run in ready:
+            run.work, run.wait_ns = Work.READ, turn.now
+    return found
+
+
+def _holds(run: Run, latch: Latch, turn: Turn) -> bool:
+    truth = run.truth
+    return truth is not None and bool(held_in(truth, latch.scope, asset_of(turn.book)))
+
+
+def _give_up(turn: Turn, latch: Latch, ready: list[Run], reason: str) -> None:
+    for run in ready:
+        settle(turn, latch, run, (*leftovers(run), Residual(reason=reason)))
+
+
+def _record_plan(
+    turn: Turn,
+    latch: Latch,
+    plan: Plan,
+    orders: list[PlannedOrder],
+    refused: dict[str, tuple[str, str]],
+) -> None:
+    turn.note(
+        latch,
+        "plan",
+        reason="; ".join(f"{leg}: {reason}" for leg, (_, reason) in refused.items()),
+        details=(
+            ("round", str(latch.round)),
+            ("gross_before_usd", f"{plan.gross_before_usd:.2f}"),
+            ("gross_after_usd", f"{plan.gross_after_usd:.2f}"),
+            ("goal_usd", f"{plan.goal_usd:.2f}"),
+            ("cost_usd", f"{plan.cost_usd:.2f}"),
+            ("sliced", "yes" if plan.sliced else "no"),
+            *((one.leg, f"{one.side} {one.size} {one.market} at {one.limit_price}")
+              for one in orders),
+            *(("shortfall", f"{s.venue}/{s.account} {s.market} ${s.usd:,.0f}: {s.reason}")
+              for s in plan.shortfalls),
+            *(("note", note) for note in plan.notes),
+        ),
+    )  # fmt: skip

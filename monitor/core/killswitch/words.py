@@ -1,0 +1,147 @@
+"""What the kill switch says: pages, and answers to the person who asked.
+
+Words change only when what they say has changed, so that a page is told again for a reason.
+*Pure.*
+"""
+
+from __future__ import annotations
+
+from monitor.core.killswitch.execution.orders import asset_of, unprotected
+from monitor.core.killswitch.execution.run import residual_words
+from monitor.core.killswitch.facts import KillNotice
+from monitor.core.killswitch.levels import Level
+from monitor.core.killswitch.policy import step_of
+from monitor.core.killswitch.state import Cause, Latch, Outcome, Stage
+from monitor.core.killswitch.turn import Turn, after, digest
+from monitor.core.types import Severity
+
+ALERT = "KillSwitchTripped"
+SUMMARY_MAX = 120
+RESIDUALS_MAX = 20
+ELLIPSIS = "…"
+
+# What each level blocks and does, and what it leaves alone.
+EFFECTS = {
+    Level.NORMAL: "nothing is blocked",
+    Level.CAUTION: "nothing is blocked; people are told",
+    Level.REDUCE_ONLY: "risk-increasing orders are cancelled and blocked; positions and protective "
+    "stops stay",
+    Level.CUT: "risk-increasing orders are cancelled and blocked, and gross exposure is cut; "
+    "protective stops stay",
+    Level.HALT: "all orders but reduce-only triggers are cancelled, all new ones blocked; "
+    "positions stay",
+    Level.FLATTEN: "all orders but reduce-only triggers are cancelled, all new ones blocked, and "
+    "positions are unwound",
+}
+
+
+def cut_short(text: str) -> str:
+    """At most 120 characters."""
+    return text if len(text) <= SUMMARY_MAX else text[: SUMMARY_MAX - 1].rstrip() + ELLIPSIS
+
+
+def dollars(usd: float) -> str:
+    """``$4.21M``, ``$12.3k``, ``$950``."""
+    for size, unit in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if abs(usd) >= size:
+            return f"${usd / size:.3g}{unit}"
+    return f"${usd:.0f}"
+
+
+def goal_words(latch: Latch) -> str:
+    """``to 70 % of $4.21M``; empty where nothing is cut."""
+    if not latch.cutting:
+        return ""
+    share = f"to {latch.target_ratio * 100:.3g} %"
+    return share if latch.baseline_usd is None else f"{share} of {dollars(latch.baseline_usd)}"
+
+
+def summary_of(latch: Latch) -> str:
+    """Level, scope, goal, where it stands, and who asked."""
+    head = " ".join(part for part in (latch.level.name, latch.scope, goal_words(latch)) if part)
+    if latch.stage is Stage.INCOMPLETE:
+        left = [words for run in latch.runs.values() for words in residual_words(run)]
+        tail = f"INCOMPLETE, {len(left)} left: {left[0] if left else 'unknown'}"
+    else:
+        tail = latch.stage.value.upper().replace("_", " ")
+    actor = first_cause(latch).actor
+    if latch.stage is Stage.INCOMPLETE:
+        return cut_short(f"{head}: {tail}; by {actor}")
+    return cut_short(f"{head} by {actor}: {tail}")
+
+
+def first_cause(latch: Latch) -> Cause:
+    """Who brought the latch to its level."""
+    return next((one for one in latch.causes if one.level is latch.level), latch.causes[0])
+
+
+def description_of(turn: Turn, latch: Latch) -> str:
+    """What was asked and by whom, what is left, what is unprotected, and what clears it."""
+    lines = [
+        f"Trip {latch.trip_id}: {EFFECTS[latch.level]}.",
+        *(
+            f"Asked for {one.level.name} by {one.actor}"
+            + (f": {one.reason}." if one.reason else ".")
+            for one in latch.causes
+        ),
+    ]
+    left = [words for run in latch.runs.values() for words in residual_words(run)]
+    if left:
+        more = f" and {len(left) - RESIDUALS_MAX} more" if len(left) > RESIDUALS_MAX else ""
+        lines.append(f"Left: {'; '.join(left[:RESIDUALS_MAX])}{more}.")
+    bare = unprotected_words(turn, latch)
+    if bare:
+        lines.append(f"Unprotected: {', '.join(bare)}.")
+    lines += latch.plan_notes
+    if latch.escalations:
+        lines.append(f"Still not contained, said {latch.escalations} time(s) more.")
+    lines.append(
+        f"It stays latched until a person re-arms it: `riskd rearm --scope {latch.scope}`."
+    )
+    return "\n".join(lines)
+
+
+def unprotected_words(turn: Turn, latch: Latch) -> list[str]:
+    """Positions without a protective stop, where all other orders are taken away."""
+    if latch.level < Level.HALT:
+        return []
+    return [
+        f"{run.key} {market}"
+        for run in latch.runs.values()
+        if run.truth is not None and run.outcome is not Outcome.NONE
+        for market in unprotected(run.truth, latch.scope, asset_of(turn.book))
+    ]
+
+
+def tell(turn: Turn, latch: Latch) -> None:
+    """Page when the words changed; an INCOMPLETE trip again and again, at growing intervals."""
+    if latch.stage is Stage.INCOMPLETE:
+        if latch.escalate_ns is None:
+            latch.escalations = 0
+            latch.escalate_ns = after(turn.now, step_of(turn.policy.escalate_s, 0))
+        elif turn.now >= latch.escalate_ns:
+            latch.escalations += 1
+            wait_s = step_of(turn.policy.escalate_s, latch.escalations)
+            latch.escalate_ns = after(turn.now, wait_s)
+    elif latch.stage is Stage.CONTAINED:
+        latch.escalations, latch.escalate_ns = 0, None
+    notice = notice_of(turn, latch)
+    told = digest(notice.severity, notice.summary, notice.description)[:16]
+    if told != latch.told:
+        latch.told = told
+        turn.notices.append(notice)
+
+
+def notice_of(turn: Turn, latch: Latch, *, resolved: bool = False) -> KillNotice:
+    """The page of one trip: the same key from its first word to its last."""
+    calm = latch.stage in {Stage.CONTAINED, Stage.REARM_REQUESTED}
+    return KillNotice(
+        key=latch.trip_id,
+        alert=ALERT,
+        severity=Severity.HIGH if calm and not resolved else Severity.CRITICAL,
+        scope=latch.scope,
+        at_ns=turn.now,
+        summary=summary_of(latch),
+        description=description_of(turn, latch),
+        resolved=resolved,
+    )
