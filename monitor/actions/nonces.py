@@ -1,0 +1,148 @@
+"""Nonces: how the signer gives them out, and how the executor remembers what it sent with which.
+
+A nonce is a time in milliseconds that was never used before, so a request can be burnt by another
+with the same nonce. Both sides keep theirs in small files: after a restart no nonce comes twice,
+and an order whose fate is unknown can still be burnt.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from monitor.core.types import SECOND_NS
+
+RESERVED_MS = 60_000  # nonces are kept ahead in such steps, so that few of them cost a write
+KEPT_MS = 48 * 3_600_000  # the venue takes no nonce that is older
+ENTRIES_MAX = 20_000
+WRITE_DEADLINE_S = 0.25
+MS_NS = SECOND_NS // 1000
+
+
+class NonceCounter:
+    """Strictly increasing milliseconds.
+
+    ``ceiling`` is what is kept: no nonce at or above it was given out. A clock that is set back, in
+    a run or between two, cannot make a nonce come twice.
+    """
+
+    def __init__(self, *, after: int = 0) -> None:
+        self._last = max(0, after)
+        self.ceiling = self._last
+
+    @property
+    def last(self) -> int:
+        """The highest nonce that may have been given out."""
+        return self._last
+
+    def take(self, now_ms: int) -> int:
+        """The next nonce. ``ceiling`` may have risen: keep it before the nonce is used."""
+        self._last = max(now_ms, self._last + 1)
+        if self._last >= self.ceiling:
+            self.ceiling = self._last + RESERVED_MS
+        return self._last
+
+
+class Sent(msgspec.Struct, frozen=True):
+    """One request with orders, as it left. Times in ms since the epoch."""
+
+    account: str
+    nonce: int
+    sent_ms: int
+    expires_ms: int
+
+
+class _Entry(msgspec.Struct):
+    client_ids: list[str]
+    sent: Sent
+
+
+class NonceBook:
+    """Which order left with which nonce, newest attempt last. Append-only lines; the file is
+    rewritten at start without what is too old to matter."""
+
+    def __init__(self, path: Path | None, *, now_ms: int) -> None:
+        """``path`` None keeps it in memory alone. A file that cannot be read is as none: what it
+        held is then resolved by its expiry."""
+        self._path = path
+        self._sent: dict[str, list[Sent]] = {}
+        self._log = structlog.get_logger()
+        self._lock = asyncio.Lock()
+        self.failures = 0
+        for entry in self._load():
+            if now_ms - entry.sent.sent_ms <= KEPT_MS:
+                self._add(entry)
+        if path is not None and self._sent:
+            self._compact(path)
+
+    def find(self, client_id: str) -> tuple[Sent, ...]:
+        """Every request that this order left with; empty where nothing is remembered."""
+        return tuple(self._sent.get(client_id, ()))
+
+    async def remember(self, client_ids: Iterable[str], sent: Sent) -> None:
+        """Note what is about to leave. A disk that is slow or full stops nothing: it is noted in
+        memory, counted and logged."""
+        entry = _Entry(list(client_ids), sent)
+        self._add(entry)
+        path = self._path
+        if path is None:
+            return
+        line = msgspec.json.encode(entry) + b"\n"
+        try:
+            async with asyncio.timeout(WRITE_DEADLINE_S), self._lock:
+                await asyncio.to_thread(_append, path, line)
+        except (OSError, TimeoutError) as error:
+            self.failures += 1
+            self._log.error("nonce_not_kept", reason=str(error) or "the disk is too slow")
+
+    def _add(self, entry: _Entry) -> None:
+        for client_id in entry.client_ids:
+            self._sent.setdefault(client_id, []).append(entry.sent)
+        while len(self._sent) > ENTRIES_MAX:
+            del self._sent[next(iter(self._sent))]
+
+    def _load(self) -> list[_Entry]:
+        if self._path is None:
+            return []
+        entries = []
+        with contextlib.suppress(FileNotFoundError):
+            for line in self._path.read_bytes().splitlines():
+                # A line that was being written when the process died says nothing; others do.
+                with contextlib.suppress(msgspec.MsgspecError, ValueError):
+                    entries.append(msgspec.json.decode(line, type=_Entry))
+        return entries
+
+    def _compact(self, path: Path) -> None:
+        lines = [
+            msgspec.json.encode(_Entry([client_id], sent))
+            for client_id, several in self._sent.items()
+            for sent in several
+        ]
+        with contextlib.suppress(OSError):  # the long file serves as well
+            write_private(path, b"\n".join(lines) + b"\n")
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Replace a file whole, durably, readable by its owner alone. Raises ``OSError``."""
+    temporary = path.with_name(f"{path.name}.new")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def _append(path: Path, line: bytes) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+    descriptor = os.open(path, flags, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(line)
+        file.flush()
+        os.fsync(file.fileno())
