@@ -13,15 +13,18 @@ import hmac
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import orjson
 
+from monitor.core.errors import ConfigError
 from monitor.core.killswitch.facts import AuditEntry
 from monitor.core.types import EngineNs
 
 GENESIS = "0" * 64  # the hash before the first record
+KEY_BYTES_MIN = 16
 AUDIT_LOST = "audit.lost"  # action of the record that says that entries were never kept
 
 
@@ -182,3 +185,22 @@ def _facts(entry: AuditEntry) -> dict[str, Any]:
 def _text(text: str) -> str:
     # A person's reason may carry bytes of another encoding, which must not cost the record.
     return text.encode("utf-8", "replace").decode()
+
+
+def read_key(path: Path) -> bytes:
+    """The key of the audit's macs, from a file; spaces around it do not count.
+
+    Raises:
+        ConfigError: It cannot be read or is too short.
+    """
+    try:
+        key = path.read_bytes().strip()
+    except OSError as error:
+        why = (error.strerror or type(error).__name__).lower()
+        raise ConfigError(f"The audit's key {path} cannot be read: {why}.") from error
+    if len(key) < KEY_BYTES_MIN:
+        raise ConfigError(
+            f"The audit's key {path} is too short: {len(key)} bytes of at least {KEY_BYTES_MIN}. "
+            "Make one with `openssl rand -hex 32`."
+        )
+    return key

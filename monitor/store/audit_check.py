@@ -36,6 +36,10 @@ KEEP = (
 )
 
 
+class UnreadableStoreError(StoreError):
+    """There is a file, and SQLite cannot read it."""
+
+
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that is wrong. ``seq`` is the record's number, None where it is the whole chain."""
 
@@ -67,7 +71,7 @@ def open_for_reading(path: Path) -> Iterator[sqlite3.Connection]:
     """The store's file as it is now, for reading alone; beside a running riskd too.
 
     Raises:
-        StoreError: No such file, not a store of this version, or it cannot be read.
+        StoreError: No such file, not a store of this version, or damaged (UnreadableStoreError).
     """
     if not path.is_file():
         raise StoreError(f"There is no store at {path}. Name the data directory of the riskd.")
@@ -83,7 +87,7 @@ def open_for_reading(path: Path) -> Iterator[sqlite3.Connection]:
             finally:
                 connection.close()
         except sqlite3.Error as error:
-            raise StoreError(
+            raise UnreadableStoreError(
                 f"The store {path} cannot be read: {error}. Keep a copy of it; the anchor and "
                 "exports say what stood in the audit."
             ) from error
@@ -126,13 +130,12 @@ def verify(connection: sqlite3.Connection, *, anchor: Path | None, key: bytes = 
     findings = list(_missing_triggers(connection))
     notes: list[str] = []
     hashes: dict[int, str] = {}
-    previous, expected, good_macs, newest_mac = GENESIS, 1, 0, True
+    previous, expected, good_macs = GENESIS, 1, 0
     last: AuditRow | None = None
     for row in read_rows(connection):
         findings += _judge(row, previous, expected)
         if key:
-            newest_mac = row.mac == keyed(key, row.hash)
-            if newest_mac:
+            if row.mac == keyed(key, row.hash):
                 good_macs += 1
             elif row.mac or good_macs:
                 findings.append(
@@ -169,7 +172,7 @@ def decode_record(row: AuditRow) -> AuditRecord:
     try:
         return msgspec.json.decode(row.record, type=AuditRecord)
     except (msgspec.MsgspecError, UnicodeError) as error:
-        raise StoreError(f"Record {row.seq} of the audit cannot be read: {error}.") from error
+        raise StoreError(f"Entry {row.seq} of the audit cannot be read: {error}.") from error
 
 
 def _judge(row: AuditRow, previous: str, expected: int) -> Iterator[Finding]:

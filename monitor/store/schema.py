@@ -78,7 +78,8 @@ _VERSION_1 = (
 )
 
 # The kill switch's state, one row: the newest phase. ``sequence`` counts kill phases over restarts.
-# The audit refuses change; REPLACE would delete without a trigger, so each record must be the next.
+# The audit refuses change; REPLACE would delete without a trigger, so each record must be the
+# next, under a new id.
 _VERSION_2 = (
     """
     CREATE TABLE kill_state (
@@ -109,6 +110,7 @@ _VERSION_2 = (
     """
     CREATE TRIGGER audit_in_order BEFORE INSERT ON audit
     WHEN NEW.seq IS NOT (SELECT coalesce(max(seq), 0) + 1 FROM audit)
+        OR EXISTS (SELECT 1 FROM audit WHERE id = NEW.id)
     BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END
     """,
     # Which file this is: a second copy or an anchor of another file is told apart by it.
