@@ -179,15 +179,20 @@ def render_alert(
 ) -> bytes:
     """One alert as Alertmanager v2 wants it, serialised.
 
-    ``endsAt`` is the end of a resolved alert, and ``hold_s`` from now for one that fires.
+    ``endsAt`` is the end of a resolved alert, and ``hold_s`` from now for one that fires: on the
+    wall, where Alertmanager lives, also in a world that runs faster. Such a world may stall at any
+    moment, and what would be held for its five minutes is then resolved by Alertmanager alone.
     """
-    hold_ns = round(notice.hold_s * SECOND_NS)
-    ends_ns = now + hold_ns if notice.ended_ns is None else notice.ended_ns
+    starts_ns = to_wall_ns(notice.starts_ns)
+    if notice.ended_ns is None:
+        ends_ns = to_wall_ns(now) + round(notice.hold_s * SECOND_NS)
+    else:
+        ends_ns = to_wall_ns(notice.ended_ns)
     alert: dict[str, object] = {
         "labels": dict(notice.labels),
         "annotations": dict(notice.annotations),
-        "startsAt": rfc3339(to_wall_ns(notice.starts_ns)),
-        "endsAt": rfc3339(to_wall_ns(max(ends_ns, notice.starts_ns))),
+        "startsAt": rfc3339(starts_ns),
+        "endsAt": rfc3339(max(ends_ns, starts_ns)),
     }
     link = notice.annotation("dashboard_url")
     if link.startswith(("http://", "https://")):

@@ -162,6 +162,11 @@ class Pager:
             return  # while the store is said to fail, even nothing is a test of it
         try:
             await self._store.persist(phase)
+        except asyncio.CancelledError:
+            # A stop in the middle of a write: ``shut_down`` keeps and tells it again.
+            self._news = [*news, *self._news]
+            self._unsaved = phase
+            raise
         except StoreError as error:
             self._unsaved = self._bounded(phase)
             self._sender.offer(entries)

@@ -125,19 +125,25 @@ class DeliveryQueue:
         bucket = self._buckets[entry.urgency]
         if entry.id in bucket or entry.id in self._collapsed:
             return []
+        notice = decode_notice(entry.notice)
         line = self._lines.get(entry.identity, [])
-        if repeat and any(not item.repeat or item.in_flight for item in line):
-            return []  # what stands before it says the same, or newer
+        if repeat and any(
+            (not item.repeat or item.in_flight) and item.notice.hold_s >= notice.hold_s
+            for item in line
+        ):
+            return []  # what stands before it says the same, or newer, and holds as long
         marks = []
         for item in list(line):
-            if item.in_flight or not (item.repeat or self._policy.holds_state):
+            # A repeat takes the place of repeats only: news must arrive, and leave its mark.
+            replaced = item.repeat or (self._policy.holds_state and not repeat)
+            if item.in_flight or not replaced:
                 continue
             self._remove(item)
             if not item.repeat:
                 marks.append(self._mark(item, DeliveryState.SUPERSEDED, now, "newer word"))
         item = Item(
             entry=entry,
-            notice=decode_notice(entry.notice),
+            notice=notice,
             repeat=repeat,
             since_ns=now,
             attempts=attempts,

@@ -249,6 +249,38 @@ async def test_a_planned_stop_extends_what_fires_and_says_what_is_unsent() -> No
         assert [log["event"] for log in logs] == ["pages_not_sent_at_shutdown"]
 
 
+class HangsOnce(MemoryOutbox):
+    """A disk that does not come back from its first write."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writing = asyncio.Event()
+
+    async def persist(self, phase: Phase) -> None:
+        if not self.writing.is_set():
+            self.writing.set()
+            await asyncio.Event().wait()
+        await super().persist(phase)
+
+
+async def test_a_stop_in_the_middle_of_a_write_loses_no_page() -> None:
+    """What was being kept when the pager's task ended is kept and told by the shut-down."""
+    outbox = HangsOnce()
+    rig = Rig(outbox)
+    async with asyncio.TaskGroup() as group:
+        sender = group.create_task(rig.sender.run())
+        pager = group.create_task(rig.pager.run())
+        await settle()
+        rig.fire()
+        await outbox.writing.wait()
+        pager.cancel()
+        await asyncio.wait([pager])
+        assert await rig.pager.shut_down(5.0) == 0
+        sender.cancel()
+    assert [entry for phase in rig.outbox.phases for entry in phase.entries] != []
+    assert "LeverageHigh" in [one.label("alertname") for one in rig.hook.delivered]
+
+
 ROWS = st.lists(
     st.one_of(
         st.tuples(st.just("state"), st.sampled_from("abc"), st.booleans()),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -122,6 +123,22 @@ def test_repeats_give_way() -> None:
     items = one.take(START_NS, 10)
     assert ids(items) == ["news"]
     assert one.settle(items, [None], START_NS, jitter=0.0)[0][0].state is DeliveryState.DELIVERED
+
+
+@pytest.mark.parametrize("held_up_by", ["a repeat in flight", "news in flight", "waiting news"])
+def test_the_last_word_before_a_restart_is_not_dropped(held_up_by: str) -> None:
+    """What holds longer is sent behind whatever is on its way or waits, and replaces no news."""
+    one = queue(holds_state=True)
+    repeat = held_up_by == "a repeat in flight"
+    one.offer(entry("first", identity="x", repeat=repeat), START_NS, repeat=repeat)
+    items = one.take(START_NS, 10) if "flight" in held_up_by else []
+    longer = msgspec.structs.replace(notice("last", identity="x"), hold_s=600.0)
+    last = entry_of(longer, ("am",), repeat=True)
+    assert one.offer(last, START_NS, repeat=True) == []
+    items = items or one.take(START_NS, 10)
+    assert ids(items) == ["first"]
+    one.settle(items, [None], START_NS, jitter=0.0)
+    assert [item.notice.hold_s for item in one.take(START_NS, 10)] == [600.0]
 
 
 def test_a_repeat_leaves_no_mark() -> None:
