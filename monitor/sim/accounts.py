@@ -13,9 +13,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import ROUND_FLOOR, Decimal
+from typing import TYPE_CHECKING
 
 from monitor.core.types import FillKind, MarginMode
 from monitor.sim.markets import SimMarket
+
+if TYPE_CHECKING:
+    from monitor.sim.standing import SimTwap
 
 ZERO = Decimal(0)
 MICRO = Decimal("0.000001")
@@ -403,6 +407,8 @@ class SimAccount:
     over_budget_s: float = float("-inf")  # when an action last passed beyond the request budget
     cancel_at_s: float | None = None  # when all orders will be cancelled, if not put off again
     cancels_fired: tuple[int, int] = (0, 0)  # (day since the epoch, how often that day)
+    twaps: dict[int, tuple[str, SimTwap]] = field(default_factory=dict)  # running: (pool, it)
+    twap_history: list[SimTwap] = field(default_factory=list)  # one row per change of status
 
     @property
     def pooled(self) -> bool:

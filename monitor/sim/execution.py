@@ -326,13 +326,14 @@ def fill_part(
     leverage: int,
     isolated: bool,
     twap_id: int | None = None,
+    extra_rate: Decimal = ZERO,
 ) -> None:
     """Trade ``size`` of an order at ``price``; what becomes of the order is the caller's word."""
     order.size -= size
     fill(
         world, venue, address, pool, order.symbol, order.sign * size, price,
         order_id=order.order_id, client_id=order.client_id, taker=taker, twap_id=twap_id,
-        fee=(TAKER_FEE if taker else MAKER_FEE)[venue] * size * price,
+        fee=((TAKER_FEE if taker else MAKER_FEE)[venue] + extra_rate) * size * price,
         leverage=leverage, isolated=isolated,
     )  # fmt: skip
 

@@ -46,6 +46,7 @@ class FaultKind(enum.StrEnum):
     CANCELS_FAIL = "cancels_fail"  # a share of the cancels is refused; their orders stay
     CANCELS_LOST = "cancels_lost"  # a share of the cancels is confirmed; their orders stay
     FILLS_DURING_CANCEL = "fills_during_cancel"  # ``ratio`` of what is left is filled first
+    FAST_CANCELS_REFUSED = "fast_cancels_refused"  # trigger orders cannot be cancelled with ``f``
     POST_ONLY = "post_only"  # after an upgrade: only orders that add liquidity are taken
     AGENTS_PRUNED = "agents_pruned"  # API wallets (``market``: of one account) are unknown
     CLOCK_OFFSET = "clock_offset"  # the venue's clock is ``delay_s`` ahead (negative: behind)

@@ -155,7 +155,7 @@ class SimMarket:
     _book: tuple[int, Book] | None = None
     _book_source: BookSource | None = None
     _day: tuple[tuple[int, int], tuple[float, float, float]] | None = None
-    _eaten: tuple[int, dict[tuple[int, Decimal], Decimal]] = (-1, {})
+    eaten: tuple[int, dict[tuple[int, Decimal], Decimal]] = (-1, {})  # see ``orders``
 
     # ------------------------------------------------------------------ what the venue prints
 
@@ -255,24 +255,6 @@ class SimMarket:
         if self._book is None or self._book[0] != self.epoch:
             self._book = (self.epoch, self._quotes().book())
         return self._book[1]
-
-    def within(self, sign: int, limit: Decimal) -> list[Level]:
-        """What an order of this sign (1 buys) can take at ``limit`` or better, best first.
-
-        What was taken since the market last moved is gone, though the printed book still shows it.
-        """
-        eaten = self._eaten[1] if self._eaten[0] == self.epoch else {}
-        side = self.book.asks if sign > 0 else self.book.bids
-        reachable = ((p, s) for p, s in side if (p <= limit if sign > 0 else p >= limit))
-        left = ((p, s - eaten.get((sign, p), Decimal(0))) for p, s in reachable)
-        return [(price, size) for price, size in left if size > 0]
-
-    def eat(self, sign: int, price: Decimal, size: Decimal) -> None:
-        """Take ``size`` off one level until the market moves."""
-        if self._eaten[0] != self.epoch:
-            self._eaten = (self.epoch, {})
-        eaten = self._eaten[1]
-        eaten[sign, price] = eaten.get((sign, price), Decimal(0)) + size
 
     @property
     def best(self) -> tuple[tuple[Level, ...], tuple[Level, ...]]:

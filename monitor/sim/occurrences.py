@@ -9,9 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from monitor.sim.accounts import SimFill, SimFunding, SimOrder, SimTransfer
 from monitor.sim.funding import FundingRow
+
+if TYPE_CHECKING:
+    from monitor.sim.standing import SimTwap
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +99,27 @@ class Liquidated(_AccountEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class TwapChanged(_AccountEvent):
+    """A TWAP began or ended; ``twap`` is a copy as it was then."""
+
+    twap: SimTwap
+
+
+@dataclass(frozen=True, slots=True)
 class Narrated:
     """A scenario says in plain words what it just did."""
 
     at_s: float
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Paced:
+    """A scenario says how fast it is meant to be watched from here: simulated seconds in a real
+    one."""
+
+    at_s: float
+    speed: float
 
 
 WorldEvent = (
@@ -112,6 +132,8 @@ WorldEvent = (
     | FundingPaid
     | Transferred
     | Liquidated
+    | TwapChanged
     | Narrated
+    | Paced
 )
 Subscriber = Callable[[Sequence[WorldEvent]], None]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from monitor.sim import execution
 from monitor.sim.accounts import ZERO, SimOrder, SimPool
+from monitor.sim.books import Level
 
 if TYPE_CHECKING:
     from monitor.sim.markets import SimMarket
@@ -59,22 +60,47 @@ class Place:
         )
 
 
-def take(place: Place, order: SimOrder, *, twap_id: int | None = None) -> tuple[Decimal, Decimal]:
+def within(market: SimMarket, sign: int, limit: Decimal) -> list[Level]:
+    """What an order of this sign (1 buys) can take at ``limit`` or better, best first.
+
+    What was taken since the market last moved is gone, though the printed book still shows it.
+    """
+    eaten = market.eaten[1] if market.eaten[0] == market.epoch else {}
+    side = market.book.asks if sign > 0 else market.book.bids
+    reachable = ((p, s) for p, s in side if (p <= limit if sign > 0 else p >= limit))
+    left = ((price, size - eaten.get((sign, price), ZERO)) for price, size in reachable)
+    return [(price, size) for price, size in left if size > 0]
+
+
+def eat(market: SimMarket, sign: int, price: Decimal, size: Decimal) -> None:
+    """Take ``size`` off one level until the market moves."""
+    if market.eaten[0] != market.epoch:
+        market.eaten = (market.epoch, {})
+    eaten = market.eaten[1]
+    eaten[sign, price] = eaten.get((sign, price), ZERO) + size
+
+
+def take(
+    place: Place, order: SimOrder, *, twap_id: int | None = None, extra_rate: Decimal = ZERO
+) -> tuple[Decimal, Decimal]:
     """Fill what the book offers within the order's limit, level by level.
+
+    ``extra_rate`` is paid on top of the usual fee, a fraction of what is traded.
 
     Returns:
         (filled size, average price); (0, 0) when nothing could be had.
     """
     market, filled, paid = place.market, ZERO, ZERO
-    for price, offered in market.within(order.sign, order.limit_price):
+    for price, offered in within(market, order.sign, order.limit_price):
         size = min(order.size, offered)
         if size == 0:
             break
         leverage, isolated = place.held.leverage_of(place.symbol)
-        market.eat(order.sign, price, size)
+        eat(market, order.sign, price, size)
         execution.fill_part(
             place.world, place.venue, place.address, place.pool, order, price, size,
             taker=True, leverage=leverage, isolated=isolated, twap_id=twap_id,
+            extra_rate=extra_rate,
         )  # fmt: skip
         filled += size
         paid += size * price

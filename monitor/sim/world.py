@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from monitor.sim import execution
+from monitor.sim import execution, standing
 from monitor.sim.accounts import SimAccount, SimOrder, SimPool
 from monitor.sim.config import WorldConfig
 from monitor.sim.desk import open_desk
@@ -259,6 +259,7 @@ class World:
         for venue in self.venues.values():
             if not venue.halted:
                 execution.run_accounts(self, venue)
+                standing.run(self, venue)
         if math.floor(to_s / EQUITY_PERIOD_S) != math.floor(from_s / EQUITY_PERIOD_S):
             self._note_equity()
 

@@ -87,13 +87,7 @@ def order_margin(pool: SimPool) -> Decimal:
     for order in pool.orders.values():
         if order.reduce_only or order.trigger_price is not None:
             continue
-        position = pool.positions.get(order.symbol)
-        leverage = (
-            position.leverage
-            if position is not None
-            else pool.markets[order.symbol].spec.tiers[0].max_leverage
-        )
-        total += order.size * order.limit_price / leverage
+        total += order.size * order.limit_price / pool.leverage_of(order.symbol)[0]
     return total
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import orjson
 
 from monitor.sim.faults import FaultKind, Faults
-from monitor.sim.hyperliquid import info, limits, pushes
+from monitor.sim.hyperliquid import exchange, info, limits, pushes
 from monitor.sim.hyperliquid.pushes import Feed
 from monitor.sim.hyperliquid.subscriptions import (
     USER_KINDS,
@@ -64,6 +64,7 @@ class Connection:
         self._wake = wake
         self._siblings = siblings
         self._delayed: deque[Delayed] = deque()
+        self._acting = 0  # actions that have not been answered yet
         self._messages: deque[float] = deque()
         self._last_sent_s = world.now_s
         self._book_due_s = world.now_s + pushes.BOOK_PERIOD_S
@@ -152,13 +153,17 @@ class Connection:
             raise UnreadableError
         if not isinstance(request, dict) or not isinstance(request.get("payload"), dict):
             raise UnreadableError
-        # In flight are those whose answer a slow network still holds.
+        # In flight are those whose answer a slow network (or an overloaded venue) still holds.
         pending = sum(held.is_post for other in self._siblings() for held in other._delayed)
+        pending += sum(other._acting for other in self._siblings())
         if pending >= limits.POSTS_IN_FLIGHT_MAX:
             text = f"too many pending post requests id={request_id}"
             self._send(pushes.error(text))
             return
         payload = request["payload"]
+        if request.get("type") == "action":
+            self._post_action(request_id, payload)
+            return
         kind, answer = "error", "Unsupported request type."  # type: str, Json
         if request.get("type") == "info" and isinstance(payload, dict):
             kind, answer = self._post_info(payload)
@@ -172,6 +177,20 @@ class Connection:
         except info.UnknownNameError:
             data = None
         return "info", {"type": payload["type"], "data": data}
+
+    def _post_action(self, request_id: int, payload: Json) -> None:
+        """An action: its answer is the raw one of ``/exchange``, an HTTP error becomes a text."""
+        self._acting += 1
+
+        def reply(answer: info.Answer) -> None:
+            self._acting -= 1
+            if answer.status == 200:
+                frame = pushes.post_reply(request_id, "action", orjson.loads(answer.body))
+            else:
+                frame = pushes.post_reply(request_id, "error", answer.body.decode())
+            self._send(frame, is_post=True)
+
+        exchange.submit(self._world, orjson.dumps(payload), reply)
 
     def _unreadable(self, text: str) -> None:
         self._send(pushes.error(f"Error parsing JSON into valid websocket request: {text}"))

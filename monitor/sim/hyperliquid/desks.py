@@ -14,7 +14,7 @@ from monitor.sim.accounts import SimAccount, SimPool
 from monitor.sim.faults import Fault, FaultKind
 from monitor.sim.hyperliquid import actions, signatures
 from monitor.sim.hyperliquid.actions import Envelope
-from monitor.sim.hyperliquid.market_views import venue_of
+from monitor.sim.hyperliquid.market_views import clock_offset_s, venue_of
 from monitor.sim.hyperliquid.wire import ms
 from monitor.sim.markets import SimMarket
 from monitor.sim.orders import Place
@@ -79,8 +79,7 @@ def fault_for(
 
 def clock_ms(world: World) -> int:
     """The venue's clock, with the fault that sets it wrong."""
-    fault = world.faults.find(FaultKind.CLOCK_OFFSET, VENUE)
-    return ms(world.wall_s + (0.0 if fault is None else fault.delay_s))
+    return ms(world.wall_s + clock_offset_s(world))
 
 
 # ----------------------------------------------------------------------------------------- signers

@@ -16,8 +16,9 @@ import orjson
 from monitor.sim.accounts import SimAccount
 from monitor.sim.faults import Fault, FaultKind
 from monitor.sim.hyperliquid import actions, desks
+from monitor.sim.hyperliquid import exchange_account as changing
+from monitor.sim.hyperliquid import exchange_batches as batches
 from monitor.sim.hyperliquid import exchange_cancels as cancels
-from monitor.sim.hyperliquid import exchange_orders as placing
 from monitor.sim.hyperliquid.actions import Envelope
 from monitor.sim.hyperliquid.desks import VENUE, Desk, RefusedError
 from monitor.sim.hyperliquid.info import NOT_JSON, UNREADABLE, Answer
@@ -148,16 +149,34 @@ def perform(desk: Desk, action: actions.Action) -> JsonObject:
         RefusedError: If it is refused as a whole.
     """
     if isinstance(action, actions.Order):
-        statuses: list[Json] = [placing.place_one(desk, wire) for wire in action.orders]
-        return _listed("order", statuses)
+        return _listed("order", batches.place_all(desk, action))
+    if isinstance(action, actions.BatchModify):
+        return _listed("order", batches.modify_all(desk, action.modifies))
     if isinstance(action, actions.Cancel):
-        return _listed("cancel", [cancels.cancel_one(desk, c.a, c.o) for c in action.cancels])
+        ids = [(one.a, one.o) for one in action.cancels]
+        return _listed("cancel", cancels.cancel_all(desk, ids, fast=action.f is True))
     if isinstance(action, actions.CancelByCloid):
-        found = [cancels.cancel_one(desk, c.asset, c.cloid) for c in action.cancels]
-        return _listed("cancel", found)
-    if isinstance(action, actions.Noop):
-        return DONE
-    raise RefusedError(REFUSED)
+        named = [(one.asset, one.cloid) for one in action.cancels]
+        return _listed("cancel", cancels.cancel_all(desk, named, fast=action.f is True))
+    if isinstance(action, actions.TwapOrder):
+        status = changing.start_twap(desk, action.twap)
+        return {"type": "twapOrder", "data": {"status": status}}
+    if isinstance(action, actions.TwapCancel):
+        return {"type": "twapCancel", "data": {"status": changing.cancel_twap(desk, action)}}
+    _change(desk, action)
+    return DONE
+
+
+def _change(desk: Desk, action: actions.Action) -> None:
+    """Actions that answer with nothing but that they were done."""
+    if isinstance(action, actions.Modify):
+        batches.modify_one(desk, action)
+    elif isinstance(action, actions.ScheduleCancel):
+        changing.schedule_cancel(desk, action)
+    elif isinstance(action, actions.UpdateLeverage):
+        changing.update_leverage(desk, action)
+    elif isinstance(action, actions.UpdateIsolatedMargin):
+        changing.update_isolated_margin(desk, action)
 
 
 def _listed(kind: str, statuses: list[Json]) -> JsonObject:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 
 from monitor.sim import orders
@@ -14,6 +15,7 @@ from monitor.sim.markets import SimMarket
 SUCCESS = "success"
 MISSING = "Order was never placed, already canceled, or filled."
 # The venue has no documented text for a cancel that fails for its own reasons.
+NOT_FAST = "Trigger orders cannot be canceled with priority."  # no source
 FAILED = "Cancel could not be processed."
 
 
@@ -29,13 +31,21 @@ def find_order(desk: Desk, market: SimMarket, wanted: int | str) -> SimOrder | N
     return None
 
 
-def cancel_one(desk: Desk, asset: int, wanted: int | str) -> Json:
+def cancel_all(desk: Desk, ids: Sequence[tuple[int, int | str]], *, fast: bool) -> list[Json]:
+    """One status per (asset, order id or client id)."""
+    return [cancel_one(desk, asset, wanted, fast=fast) for asset, wanted in ids]
+
+
+def cancel_one(desk: Desk, asset: int, wanted: int | str, *, fast: bool = False) -> Json:
     """Cancel one order; its status."""
     market = desk.market(asset)
     order = None if market is None else find_order(desk, market, wanted)
     if market is None or order is None:
         return _error(MISSING, asset)
     place = desk.place(market)
+    refuses_fast = desk.fault(FaultKind.FAST_CANCELS_REFUSED) is not None
+    if refuses_fast and fast and order.trigger_price is not None:
+        return _error(NOT_FAST, asset)
     filling = desk.fault(FaultKind.FILLS_DURING_CANCEL)
     if filling is not None and order.trigger_price is None:
         size = order.size * Decimal(repr(filling.ratio))

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Self
 
 from monitor.sim import orders
-from monitor.sim.accounts import ZERO, SimOrder
+from monitor.sim.accounts import ZERO, SimOrder, SimPool
 from monitor.sim.faults import FaultKind
 from monitor.sim.hyperliquid.account_views import order_margin
 from monitor.sim.hyperliquid.actions import OrderWire
@@ -46,6 +47,11 @@ class Wanted:
     place: Place
     order: SimOrder
 
+    @classmethod
+    def of(cls, desk: Desk, wire: OrderWire, place: Place) -> Self:
+        """The order that ``wire`` asks for, standing nowhere yet."""
+        return cls(desk, wire, place, make_order(place, wire))
+
     @property
     def market(self) -> SimMarket:
         """The market."""
@@ -57,7 +63,15 @@ class Wanted:
         return "Gtc" if self.wire.t.limit is None else self.wire.t.limit.tif
 
 
-def place_one(desk: Desk, wire: OrderWire, *, kind: str = "na", parent: int | None = None) -> Json:
+def place_one(
+    desk: Desk,
+    wire: OrderWire,
+    *,
+    kind: str = "na",
+    parent: int | None = None,
+    group: int | None = None,
+    priority_rate: Decimal = ZERO,
+) -> Json:
     """Judge and place one order; the status that the venue answers with.
 
     Args:
@@ -65,6 +79,8 @@ def place_one(desk: Desk, wire: OrderWire, *, kind: str = "na", parent: int | No
         wire: The order.
         kind: The grouping it came in.
         parent: The order for whose fill it waits.
+        group: Those of which one's fill cancels the others.
+        priority_rate: What is paid on top for a better place, a fraction of what is traded.
     """
     market = desk.market(wire.a)
     if market is None:
@@ -72,15 +88,15 @@ def place_one(desk: Desk, wire: OrderWire, *, kind: str = "na", parent: int | No
         text = "Order has insufficient spot balance to trade" if spot else "Invalid asset"
         return {"error": f"{text}. asset={wire.a}"}
     place = desk.place(market)
-    wanted = Wanted(desk, wire, place, make_order(place, wire))
+    wanted = Wanted.of(desk, wire, place)
     wanted.order.position_tpsl = kind == "positionTpsl"
-    wanted.order.parent_id = parent
+    wanted.order.parent_id, wanted.order.group = parent, group
     try:
         judge(wanted)
     except RejectedError as rejected:
         orders.end(place, wanted.order, rejected.status)
         return {"error": f"{rejected.text} asset={wire.a}"}
-    return _work(wanted)
+    return _work(wanted, priority_rate)
 
 
 def make_order(place: Place, wire: OrderWire) -> SimOrder:
@@ -113,7 +129,7 @@ def judge(wanted: Wanted) -> None:
         raise RejectedError("Trading is halted.", "rejected")
     if wanted.desk.fault(FaultKind.POST_ONLY) is not None and wanted.tif != "Alo":
         raise RejectedError(f"{POST_ONLY}.", "rejected")
-    _check_numbers(wanted)
+    check_numbers(wanted)
     _check_count(wanted)
     if wanted.wire.r and wanted.order.parent_id is None:
         _check_reduces(wanted)
@@ -124,7 +140,12 @@ def judge(wanted: Wanted) -> None:
         _check_growth(wanted)
 
 
-def _check_numbers(wanted: Wanted) -> None:
+def check_numbers(wanted: Wanted) -> None:
+    """Whether size and prices are such as the venue takes.
+
+    Raises:
+        RejectedError: If not.
+    """
     market, order = wanted.market, wanted.order
     if order.size == 0:
         raise RejectedError("Order has zero size.", "rejected")
@@ -195,7 +216,7 @@ def _check_touch(wanted: Wanted) -> None:
     top, order = wanted.market.top, wanted.order
     if order.trigger_price is not None or top is None:
         return
-    touches = bool(wanted.market.within(order.sign, order.limit_price))
+    touches = bool(orders.within(wanted.market, order.sign, order.limit_price))
     if wanted.tif == "Alo" and touches:
         text = f"Post only order would have immediately matched, bbo was {_bbo(top)}."
         raise RejectedError(text, "badAloPxRejected")
@@ -229,14 +250,16 @@ def _check_growth(wanted: Wanted) -> None:
     mark = market.mark_price
     if leverage > max_leverage_at(market, abs(after) * mark):
         raise RejectedError(f"{TIER_EXCEEDED}.", "perpMaxPositionRejected")
-    account = wanted.desk.account
-    free = pool.cross_equity - pool.initial_margin - order_margin(pool)
-    if account.pooled:
-        free += account.spot.get("USDC", ZERO)
     # A flipped position only needs its new side; an isolated one takes its margin out of the pool.
     larger = abs(after) if before * after < 0 and isolated else growth
-    if larger * mark / leverage > free:
+    if larger * mark / leverage > free_margin(wanted.desk, pool):
         raise RejectedError("Insufficient margin to place order.", "perpMarginRejected")
+
+
+def free_margin(desk: Desk, pool: SimPool) -> Decimal:
+    """Dollars that could still become initial margin; may be negative."""
+    free = pool.cross_equity - pool.initial_margin - order_margin(pool)
+    return free + desk.account.spot.get("USDC", ZERO) if desk.account.pooled else free
 
 
 def max_leverage_at(market: SimMarket, notional_usd: Decimal) -> int:
@@ -248,14 +271,14 @@ def max_leverage_at(market: SimMarket, notional_usd: Decimal) -> int:
 # --------------------------------------------------------------------------------------- the book
 
 
-def _work(wanted: Wanted) -> Json:
+def _work(wanted: Wanted, priority_rate: Decimal) -> Json:
     place, order = wanted.place, wanted.order
     if order.trigger_price is not None:
         orders.rest(place, order)
         if order.parent_id is not None:
             return "waitingForFill"
-        return "waitingForTrigger" if order.position_tpsl else {"resting": _named(order)}
-    filled, average = orders.take(place, order)
+        return {"resting": _named(order)} if order.group is None else "waitingForTrigger"
+    filled, average = orders.take(place, order, extra_rate=priority_rate)
     if order.size == 0:
         orders.end(place, order, "filled")
     elif order.is_market:

@@ -49,9 +49,12 @@ def order_full(order: SimOrder) -> JsonObject:
     """The frontend form."""
     is_trigger = order.trigger_price is not None
     trigger = order.trigger_price or ZERO
-    kind = "Take Profit Market" if order.take_profit else "Stop Market"
+    kind = "Take Profit" if order.take_profit else "Stop"
+    kind = f"{kind} {'Market' if order.is_market else 'Limit'}"
+    if not is_trigger:
+        kind = "Market" if order.tif == "FrontendMarket" else "Limit"
     direction = "above" if order.trigger_above else "below"
-    market_like = order.is_market and not is_trigger
+    market_like = order.is_market and not is_trigger and order.tif == "Gtc"
     return {
         "coin": order.symbol,
         "side": "B" if order.side == "buy" else "A",
@@ -63,11 +66,11 @@ def order_full(order: SimOrder) -> JsonObject:
         "isTrigger": is_trigger,
         "triggerPx": number(trigger),
         "children": [],
-        "isPositionTpsl": False,
+        "isPositionTpsl": order.position_tpsl,
         "reduceOnly": order.reduce_only,
-        "orderType": kind if is_trigger else "Limit",
+        "orderType": kind,
         "origSz": number(order.original_size),
-        "tif": None if is_trigger else ("Ioc" if market_like else "Gtc"),
+        "tif": None if is_trigger else ("Ioc" if market_like else order.tif),
         "cloid": order.client_id,
     }
 
@@ -75,7 +78,15 @@ def order_full(order: SimOrder) -> JsonObject:
 def open_orders(world: World, user: str, dex: str, form: Callable[[SimOrder], Json]) -> list[Json]:
     """Working orders of one dex, newest first."""
     orders = list(pool_of(world, user, dex).orders.values())
-    return [form(order) for order in reversed(orders)]
+    rows: list[Json] = []
+    for order in reversed(orders):
+        if order.parent_id is not None:
+            continue  # told with the order for whose fill it waits
+        row = form(order)
+        if isinstance(row, dict) and "children" in row:
+            row["children"] = [form(one) for one in orders if one.parent_id == order.order_id]
+        rows.append(row)
+    return rows
 
 
 def order_update(order: SimOrder) -> JsonObject:
@@ -146,7 +157,7 @@ def fill_view(fill: SimFill) -> JsonObject:
         "startPosition": number(fill.start_position),
         "dir": direction(fill),
         "closedPnl": dollars(fill.closed_pnl_usd),
-        "hash": make_hash("fill", fill.order_id),
+        "hash": make_hash("fill", fill.order_id) if fill.twap_id is None else "0x" + "0" * 64,
         "oid": fill.order_id,
         "crossed": fill.taker,
         "fee": dollars(fill.fee_usd),
@@ -161,7 +172,7 @@ def fill_view(fill: SimFill) -> JsonObject:
             "method": "backstop" if fill.backstop else "market",
         }
     body["feeToken"] = "USDC"
-    body["twapId"] = None
+    body["twapId"] = fill.twap_id
     return body
 
 

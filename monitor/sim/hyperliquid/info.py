@@ -11,10 +11,12 @@ from dataclasses import dataclass
 
 import orjson
 
+from monitor.sim.faults import FaultKind
 from monitor.sim.hyperliquid import account_views as accounts
 from monitor.sim.hyperliquid import history_views as history
 from monitor.sim.hyperliquid import market_views as markets
 from monitor.sim.hyperliquid import profile_views as profiles
+from monitor.sim.hyperliquid import twap_views as twaps
 from monitor.sim.hyperliquid.limits import weight_of
 from monitor.sim.hyperliquid.wire import Json, JsonObject, is_address, ms
 from monitor.sim.markets import SimMarket
@@ -209,7 +211,7 @@ def _exchange_status(world: World, _: JsonObject) -> Json:
     venue = markets.venue_of(world)
     # The time of the newest block, of which there are fifteen a second while the chain runs.
     at_s = venue.block_time_s if venue.halted else max(world.wall_s, venue.block_time_s)
-    return {"specialStatuses": None, "time": round(at_s * 1_000)}
+    return {"specialStatuses": None, "time": round((at_s + markets.clock_offset_s(world)) * 1_000)}
 
 
 def _spot_contexts(world: World, _: JsonObject) -> Json:
@@ -228,14 +230,13 @@ def _meta_and_contexts(world: World, request: JsonObject) -> Json:
     return [markets.meta(world, dex), markets.contexts(world, dex)]
 
 
-def _empty_for_user(_world: World, request: JsonObject) -> Json:
-    _user(request)
-    return []
-
-
 def _at_cap(world: World, request: JsonObject) -> Json:
-    _dex(world, request)
-    return []
+    listed = markets.venue_of(world).markets_of(_dex(world, request))
+    return [
+        market.symbol
+        for market in listed
+        if world.faults.holds(FaultKind.INTEREST_CAPPED, "hyperliquid", market=market.symbol)
+    ]
 
 
 def _open_orders(world: World, request: JsonObject) -> Json:
@@ -299,6 +300,7 @@ HANDLERS: dict[str, Handler] = {
     "portfolio": lambda w, r: profiles.portfolio(w, _user(r)),
     "activeAssetData": _active_asset_data,
     "webData2": _web_data2,
-    "twapHistory": _empty_for_user,
-    "userTwapSliceFills": _empty_for_user,
+    "twapHistory": lambda w, r: twaps.twap_history(w, _user(r)),
+    "userTwapSliceFills": lambda w, r: twaps.slice_fills(w, _user(r), 0, FAR_FUTURE_MS),
+    "userTwapSliceFillsByTime": lambda w, r: twaps.slice_fills(w, _user(r), *_range(r)),
 }

@@ -12,6 +12,7 @@ from decimal import Decimal
 
 from monitor.core.types import MarketStatus
 from monitor.sim.books import Level, aggregate
+from monitor.sim.faults import FaultKind
 from monitor.sim.funding import HOUR_S
 from monitor.sim.hyperliquid.wire import (
     Json,
@@ -52,7 +53,13 @@ def venue_of(world: World) -> SimVenue:
 
 def state_time_ms(world: World) -> int:
     """The time of the newest state: the last block's, so that a halted chain shows."""
-    return ms(venue_of(world).block_time_s)
+    return ms(venue_of(world).block_time_s + clock_offset_s(world))
+
+
+def clock_offset_s(world: World) -> float:
+    """How far the venue's clock is ahead; zero unless a fault says otherwise."""
+    fault = world.faults.find(FaultKind.CLOCK_OFFSET, "hyperliquid")
+    return 0.0 if fault is None else fault.delay_s
 
 
 # ------------------------------------------------------------------------------------------ meta

@@ -18,6 +18,7 @@ from monitor.sim.hyperliquid.market_views import (
     state_time_ms,
     venue_of,
 )
+from monitor.sim.hyperliquid.twap_views import running_twaps
 from monitor.sim.hyperliquid.wire import Json, JsonObject, dollars, ms, number
 from monitor.sim.markets import SimMarket
 from monitor.sim.world import World
@@ -134,8 +135,7 @@ def active_asset_data(world: World, user: str, market: SimMarket) -> JsonObject:
     """``activeAssetData``: how much could be traded in one market."""
     pool = pool_of(world, user, market.spec.dex)
     position = pool.positions.get(market.symbol)
-    leverage = market.spec.tiers[0].max_leverage if position is None else position.leverage
-    isolated = market.spec.only_isolated if position is None else position.isolated_cash is not None
+    leverage, isolated = pool.leverage_of(market.symbol)
     free = dollars(max(ZERO, pool.cross_equity - pool.initial_margin))
     size = max(ZERO, pool.cross_equity - pool.initial_margin) * leverage / market.mark_price
     most = number(size.quantize(market.size_step))
@@ -167,7 +167,7 @@ def web_data2(world: World, user: str) -> JsonObject:
         "serverTime": state_time_ms(world),
         "isVault": account is not None and account.role == "vault",
         "user": user,
-        "twapStates": [],
+        "twapStates": running_twaps(world, user, ""),
         "spotState": spot_state(world, user),
         "spotAssetCtxs": [spot_context(world, name) for name, _, _ in SPOT_PAIRS],
     }

@@ -18,6 +18,7 @@ from monitor.sim.hyperliquid import account_views as accounts
 from monitor.sim.hyperliquid import history_views as history
 from monitor.sim.hyperliquid import market_views as markets
 from monitor.sim.hyperliquid import profile_views as profiles
+from monitor.sim.hyperliquid import twap_views as twaps
 from monitor.sim.hyperliquid.market_views import SPOT_COINS, venue_of
 from monitor.sim.hyperliquid.subscriptions import Subscription
 from monitor.sim.hyperliquid.wire import Json, JsonObject, encode, frame, number
@@ -28,6 +29,7 @@ from monitor.sim.occurrences import (
     OrderChanged,
     PositionChanged,
     Transferred,
+    TwapChanged,
     WorldEvent,
 )
 from monitor.sim.world import World
@@ -47,11 +49,25 @@ PERIOD_S = {
     "webData2": 5.0,
     "webData3": 5.0,
     "activeAssetData": 5.0,
+    "twapStates": 5.0,
 }
 TRADES_BEFORE_S = 20.0
 SNAPSHOT_ROWS = 2_000
 # Changes that make a full-state user channel speak before its period is over.
-CHANGES = (Filled, FundingPaid, Liquidated, OrderChanged, PositionChanged, Transferred)
+CHANGES = (
+    Filled, FundingPaid, Liquidated, OrderChanged, PositionChanged, Transferred, TwapChanged,
+)  # fmt: skip
+# The field that holds the rows of a channel that has rows.
+ROWS_OF = {
+    "userFills": "fills",
+    "userFundings": "fundings",
+    "userNonFundingLedgerUpdates": "nonFundingLedgerUpdates",
+    "userTwapSliceFills": "twapSliceFills",
+    "userTwapHistory": "history",
+}
+NOT_BY_THE_USER = frozenset(
+    {"liquidatedCanceled", "reduceOnlyCanceled", "siblingFilledCanceled", "scheduledCancel"}
+)
 LIQUIDATOR = "0x51a00000000000000000000000000000000000e1"
 
 
@@ -97,11 +113,11 @@ def _snapshot(world: World, feed: Feed) -> list[Json]:
         ]
         return [{"user": sub.user, "isSnapshot": True, "nonFundingLedgerUpdates": moved}]
     if sub.kind == "userTwapSliceFills":
-        return [{"user": sub.user, "isSnapshot": True, "twapSliceFills": []}]
+        slices = twaps.slice_fills(world, sub.user, 0, 2**53)
+        return [{"user": sub.user, "isSnapshot": True, "twapSliceFills": slices}]
     if sub.kind == "userTwapHistory":
-        return [{"user": sub.user, "isSnapshot": True, "history": []}]
-    if sub.kind == "twapStates":
-        return [{"dex": "", "user": sub.user, "states": []}]
+        past = twaps.twap_history(world, sub.user)
+        return [{"user": sub.user, "isSnapshot": True, "history": past}]
     state = _state(world, feed)
     return [] if state is None else [state]
 
@@ -170,6 +186,9 @@ def _account_state(world: World, sub: Subscription) -> Json:
     if sub.kind == "openOrders":
         orders = history.open_orders(world, user, sub.dex, history.order_full)
         return {"dex": sub.dex, "user": user, "orders": orders}
+    if sub.kind == "twapStates":
+        running = twaps.running_twaps(world, user, sub.dex)
+        return {"dex": sub.dex, "user": user, "states": running}
     if sub.kind == "spotState":
         return {"user": user, "spotState": accounts.spot_state(world, user)}
     if sub.kind == "activeAssetData":
@@ -230,29 +249,6 @@ def event_frames(world: World, feed: Feed, events: Sequence[WorldEvent]) -> list
         if sub.kind != "activeAssetData":
             feed.due_s = world.now_s  # served with what is due
         return []
-    if sub.kind == "orderUpdates":
-        updates: list[Json] = [
-            history.order_update(event.order) for event in mine if isinstance(event, OrderChanged)
-        ]
-        return [frame(sub.channel, updates)] if updates else []
-    if sub.kind == "userFills":
-        fills = _fills(mine)
-        return [frame(sub.channel, {"user": sub.user, "fills": fills})] if fills else []
-    if sub.kind == "userFundings":
-        paid: list[Json] = [
-            history.funding_view(event.payment) for event in mine if isinstance(event, FundingPaid)
-        ]
-        return [frame(sub.channel, {"user": sub.user, "fundings": paid})] if paid else []
-    if sub.kind == "userNonFundingLedgerUpdates":
-        moved: list[Json] = [
-            history.ledger_view(
-                world, sub.user, accounts.pool_of(world, sub.user, event.pool), event.transfer
-            )
-            for event in mine
-            if isinstance(event, Transferred)
-        ]
-        body: JsonObject = {"user": sub.user, "nonFundingLedgerUpdates": moved}
-        return [frame(sub.channel, body)] if moved else []
     if sub.kind == "userEvents":
         return _user_events(mine)
     if sub.kind == "notification":
@@ -261,11 +257,51 @@ def event_frames(world: World, feed: Feed, events: Sequence[WorldEvent]) -> list
             for event in mine
             if isinstance(event, Filled) and not event.fill.taker
         ]
-    return []
+    rows = _rows(world, sub, mine)
+    if not rows:
+        return []
+    if sub.kind == "orderUpdates":
+        return [frame(sub.channel, rows)]
+    return [frame(sub.channel, {"user": sub.user, ROWS_OF[sub.kind]: rows})]
+
+
+def _rows(world: World, sub: Subscription, events: Sequence[WorldEvent]) -> list[Json]:
+    """What a channel of rows says about ``events``."""
+    if sub.kind == "userFills":
+        return _fills(events)
+    if sub.kind == "userTwapSliceFills":
+        return _slices(events)
+    if sub.kind == "userTwapHistory":
+        return _twap_changes(events)
+    if sub.kind == "orderUpdates":
+        return [history.order_update(e.order) for e in events if isinstance(e, OrderChanged)]
+    if sub.kind == "userFundings":
+        return [history.funding_view(e.payment) for e in events if isinstance(e, FundingPaid)]
+    return [
+        history.ledger_view(world, sub.user, accounts.pool_of(world, sub.user, e.pool), e.transfer)
+        for e in events
+        if isinstance(e, Transferred)
+    ]
 
 
 def _fills(events: Iterable[WorldEvent]) -> list[Json]:
     return [history.fill_view(event.fill) for event in events if isinstance(event, Filled)]
+
+
+def _slices(events: Iterable[WorldEvent]) -> list[Json]:
+    return [
+        {"fill": history.fill_view(event.fill), "twapId": event.fill.twap_id}
+        for event in events
+        if isinstance(event, Filled) and event.fill.twap_id is not None
+    ]
+
+
+def _twap_changes(events: Iterable[WorldEvent]) -> list[Json]:
+    return [
+        twaps.history_row(event.address, event.twap)
+        for event in events
+        if isinstance(event, TwapChanged)
+    ]
 
 
 def _user_events(events: Sequence[WorldEvent]) -> list[str]:
@@ -286,11 +322,13 @@ def _user_events(events: Sequence[WorldEvent]) -> list[str]:
                 "liquidated_account_value": number(event.equity_usd),
             }
             frames.append(frame("user", {"liquidation": body}))
+    for name, rows in (("twapSliceFills", _slices(events)), ("twapHistory", _twap_changes(events))):
+        if rows:
+            frames.append(frame("user", {name: rows}))
     cancels: list[Json] = [
         {"coin": event.order.symbol, "oid": event.order.order_id}
         for event in events
-        if isinstance(event, OrderChanged)
-        and event.order.status in {"liquidatedCanceled", "reduceOnlyCanceled"}
+        if isinstance(event, OrderChanged) and event.order.status in NOT_BY_THE_USER
     ]
     if cancels:
         frames.append(frame("user", {"nonUserCancel": cancels}))

@@ -93,7 +93,7 @@ def parse_subscription(world: World, raw: Json) -> Subscription:
         echo["interval"] = interval
         if interval not in INTERVALS_S:
             raise InvalidSubscriptionError(encode(raw))
-    if kind in {"allMids", "clearinghouseState", "openOrders"}:
+    if kind in {"allMids", "clearinghouseState", "openOrders", "twapStates"}:
         dex = _dex(world, raw)
         echo["dex"] = dex or None
     if kind == "userFills":
