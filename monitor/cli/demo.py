@@ -14,30 +14,30 @@ import os
 import signal
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from monitor.app.lifecycle import Daemon
 from monitor.cli.flags import port, speed
 from monitor.cli.keys import HELP, KEYS, Keyboard
-from monitor.cli.output import hush
+from monitor.cli.narrator import Narrator
+from monitor.cli.output import hush, hush_closed_terminals
 from monitor.cli.pager import Alertmanager, Pager
 from monitor.cli.runner import new_runner
 from monitor.config import Config, parse_config
-from monitor.core.decision import Decision
 from monitor.core.errors import ConfigError
-from monitor.core.rules.words import request_text
-from monitor.core.types import PORTFOLIO, SECOND_NS, AlertState
+from monitor.core.types import SECOND_NS
 from monitor.observability.logging import configure_logging
-from monitor.runtime.clock import ScaledClock
+from monitor.runtime.paced_clock import PacedClock
 from monitor.server.settings import ServerSettings
-from monitor.sim.occurrences import Narrated, WorldEvent
-from monitor.sim.scenario import load_scenario, play, scenario_names
+from monitor.sim.occurrences import Narrated, Paced, WorldEvent
+from monitor.sim.scenario import Scenario, load_scenario, play, scenario_names
 from monitor.sim.simulation import Simulation, period_at
 from monitor.sim.world import World
 
-STATUS_PERIOD_S = 15.0
+STATUS_PERIOD_S = 12.0  # of the watcher's time
+LASTS_S = 240.0  # of the watcher's time, where a scenario does not say how fast it wants to be seen
 PORT = ServerSettings().port
 SECRET_VARIABLE = "RISKD_DEMO_WEBHOOK_SECRET"  # noqa: S105 - the name of a variable
 END = """\
@@ -53,7 +53,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=int, default=7, help="same seed, same world (default 7)")
     parser.add_argument(
-        "--speed", type=speed, default=1.0, help="simulated seconds per second (default 1)"
+        "--speed",
+        type=speed,
+        help="simulated seconds per second, at most: time waits for a slow machine (by default "
+        "what suits the scenario, so that it lasts no more than five minutes)",
     )
     parser.add_argument(
         "--port",
@@ -93,6 +96,11 @@ def _make(folder: Path) -> None:
         ) from error
 
 
+def suitable_speed(scenario: Scenario) -> float:
+    """So fast that it lasts four minutes, and never slower than the world is."""
+    return max(1.0, scenario.duration_s / LASTS_S)
+
+
 class Demo:
     """The world, the daemon, the pager and the voice."""
 
@@ -101,25 +109,28 @@ class Demo:
         self._folder = folder
         self._scenario = load_scenario(arguments.scenario)
         self._world = World(arguments.seed, self._scenario.start_near(time.time()))
-        self._clock = self._new_clock()
-        self._started_ns = self._clock.now()
+        # Time stands still until world, pager and daemon stand, and waits for this loop afterwards:
+        # on a slow machine the same is told, only later.
+        self._clock = PacedClock(
+            speed=arguments.speed or suitable_speed(self._scenario),
+            start_ns=round(self._world.start_s * SECOND_NS),
+        )
+        self._began_s = time.monotonic()
         self._stopping = asyncio.Event()
-        self._told: set[str] = set()
+        self._voice = Narrator(self._print, self._clock.now, self._clock.now())
 
     async def run(self) -> None:
         """The whole show."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._stopping.set)
-        pager = Pager(self._paged)
+        loop.add_signal_handler(signal.SIGHUP, self._hung_up)
+        pager = Pager(self._voice.paged)
         await pager.start()
         alertmanager = Alertmanager(self._folder, pager)
         try:
             real = await alertmanager.start()
-            # Making the world and starting Alertmanager take seconds: time begins when they stand.
-            self._clock = self._new_clock()
-            self._started_ns = self._clock.now()
-            period_s = period_at(self._arguments.speed)
+            period_s = period_at(self._clock.speed)
             async with Simulation(self._world, self._clock, period_s=period_s) as simulation:
                 os.environ[SECRET_VARIABLE] = pager.secret
                 config = self._config(simulation, pager, alertmanager.url if real else "")
@@ -136,8 +147,23 @@ class Demo:
             await alertmanager.close()
             await pager.close()
         self._print(END)
+        # Nothing is left but to leave: a terminal that closes meanwhile must not make it a crash.
+        loop.remove_signal_handler(signal.SIGHUP)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     async def _watch(self, daemon: Daemon, simulation: Simulation, *, real: bool) -> None:
+        passing = asyncio.create_task(self._clock.run(), name="time")
+        try:
+            await self._start(daemon)
+            try:
+                await self._play(daemon, simulation, real=real)
+            finally:
+                await daemon.close()
+        finally:
+            passing.cancel()
+            await asyncio.wait({passing})
+
+    async def _start(self, daemon: Daemon) -> None:
         try:
             await daemon.start()
         except ConfigError as error:
@@ -148,30 +174,32 @@ class Demo:
                     "demo another with --port, or --port 0 for any free one."
                 ) from error
             raise
-        try:
-            daemon.listen(self._decided)
-            self._world.subscribe(self._happened)
-            way = "a real Alertmanager" if real else "a signed webhook (no Alertmanager here)"
-            self._say("riskd", f"watches both venues; pages go out through {way}.")
-            self._say("riskd", f"open {daemon.url}/ or run `riskd status --url {daemon.url}`.")
-            self._say("riskd", f"keys: {HELP}")
-            end_s = play(self._world, self._scenario)
-            async with asyncio.TaskGroup() as tasks:
-                running = tasks.create_task(daemon.run(), name="daemon")
-                extras = [
-                    tasks.create_task(self._tell_status(daemon), name="status"),
-                    tasks.create_task(self._end(end_s), name="end"),
-                    tasks.create_task(self._listen(simulation), name="keys"),
-                ]
-                stopping = tasks.create_task(self._stopping.wait(), name="stopping")
-                # The daemon ends by itself only when its core failed: then the show is over too.
-                await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
-                daemon.stop()
-                for task in (*extras, stopping):
-                    task.cancel()
-                await running
-        finally:
-            await daemon.close()
+
+    async def _play(self, daemon: Daemon, simulation: Simulation, *, real: bool) -> None:
+        say = self._voice.say
+        self._voice.start_ns = self._clock.now()
+        daemon.listen(self._voice.decided)
+        self._world.subscribe(partial(self._happened, simulation))
+        way = "a real Alertmanager" if real else "a signed webhook (no Alertmanager here)"
+        say("riskd", f"watches both venues; pages go out through {way}.")
+        say("riskd", f"open {daemon.url}/ or run `riskd status --url {daemon.url}`.")
+        say("riskd", f"keys: {HELP}")
+        end_s = play(self._world, self._scenario)
+        async with asyncio.TaskGroup() as tasks:
+            running = tasks.create_task(daemon.run(), name="daemon")
+            extras = [
+                tasks.create_task(self._tell_status(daemon), name="status"),
+                tasks.create_task(self._end(end_s), name="end"),
+                tasks.create_task(self._listen(simulation), name="keys"),
+            ]
+            stopping = tasks.create_task(self._stopping.wait(), name="stopping")
+            # The daemon ends by itself only when its core failed: then the show is over too.
+            await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            self._voice.summarize(daemon.engine, time.monotonic() - self._began_s)
+            daemon.stop()
+            for task in (*extras, stopping):
+                task.cancel()
+            await running
 
     async def _end(self, end_s: float) -> None:
         while self._world.now_s < end_s:
@@ -185,72 +213,39 @@ class Demo:
                     self._stopping.set()
                 elif key == "h":
                     simulation.heal()
-                    self._say("you", "healed everything.")
+                    self._voice.say("you", "healed everything.")
                 elif key in KEYS:
                     text, fault = KEYS[key]
                     simulation.inject(fault)
-                    self._say("you", text)
+                    self._voice.say("you", text)
 
-    # -------------------------------------------------------------------------------- voice
-
-    def _say(self, who: str, text: str) -> None:
-        seconds = (self._clock.now() - self._started_ns) / SECOND_NS
-        stamp = f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
-        self._print(f"[SIMULATED {stamp}] {who:<6} {text}")
+    def _hung_up(self) -> None:
+        hush_closed_terminals()
+        self._stopping.set()
 
     def _print(self, text: str) -> None:
         try:
             print(text, flush=True)
         except OSError:  # the terminal or the pipe is gone: nobody watches any more
             hush()
+            hush_closed_terminals()
             self._stopping.set()
 
-    def _happened(self, events: Sequence[WorldEvent]) -> None:
+    def _happened(self, simulation: Simulation, events: Sequence[WorldEvent]) -> None:
         for event in events:
             if isinstance(event, Narrated):
-                self._say("world", event.text)
-
-    def _decided(self, decision: Decision) -> None:
-        for request in decision.kill_requests:
-            self._say(
-                "riskd",
-                f"WOULD HAVE {request_text(request)}, by {request.rule}; it observes, so nothing "
-                "was sent.",
-            )
-        waiting = [one for one in decision.transitions if one.after is AlertState.PENDING]
-        counts = Counter(change.rule for change in waiting)
-        for change in waiting:
-            # One line per rule however many subjects it is about, and not again each time that a
-            # number crosses its limit to and fro.
-            if counts[change.rule] and change.rule not in self._told:
-                more = f" (and {counts[change.rule] - 1} more)" if counts[change.rule] > 1 else ""
-                self._told.add(change.rule)
-                self._say("riskd", f"waits to be sure: {change.summary}{more}")
-
-    def _paged(self, status: str, severity: str, summary: str) -> None:
-        mark = "PAGE" if status == "firing" else "OVER"
-        self._say(mark, f"{severity}: {summary}")
+                self._voice.say("world", event.text)
+            elif isinstance(event, Paced) and self._arguments.speed is None:
+                self._clock.speed = event.speed
+                simulation.watch_at(event.speed)
 
     async def _tell_status(self, daemon: Daemon) -> None:
         while True:
-            await asyncio.sleep(STATUS_PERIOD_S)
-            now = self._clock.now()
-            parts = []
-            for name, label, form in (
-                ("equity_usd", "equity", "{:,.0f} USD"),
-                ("gross_exposure_usd", "gross", "{:,.0f} USD"),
-                ("leverage", "leverage", "{:.2f}"),
-            ):
-                reading = daemon.engine.reading(name, PORTFOLIO, now)
-                shown = "unknown" if reading is None else form.format(reading.value)
-                parts.append(f"{label} {shown}")
+            await self._clock.sleep(STATUS_PERIOD_S * self._clock.speed)
             firing = sum(1 for alert in daemon.dispatcher.active if alert.firing)
-            self._say("riskd", f"{', '.join(parts)}; {firing} alerts fire.")
+            self._voice.tell_status(daemon.engine, firing)
 
     # -------------------------------------------------------------------------------- parts
-
-    def _new_clock(self) -> ScaledClock:
-        return ScaledClock(self._arguments.speed, start_ns=round(self._world.start_s * SECOND_NS))
 
     def _config(self, simulation: Simulation, pager: Pager, alertmanager: str) -> Config:
         urls, addresses = simulation.urls, simulation.addresses

@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -57,16 +58,10 @@ class Keyboard:
     async def __aenter__(self) -> Self:
         if sys.stdin is not None and sys.stdin.isatty():
             import termios  # noqa: PLC0415 - does not exist on every system
-            import tty  # noqa: PLC0415 - likewise
 
-            self._number = sys.stdin.fileno()
-            if os.tcgetpgrp(self._number) != os.getpgrp():
-                return (
-                    self  # in the background (`riskd demo &`) touching the terminal would stop us
-                )
-            self._restore = termios.tcgetattr(self._number)
-            tty.setcbreak(self._number, termios.TCSADRAIN)  # keys typed meanwhile count
-            asyncio.get_running_loop().add_reader(self._number, self._read)
+            # A terminal may be closed at any of these steps: then there are no keys.
+            with suppress(OSError, termios.error):
+                self._open(sys.stdin.fileno())
         return self
 
     async def __aexit__(
@@ -83,6 +78,16 @@ class Keyboard:
                 termios.tcsetattr(self._number, termios.TCSADRAIN, self._restore)
             except termios.error:
                 return  # the terminal was closed: nothing is left to restore
+
+    def _open(self, number: int) -> None:
+        import termios  # noqa: PLC0415 - does not exist on every system
+        import tty  # noqa: PLC0415 - likewise
+
+        if os.tcgetpgrp(number) != os.getpgrp():
+            return  # in the background (`riskd demo &`) touching the terminal would stop us
+        self._number, self._restore = number, termios.tcgetattr(number)
+        tty.setcbreak(number, termios.TCSADRAIN)  # keys typed meanwhile count
+        asyncio.get_running_loop().add_reader(number, self._read)
 
     async def __aiter__(self) -> AsyncIterator[str]:
         while True:

@@ -9,8 +9,6 @@ it stands still. Both look at one small mapped file.
 from __future__ import annotations
 
 import asyncio
-import heapq
-import itertools
 import mmap
 import os
 import time
@@ -18,12 +16,11 @@ from pathlib import Path
 from typing import NoReturn
 
 from monitor.core.types import SECOND_NS, EngineNs
+from monitor.runtime.sleepers import Pace, Sleepers, turn, wall_ns_of
 
 POLL_S = 0.003  # each look costs some 50 us in two processes
 LEAD_S = 2.0  # how far time may be ahead of what the follower has seen
-STEP_S_MAX = 0.25
 BLOCKED_S = 0.2  # how long to wait before asking whether the follower still lives
-TURNS = 3  # of the loop, before a moment counts as seen
 _NOW, _SEEN, _PID, _SLOTS = 0, 1, 2, 3
 _BYTES = 8 * _SLOTS
 
@@ -48,8 +45,7 @@ class SharedClock:
             self._slots = memoryview(mmap.mmap(file.fileno(), _BYTES)).cast("q")
         if start_ns is not None:
             self._slots[_NOW] = start_ns
-        self._sleepers: list[tuple[EngineNs, int, asyncio.Future[None]]] = []
-        self._order = itertools.count()
+        self._sleepers = Sleepers()
 
     def now(self) -> EngineNs:
         """Engine time, nanoseconds."""
@@ -57,30 +53,25 @@ class SharedClock:
 
     async def sleep(self, seconds: float) -> None:
         """Wait for ``seconds`` of engine time; zero or less only yields to the loop."""
-        if seconds <= 0.0:
-            await asyncio.sleep(0)
-            return
-        woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        due_ns = self.now() + round(seconds * SECOND_NS)
-        heapq.heappush(self._sleepers, (due_ns, next(self._order), woken))
-        await woken
+        await self._sleepers.sleep(self.now(), seconds)
 
     def to_wall_ns(self, engine_ns: EngineNs) -> int:
-        """The wall's time of a moment of engine time, as if it ran at full speed from now on."""
-        return time.time_ns() + round((engine_ns - self.now()) / self.speed)
+        """The wall's time of a moment of engine time; see ``wall_ns_of``."""
+        return wall_ns_of(engine_ns, self.now(), self.speed)
 
     async def lead(self) -> NoReturn:
         """Let time pass while somebody follows; the leader's task."""
-        pace_ns = self.speed * POLL_S * SECOND_NS
-        step_ns = round(min(pace_ns, STEP_S_MAX * SECOND_NS))
+        slots, pace, behind = self._slots, Pace(), False
         moved_s = time.monotonic()
         while True:
-            await asyncio.sleep(POLL_S * step_ns / pace_ns)
-            slots = self._slots
+            await asyncio.sleep(0.0 if behind else POLL_S)
+            step_ns, behind = pace.step_ns(self.speed), False
             if slots[_PID] and slots[_NOW] + step_ns <= slots[_SEEN] + LEAD_S * SECOND_NS:
                 slots[_NOW] += step_ns
+                behind = pace.spend(step_ns)
                 moved_s = time.monotonic()
-                self._wake()
+                self._sleepers.wake(slots[_NOW])
+                await turn()
             elif slots[_PID] and time.monotonic() - moved_s > BLOCKED_S:
                 moved_s = time.monotonic()
                 if not _lives(slots[_PID]):
@@ -95,20 +86,12 @@ class SharedClock:
             while True:
                 await asyncio.sleep(POLL_S)
                 seen_ns = slots[_NOW]
-                self._wake()
-                for _ in range(TURNS):  # what was woken runs, what had arrived is read
-                    await asyncio.sleep(0)
+                self._sleepers.wake(seen_ns)
+                await turn()
                 slots[_SEEN] = seen_ns
         finally:
             if slots[_PID] == os.getpid():
                 slots[_PID] = 0
-
-    def _wake(self) -> None:
-        now = self.now()
-        while self._sleepers and self._sleepers[0][0] <= now:
-            woken = heapq.heappop(self._sleepers)[2]
-            if not woken.done():
-                woken.set_result(None)
 
 
 def _lives(pid: int) -> bool:

@@ -12,6 +12,7 @@ from decimal import Decimal
 
 from monitor.sim.addresses import DYDX_MASTER, HYPERLIQUID_MASTER
 from monitor.sim.listings import DYDX, HYPERLIQUID
+from monitor.sim.occurrences import Paced
 from monitor.sim.prices import Asset, Ramp
 from monitor.sim.world import World
 
@@ -83,6 +84,12 @@ def trade(world: World, venue: str, symbol: str, *, size: float) -> None:
     exact = Decimal(repr(size)).quantize(market.size_step)
     name, address, pool = MAIN_POOL[venue]
     world.trade(name, address, market.spec.dex or pool, symbol, exact)
+
+
+def set_pace(world: World, *, speed: float) -> None:
+    """Say to whoever drives the world that ``speed`` simulated seconds in a real one suit what
+    follows."""
+    world.emit(Paced(world.now_s, speed))
 
 
 def calm(world: World) -> None:

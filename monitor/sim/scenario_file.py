@@ -284,6 +284,10 @@ ACTIONS: dict[str, Verb] = {
             "size": number_between(-1e9, 1e9),
         },
     ),
+    "pace": Verb(
+        lambda w, v: levers.set_pace(w, speed=_number(v, "speed")),
+        {"speed": number_between(0.1, 1_000.0)},
+    ),
     "calm": Verb(lambda w, _: levers.calm(w)),
 }
 

@@ -110,6 +110,11 @@ class Simulation:
                 raise group.exceptions[0] from group.exceptions[0].__cause__
             raise
 
+    def watch_at(self, speed: float) -> None:
+        """The clock runs ``speed`` times as fast from now on: look at the world as often as that
+        needs."""
+        self._period_s = period_at(speed)
+
     def inject(self, fault: Fault) -> None:
         """Let a fault hold from now."""
         self.world.faults.inject(fault)

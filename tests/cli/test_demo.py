@@ -15,9 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from monitor.cli.keys import KEYS
+from monitor.cli.keys import KEYS, Keyboard
 from monitor.cli.main import main
 from monitor.cli.pager import Alertmanager
+from tests.file_modes import file_modes_bind
 
 WAIT_S = 60.0  # two cores may be shared with other work
 LIVES = "keys: 1 outage"
@@ -143,13 +144,29 @@ def test_ctrl_c_ends_in_order(terminal: Terminal) -> None:
 
 
 @pytest.mark.component
-def test_a_closed_window_ends_it_in_order(terminal: Terminal) -> None:
-    """SIGHUP is like SIGTERM: nothing is left, though nobody hears the last words."""
-    terminal.process.send_signal(signal.SIGHUP)
+@pytest.mark.parametrize("how", ["closed", "told, then closed", "closed at the last words"])
+def test_a_closed_window_ends_it_in_order(how: str, terminal: Terminal) -> None:
+    """SIGHUP, from the kernel too, is like SIGTERM: exit code 0 and nothing left, whether somebody
+    hears the last words, nobody does, or the window closes after them."""
+    if how != "closed":
+        terminal.process.send_signal(signal.SIGHUP)
+    if how == "closed at the last words":
+        terminal.until("That was the demo.")
     terminal.hang_up()
     assert terminal.ended() == 0
     assert processes_of(terminal.temporary) == []
     assert list(terminal.temporary.iterdir()) == []
+
+
+async def test_a_terminal_that_is_gone_has_no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may close at any moment, so also before the first key is waited for."""
+    ours, theirs = pty.openpty()
+    with os.fdopen(theirs) as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        monkeypatch.setattr(stdin, "isatty", lambda: True)  # it was when that was asked
+        os.close(ours)
+        async with Keyboard():
+            pass
 
 
 @pytest.mark.component
@@ -184,9 +201,8 @@ def test_a_directory_that_cannot_be_kept_in(
     """One sentence with the flag and why."""
     (tmp_path / "a-file").write_text("")
     (tmp_path / "closed").mkdir(mode=0o500)
-    if place.startswith("closed") and os.access(tmp_path / "closed", os.W_OK):
-        pytest.skip("this user may write everywhere")
-    assert main(["demo", f"--keep={tmp_path / place}"]) == 2
+    with file_modes_bind():
+        assert main(["demo", f"--keep={tmp_path / place}"]) == 2
     told = capsys.readouterr().err
     assert told.startswith(f"--keep {tmp_path / place}: store and journal cannot be kept there")
     assert told.count("\n") == 1

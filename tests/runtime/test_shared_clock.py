@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from monitor.core.types import SECOND_NS
-from monitor.runtime.shared_clock import LEAD_S, STEP_S_MAX, SharedClock
+from monitor.runtime.shared_clock import LEAD_S, SharedClock
+from monitor.runtime.sleepers import STEP_S_MAX
 from tests.manual_clock import START_NS
 
 FAST = 1000.0
@@ -110,9 +111,11 @@ async def test_a_cancelled_sleeper_wakes_nobody(tmp_path: Path) -> None:
 
 
 def test_moments_of_the_wall(tmp_path: Path) -> None:
-    """A deadline in simulated time is that far ahead on the wall, divided by the speed."""
+    """What passed did so at speed; what is to come may be as late as without any, since time may
+    stand still meanwhile."""
     clock = SharedClock(tmp_path / "time", speed=60.0, start_ns=START_NS)
-    ahead_s = (clock.to_wall_ns(START_NS + 600 * SECOND_NS) - time.time_ns()) / SECOND_NS
-    assert ahead_s == pytest.approx(10.0, abs=0.5)
+    for ahead_s, wall_s in ((-600, -10.0), (600, 600.0)):
+        told_s = (clock.to_wall_ns(START_NS + ahead_s * SECOND_NS) - time.time_ns()) / SECOND_NS
+        assert told_s == pytest.approx(wall_s, abs=0.5)
     with pytest.raises(ValueError, match="above zero"):
         SharedClock(tmp_path / "time", speed=0.0)
