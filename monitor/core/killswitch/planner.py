@@ -23,6 +23,9 @@ from monitor.core.killswitch.planning.pairing import asset_prices, divide
 from monitor.core.killswitch.planning.pricing import EXACT, cost_bps, plain
 from monitor.core.killswitch.planning.shortfalls import missing
 
+# Baseline and share come as floats: what their rounding leaves over is no reason for an order.
+_FLOAT_NOISE = Decimal("1e-12")
+
 __all__ = ["gross_in_scope_usd", "plan_cut"]
 
 
@@ -43,10 +46,12 @@ def plan_cut(target: Target, book: Book, limits: PlanLimits) -> Plan:
         legs = read_legs(target.scope, book)
         gross = sum((leg.notional_usd for leg in legs if leg.in_scope), Decimal(0))
         goal = Decimal(repr(target.baseline_usd)) * Decimal(repr(target.gross_to_ratio))
-        need = max(gross - goal, Decimal(0))
+        noise = gross * _FLOAT_NOISE
         pairing = divide(legs, limits.hedge_sets)
 
-        wanted = cut(pairing, need)
+        wanted = cut(pairing, gross - goal, noise)
+        if goal < gross - wanted.usd <= goal + noise:
+            goal = gross - wanted.usd
         bill = _bill(wanted)
         dear = limits.slices > 1 and bill.cost_bps > limits.max_cost_bps
         now = wanted.usd
@@ -58,7 +63,7 @@ def plan_cut(target: Target, book: Book, limits: PlanLimits) -> Plan:
         capped = ceiling is not None and now > ceiling
         if ceiling is not None:
             now = min(now, ceiling)
-        cuts = wanted if now >= wanted.usd else cut(pairing, now, ceiling)
+        cuts = wanted if now >= wanted.usd else cut(pairing, now, noise, ceiling)
 
         short = max(gross - wanted.usd - goal, Decimal(0))
         deferred = max(gross - cuts.usd - max(goal, gross - wanted.usd), Decimal(0))

@@ -45,21 +45,28 @@ class Cuts:
         return self.of(leg) - (before[index] if before else _ZERO)
 
 
-def cut(pairing: Pairing, need_usd: Decimal, ceiling_usd: Decimal | None = None) -> Cuts:
+def cut(
+    pairing: Pairing,
+    need_usd: Decimal,
+    noise_usd: Decimal,
+    ceiling_usd: Decimal | None = None,
+) -> Cuts:
     """Cut ``need_usd`` or a little more (less than one lot or one smallest order more), or all that
     can be cut where that is less.
 
     Args:
         pairing: What may be cut alone, and what in pairs.
         need_usd: Notional to take off, all legs of a pair counted.
+        noise_usd: What does not count, either way: the rounding of the numbers ``need_usd`` is
+            made of. No lot is added or left out for it.
         ceiling_usd: What the sum must never exceed, whatever is needed.
     """
     cuts = Cuts()
     with localcontext(EXACT):
         for tier in (pairing.alone, pairing.pairs):
             need = need_usd - cuts.usd
-            if need > 0 and tier:
-                _cut_tier(tier, need, cuts, ceiling_usd)
+            if need > noise_usd and tier:
+                _cut_tier(tier, need, noise_usd, cuts, ceiling_usd)
     return cuts
 
 
@@ -74,6 +81,7 @@ def sum_usd(cuts: Cuts, *, paired: bool) -> Decimal:
 def _cut_tier(
     tier: Sequence[Piece],
     need: Decimal,
+    noise: Decimal,
     cuts: Cuts,
     ceiling: Decimal | None,
 ) -> None:
@@ -87,7 +95,7 @@ def _cut_tier(
     carry = _ZERO
     for piece in order:
         wanted = worth[piece] * need / total + carry
-        sizes = _fit(piece, wanted, worth[piece], cuts)
+        sizes = _fit(piece, wanted + noise, worth[piece], cuts)
         got = _usd(piece, sizes)
         if ceiling is not None and cuts.usd + got > ceiling:
             got = _ZERO
@@ -96,7 +104,7 @@ def _cut_tier(
         carry = wanted - got
     for piece in reversed(order):
         missing = goal - cuts.usd
-        if missing <= 0:
+        if missing <= noise:
             break
         before = cuts.taken.get(piece, (_ZERO,) * len(piece.legs))
         sizes = _at_least(piece, _usd(piece, before) + missing, cuts)
