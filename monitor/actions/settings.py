@@ -77,8 +77,8 @@ def _read_private(path: Path) -> str:
         raise ConfigError(
             f"The signer's key file {path} cannot be read: {error.strerror}."
         ) from None
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(file.fileno())
+    try:
+        status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise ConfigError(f"The signer's key file {path} is no regular file.")
         if status.st_mode & 0o077 or status.st_uid != os.geteuid():
@@ -87,7 +87,9 @@ def _read_private(path: Path) -> str:
                 f"{status.st_mode & 0o777:04o}) or belongs to another user. Make it the signer's "
                 f"own: chmod 600 {path}"
             )
-        return file.read(_KEY_BYTES_MAX).decode("ascii", "replace")
+        return os.read(descriptor, _KEY_BYTES_MAX).decode("ascii", "replace")
+    finally:
+        os.close(descriptor)
 
 
 class SignerSettings(_Strict):

@@ -377,7 +377,8 @@ class SignerServer:
         except FileNotFoundError:
             return
         except OSError as error:
-            if error.errno != errno.ECONNREFUSED:
+            # A plain file refuses connections too, and is nobody's to remove.
+            if error.errno != errno.ECONNREFUSED or not self._path.is_socket():
                 raise ConfigError(
                     f"{self._path} is in the way of the signer's socket: {error.strerror}."
                 ) from error

@@ -26,6 +26,7 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("decode", "monitor.cli.decode", "turn recorded venue frames into riskd's events"),
     ("replay", "monitor.cli.replay", "decide again from a journal and compare"),
     ("audit", "monitor.cli.audit", "check, explain or export the record of the kill switch"),
+    ("signer", "monitor.cli.signer", "hold the key and sign what makes a book smaller"),
     ("sim", "monitor.cli.sim", "serve the simulated venues alone, for your own programs"),
     ("health", "monitor.cli.health", "ask a running riskd whether it lives and is ready"),
     ("dashboard", "monitor.cli.dashboard", "print the Grafana dashboard made from the measures"),

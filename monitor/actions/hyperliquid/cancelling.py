@@ -85,6 +85,9 @@ class Cancelling:
         for request in await self._requests():
             if not await self._send(request):
                 return
+            slower = self._without_priority(request)
+            if slower is not None and not await self._send(slower):
+                return
 
     def result(self, interrupted: str = "") -> CancelsAnswered | CommandFailed:
         """What is known of each cancel; ``interrupted`` says what ended the command early."""
@@ -115,7 +118,7 @@ class Cancelling:
     async def _requests(self) -> list[_Request]:
         """By number in batches of one dex each, by client id where no number is known, TWAPs one
         by one."""
-        numbers: dict[str, list[tuple[int, WorkingOrder]]] = {}
+        numbers: dict[tuple[bool, str], list[tuple[int, WorkingOrder]]] = {}
         clients: dict[str, list[tuple[int, WorkingOrder]]] = {}
         twaps: list[_Request] = []
         for order in self._command.orders:
@@ -129,20 +132,23 @@ class Cancelling:
                 else:
                     self._miss(order, "the venue does not tell this TWAP's id")
             elif order.order_id.isdigit():
-                numbers.setdefault(dex_of(order.market), []).append((asset, order))
+                key = (order.trigger, dex_of(order.market))
+                numbers.setdefault(key, []).append((asset, order))
             elif CLIENT_ID.fullmatch(order.client_id or ""):
                 clients.setdefault(dex_of(order.market), []).append((asset, order))
             else:
                 self._miss(order, "neither a number nor a client id is known")
+        # Orders that rest in the book go first, with priority; triggers are in nobody's way.
         requests = [
             _Request(
                 Cancel(
                     lines=tuple(CancelLine(asset, int(one.order_id)) for asset, one in batch),
-                    fast=self._fast,
+                    fast=self._fast and not trigger,
                 ),
                 tuple(one.order_id for _, one in batch),
             )
-            for batch in self._batches(numbers.values())
+            for (trigger, _), group in sorted(numbers.items())
+            for batch in self._batches([group])
         ]
         requests += [
             _Request(
@@ -199,6 +205,22 @@ class Cancelling:
             if not goes_on:
                 break
         return self._fail(words, wait_s)
+
+    def _without_priority(self, request: _Request) -> _Request | None:
+        """What of a fast request was refused, to be asked once more the ordinary way: priority is
+        the one thing about it that the venue may have minded."""
+        action = request.action
+        if not (isinstance(action, Cancel) and action.fast):
+            return None
+        kept = [
+            (line, order_id)
+            for line, order_id in zip(action.lines, request.order_ids, strict=True)
+            if not self._outcomes[order_id].gone
+        ]
+        if not kept:
+            return None
+        lines, order_ids = zip(*kept, strict=True)
+        return _Request(Cancel(lines=lines), order_ids)
 
     def _settle(self, outcomes: Sequence[CancelOutcome]) -> None:
         self._answered = True

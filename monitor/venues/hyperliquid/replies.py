@@ -94,7 +94,6 @@ TEXTS: tuple[tuple[str, RefusalKind, str], ...] = (
     ("Order rejected due to price more aggressive than oracle", _K.NO_EFFECT, ""),
     ("Order would increase open interest too quickly", _K.NO_EFFECT, ""),
     ("(Spot-only) Order has insufficient spot balance", _K.NO_EFFECT, ""),
-    ("Insufficient spot balance", _K.NO_EFFECT, ""),
     ("Order price too far from oracle", _K.NO_EFFECT, ""),
     ("Order price cannot be more than 95% away", _K.NO_EFFECT, ""),
     ("Order would cause position to exceed margin tier limit", _K.NO_EFFECT, ""),
@@ -114,17 +113,13 @@ TEXTS: tuple[tuple[str, RefusalKind, str], ...] = (
         "with 1000 or more working orders no reduce-only order is taken; cancel first",
     ),
     (
-        "Cannot place more than",
-        _K.OPEN_ORDERS,
-        "with 1000 or more working orders no reduce-only order is taken; cancel first",
-    ),
-    (
         "Too many cumulative requests sent",
         _K.ADDRESS_BUDGET,
         _BUDGET_ADVICE,
     ),
     ("User or API Wallet", _K.WALLET, _WALLET_ADVICE),
     ("Must deposit before performing actions", _K.WALLET, _WALLET_ADVICE),
+    ("Action already expired", _K.NO_EFFECT, "it arrived after its expiry"),
     ("Vault not registered", _K.WALLET, "this address is no sub-account or vault of the signer's"),
     ("Invalid nonce: duplicate nonce", _K.NONCE_USED, ""),
     ("Invalid nonce", _K.CLOCK, _CLOCK_ADVICE),
@@ -170,7 +165,7 @@ Reply = Accepted | Refusal | Limited | Unclear
 
 class _Data(msgspec.Struct):
     statuses: list[msgspec.Raw] | None = None
-    status: msgspec.Raw | None = None
+    status: msgspec.Raw = msgspec.Raw(b"")  # a union with Raw decodes nothing but null
 
 
 class _Ok(msgspec.Struct):
@@ -206,7 +201,8 @@ def read_reply(response: Response, kind: str) -> Reply:
         return Unclear(f"an answer of another type than {kind!r}")
     if answer.data.statuses is not None:
         return Accepted(tuple(answer.data.statuses))
-    return Accepted(() if answer.data.status is None else (answer.data.status,))
+    single = answer.data.status
+    return Accepted((single,) if bytes(single) else ())
 
 
 def _read(body: bytes | msgspec.Raw, kind: type[T]) -> T | None:
@@ -237,7 +233,6 @@ class _Filled(msgspec.Struct, rename="camel"):
 
 class _Line(msgspec.Struct):
     filled: _Filled | None = None
-    resting: msgspec.Raw | None = None
     error: str | None = None
 
 
