@@ -16,13 +16,16 @@ from typing import Annotated, Any, Literal, Self, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
+from monitor.actions.policy import KillSettings
+from monitor.actions.settings import HyperliquidActionSettings, acting_accounts
 from monitor.core.errors import ConfigError, Problem
+from monitor.core.killswitch.policy import DaemonMode, arming_problems
 from monitor.core.settings import FreshnessSettings
 from monitor.core.yamltext import Path as KeyPath
 from monitor.core.yamltext import Plain, YamlText, dotted, nearest, parse_yaml
 from monitor.notify.alertmanager import AlertmanagerSettings
 from monitor.notify.webhook import WebhookSettings
-from monitor.server.settings import ServerSettings
+from monitor.server.settings import OperatorSettings, ServerSettings
 from monitor.venues.dydx.settings import DydxSettings
 from monitor.venues.hyperliquid.settings import HyperliquidSettings
 
@@ -100,11 +103,17 @@ class FundingSection(_Section):
     expensive_per_year: Annotated[float, Field(gt=0, le=100)] = 0.5
 
 
+class ActionsSection(_Section):
+    """``actions:`` — the hands of the kill switch; without it riskd can only watch."""
+
+    hyperliquid: HyperliquidActionSettings | None = None
+
+
 class Config(_Section):
     """The whole file."""
 
     desk: Annotated[str, Field(pattern=ALIAS)] = "desk"
-    mode: Literal["observe"] = "observe"
+    mode: Literal["observe", "rehearse", "armed"] = "observe"
     data_dir: str = "./riskd-data"
     venues: VenuesSection
     rules: RulesSection = RulesSection()
@@ -114,6 +123,38 @@ class Config(_Section):
     freshness: FreshnessSection = FreshnessSection()
     funding: FundingSection = FundingSection()
     off_book_legs_file: str | None = None
+    actions: ActionsSection = ActionsSection()
+    kill: KillSettings = KillSettings()
+    operators: tuple[OperatorSettings, ...] = ()
+
+    @model_validator(mode="after")
+    def _fit_to_arm(self) -> Self:
+        problems = list(_arming(self))
+        if problems:
+            raise ValueError(" ".join(problems))
+        return self
+
+
+def _arming(config: Config) -> Iterator[str]:
+    """Why a configuration may not act, in sentences; nothing in ``observe``."""
+    if config.mode == "observe":
+        return
+    policy = config.kill.policy(
+        DaemonMode(config.mode), principals=tuple(one.name for one in config.operators)
+    )
+    yield from arming_problems(policy)
+    acting, venue = config.actions.hyperliquid, config.venues.hyperliquid
+    if acting is None:
+        yield (
+            f"Mode {config.mode} needs hands: give actions.hyperliquid, or go back to mode observe."
+        )
+    elif venue is None:
+        yield "actions.hyperliquid acts on accounts of venues.hyperliquid, which is not there."
+    else:
+        try:
+            acting_accounts(acting, venue)
+        except ConfigError as error:
+            yield str(error)
 
 
 @dataclass(frozen=True, slots=True)

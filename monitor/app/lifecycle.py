@@ -12,7 +12,8 @@ import hashlib
 import json
 import random
 import signal
-from collections.abc import Callable, Coroutine
+import time
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,10 @@ import aiohttp
 import structlog
 
 from monitor import __version__
+from monitor.actions.hyperliquid import HyperliquidExecutor
+from monitor.app.hands import build_executors, kill_policy, lease_key, operator_keys
 from monitor.app.journal import JournalKeeper
+from monitor.app.kill import KillSwitch
 from monitor.app.legs import read_legs
 from monitor.app.pages import DecisionLog, EngineKeeper
 from monitor.app.rulebooks import rulebook_files
@@ -39,7 +43,8 @@ from monitor.config import Config
 from monitor.core.decision import Decision
 from monitor.core.engine import Engine
 from monitor.core.errors import ConfigError, StoreError
-from monitor.core.events import RulebookLoaded
+from monitor.core.events import Event, RulebookLoaded
+from monitor.core.killswitch.trading import Trading
 from monitor.core.measures.catalogue import CATALOGUE
 from monitor.core.ports import Clock
 from monitor.core.rules import parse_rulebook
@@ -47,12 +52,17 @@ from monitor.core.types import SECOND_NS
 from monitor.notify.dispatch import Dispatcher
 from monitor.notify.pager import Pager
 from monitor.observability.metrics import DaemonMetrics
+from monitor.runtime.budget import RequestBudget
 from monitor.runtime.clock import SystemClock
 from monitor.runtime.http import HttpClient, open_session
 from monitor.runtime.loop import collect_when_idle, freeze_after_warm_up, measure_lag
 from monitor.runtime.writer import Writer
-from monitor.server.http import Server
-from monitor.store.database import Store
+from monitor.server.commands import SignedCommands
+from monitor.server.control import ControlServer
+from monitor.server.http import COMMANDS_PATH, Server
+from monitor.server.trading import TradingFeed, trading_document, with_lease
+from monitor.store.audit import AuditStamp
+from monitor.store.database import Store, open_or_unreadable
 from monitor.store.journal import JournalWriter
 
 WARM_UP_S = 60.0
@@ -60,6 +70,8 @@ LEGS_PERIOD_S = 5.0
 PRUNE_PERIOD_S = 3600.0
 PRUNE_AFTER_S = 7 * 86_400.0
 DRAIN_S = 5.0
+PREPARE_PERIOD_S = 600.0
+PREPARE_RETRY_S = 10.0
 # A page may wait this long for its record: well within the five seconds from event to page, and
 # long enough that a busy disk is not called a broken one. A kill phase will have 250 ms.
 PAGE_DEADLINE_S = 2.0
@@ -145,20 +157,27 @@ class Daemon:
         # address, where their runbooks are read.
         self.server.bind()
         data = self.base / config.data_dir
-        self.store = Store(data, phase_deadline_s=PAGE_DEADLINE_S)
+        operators = operator_keys(config.operators, base=self.base)
+        self._lease_key = lease_key(config, base=self.base)
+        self.store = self._open_store(data)
         self._stack.callback(self.store.close)
         await self._restore_engine()
         session = open_session(user_agent=f"riskd/{__version__}")
         self._stack.push_async_callback(session.close)
         self._stack.push_async_callback(self.server.close)  # nobody is served while it closes
         await self._make_pager(session)
+        # Latches are restored, and the KILL file is read, before anything connects.
+        await self._make_kill(data)
         self.writer = Writer(
             self.engine,
             self.clock,
-            listeners=(self.pager, self.decisions, self),
+            listeners=(self.pager, self.decisions, self.kill.driver, self),
             metrics=self.metrics,
             journal=self._open_journal(data),
         )
+        self._open_doors(operators)
+        await self.control.start()
+        self._stack.push_async_callback(self.control.close)
         await self.server.start()
         self._load_rules(rules, "start")
         if declared is not None:
@@ -172,6 +191,73 @@ class Daemon:
             url=self.url,
             simulated=self.simulated,
         )
+
+    def _open_store(self, data: Path) -> Store:
+        """The store. An armed riskd starts in any case: what was latched may be in a file that
+        cannot be read, and then it starts in REDUCE_ONLY; one that only observes refuses."""
+        kill = self.config.kill
+        stamp = AuditStamp(config_hash=config_hash(self.config), code_version=__version__)
+        second = self.base / kill.second_copy_dir if kill.second_copy_dir else None
+        make = Store if self.config.mode == "observe" else open_or_unreadable
+        return make(data, second_directory=second, stamp=stamp, phase_deadline_s=PAGE_DEADLINE_S)
+
+    async def _make_kill(self, data: Path) -> None:
+        """The kill switch as an earlier process left it, and its hands."""
+        config, clock = self.config, self.clock
+        self._venues = build_venues(config)
+        self._budgets = {venue.name: RequestBudget(venue.budget, clock) for venue in self._venues}
+        # Connections of its own: a read that hangs cannot keep a cancel from leaving.
+        hands = open_session(user_agent=f"riskd/{__version__}")
+        self._stack.push_async_callback(hands.close)
+        self.executors = build_executors(
+            config, http=HttpClient(hands, clock), budgets=self._budgets, clock=clock, data=data
+        )
+        self.trading = TradingFeed(self.trading_document)
+        self.kill = KillSwitch(
+            kill_policy(config),
+            self.executors,
+            engine=self.engine,
+            events=self,
+            store=self.store,
+            pager=self.pager,
+            clock=clock,
+            majors=config.freshness.majors,
+            directory=data,
+            changed=self.trading.changed,
+        )
+        self.control = ControlServer(data, self.kill)
+        self.kill.started()
+
+    def _open_doors(self, operators: Mapping[str, Sequence[bytes]]) -> None:
+        """Who reads the trading state, and who may command from elsewhere."""
+        self.server.add("GET", "/v1/trading-state", self.trading.once)
+        self.server.add("GET", "/v1/trading-state/stream", self.trading.stream)
+        if operators:
+            self.commands = SignedCommands(
+                operators, self.kill, remember=self._remember_command, wall_s=time.time
+            )
+            self.server.add("POST", COMMANDS_PATH, self.commands.handle)
+
+    async def _remember_command(self, message_id: str, until_s: int) -> bool:
+        """Whether a signed message is new. A store that fails cannot keep a kill from happening:
+        the process itself remembers meanwhile."""
+        try:
+            return await self.store.remember_once(
+                message_id, until_s=until_s, now_s=int(time.time())
+            )
+        except StoreError as error:
+            self._log.error("command_id_not_kept", reason=str(error))
+            return True
+
+    def trading_document(self) -> dict[str, Any]:
+        """What the desk's own systems read."""
+        return trading_document(
+            self.kill.trading_state(), desk=self.config.desk, to_wall_ns=self._to_wall_ns
+        )
+
+    def submit(self, events: tuple[Event, ...]) -> None:
+        """Let facts into the engine; implements ``EventSink`` for the kill switch."""
+        self.writer.submit(events)
 
     async def _restore_engine(self) -> None:
         """The engine with what an earlier process kept, in a time that does not go back."""
@@ -245,8 +331,9 @@ class Daemon:
                 sink=self.writer,
                 metrics=self.metrics,
                 random=random.Random(),  # noqa: S311 - jitter, not a secret
+                budget=self._budgets[venue.name],
             )
-            for venue in build_venues(self.config)
+            for venue in self._venues
         )
         known = await self.store.known_venues()
         await contact_all(self._drivers, known, wait_s=self._first_contact_s)
@@ -260,6 +347,7 @@ class Daemon:
             tellers = [
                 outer.create_task(self.sender.run(), name="sender"),
                 outer.create_task(self.pager.run(), name="pager"),
+                outer.create_task(self.kill.driver.run(), name="kill"),
             ]
             workers = [outer.create_task(work, name=name) for name, work in self._work()]
             await self._stopping.wait()
@@ -268,11 +356,14 @@ class Daemon:
                 task.cancel()
             await asyncio.wait(workers)
             self.writer.drain()
-            tellers[1].cancel()
+            out = await self.kill.driver.shut_down()
+            self._leave_lease()
+            for task in tellers[1:]:
+                task.cancel()
             await asyncio.wait(tellers[1:])
             left = await self.pager.shut_down(DRAIN_S)
             tellers[0].cancel()
-            self._log.info("riskd_stopped", pages_not_sent=left)
+            self._log.info("riskd_stopped", pages_not_sent=left, commands_out=out)
 
     async def close(self) -> None:
         """Give back everything ``start`` took; safe to call twice."""
@@ -284,11 +375,37 @@ class Daemon:
             ("lag", measure_lag(self.metrics)),
             ("housekeeping", self._housekeep()),
             ("collect", self._collect()),
+            ("kill:file", self.kill.watch_file()),
         ]
+        work += [(f"hands:{one.venue}", self._prepare(one)) for one in self.executors]
         work += [(f"venue:{d.venue.name}", d.run(self._reached)) for d in self._drivers]
         if legs := self._legs_path():
             work.append(("legs", self._watch_legs(legs)))
         return work
+
+    async def _prepare(self, executor: HyperliquidExecutor) -> None:
+        """Have an executor know the venue's markets before they are needed, and say what is in the
+        way of acting."""
+        told = ""
+        while True:
+            why = await executor.prepare()
+            if why != told:
+                told = why
+                self._log.info("hands_prepared", venue=executor.venue, problem=why)
+            await self.clock.sleep(PREPARE_RETRY_S if why else PREPARE_PERIOD_S)
+
+    def _leave_lease(self) -> None:
+        """A planned stop of an unlatched book lets the desk go on for a while; anything else does
+        not: the state that was last told runs out after its 15 s."""
+        document = self.trading_document()
+        if self._lease_key is not None and document["state"] == Trading.ACTIVE:
+            document = with_lease(
+                document,
+                key=self._lease_key,
+                lease_s=self.config.kill.restart_lease_s,
+                now_wall_ns=self._to_wall_ns(self.clock.now()),
+            )
+        self.trading.leave(document)
 
     def _reached(self, venue: str) -> None:
         self._log.info("venue_reached", venue=venue)

@@ -56,6 +56,7 @@ class VenueDriver:
         sink: EventSink,
         metrics: DaemonMetrics,
         random: Random,
+        budget: RequestBudget,
     ) -> None:
         self.venue = venue
         self.ready = False
@@ -70,7 +71,7 @@ class VenueDriver:
         self._poller = Poller(
             venue.name,
             http=http,
-            budget=RequestBudget(venue.budget, clock),
+            budget=budget,
             clock=clock,
             sink=self._ear,
             metrics=metrics,

@@ -1,7 +1,8 @@
 """The HTTP server: health, metrics, state, alerts, runbooks and the console page. Reads only.
 
 Every answer is made from a snapshot between two events, so a scrape can never see half an update.
-Nothing here can change the risk state; commands come with the kill switch and are always signed.
+Nothing here can change the risk state: commands have a path and a room of their own
+(``commands.py``), are always signed, and need no read token.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ from monitor.server.settings import ServerSettings
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 BACKLOG = 128
-OPEN_PATHS = frozenset({"/livez", "/readyz"})
+COMMANDS_PATH = "/v1/commands"
+OPEN_PATHS = frozenset({"/livez", "/readyz", COMMANDS_PATH})
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
     "connect-src 'self'; img-src data:; base-uri 'none'; frame-ancestors 'none'",
@@ -77,7 +79,12 @@ class Server:
         self._token = token
         self._runner: web.AppRunner | None = None
         self._sockets: list[socket.socket] = []
+        self._routes: list[tuple[str, str, Handler]] = []
         self.url = ""
+
+    def add(self, method: str, path: str, handler: Handler) -> None:
+        """Serve one more path; before ``start``."""
+        self._routes.append((method, path, handler))
 
     def bind(self) -> None:
         """Take the port, so that ``url`` is known; whoever connects waits until ``start``.
@@ -114,6 +121,8 @@ class Server:
         app.router.add_get("/v1/alerts", self._alerts)
         app.router.add_get("/v1/measures", self._measures)
         app.router.add_get("/runbooks/{name}", self._runbook)
+        for method, path, handler in self._routes:
+            app.router.add_route(method, path, handler)
         for path, name, kind in (
             ("/", "index.html", "text/html"),
             ("/console.css", "console.css", "text/css"),

@@ -55,3 +55,27 @@ def checked_token(text: str, *, origin: str) -> SecretStr:
             f"use at least {READ_TOKEN_CHARACTERS_MIN} random ones"
         )
     return SecretStr(token)
+
+
+class OperatorSettings(BaseModel):
+    """One entry of ``operators:`` — who may command by signed HTTP, and where their key is.
+
+    The key is a ``whsec_`` secret as Standard Webhooks wants it: in a file beside the configuration
+    or in an environment variable; a previous one may stay valid during a rotation.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,31}$")]
+    secret_file: str | None = None
+    secret_env: str | None = None
+    previous_secret_file: str | None = None
+    previous_secret_env: str | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.secret_file is None) == (self.secret_env is None):
+            raise ValueError("give either secret_file or secret_env")
+        if self.previous_secret_file and self.previous_secret_env:
+            raise ValueError("give previous_secret_file or previous_secret_env, not both")
+        return self

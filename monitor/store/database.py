@@ -324,6 +324,21 @@ class Store:
             ),
         )
 
+    async def remember_once(self, name: str, *, until_s: int, now_s: int) -> bool:
+        """Keep ``name`` until the wall clock shows ``until_s``, on disk when this returns; False
+        where it was kept already. What has run out by ``now_s`` is forgotten on the way."""
+
+        def job(connection: sqlite3.Connection) -> bool:
+            with Transaction(connection, durable=True):
+                connection.execute("DELETE FROM seen WHERE until_s < ?", (now_s,))
+                return bool(
+                    connection.execute(
+                        "INSERT OR IGNORE INTO seen VALUES (?, ?)", (name, until_s)
+                    ).rowcount
+                )
+
+        return await self._call(job, f"remember {name}", self._kill_deadline_s, write=True)
+
     async def put_value(self, name: str, value: bytes) -> None:
         """Keep a small value by name, on disk when this returns."""
 

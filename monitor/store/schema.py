@@ -113,6 +113,13 @@ _VERSION_2 = (
         OR EXISTS (SELECT 1 FROM audit WHERE id = NEW.id)
     BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END
     """,
+    # Ids of signed commands, which must not be carried out twice.
+    """
+    CREATE TABLE seen (
+        name TEXT NOT NULL PRIMARY KEY,
+        until_s INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID
+    """,
     # Which file this is: a second copy or an anchor of another file is told apart by it.
     "INSERT INTO kv VALUES ('lineage', CAST(lower(hex(randomblob(8))) AS BLOB))",
 )

@@ -1,0 +1,124 @@
+"""What lets riskd act, made from the configuration: executors, and who may command.
+
+None of it exists in mode ``observe``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from monitor.actions.hyperliquid import HyperliquidExecutor
+from monitor.actions.nonces import NonceBook
+from monitor.actions.settings import acting_accounts, exchange_url
+from monitor.actions.signer import SOCKET_NAME
+from monitor.actions.signer_client import SignerClient
+from monitor.app.wiring import read_secret
+from monitor.config import Config
+from monitor.core.killswitch.policy import DaemonMode, KillPolicy
+from monitor.core.ports import Clock
+from monitor.notify.secret import SecretSource
+from monitor.notify.webhook import decode_secret
+from monitor.runtime.budget import RequestBudget
+from monitor.runtime.http import HttpClient
+from monitor.server.settings import OperatorSettings
+from monitor.venues.hyperliquid.settings import REST_URLS
+
+NONCES_NAME = "nonces.json"
+
+
+def kill_policy(config: Config) -> KillPolicy:
+    """What the desk allows the kill switch."""
+    return config.kill.policy(
+        DaemonMode(config.mode), principals=tuple(one.name for one in config.operators)
+    )
+
+
+def build_executors(
+    config: Config,
+    *,
+    http: HttpClient,
+    budgets: Mapping[str, RequestBudget],
+    clock: Clock,
+    data: Path,
+) -> tuple[HyperliquidExecutor, ...]:
+    """The hands; none in ``observe``.
+
+    Args:
+        config: The whole.
+        http: A client whose connections nobody else uses.
+        budgets: Of each venue, shared with its reads.
+        clock: Engine time.
+        data: The data directory, where the signer's socket is.
+
+    Raises:
+        ConfigError: If the mode forbids where actions would go, or an account is unknown.
+    """
+    settings, venue = config.actions.hyperliquid, config.venues.hyperliquid
+    if config.mode == "observe" or settings is None or venue is None:
+        return ()
+    base = venue.rest_url or REST_URLS[venue.network]
+    return (
+        HyperliquidExecutor(
+            settings,
+            acting_accounts(settings, venue),
+            info_url=f"{base}/info",
+            exchange_url=exchange_url(config.mode, venue),
+            http=http,
+            budget=budgets["hyperliquid"],
+            clock=clock,
+            signer=SignerClient(data / SOCKET_NAME),
+            nonces=NonceBook(data / NONCES_NAME, now_ms=clock.now() // 1_000_000),
+        ),
+    )
+
+
+def operator_keys(
+    operators: Sequence[OperatorSettings],
+    *,
+    base: Path,
+    environment: Mapping[str, str] = os.environ,
+) -> dict[str, tuple[bytes, ...]]:
+    """Name and keys (present, previous) of everybody who may command by signed HTTP.
+
+    Raises:
+        ConfigError: If a secret is missing or malformed.
+    """
+    keys = {}
+    for one in operators:
+        what = f"operator {one.name}"
+        sources = [SecretSource(file=_path(one.secret_file), env=one.secret_env)]
+        if one.previous_secret_file or one.previous_secret_env:
+            sources.append(
+                SecretSource(file=_path(one.previous_secret_file), env=one.previous_secret_env)
+            )
+        keys[one.name] = tuple(
+            decode_secret(
+                read_secret(source, base=base, what=what, environment=environment), what=what
+            )
+            for source in sources
+        )
+    return keys
+
+
+def lease_key(
+    config: Config, *, base: Path, environment: Mapping[str, str] = os.environ
+) -> bytes | None:
+    """What leases over a planned restart are signed with; None where none are given.
+
+    Raises:
+        ConfigError: If the secret is missing or malformed.
+    """
+    kill = config.kill
+    if kill.lease_secret_file is None and kill.lease_secret_env is None:
+        return None
+    source = SecretSource(file=_path(kill.lease_secret_file), env=kill.lease_secret_env)
+    what = "the restart lease"
+    return decode_secret(
+        read_secret(source, base=base, what=what, environment=environment), what=what
+    )
+
+
+def _path(name: str | None) -> Path | None:
+    return None if name is None else Path(name)

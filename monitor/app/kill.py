@@ -1,0 +1,337 @@
+"""The kill switch of one daemon: the machine, its driver, what it sees and who may ask it.
+
+Latches are restored and enforced before the first feed connects. In ``observe`` there is no
+executor and no signer: what would have been done is recorded, and a person is told so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import structlog
+
+from monitor.actions.driver import KillDriver
+from monitor.app.book import book_of
+from monitor.app.words import plan_text
+from monitor.core.engine import Engine
+from monitor.core.errors import StoreError
+from monitor.core.events import OperatorCommanded
+from monitor.core.kill_file import CONTENT_BYTES_MAX, KILL_FILE_NAME, parse_kill_file
+from monitor.core.killswitch.book import Book
+from monitor.core.killswitch.facts import (
+    PersonApproved,
+    PersonPulled,
+    RearmConfirmed,
+    RearmRequested,
+    Step,
+)
+from monitor.core.killswitch.levels import LEVEL_OF_ACTION, Level
+from monitor.core.killswitch.machine import KillMachine
+from monitor.core.killswitch.plan import PlanLimits, Target
+from monitor.core.killswitch.planner import gross_in_scope_usd, plan_cut
+from monitor.core.killswitch.policy import KillPolicy
+from monitor.core.killswitch.restore import more_restrictive, state_after_restart
+from monitor.core.killswitch.scope import contains
+from monitor.core.killswitch.trading import TradingState
+from monitor.core.operator import OperatorAnswer, OperatorRequest, Verb, level_of, scope_of
+from monitor.core.ports import Clock, EventSink, Executor
+from monitor.core.rules.rule import Rule
+from monitor.core.state.control import REBASELINE
+from monitor.core.state.model import RuleMemory
+from monitor.core.types import PORTFOLIO, AlertState, EngineNs, Subject
+from monitor.notify.pager import Pager
+from monitor.store.database import Store
+
+FILE_PERIOD_S = 1.0
+REFUSED = "_refused"  # how audit actions of what was not done end
+
+
+class KillSwitch:
+    """Holds the machine and carries out what people ask. Implements ``OperatorDesk``.
+
+    Args:
+        policy: What the desk allows.
+        executors: None in ``observe``.
+        engine: Read for books and for what rules say now.
+        events: Where an operator's word to the engine goes.
+        store, pager, clock: The daemon's.
+        majors: Assets with the tight price bound.
+        directory: Where the KILL file may lie.
+        changed: Called after every step; the trading state may read differently.
+    """
+
+    def __init__(
+        self,
+        policy: KillPolicy,
+        executors: Sequence[Executor],
+        *,
+        engine: Engine,
+        events: EventSink,
+        store: Store,
+        pager: Pager,
+        clock: Clock,
+        majors: Iterable[str],
+        directory: Path,
+        changed: Callable[[], None],
+    ) -> None:
+        self.policy = policy
+        self._executors = tuple(executors)
+        self._engine = engine
+        self._events = events
+        self._clock = clock
+        self._majors = frozenset(majors)
+        self._file = directory / KILL_FILE_NAME
+        self._file_seen = ""
+        self._log = structlog.get_logger("kill")
+        now = clock.now()
+        restored = store.restore_kill_state(more_restrictive)
+        state, self.problem = state_after_restart(restored.state, problem=restored.problem, now=now)
+        self._log.info(
+            "kill_state_restored",
+            source=restored.source.value,
+            why=restored.why,
+            problem=self.problem,
+            latched=[str(scope) for scope in state.latches],
+        )
+        self.machine = KillMachine(policy, plan_cut, state)
+        self.driver = KillDriver(
+            self.machine,
+            self._executors,
+            clock=clock,
+            book=self.book,
+            store=store,
+            second_copy=store.second_copy,
+            pages=pager,
+            told=lambda _step: changed(),
+        )
+
+    def started(self) -> None:
+        """Begin where an earlier process ended: say so in the audit, find out what was possibly
+        sent, and read the KILL file. What follows leaves once the driver runs."""
+        self.driver.note(
+            action="started",
+            actor="riskd",
+            scope=PORTFOLIO,
+            reason=self.problem or f"mode {self.policy.mode.value}",
+        )
+        self.driver.restarted()
+        self.look_for_file()
+
+    # ------------------------------------------------------------------------------ reading
+
+    def book(self, now: EngineNs) -> Book:
+        """The book as it is known now."""
+        return book_of(self._engine, now, executors=self._executors, majors=self._majors)
+
+    def trading_state(self) -> TradingState:
+        """What the desk's own systems may do."""
+        return self.machine.trading_state(self._clock.now())
+
+    # ------------------------------------------------------------------------------- asking
+
+    async def run(
+        self, request: OperatorRequest, *, principal: str, channel: str
+    ) -> OperatorAnswer:
+        """Carry out what a person asks. What makes safer is done at once, whatever the store says;
+        what loosens waits for it."""
+        self._log.info("operator_asked", verb=request.verb.value, by=principal, over=channel)
+        scope = scope_of(request.scope)
+        match request.verb:
+            case Verb.KILL:
+                return self._kill(request, scope, principal, channel)
+            case Verb.PLAN:
+                return self._plan(scope, request.gross_to_ratio or 0.0)
+            case Verb.APPROVE:
+                return _answered(
+                    self.driver.submit(
+                        PersonApproved(
+                            proposal_id=request.proposal,
+                            principal=principal,
+                            approve=not request.refuse,
+                            reason=request.reason,
+                        )
+                    )
+                )
+            case Verb.REARM:
+                return self._rearm(scope, principal)
+            case Verb.CONFIRM:
+                return await self._confirm(request, principal)
+            case Verb.REBASELINE:
+                return self._rebaseline(request, scope, principal)
+
+    def _kill(
+        self, request: OperatorRequest, scope: Subject, principal: str, channel: str
+    ) -> OperatorAnswer:
+        return _answered(
+            self.driver.submit(
+                PersonPulled(
+                    pull_id=request.id,
+                    principal=principal,
+                    channel=channel,
+                    scope=scope,
+                    level=level_of(request.level),
+                    reason=request.reason,
+                    gross_to_ratio=request.gross_to_ratio,
+                )
+            )
+        )
+
+    def _plan(self, scope: Subject, gross_to_ratio: float) -> OperatorAnswer:
+        book = self.book(self._clock.now())
+        limits = PlanLimits(
+            max_cost_bps=self.policy.max_cost_bps,
+            slices=self.policy.slices,
+            hedge_sets=self.policy.hedge_sets,
+        )
+        target = Target(
+            scope=scope,
+            baseline_usd=gross_in_scope_usd(scope, book),
+            gross_to_ratio=gross_to_ratio,
+        )
+        return OperatorAnswer(done=True, text=plan_text(plan_cut(target, book, limits), target))
+
+    def _rearm(self, scope: Subject, principal: str) -> OperatorAnswer:
+        if self._file.exists():
+            return OperatorAnswer(
+                done=False,
+                text=f"The KILL file is still there: {self._file}. Remove it first; while it lies "
+                "there it asks for the same again.",
+            )
+        nonce = secrets.token_urlsafe(9)
+        step = self.driver.submit(
+            RearmRequested(
+                principal=principal,
+                scope=scope,
+                nonce=nonce,
+                unmet=self.unmet(scope),
+                would_fire=self.would_fire(scope),
+            )
+        )
+        answer = _answered(step)
+        if not answer.done:
+            return answer
+        command = f'riskd rearm --confirm {nonce} --reason "…"'
+        return OperatorAnswer(done=True, text=f"{answer.text}\n  {command}")
+
+    async def _confirm(self, request: OperatorRequest, principal: str) -> OperatorAnswer:
+        scope = next(
+            (one.scope for one in self.machine.state.latches.values() if one.offer is not None),
+            PORTFOLIO,
+        )
+        fact = RearmConfirmed(
+            principal=principal,
+            nonce=request.nonce,
+            reason=request.reason,
+            unmet=self.unmet(scope),
+        )
+        try:
+            return _answered(await self.driver.submit_when_kept(fact))
+        except StoreError as error:
+            return OperatorAnswer(
+                done=False,
+                text=f"Everything stays latched: a re-arm must be on record first. {error}",
+            )
+
+    def _rebaseline(
+        self, request: OperatorRequest, scope: Subject, principal: str
+    ) -> OperatorAnswer:
+        arguments = () if scope == PORTFOLIO else (("subject", str(scope)),)
+        self._events.submit(
+            (
+                OperatorCommanded(
+                    principal=principal,
+                    verb=REBASELINE,
+                    arguments=arguments,
+                    reason=request.reason,
+                ),
+            )
+        )
+        self.driver.note(
+            action="rebaselined", actor=f"person:{principal}", scope=scope, reason=request.reason
+        )
+        what = "every account and the portfolio" if scope == PORTFOLIO else str(scope)
+        return OperatorAnswer(
+            done=True, text=f"The drawdown of {what} is measured from the equity of now."
+        )
+
+    # ------------------------------------------------------------------- what the rules say
+
+    def unmet(self, scope: Subject) -> tuple[str, ...]:
+        """Of the rules that latched in this scope, those whose way back is not open yet."""
+        latch = self.machine.state.latches.get(scope)
+        if latch is None:
+            return ()
+        asked = {cause.actor for cause in latch.causes}
+        found = []
+        for rule, memory in self._acting(scope):
+            if f"rule:{rule.id}" not in asked:
+                continue
+            if memory.state.state is not AlertState.INACTIVE:
+                found.append(f"{rule.id} is {memory.state.state.value} about {memory.subject}")
+            elif memory.state.reentry_pending and rule.reentry is not None:
+                found.append(f"{rule.id} wants {rule.reentry.text} about {memory.subject}")
+        return tuple(found)
+
+    def would_fire(self, scope: Subject) -> tuple[str, ...]:
+        """Rules that ask for a level in this scope now."""
+        return tuple(
+            f"{rule.id} ({rule.level.value}) about {memory.subject}"
+            for rule, memory in self._acting(scope)
+            if memory.state.firing
+        )
+
+    def _acting(self, scope: Subject) -> Iterable[tuple[Rule, RuleMemory]]:
+        rules = {
+            rule.id: rule
+            for rule in self._engine.rulebook.rules
+            if LEVEL_OF_ACTION[rule.level] > Level.NORMAL
+        }
+        for memory in self._engine.rule_states():
+            rule = rules.get(memory.rule)
+            if rule is not None and _within(scope, memory.subject):
+                yield rule, memory
+
+    # ----------------------------------------------------------------------------- KILL file
+
+    async def watch_file(self) -> None:
+        """Take the KILL file for what it asks, as long as it lies there; once for each content."""
+        while True:
+            self.look_for_file()
+            await asyncio.sleep(FILE_PERIOD_S)
+
+    def look_for_file(self) -> None:
+        """Once; before anything connects, too."""
+        try:
+            stamp = self._file.stat().st_mtime_ns
+            with self._file.open("rb") as file:
+                content = file.read(CONTENT_BYTES_MAX)
+        except FileNotFoundError:
+            self._file_seen = ""
+            return
+        except OSError as error:
+            # It is there and cannot be read: somebody wants the book stopped.
+            stamp, content = 0, b""
+            self._log.error("kill_file_unreadable", reason=error.strerror)
+        request = parse_kill_file(content, stamp)
+        if request.id == self._file_seen:
+            return
+        self._file_seen = request.id
+        answer = self._kill(request, scope_of(request.scope), "the KILL file", "file")
+        self._log.warning("kill_file_taken", done=answer.done, answer=answer.text)
+
+
+def _answered(step: Step) -> OperatorAnswer:
+    refused = any(entry.action.endswith(REFUSED) for entry in step.audit)
+    failed = any(entry.action == "step_failed" for entry in step.audit)
+    return OperatorAnswer(done=not (refused or failed), text=step.answer)
+
+
+def _within(scope: Subject, subject: Subject) -> bool:
+    """Whether a rule about ``subject`` concerns the scope; one that cannot be placed does."""
+    try:
+        return contains(scope, subject, {}) or contains(subject, scope, {})
+    except ValueError:
+        return True
