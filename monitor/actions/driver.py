@@ -39,7 +39,7 @@ from monitor.core.ports import (
     PhaseStore,
     SecondCopy,
 )
-from monitor.core.types import PORTFOLIO, SECOND_NS, AlertState, EngineNs, Severity
+from monitor.core.types import PORTFOLIO, SECOND_NS, AlertState, EngineNs, Severity, Subject
 
 RETRY_S = 1.0  # how often what could not be kept is tried again
 DRAIN_S = 5.0  # what a planned stop waits for commands that are out
@@ -70,6 +70,7 @@ class KillDriver:
         store: Keeps phases, with the deadline of the kill path.
         second_copy: Where the state goes when the store cannot keep it.
         pages: How people are told.
+        told: Hears each step as it is concluded.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class KillDriver:
         store: PhaseStore,
         second_copy: SecondCopy,
         pages: KillPages,
+        told: Callable[[Step], None] = lambda _step: None,
     ) -> None:
         self._machine = machine
         self._executors = tuple(executors)
@@ -90,6 +92,7 @@ class KillDriver:
         self._store = store
         self._second_copy = second_copy
         self._pages = pages
+        self._told = told
         self._steps: list[Step] = []
         self._unkept = False
         self._waiting: list[Command] = []  # those that may not leave before the store keeps again
@@ -132,7 +135,22 @@ class KillDriver:
                 answer=f"riskd failed on this: {error}. Nothing that is latched was changed.",
             )
         self._take(step)
+        self._told(step)
         return step
+
+    def note(self, *, action: str, actor: str, scope: Subject, reason: str) -> None:
+        """One audit line about something that the machine has no part in."""
+        entry = AuditEntry(
+            at_ns=self._clock.now(),
+            actor=actor,
+            action=action,
+            scope=scope,
+            level_from=0,
+            level_to=0,
+            reason=reason,
+        )
+        self._steps.append(Step(audit=(entry,)))
+        self._news.set()
 
     async def submit_when_kept(self, fact: KillFact) -> Step:
         """Apply a fact that may make things less safe, and only while the store keeps phases.
