@@ -21,6 +21,11 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("init", "monitor.cli.init", "write a configuration for your own addresses; no keys needed"),
     ("run", "monitor.cli.run", "watch the venues of a configuration and page"),
     ("status", "monitor.cli.status", "am I safe, what fires, what can riskd not see"),
+    ("kill", "monitor.cli.kill", "stop the book at once, in one step; latched until re-armed"),
+    ("plan", "monitor.cli.plan", "what a cut would do and cost now; sends nothing"),
+    ("approve", "monitor.cli.approve", "let a proposed plan go ahead, or turn it down"),
+    ("rearm", "monitor.cli.rearm", "the way back after a kill, in two steps"),
+    ("rebaseline", "monitor.cli.rebaseline", "measure drawdown from today's equity"),
     ("check-config", "monitor.cli.check_config", "find every mistake in a configuration"),
     ("rules", "monitor.cli.rules", "list the rules, or check a rulebook of your own"),
     ("decode", "monitor.cli.decode", "turn recorded venue frames into riskd's events"),
@@ -39,7 +44,7 @@ start here:
   riskd run --config riskd.yaml                watch them; open http://127.0.0.1:9470/
   riskd status                                 the same in 24 lines
 
-riskd only watches in this version: it holds no key and can send nothing to a venue.
+In mode observe, the default, riskd only watches: it holds no key and can send nothing to a venue.
 """
 
 
