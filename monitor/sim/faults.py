@@ -96,6 +96,11 @@ class Faults:
         for listener in tuple(self._listeners):
             listener(fault, True)
 
+    def end(self, fault: Fault) -> None:
+        """End one fault; one that has ended already is left alone."""
+        if fault in self._active:
+            self._end(fault)
+
     def heal(self, kind: FaultKind | None = None, venue: str = ALL) -> int:
         """End the faults of ``kind`` (all kinds when None) of ``venue`` (all when ``*``);
         returns how many ended."""
@@ -105,11 +110,14 @@ class Faults:
             if (kind is None or fault.kind is kind) and venue in {ALL, fault.venue}
         ]
         for fault in ended:
-            self._active.remove(fault)
-            self._asked.pop(fault, None)
-            for listener in tuple(self._listeners):
-                listener(fault, False)
+            self._end(fault)
         return len(ended)
+
+    def _end(self, fault: Fault) -> None:
+        self._active.remove(fault)
+        self._asked.pop(fault, None)
+        for listener in tuple(self._listeners):
+            listener(fault, False)
 
     def find(
         self, kind: FaultKind, venue: str, channel: str = ALL, market: str = ALL

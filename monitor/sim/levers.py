@@ -10,7 +10,9 @@ import math
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
+from monitor.sim import outsiders
 from monitor.sim.addresses import DYDX_MASTER, HYPERLIQUID_MASTER
+from monitor.sim.faults import Fault
 from monitor.sim.listings import DYDX, HYPERLIQUID
 from monitor.sim.occurrences import Paced
 from monitor.sim.prices import Asset, Ramp
@@ -90,6 +92,56 @@ def set_pace(world: World, *, speed: float) -> None:
     """Say to whoever drives the world that ``speed`` simulated seconds in a real one suit what
     follows."""
     world.emit(Paced(world.now_s, speed))
+
+
+def place_order(
+    world: World,
+    venue: str,
+    symbol: str,
+    *,
+    size: float,
+    ratio: float,
+    reduce_only: bool = False,
+    stop: bool = False,
+) -> None:
+    """Let the desk rest an order for ``size`` base units (negative: sell) at ``ratio`` times the
+    mark in its main pool; a ``stop`` waits for that price and then takes."""
+    market = world.market(venue, symbol)
+    name, address, pool = MAIN_POOL[venue]
+    exact = Decimal(repr(abs(size))).quantize(market.size_step)
+    price = market.mark_price * Decimal(repr(ratio))
+    price = (price / market.tick).to_integral_value() * market.tick
+    world.place_order(
+        name, address, market.spec.dex or pool, symbol, "buy" if size > 0 else "sell", exact, price,
+        trigger_price=price if stop else None, reduce_only=reduce_only,
+    )  # fmt: skip
+
+
+def inject_for(world: World, fault: Fault, *, for_s: float) -> None:
+    """Let a fault hold for a while of simulated time; for ever (until healed) when it is zero."""
+    world.faults.inject(fault)
+    if for_s > 0:
+        world.schedule(world.now_s + for_s, lambda: world.faults.end(fault))
+
+
+def replace_cancelled(world: World, venue: str, *, every_s: float, for_s: float) -> None:
+    """Somebody places each order that the desk's main account cancels anew."""
+    outsiders.replace_cancelled(_outsider(world, venue, every_s, for_s))
+
+
+def regrow(
+    world: World, venue: str, symbol: str, *, size: float, every_s: float, for_s: float
+) -> None:
+    """Somebody trades a position of the desk's main pool back to ``size`` base units (signed)."""
+    market = world.market(venue, symbol)
+    pool = market.spec.dex or MAIN_POOL[venue][2]
+    exact = Decimal(repr(size)).quantize(market.size_step)
+    outsiders.regrow(_outsider(world, venue, every_s, for_s), pool, symbol, exact)
+
+
+def _outsider(world: World, venue: str, every_s: float, for_s: float) -> outsiders.Account:
+    address = MAIN_POOL[venue][1]
+    return outsiders.Account(world, venue, address, every_s, world.now_s + for_s)
 
 
 def calm(world: World) -> None:

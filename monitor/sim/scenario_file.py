@@ -6,7 +6,6 @@ The vocabulary is ``ACTIONS`` below: each action's fields, how each is read, and
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -17,23 +16,22 @@ from monitor.sim import levers
 from monitor.sim.faults import Fault, FaultKind
 from monitor.sim.listings import LISTINGS
 from monitor.sim.prices import ASSETS
+from monitor.sim.scenario_values import (
+    Reader,
+    Value,
+    Values,
+    WrongError,
+    number_between,
+    one_of,
+    read_duration,
+    read_offset,
+    read_text,
+    some_of,
+)
 from monitor.sim.world import World
 
-Value = str | float | tuple[str, ...]
-Values = Mapping[str, Value]
-
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h)?\Z")
-_UNIT_S = {None: 1.0, "s": 1.0, "m": 60.0, "h": 3_600.0}
 _ASSETS = tuple(spec.name for spec in ASSETS)
 _VENUES = tuple(LISTINGS)
-
-
-class WrongError(Exception):
-    """A value that does not fit; carries what would."""
-
-    def __init__(self, message: str, *, allowed: Iterable[str] = ()) -> None:
-        super().__init__(message)
-        self.allowed = tuple(allowed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,78 +68,6 @@ class ScenarioFile:
     jumps_per_day: float = 0.0
 
 
-# -------------------------------------------------------------------------------- reading values
-
-Reader = Callable[[yaml.Node], Value]
-
-
-def _scalar(node: yaml.Node) -> str:
-    if not isinstance(node, yaml.ScalarNode):
-        raise WrongError("A single value is needed here.")
-    return str(node.value)
-
-
-def read_text(node: yaml.Node) -> str:
-    """Any text that is not empty."""
-    text = " ".join(_scalar(node).split())
-    if not text:
-        raise WrongError("Some text is needed here.")
-    return text
-
-
-def read_duration(node: yaml.Node) -> float:
-    """Seconds."""
-    match = _DURATION.match(_scalar(node))
-    if match is None:
-        raise WrongError("This is no length of time.", allowed=("30", "30s", "2m", "1h"))
-    return float(match.group(1)) * _UNIT_S[match.group(2)]
-
-
-def number_between(low: float, high: float) -> Reader:
-    """A reader of numbers from ``low`` to ``high``."""
-
-    def read(node: yaml.Node) -> float:
-        try:
-            value = float(_scalar(node))
-        except ValueError:
-            value = float("nan")
-        if not low <= value <= high:
-            raise WrongError("This number does not fit.", allowed=(f"{low:g} to {high:g}",))
-        return value
-
-    return read
-
-
-def one_of(names: Iterable[str]) -> Reader:
-    """A reader of one name out of a closed set."""
-    known = tuple(names)
-
-    def read(node: yaml.Node) -> str:
-        value = _scalar(node)
-        if value not in known:
-            raise WrongError("This name is not known.", allowed=known)
-        return value
-
-    return read
-
-
-def some_of(names: Iterable[str], *, everything: str) -> Reader:
-    """A reader of one name, a list of names, or the word for all of them."""
-    known = tuple(names)
-
-    def read(node: yaml.Node) -> Value:
-        items = node.value if isinstance(node, yaml.SequenceNode) else [node]
-        chosen = tuple(_scalar(item) for item in items)
-        if chosen == (everything,):
-            return everything
-        for value in chosen:
-            if value not in known:
-                raise WrongError("This name is not known.", allowed=(everything, *known))
-        return chosen
-
-    return read
-
-
 # ------------------------------------------------------------------------------------ vocabulary
 
 
@@ -176,16 +102,15 @@ def _word(values: Values, key: str) -> str:
 
 
 def _inject(world: World, values: Values) -> None:
-    world.faults.inject(
-        Fault(
-            kind=FaultKind(_word(values, "kind")),
-            venue=_word(values, "venue"),
-            channel=_word(values, "channel"),
-            market=_word(values, "market"),
-            ratio=_number(values, "ratio"),
-            delay_s=_number(values, "delay"),
-        )
+    fault = Fault(
+        kind=FaultKind(_word(values, "kind")),
+        venue=_word(values, "venue"),
+        channel=_word(values, "channel"),
+        market=_word(values, "market"),
+        ratio=_number(values, "ratio"),
+        delay_s=_number(values, "delay"),
     )
+    levers.inject_for(world, fault, for_s=_number(values, "for"))
 
 
 def _heal(world: World, values: Values) -> None:
@@ -204,6 +129,7 @@ def _liquidity(world: World, values: Values) -> None:
 
 
 _FACTOR = number_between(0.0, 1_000.0)
+_MARKET = one_of(spec.symbol for specs in LISTINGS.values() for spec in specs)
 _WHICH_ASSETS = some_of(_ASSETS, everything="all")
 ACTIONS: dict[str, Verb] = {
     "premium": Verb(
@@ -242,9 +168,10 @@ ACTIONS: dict[str, Verb] = {
             "channel": read_text,
             "market": read_text,
             "ratio": number_between(0.0, 1.0),
-            "delay": read_duration,
+            "delay": read_offset,
+            "for": read_duration,
         },
-        {"venue": "*", "channel": "*", "market": "*", "ratio": 1.0, "delay": 5.0},
+        {"venue": "*", "channel": "*", "market": "*", "ratio": 1.0, "delay": 5.0, "for": 0.0},
     ),
     "heal": Verb(
         _heal,
@@ -280,13 +207,58 @@ ACTIONS: dict[str, Verb] = {
         ),
         {
             "venue": one_of(_VENUES),
-            "market": one_of(spec.symbol for specs in LISTINGS.values() for spec in specs),
+            "market": _MARKET,
             "size": number_between(-1e9, 1e9),
         },
     ),
     "pace": Verb(
         lambda w, v: levers.set_pace(w, speed=_number(v, "speed")),
         {"speed": number_between(0.1, 1_000.0)},
+    ),
+    "order": Verb(
+        lambda w, v: levers.place_order(
+            w,
+            _word(v, "venue"),
+            _word(v, "market"),
+            size=_number(v, "size"),
+            ratio=_number(v, "at"),
+            reduce_only=_word(v, "reduce_only") == "yes",
+            stop=_word(v, "stop") == "yes",
+        ),
+        {
+            "venue": one_of(_VENUES),
+            "market": _MARKET,
+            "size": number_between(-1e9, 1e9),
+            "at": number_between(0.05, 1.95),
+            "reduce_only": one_of(("yes", "no")),
+            "stop": one_of(("yes", "no")),
+        },
+        {"reduce_only": "no", "stop": "no"},
+    ),
+    "replace_orders": Verb(
+        lambda w, v: levers.replace_cancelled(
+            w, _word(v, "venue"), every_s=_number(v, "every"), for_s=_number(v, "for")
+        ),
+        {"venue": one_of(_VENUES), "every": read_duration, "for": read_duration},
+        {"every": 5.0},
+    ),
+    "regrow": Verb(
+        lambda w, v: levers.regrow(
+            w,
+            _word(v, "venue"),
+            _word(v, "market"),
+            size=_number(v, "size"),
+            every_s=_number(v, "every"),
+            for_s=_number(v, "for"),
+        ),
+        {
+            "venue": one_of(_VENUES),
+            "market": _MARKET,
+            "size": number_between(-1e9, 1e9),
+            "every": read_duration,
+            "for": read_duration,
+        },
+        {"every": 5.0},
     ),
     "calm": Verb(lambda w, _: levers.calm(w)),
 }

@@ -118,8 +118,9 @@ def execute(world: World, envelope: Envelope) -> Answer:
         _check_expiry(world, envelope, signer, account)
         desks.check_budget(world, account, action)
         desks.use_nonce(signer, envelope.nonce)
-        account.requests_used += actions.batch_length(action)
         response = perform(Desk(world, account), action)
+        # Refusals cost nothing; a refused order within an accepted batch does.
+        account.requests_used += actions.batch_length(action)
     except RefusedError as refused:
         return _refusal(str(refused))
     return Answer(200, orjson.dumps({"status": "ok", "response": response}))
