@@ -126,6 +126,21 @@ def test_a_twin_outside_the_scope_is_not_left_naked() -> None:
     }
 
 
+def test_of_the_heavier_side_what_cannot_be_cut_keeps_the_hedge() -> None:
+    """Two longs, one of them without an executor, against one short: the other long goes, and the
+    short stays for the one that stays."""
+    facts = book(
+        (HL, "main", "BTC", "1"),
+        (DYDX, "main", "BTC-USD", "1"),
+        (HL, "hedge", "BTC", "-1"),
+        executable=[(HL, "main"), (HL, "hedge")],
+    )
+    made = plan(facts, 0.0)
+    assert sizes(made) == {"hyperliquid/main/BTC": "-1"}
+    assert reasons(made)["hyperliquid/hedge/BTC"][1].startswith("hedges dydx/main/BTC-USD")
+    assert dict(made.net_after_usd) == {"BTC": 0.0}
+
+
 def test_a_dark_account_keeps_its_twin() -> None:
     """Its leg is UNREACHABLE: only what stands over its last known size is cut."""
     facts = book((HL, "main", "BTC", "1"), (DYDX, "main", "BTC-USD", "-0.7"), dark=[(DYDX, "main")])
@@ -323,6 +338,15 @@ def test_without_lot_rules_nothing_can_be_written() -> None:
     }
 
 
+def test_a_bound_that_is_no_number_holds_up_nobody() -> None:
+    """One market's broken settings stop that market only."""
+    facts = book((HL, "main", "BTC", "1"), (HL, "main", "SOL", "1"))
+    broken = (instrument(HL, "BTC", bound_bps=float("nan")), instrument(HL, "SOL"))
+    made = plan(msgspec.structs.replace(facts, instruments=broken), 0.0)
+    assert sizes(made) == {"hyperliquid/main/SOL": "-1"}
+    assert reasons(made)["hyperliquid/main/BTC"][1] == "no valid price lies within the bound"
+
+
 @pytest.mark.parametrize(
     ("references", "limit", "noted"),
     [
@@ -401,6 +425,15 @@ def test_turnover_caps_what_goes_now(left: float | None, expected: str | None) -
     assert sizes(made) == ({} if expected is None else {"hyperliquid/main/BTC": expected})
     assert made.sliced == (expected != "-1")
     assert any(note.startswith("turnover: the hour leaves") for note in made.notes) == made.sliced
+
+
+def test_a_dust_rest_does_not_break_the_turnover_cap() -> None:
+    """25 USD of HYPE and 16 USD left: the rest would be 9 USD, too small to be an order, but all of
+    it is over the cap. 16 USD go now, the rest goes whole later."""
+    limits = msgspec.structs.replace(CHEAP, turnover_left_usd=16.0)
+    made = plan(book((HL, "main", "HYPE", "0.625")), 0.0, limits=limits)
+    assert sizes(made) == {"hyperliquid/main/HYPE": "-0.4"}
+    assert made.sliced
 
 
 def test_turnover_cuts_pairs_together() -> None:

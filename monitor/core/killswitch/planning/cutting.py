@@ -95,10 +95,8 @@ def _cut_tier(
     carry = _ZERO
     for piece in order:
         wanted = worth[piece] * need / total + carry
-        sizes = _fit(piece, wanted + noise, worth[piece], cuts)
+        sizes = _within(ceiling, piece, _fit(piece, wanted + noise, worth[piece], cuts), cuts)
         got = _usd(piece, sizes)
-        if ceiling is not None and cuts.usd + got > ceiling:
-            got = _ZERO
         if got:
             cuts.set(piece, sizes)
         carry = wanted - got
@@ -108,9 +106,31 @@ def _cut_tier(
             break
         before = cuts.taken.get(piece, (_ZERO,) * len(piece.legs))
         sizes = _at_least(piece, _usd(piece, before) + missing, cuts)
-        added = _usd(piece, sizes) - _usd(piece, before)
-        if added > 0 and (ceiling is None or cuts.usd + added <= ceiling):
+        sizes = _within(ceiling, piece, sizes, cuts)
+        if _usd(piece, sizes) > _usd(piece, before):
             cuts.set(piece, sizes)
+
+
+def _within(
+    ceiling: Decimal | None,
+    piece: Piece,
+    sizes: tuple[Decimal, ...],
+    cuts: Cuts,
+) -> tuple[Decimal, ...]:
+    """The same, or as many lots less as it takes to stay within the ceiling; a rest too small to be
+    an order may then stay, since it goes whole later."""
+    if ceiling is None:
+        return sizes
+    before = cuts.taken.get(piece)
+    room = ceiling - cuts.usd + (_usd(piece, before) if before else _ZERO)
+    wanted = _usd(piece, sizes)
+    if wanted <= room:
+        return sizes
+    fewer = _in_lots(piece, tuple(size * max(room, _ZERO) / wanted for size in sizes))
+    least = _smallest(piece)
+    if any(size < smallest for size, smallest in zip(fewer, least, strict=True)):
+        return (_ZERO,) * len(sizes)
+    return fewer
 
 
 def _take_all(tier: Sequence[Piece], cuts: Cuts) -> None:

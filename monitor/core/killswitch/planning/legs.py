@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
+from math import isfinite
 from typing import TypeVar
 
 import msgspec
@@ -216,7 +217,7 @@ def _price(
     if reference is None or instrument is None:
         return reference, references, 0.0, None
     bound_bps = effective_bound_bps(instrument, references)
-    if instrument.price_tick <= 0:
+    if instrument.price_tick <= 0 or not isfinite(bound_bps):
         return reference, references, bound_bps, None
     return reference, references, bound_bps, limit_price(reference, side, bound_bps, instrument)
 
