@@ -129,7 +129,7 @@ def verify(connection: sqlite3.Connection, *, anchor: Path | None, key: bytes = 
     """
     findings = list(_missing_triggers(connection))
     notes: list[str] = []
-    hashes: dict[int, str] = {}
+    hashes = {0: GENESIS}  # what the anchor has of a file without a record
     previous, expected, good_macs = GENESIS, 1, 0
     last: AuditRow | None = None
     for row in read_rows(connection):
@@ -154,7 +154,7 @@ def verify(connection: sqlite3.Connection, *, anchor: Path | None, key: bytes = 
     if last is not None:
         head = AuditHead(lineage=lineage, seq=last.seq, hash=last.hash, mac=last.mac)
     return Verdict(
-        records=len(hashes),
+        records=len(hashes) - 1,
         head=head,
         anchored=anchored,
         keyed=good_macs if key else None,
@@ -211,12 +211,12 @@ def _against_anchor(
     notes: list[str],
 ) -> int | None:
     """Compare with the heads noted outside; gives the newest number that they confirm."""
-    newest = max(hashes, default=0)
+    newest = max(hashes)
     try:
         heads, unreadable = read_anchor(path)
     except OSError as error:
         why = (error.strerror or type(error).__name__).lower()
-        if hashes:
+        if newest:
             text = f"the anchor {path} cannot be read ({why}): a cut-off tail would not show."
             todo = (
                 "Name the anchor with --anchor. It is beside the second copy; exports have heads."
@@ -236,7 +236,8 @@ def _against_anchor(
             confirmed = max(confirmed, head.seq)
         elif problem not in told:
             told.add(problem)
-            findings.append(Finding(seq=head.seq, what=problem))
+            seq = head.seq if head.lineage == lineage else None
+            findings.append(Finding(seq=seq, what=problem))
     if not findings and confirmed < newest:
         notes.append(
             f"Records {confirmed + 1} to {newest} are not anchored (yet): that one of them is cut "
@@ -250,7 +251,7 @@ def _contradiction(head: AuditHead, lineage: str, hashes: dict[int, str], key: b
         return "the anchor's own line has a mac of another key: forged, or another key."
     if head.lineage != lineage:
         return (
-            f"the anchor knows it of another file ({head.lineage}): the whole chain was replaced. "
+            f"the anchor is of another file ({head.lineage}): the whole chain was replaced. "
             "Where you moved a damaged file aside yourself, move the anchor with it."
         )
     found = hashes.get(head.seq)
@@ -269,14 +270,15 @@ def anchor_problem(head: AuditHead | None, lineage: str, path: Path) -> str:
     except OSError:
         heads = []
     if not heads:
+        # A new file is anchored before its first record.
         return "" if head is None else _start_text(f"Its anchor {path} is gone.")
     noted = heads[-1]
     if noted.lineage != lineage:
         return _start_text(f"Its anchor {path} is of another file.")
-    if head is None or noted.seq > head.seq:
-        kept = head.seq if head else 0
+    kept = head.seq if head else 0
+    if noted.seq > kept:
         return _start_text(f"{noted.seq} records were anchored, {kept} are there.")
-    if noted.seq == head.seq and noted.hash != head.hash:
+    if head and noted.seq == head.seq and noted.hash != head.hash:
         return _start_text(f"Record {head.seq} is not the one that was anchored.")
     return ""
 

@@ -125,9 +125,12 @@ class Store:
             unreadable=unreadable,
             checkpoint=checkpoint,
         )
-        self.audit_problem = (
-            "" if unreadable else anchor_problem(head, standing.lineage, self._second.anchor_path)
-        )
+        self.audit_problem = ""
+        if not unreadable:
+            anchor = self._second.anchor_path
+            self.audit_problem = anchor_problem(head, standing.lineage, anchor)
+            if head is None:
+                self._second.anchor_new_file(standing.lineage)
 
     @property
     def queue_length(self) -> int:

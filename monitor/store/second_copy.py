@@ -18,7 +18,7 @@ import msgspec
 from monitor.core.errors import StoreError
 from monitor.core.ports import Phase
 from monitor.core.types import EngineNs
-from monitor.store.audit import AuditHead
+from monitor.store.audit import GENESIS, AuditHead
 from monitor.store.thread import StoreThread
 
 COPY_NAME = "kill-state.copy"
@@ -137,6 +137,18 @@ class Second:
             self._copy_problem = str(error)
             raise
         self._copy_problem = ""
+
+    def anchor_new_file(self, lineage: str) -> None:
+        """Anchor a file that has no record yet, so that an anchor that is missing later was taken
+        away. Blocks, for ``OPEN_DEADLINE_S`` at most."""
+        if self.anchor_path.exists():
+            return
+        head = AuditHead(lineage=lineage, seq=0, hash=GENESIS)
+        what = f"anchor the audit in {self.path}"
+        try:
+            self._thread.submit(lambda files: files.anchor(head), what=what).result(OPEN_DEADLINE_S)
+        except (StoreError, TimeoutError) as error:
+            self._anchor_problem = str(error) or f"Could not {what}: the disk hangs."
 
     def mirror(self, copy: KillCopy) -> None:
         """Write the copy when the disk has time."""
