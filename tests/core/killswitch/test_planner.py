@@ -381,7 +381,7 @@ def test_a_dear_plan_is_done_in_slices_and_never_refused() -> None:
     assert made.shortfalls == ()
     assert made.cost_usd == 125_000.0 * 0.0150
     assert made.notes[1:] == (
-        "dear: all of it would cost 150 bp (7,500 USD), limit 50 bp; 1/4 of it now",
+        "dear: all of it would cost 150 bp (7,500 USD), limit 50 bp; a slice of 125,000 USD now",
         "375,000 USD left for later rounds",
     )
 
@@ -394,6 +394,9 @@ def test_slices_come_to_an_end() -> None:
     assert sizes(made) == {"hyperliquid/main/BTC": "-1.25"}
     assert not made.sliced
     assert made.met
+    assert made.notes[1:] == (
+        "dear: all of it would cost 150 bp (1,875 USD), limit 50 bp; all now",
+    )
 
 
 def test_an_unknown_depth_counts_as_the_bound() -> None:

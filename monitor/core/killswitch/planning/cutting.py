@@ -13,7 +13,7 @@ from decimal import Decimal, localcontext
 
 from monitor.core.killswitch.planning.legs import Leg
 from monitor.core.killswitch.planning.pairing import Pairing, Piece
-from monitor.core.killswitch.planning.pricing import EXACT, ceil_to, common_multiple, floor_to
+from monitor.core.killswitch.planning.pricing import EXACT, ceil_to, floor_to
 
 _ZERO = Decimal(0)
 
@@ -73,7 +73,7 @@ def cut(
 def sum_usd(cuts: Cuts, *, paired: bool) -> Decimal:
     """What is cut in pairs, or what is cut alone, USD."""
     return sum(
-        (_usd(piece, sizes) for piece, sizes in cuts.taken.items() if piece.paired is paired),
+        (piece.usd(sizes) for piece, sizes in cuts.taken.items() if piece.paired is paired),
         _ZERO,
     )
 
@@ -85,18 +85,17 @@ def _cut_tier(
     cuts: Cuts,
     ceiling: Decimal | None,
 ) -> None:
-    worth = {piece: _usd(piece, piece.amounts) for piece in tier}
-    total = sum(worth.values(), _ZERO)
+    total = sum((piece.worth for piece in tier), _ZERO)
     if total <= need and (ceiling is None or cuts.usd + total <= ceiling):
         _take_all(tier, cuts)
         return
     goal = cuts.usd + need
-    order = sorted(tier, key=lambda piece: (-_usd(piece, _smallest(piece)), piece.name))
+    order = sorted(tier, key=lambda piece: (-piece.usd(piece.smallest), piece.name))
     carry = _ZERO
     for piece in order:
-        wanted = worth[piece] * need / total + carry
-        sizes = _within(ceiling, piece, _fit(piece, wanted + noise, worth[piece], cuts), cuts)
-        got = _usd(piece, sizes)
+        wanted = piece.worth * need / total + carry
+        sizes = _within(ceiling, piece, _fit(piece, wanted + noise, cuts), cuts)
+        got = piece.usd(sizes)
         if got:
             cuts.set(piece, sizes)
         carry = wanted - got
@@ -105,9 +104,9 @@ def _cut_tier(
         if missing <= noise:
             break
         before = cuts.taken.get(piece, (_ZERO,) * len(piece.legs))
-        sizes = _at_least(piece, _usd(piece, before) + missing, cuts)
+        sizes = _at_least(piece, piece.usd(before) + missing, cuts)
         sizes = _within(ceiling, piece, sizes, cuts)
-        if _usd(piece, sizes) > _usd(piece, before):
+        if piece.usd(sizes) > piece.usd(before):
             cuts.set(piece, sizes)
 
 
@@ -122,12 +121,12 @@ def _within(
     if ceiling is None:
         return sizes
     before = cuts.taken.get(piece)
-    room = ceiling - cuts.usd + (_usd(piece, before) if before else _ZERO)
-    wanted = _usd(piece, sizes)
+    room = ceiling - cuts.usd + (piece.usd(before) if before else _ZERO)
+    wanted = piece.usd(sizes)
     if wanted <= room:
         return sizes
     fewer = _in_lots(piece, tuple(size * max(room, _ZERO) / wanted for size in sizes))
-    least = _smallest(piece)
+    least = piece.smallest
     if any(size < smallest for size, smallest in zip(fewer, least, strict=True)):
         return (_ZERO,) * len(sizes)
     return fewer
@@ -148,17 +147,17 @@ def _take_all(tier: Sequence[Piece], cuts: Cuts) -> None:
             cuts.set(piece, piece.amounts if exact else _whole(piece, cuts))
 
 
-def _fit(piece: Piece, wanted: Decimal, worth: Decimal, cuts: Cuts) -> tuple[Decimal, ...]:
-    """The most of a piece (which is ``worth`` USD) that is no more than ``wanted`` USD and that
+def _fit(piece: Piece, wanted: Decimal, cuts: Cuts) -> tuple[Decimal, ...]:
+    """The most of a piece that is no more than ``wanted`` USD and that
     venues accept: whole lots, no order below the minimum. A rest too small to be an order goes
     with it."""
-    if wanted >= worth:
+    if wanted >= piece.worth:
         return _whole(piece, cuts)
     nothing = (_ZERO,) * len(piece.legs)
     if wanted <= 0:
         return nothing
-    sizes = _in_lots(piece, tuple(amount * wanted / worth for amount in piece.amounts))
-    smallest = _smallest(piece)
+    sizes = _in_lots(piece, tuple(amount * wanted / piece.worth for amount in piece.amounts))
+    smallest = piece.smallest
     if not all(sizes) or any(size < least for size, least in zip(sizes, smallest, strict=True)):
         return nothing
     return _with_dust(piece, sizes, cuts)
@@ -166,11 +165,11 @@ def _fit(piece: Piece, wanted: Decimal, worth: Decimal, cuts: Cuts) -> tuple[Dec
 
 def _at_least(piece: Piece, usd: Decimal, cuts: Cuts) -> tuple[Decimal, ...]:
     """The least of a piece that is worth ``usd`` or more, or all of it."""
-    worth = _usd(piece, piece.amounts)
-    lots = _lots(piece)
+    worth = piece.worth
+    lots = piece.lots
     sizes = tuple(
         max(ceil_to(amount * usd / worth, lot), least)
-        for amount, lot, least in zip(piece.amounts, lots, _smallest(piece), strict=True)
+        for amount, lot, least in zip(piece.amounts, lots, piece.smallest, strict=True)
     )
     if any(size > amount for size, amount in zip(sizes, piece.amounts, strict=True)):
         return _whole(piece, cuts)
@@ -213,23 +212,4 @@ def _leaves_dust(piece: Piece, sizes: tuple[Decimal, ...], cuts: Cuts) -> bool:
 
 
 def _in_lots(piece: Piece, amounts: tuple[Decimal, ...]) -> tuple[Decimal, ...]:
-    return tuple(floor_to(a, lot) for a, lot in zip(amounts, _lots(piece), strict=True))
-
-
-def _lots(piece: Piece) -> tuple[Decimal, ...]:
-    """What each leg's cut must be a multiple of; legs of one asset share the coarser lot."""
-    steps = tuple(leg.step for leg in piece.legs)
-    if piece.same_asset:
-        return (common_multiple(*steps),) * 2
-    return steps
-
-
-def _smallest(piece: Piece) -> tuple[Decimal, ...]:
-    """The smallest cut of each leg that the venues take as an order, in its lots."""
-    lots = _lots(piece)
-    least = [max(ceil_to(leg.least, lot), lot) for leg, lot in zip(piece.legs, lots, strict=True)]
-    return (max(least),) * 2 if piece.same_asset else tuple(least)
-
-
-def _usd(piece: Piece, sizes: tuple[Decimal, ...]) -> Decimal:
-    return sum((s * leg.known_price for leg, s in zip(piece.legs, sizes, strict=True)), _ZERO)
+    return tuple(floor_to(a, lot) for a, lot in zip(amounts, piece.lots, strict=True))

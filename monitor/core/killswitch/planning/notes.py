@@ -66,9 +66,10 @@ def _what(plan: Plan, told: Told) -> str:
 def _why_in_part(plan: Plan, limits: PlanLimits, told: Told) -> list[str]:
     notes = []
     if told.dear_bps is not None:
+        now = _usd(plan.gross_before_usd - plan.gross_after_usd)
         notes.append(
             f"dear: all of it would cost {told.dear_bps:.0f} bp ({_usd(told.dear_usd)}), limit "
-            f"{limits.max_cost_bps:.0f} bp; 1/{limits.slices} of it now",
+            f"{limits.max_cost_bps:.0f} bp; {f'a slice of {now}' if plan.sliced else 'all'} now",
         )
     if told.turnover_left_usd is not None:
         notes.append(f"turnover: the hour leaves {_usd(told.turnover_left_usd)}")

@@ -10,17 +10,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, localcontext
+from functools import cached_property
 
 from monitor.core.killswitch.planning.legs import Leg
 from monitor.core.killswitch.planning.matching import Node, match_sides
-from monitor.core.killswitch.planning.pricing import EXACT
+from monitor.core.killswitch.planning.pricing import EXACT, ceil_to, common_multiple
 from monitor.core.killswitch.scope import covers_account, pool_of
 
 HedgeSets = Sequence[tuple[str, Sequence[tuple[str, str, str]]]]
 IN_THE_WAY = "working orders may already take it off"
 
 
-@dataclass(slots=True, frozen=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Piece:
     """What may be cut together: one part alone, or two that hedge each other.
 
@@ -39,6 +40,31 @@ class Piece:
     def same_asset(self) -> bool:
         """Whether both legs must shrink by the very same base amount."""
         return self.paired and self.legs[0].asset == self.legs[1].asset
+
+    @cached_property
+    def lots(self) -> tuple[Decimal, ...]:
+        """What each leg's cut must be a multiple of; legs of one asset share the coarser lot."""
+        steps = tuple(leg.step for leg in self.legs)
+        return (common_multiple(*steps),) * 2 if self.same_asset else steps
+
+    @cached_property
+    def smallest(self) -> tuple[Decimal, ...]:
+        """The smallest cut of each leg that the venues take as an order, in its lots."""
+        least = [
+            max(ceil_to(leg.least, lot), lot) for leg, lot in zip(self.legs, self.lots, strict=True)
+        ]
+        return (max(least),) * 2 if self.same_asset else tuple(least)
+
+    @cached_property
+    def worth(self) -> Decimal:
+        """All of it, USD."""
+        return self.usd(self.amounts)
+
+    def usd(self, sizes: tuple[Decimal, ...]) -> Decimal:
+        """What these sizes of its legs are worth, USD."""
+        if len(sizes) == 1:
+            return sizes[0] * self.legs[0].known_price
+        return sizes[0] * self.legs[0].known_price + sizes[1] * self.legs[1].known_price
 
     @property
     def name(self) -> str:
