@@ -278,23 +278,16 @@ def test_a_pair_is_cut_in_the_coarser_lot_of_both() -> None:
 
 
 def test_lots_that_fit_only_in_sum_are_still_closed() -> None:
-    """One leg in whole units against two in tenths: each pair alone is no whole unit."""
+    """One leg in whole units against two in tenths: neither pair alone is whole units."""
     facts = book(
         (HL, "main", "SOL", "100"),
         (DYDX, "main", "SOL-USD", "-50.5"),
-        (HL, "hedge", "SOL", "-49.5"),
-        instruments=[instrument(HL, "SOL", step="0.5"), instrument(DYDX, "SOL-USD", step="0.1")],
+        (DYDX, "hedge", "SOL-USD", "-49.5"),
+        instruments=[instrument(HL, "SOL", step="1"), instrument(DYDX, "SOL-USD", step="0.1")],
     )
-    coarse = msgspec.structs.replace(
-        facts,
-        instruments=(
-            instrument(HL, "SOL", step="0.5"),
-            instrument(DYDX, "SOL-USD", step="0.1"),
-        ),
-    )
-    made = plan(coarse, 0.0)
+    made = plan(facts, 0.0)
     assert made.gross_after_usd == 0.0
-    assert all(order.closes for order in made.orders)
+    assert [order.closes for order in made.orders] == [True, True, True]
 
 
 def test_a_position_without_any_reference_holds_up_nobody() -> None:
