@@ -15,6 +15,7 @@ import structlog
 
 from monitor.actions.driver import KillDriver
 from monitor.app.book import book_of
+from monitor.app.way_back import unmet, would_fire
 from monitor.app.words import plan_text
 from monitor.core.engine import Engine
 from monitor.core.errors import StoreError
@@ -28,20 +29,16 @@ from monitor.core.killswitch.facts import (
     RearmRequested,
     Step,
 )
-from monitor.core.killswitch.levels import LEVEL_OF_ACTION, Level
 from monitor.core.killswitch.machine import KillMachine
 from monitor.core.killswitch.plan import PlanLimits, Target
 from monitor.core.killswitch.planner import gross_in_scope_usd, plan_cut
 from monitor.core.killswitch.policy import KillPolicy
 from monitor.core.killswitch.restore import more_restrictive, state_after_restart
-from monitor.core.killswitch.scope import contains
 from monitor.core.killswitch.trading import TradingState
 from monitor.core.operator import OperatorAnswer, OperatorRequest, Verb, level_of, scope_of
 from monitor.core.ports import Clock, EventSink, Executor
-from monitor.core.rules.rule import Rule
 from monitor.core.state.control import REBASELINE
-from monitor.core.state.model import RuleMemory
-from monitor.core.types import PORTFOLIO, AlertState, EngineNs, Subject
+from monitor.core.types import PORTFOLIO, EngineNs, Subject
 from monitor.notify.pager import Pager
 from monitor.store.database import Store
 
@@ -257,42 +254,13 @@ class KillSwitch:
             done=True, text=f"The drawdown of {what} is measured from the equity of now."
         )
 
-    # ------------------------------------------------------------------- what the rules say
-
     def unmet(self, scope: Subject) -> tuple[str, ...]:
-        """Of the rules that latched in this scope, those whose way back is not open yet."""
-        latch = self.machine.state.latches.get(scope)
-        if latch is None:
-            return ()
-        asked = {cause.actor for cause in latch.causes}
-        found = []
-        for rule, memory in self._acting(scope):
-            if f"rule:{rule.id}" not in asked:
-                continue
-            if memory.state.state is not AlertState.INACTIVE:
-                found.append(f"{rule.id} is {memory.state.state.value} about {memory.subject}")
-            elif memory.state.reentry_pending and rule.reentry is not None:
-                found.append(f"{rule.id} wants {rule.reentry.text} about {memory.subject}")
-        return tuple(found)
+        """What the rules that latched this scope still want before it may go back."""
+        return unmet(self._engine, self.machine.state.latches.get(scope))
 
     def would_fire(self, scope: Subject) -> tuple[str, ...]:
         """Rules that ask for a level in this scope now."""
-        return tuple(
-            f"{rule.id} ({rule.level.value}) about {memory.subject}"
-            for rule, memory in self._acting(scope)
-            if memory.state.firing
-        )
-
-    def _acting(self, scope: Subject) -> Iterable[tuple[Rule, RuleMemory]]:
-        rules = {
-            rule.id: rule
-            for rule in self._engine.rulebook.rules
-            if LEVEL_OF_ACTION[rule.level] > Level.NORMAL
-        }
-        for memory in self._engine.rule_states():
-            rule = rules.get(memory.rule)
-            if rule is not None and _within(scope, memory.subject):
-                yield rule, memory
+        return would_fire(self._engine, scope)
 
     # ----------------------------------------------------------------------------- KILL file
 
@@ -327,11 +295,3 @@ def _answered(step: Step) -> OperatorAnswer:
     refused = any(entry.action.endswith(REFUSED) for entry in step.audit)
     failed = any(entry.action == "step_failed" for entry in step.audit)
     return OperatorAnswer(done=not (refused or failed), text=step.answer)
-
-
-def _within(scope: Subject, subject: Subject) -> bool:
-    """Whether a rule about ``subject`` concerns the scope; one that cannot be placed does."""
-    try:
-        return contains(scope, subject, {}) or contains(subject, scope, {})
-    except ValueError:
-        return True

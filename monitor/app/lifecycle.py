@@ -12,8 +12,7 @@ import hashlib
 import json
 import random
 import signal
-import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,8 @@ import structlog
 
 from monitor import __version__
 from monitor.actions.hyperliquid import HyperliquidExecutor
-from monitor.app.hands import build_executors, kill_policy, lease_key, operator_keys
+from monitor.app.doors import Doors
+from monitor.app.hands import build_executors, kill_policy
 from monitor.app.journal import JournalKeeper
 from monitor.app.kill import KillSwitch
 from monitor.app.legs import read_legs
@@ -44,7 +44,6 @@ from monitor.core.decision import Decision
 from monitor.core.engine import Engine
 from monitor.core.errors import ConfigError, StoreError
 from monitor.core.events import Event, RulebookLoaded
-from monitor.core.killswitch.trading import Trading
 from monitor.core.measures.catalogue import CATALOGUE
 from monitor.core.ports import Clock
 from monitor.core.rules import parse_rulebook
@@ -57,10 +56,7 @@ from monitor.runtime.clock import SystemClock
 from monitor.runtime.http import HttpClient, open_session
 from monitor.runtime.loop import collect_when_idle, freeze_after_warm_up, measure_lag
 from monitor.runtime.writer import Writer
-from monitor.server.commands import SignedCommands
-from monitor.server.control import ControlServer
-from monitor.server.http import COMMANDS_PATH, Server
-from monitor.server.trading import TradingFeed, trading_document, with_lease
+from monitor.server.http import Server
 from monitor.store.audit import AuditStamp
 from monitor.store.database import Store, open_or_unreadable
 from monitor.store.journal import JournalWriter
@@ -157,8 +153,7 @@ class Daemon:
         # address, where their runbooks are read.
         self.server.bind()
         data = self.base / config.data_dir
-        operators = operator_keys(config.operators, base=self.base)
-        self._lease_key = lease_key(config, base=self.base)
+        self.doors = Doors(config, base=self.base, clock=self.clock, to_wall_ns=self._to_wall_ns)
         self.store = self._open_store(data)
         self._stack.callback(self.store.close)
         await self._restore_engine()
@@ -175,9 +170,8 @@ class Daemon:
             metrics=self.metrics,
             journal=self._open_journal(data),
         )
-        self._open_doors(operators)
-        await self.control.start()
-        self._stack.push_async_callback(self.control.close)
+        await self.doors.open(self.kill, server=self.server, store=self.store, data=data)
+        self._stack.push_async_callback(self.doors.close)
         await self.server.start()
         self._load_rules(rules, "start")
         if declared is not None:
@@ -212,7 +206,6 @@ class Daemon:
         self.executors = build_executors(
             config, http=HttpClient(hands, clock), budgets=self._budgets, clock=clock, data=data
         )
-        self.trading = TradingFeed(self.trading_document)
         self.kill = KillSwitch(
             kill_policy(config),
             self.executors,
@@ -223,37 +216,9 @@ class Daemon:
             clock=clock,
             majors=config.freshness.majors,
             directory=data,
-            changed=self.trading.changed,
+            changed=self.doors.trading.changed,
         )
-        self.control = ControlServer(data, self.kill)
         self.kill.started()
-
-    def _open_doors(self, operators: Mapping[str, Sequence[bytes]]) -> None:
-        """Who reads the trading state, and who may command from elsewhere."""
-        self.server.add("GET", "/v1/trading-state", self.trading.once)
-        self.server.add("GET", "/v1/trading-state/stream", self.trading.stream)
-        if operators:
-            self.commands = SignedCommands(
-                operators, self.kill, remember=self._remember_command, wall_s=time.time
-            )
-            self.server.add("POST", COMMANDS_PATH, self.commands.handle)
-
-    async def _remember_command(self, message_id: str, until_s: int) -> bool:
-        """Whether a signed message is new. A store that fails cannot keep a kill from happening:
-        the process itself remembers meanwhile."""
-        try:
-            return await self.store.remember_once(
-                message_id, until_s=until_s, now_s=int(time.time())
-            )
-        except StoreError as error:
-            self._log.error("command_id_not_kept", reason=str(error))
-            return True
-
-    def trading_document(self) -> dict[str, Any]:
-        """What the desk's own systems read."""
-        return trading_document(
-            self.kill.trading_state(), desk=self.config.desk, to_wall_ns=self._to_wall_ns
-        )
 
     def submit(self, events: tuple[Event, ...]) -> None:
         """Let facts into the engine; implements ``EventSink`` for the kill switch."""
@@ -275,7 +240,7 @@ class Daemon:
         """Dispatcher, sender and pager, going on with the alerts of the earlier process. Before any
         rule is loaded, so that a rule that is gone since then ends its alert as it should."""
         config, clock = self.config, self.clock
-        self.decisions = DecisionLog()
+        self.decisions = DecisionLog(acting=config.mode != "observe")
         self.dispatcher = Dispatcher(
             dispatch_policy(config, server_url=self.url),
             now=clock.now(),
@@ -357,7 +322,7 @@ class Daemon:
             await asyncio.wait(workers)
             self.writer.drain()
             out = await self.kill.driver.shut_down()
-            self._leave_lease()
+            self.doors.leave()
             for task in tellers[1:]:
                 task.cancel()
             await asyncio.wait(tellers[1:])
@@ -393,19 +358,6 @@ class Daemon:
                 told = why
                 self._log.info("hands_prepared", venue=executor.venue, problem=why)
             await self.clock.sleep(PREPARE_RETRY_S if why else PREPARE_PERIOD_S)
-
-    def _leave_lease(self) -> None:
-        """A planned stop of an unlatched book lets the desk go on for a while; anything else does
-        not: the state that was last told runs out after its 15 s."""
-        document = self.trading_document()
-        if self._lease_key is not None and document["state"] == Trading.ACTIVE:
-            document = with_lease(
-                document,
-                key=self._lease_key,
-                lease_s=self.config.kill.restart_lease_s,
-                now_wall_ns=self._to_wall_ns(self.clock.now()),
-            )
-        self.trading.leave(document)
 
     def _reached(self, venue: str) -> None:
         self._log.info("venue_reached", venue=venue)

@@ -9,7 +9,7 @@ from collections import deque
 import msgspec
 import structlog
 
-from monitor.core.decision import Decision, KillRequest
+from monitor.core.decision import Decision, KillRequest, RuleMode
 from monitor.core.engine import Engine
 from monitor.core.ports import Clock, Phase
 from monitor.core.rules.words import request_text
@@ -34,7 +34,9 @@ class WouldHave(msgspec.Struct, frozen=True, kw_only=True):
 class DecisionLog:
     """A ``DecisionListener``: log lines for changes, and the list of what was not done."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, acting: bool = False) -> None:
+        """``acting`` is False in ``observe``, where whatever a rule asks for is not done."""
+        self._acting = acting
         self.would_have: deque[WouldHave] = deque(maxlen=WOULD_HAVE_MAX)
         self._log = structlog.get_logger("decisions")
 
@@ -67,6 +69,8 @@ class DecisionLog:
             self._record(request, decision.at_ns)
 
     def _record(self, request: KillRequest, now: EngineNs) -> None:
+        if self._acting and request.mode is not RuleMode.OBSERVE:
+            return  # the kill switch's own audit says what becomes of it
         text = f"WOULD HAVE {request_text(request)}, by {request.rule}"
         self._log.warning("would_have_acted", what=text, mode=request.mode.value)
         self.would_have.append(

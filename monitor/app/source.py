@@ -12,11 +12,12 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from monitor import __version__
 from monitor.core.rules.rule import OnUnknown
 from monitor.core.state.model import RuleMemory
-from monitor.core.types import SECOND_NS, Severity
+from monitor.core.types import PORTFOLIO, SECOND_NS, Severity
 from monitor.notify.notice import ActiveAlert
 from monitor.observability.exposition import OPENMETRICS_TYPE, TEXT_TYPE, Exposition
 from monitor.observability.metrics import NOTIFICATION_RESULTS
 from monitor.server.document import measures_document, state_document, unseen_accounts
+from monitor.server.kill_document import kill_document
 
 if TYPE_CHECKING:
     from monitor.app.lifecycle import Daemon
@@ -71,10 +72,16 @@ class DaemonSource:
             self,
             alerts=[self._alert(alert) for alert in _worst_first(daemon.dispatcher.active)],
             channels=self._channels(),
-            would_have=[
-                {"at_ms": act.at_ns // 1_000_000, "rule": act.rule, "text": act.text}
-                for act in daemon.decisions.would_have
-            ],
+            kill=kill_document(
+                daemon.kill.machine,
+                would_have=[
+                    {"at_ms": act.at_ns // 1_000_000, "rule": act.rule, "text": act.text}
+                    for act in daemon.decisions.would_have
+                ],
+                would_fire=daemon.kill.would_fire(PORTFOLIO),
+                problem=daemon.kill.problem,
+                now=daemon.clock.now(),
+            ),
             now=daemon.clock.now(),
         )
 
@@ -172,7 +179,8 @@ class DaemonSource:
         ]
 
     def _alert(self, alert: ActiveAlert) -> Json:
-        now = self._daemon.clock.now()
+        daemon = self._daemon
+        now = daemon.clock.now()
         texts = dict(alert.annotations)
         return {
             "alert": dict(alert.labels).get("alertname", ""),
@@ -190,6 +198,19 @@ class DaemonSource:
             "runbook": texts.get("runbook_url", ""),
             "stale": alert.data == "stale",
             "labels": dict(alert.labels),
+            # Nobody was told of it yet, because of that alert, or because it waits for one.
+            "told": not alert.untold,
+            "covered_by": daemon.dispatcher.covered_by(alert),
+            "members": [
+                {
+                    "subject": one.subject,
+                    "labels": dict(one.labels),
+                    "firing_s": (now - one.starts_ns) / SECOND_NS,
+                    "summary": dict(one.annotations).get("summary", ""),
+                    "stale": one.data == "stale",
+                }
+                for one in daemon.dispatcher.members(alert.identity)
+            ],
         }
 
 

@@ -15,7 +15,7 @@ from monitor.config import Config
 from monitor.core.errors import ConfigError
 from monitor.core.ports import Clock, Venue
 from monitor.core.settings import EngineSettings
-from monitor.core.types import EngineNs
+from monitor.core.types import EngineNs, Severity
 from monitor.notify.alertmanager import AlertmanagerChannel
 from monitor.notify.alerts import DispatchPolicy, Route
 from monitor.notify.channel import Channel
@@ -59,6 +59,9 @@ def engine_settings(config: Config) -> EngineSettings:
         venues=tuple(names),
         freshness=config.freshness.settings(),
         funding_expensive_per_year=config.funding.expensive_per_year,
+        acting=config.mode != "observe",
+        # A word about one scope alone is the kill machine's to know.
+        rule_modes=tuple((one.rule, one.mode) for one in config.kill.rules if not one.scope),
     )
 
 
@@ -69,10 +72,14 @@ def runbook_base_url(config: Config, server_url: str) -> str:
 
 
 def dispatch_policy(config: Config, *, server_url: str = "") -> DispatchPolicy:
-    """Which channel hears what. Alertmanager holds alert state and is told everything."""
+    """Which channel hears what. Alertmanager holds alert state and is told everything; what is for
+    the record alone (info) wakes nobody behind a webhook."""
     alertmanager = config.notify.alertmanager
     routes = [Route(channel=ALERTMANAGER, holds_state=True)] if alertmanager else []
-    routes += [Route(channel=webhook.name) for webhook in config.notify.webhooks]
+    routes += [
+        Route(channel=webhook.name, severity_min=Severity.WARNING)
+        for webhook in config.notify.webhooks
+    ]
     policy = DispatchPolicy(
         deployment=config.desk,
         routes=tuple(routes),

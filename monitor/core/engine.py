@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from monitor.core.decision import Decision
+from monitor.core.decision import Decision, RuleMode
 from monitor.core.events import Event, RulebookLoaded
 from monitor.core.formulas.drawdown import DrawdownMemory, resume_drawdown
 from monitor.core.measures.catalogue import CATALOGUE, DEFINITIONS
@@ -71,11 +71,13 @@ class Engine:
         self._channels = self.state.channels
         self._evaluator = Evaluator(self.state, settings, definitions)
         self._evaluator.build()
-        self._rules = RuleRunner(self.state, self._evaluator)
+        allowed = RuleMode.ACT if settings.acting else RuleMode.OBSERVE
+        self._modes = dict(settings.rule_modes)
+        self._rules = RuleRunner(self.state, self._evaluator, allowed=allowed)
         if not resumed:
             self.state.appeared.clear()
         elif self.state.rulebook:
-            self._book = parse_rulebook(self.state.rulebook, catalogue)
+            self._book = parse_rulebook(self.state.rulebook, catalogue).with_modes(self._modes)
             self._rules.load(self._book, self.state.now_ns, resumed=True)
 
     # ---------------------------------------------------------------------- what it is for
@@ -90,7 +92,8 @@ class Engine:
         handler = NEWS.get(type(event))
         if handler is None:
             if type(event) is RulebookLoaded:
-                self._book = parse_rulebook(event.files, self.catalogue)
+                book = parse_rulebook(event.files, self.catalogue)
+                self._book = book.with_modes(self._modes)
                 self._loaded = True
             apply_event(self.state, event, now)
             return

@@ -18,6 +18,7 @@ from monitor.core.decision import (
     CitedReading,
     KillRequest,
     RuleHealth,
+    RuleMode,
 )
 from monitor.core.measures.evaluator import Evaluator, reading_of
 from monitor.core.measures.instance import Instance
@@ -103,8 +104,12 @@ class RuleRunner:
     ``changed`` and ``gone`` name the (rule, subject) states to be kept or forgotten by the store.
     """
 
-    def __init__(self, state: RiskState, evaluator: Evaluator) -> None:
+    def __init__(
+        self, state: RiskState, evaluator: Evaluator, *, allowed: RuleMode = RuleMode.OBSERVE
+    ) -> None:
+        """``allowed`` is the most that the daemon lets any rule do."""
         self._state = state
+        self._allowed = allowed
         self._evaluator = evaluator
         self._rules: dict[str, Rule] = {}
         self._by_kind: dict[SubjectKind, list[tuple[int, Rule]]] = {}
@@ -365,7 +370,9 @@ class RuleRunner:
         """A transition, and the action where an episode begins."""
         subject = asked.node.subject
         cite = partial(self._cite, asked, now)
-        self.transitions.append(describe(asked.rule, before, result, subject, cite, now))
+        self.transitions.append(
+            describe(asked.rule, before, result, subject, cite, now, allowed=self._allowed)
+        )
         if result.state.firing is before.firing:
             return
         rule_id = asked.rule.id

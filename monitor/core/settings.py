@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
+from monitor.core.decision import RuleMode
 from monitor.core.types import SECOND_NS
 
 
@@ -62,6 +63,8 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
         transit_s: How long money on its way between own accounts still counts as ours.
         flow_settling_s: How long after a transfer was told the equity may lag behind it.
         markets_max: Markets of one venue that are followed; further ones are ignored and counted.
+        acting: False in ``observe``: everything is told as what riskd WOULD HAVE done.
+        rule_modes: (rule, mode) where the desk says otherwise than the rulebook.
     """
 
     accounts: tuple[tuple[str, str], ...] = ()
@@ -74,6 +77,8 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     transit_s: float = 21_600.0
     flow_settling_s: float = 120.0
     markets_max: int = 5_000
+    acting: bool = False
+    rule_modes: tuple[tuple[str, RuleMode], ...] = ()
 
 
 def limit_ns(seconds: float) -> int:

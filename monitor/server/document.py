@@ -80,7 +80,11 @@ POSITION_CELLS: tuple[tuple[str, str], ...] = (
 )
 MEASURES_MAX = 300
 NO_LIQUIDATION_PRICE = "no price of this market alone would liquidate"
-MODE_TEXTS = {"observe": "nothing can be sent to a venue"}
+MODE_TEXTS = {
+    "observe": "nothing can be sent to a venue",
+    "rehearse": "acts with throw-away keys, on this machine or a testnet",
+    "armed": "acts on your accounts",
+}
 
 
 def state_document(
@@ -89,10 +93,10 @@ def state_document(
     *,
     alerts: Sequence[Json],
     channels: Sequence[Json],
-    would_have: Sequence[Json],
+    kill: Json,
     now: EngineNs,
 ) -> Json:
-    """The whole of ``/v1/state``."""
+    """The whole of ``/v1/state``; ``kill`` is ``kill_document``'s."""
     unwatched = [
         {"venue": venue.venue, "account": name, "kind": pool.kind, "parent": pool.parent}
         for venue in engine.state.venues.values()
@@ -132,7 +136,7 @@ def state_document(
         "feeds": feeds,
         "rules": rules,
         "pages": {"channels": list(channels)},
-        "kill": {"level": 0, "mode": daemon.mode, "would_have": list(would_have)},
+        "kill": kill,
     }
 
 

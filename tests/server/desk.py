@@ -6,8 +6,12 @@ from decimal import Decimal
 
 from monitor.core import events as e
 from monitor.core.engine import Engine
+from monitor.core.killswitch.machine import KillMachine
+from monitor.core.killswitch.planner import plan_cut
+from monitor.core.killswitch.policy import KillPolicy
 from monitor.core.settings import EngineSettings
 from monitor.core.types import SECOND_NS, MarginMode, MarketStatus
+from monitor.server.kill_document import kill_document
 
 NOW = 1_790_000_000 * SECOND_NS
 VENUE = "hyperliquid"
@@ -88,3 +92,12 @@ def engine_of(*events: e.Event, rules: str = RULES) -> Engine:
         engine.apply(event, NOW)
     engine.evaluate(NOW)
     return engine
+
+
+KILL = kill_document(
+    KillMachine(KillPolicy(), plan_cut),
+    would_have=[],
+    would_fire=[],
+    problem="",
+    now=NOW,
+)

@@ -13,7 +13,7 @@ import pytest
 from monitor.server.document import measures_document, state_document
 from monitor.server.http import Server
 from monitor.server.settings import ServerSettings
-from tests.server.desk import NOW, Daemon, engine_of, seen_events
+from tests.server.desk import KILL, NOW, Daemon, engine_of, seen_events
 
 pytestmark = pytest.mark.component
 
@@ -41,7 +41,7 @@ class DeskSource:
             Daemon(),
             alerts=[ALERT],
             channels=[{"name": "alertmanager", "healthy": True, "proven": True, "waiting": 0}],
-            would_have=[],
+            kill=KILL,
             now=NOW,
         )
 

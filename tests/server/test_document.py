@@ -9,16 +9,14 @@ import orjson
 from monitor.core import events as e
 from monitor.core.types import SECOND_NS
 from monitor.server.document import measures_document, state_document, unseen_accounts
-from tests.server.desk import NOW, VENUE, Daemon, engine_of, seen_events
+from tests.server.desk import KILL, NOW, VENUE, Daemon, engine_of, seen_events
 
 
 def document(*extra: e.Event, now: int = NOW, alerts: list[Any] | None = None) -> dict[str, Any]:
     """The document after the usual events and some more."""
     engine = engine_of(*seen_events(), *extra)
     engine.evaluate(now)
-    made = state_document(
-        engine, Daemon(), alerts=alerts or [], channels=[], would_have=[], now=now
-    )
+    made = state_document(engine, Daemon(), alerts=alerts or [], channels=[], kill=KILL, now=now)
     assert orjson.dumps(made)
     return made
 

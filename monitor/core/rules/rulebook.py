@@ -55,6 +55,15 @@ class RuleBook(msgspec.Struct, frozen=True, eq=False):
         """The rule of that id, None where there is none."""
         return next((rule for rule in self.rules if rule.id == rule_id), None)
 
+    def with_modes(self, modes: Mapping[str, RuleMode]) -> RuleBook:
+        """The same rules, each in the mode that the desk says where it says one."""
+        if not modes:
+            return self
+        rules = tuple(
+            msgspec.structs.replace(rule, mode=modes.get(rule.id, rule.mode)) for rule in self.rules
+        )
+        return msgspec.structs.replace(self, rules=rules)
+
 
 class _Entry(msgspec.Struct):
     """One rule as a file gave it: its fields, and the rule where it could be read."""

@@ -1,0 +1,59 @@
+"""What the rules say about going back: which conditions are not met, which would fire again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from monitor.core.engine import Engine
+from monitor.core.killswitch.levels import LEVEL_OF_ACTION, Level
+from monitor.core.killswitch.scope import contains
+from monitor.core.killswitch.state import Latch
+from monitor.core.rules.rule import Rule
+from monitor.core.state.model import RuleMemory
+from monitor.core.types import AlertState, Subject
+
+
+def unmet(engine: Engine, latch: Latch | None) -> tuple[str, ...]:
+    """Of the rules that brought a latch about, those that are not over, and those whose re-entry
+    condition does not hold on known data; nothing where a person alone pulled."""
+    if latch is None:
+        return ()
+    asked = {cause.actor for cause in latch.causes}
+    found = []
+    for rule, memory in _acting(engine, latch.scope):
+        if f"rule:{rule.id}" not in asked:
+            continue
+        if memory.state.state is not AlertState.INACTIVE:
+            found.append(f"{rule.id} is {memory.state.state.value} about {memory.subject}")
+        elif memory.state.reentry_pending and rule.reentry is not None:
+            found.append(f"{rule.id} wants {rule.reentry.text} about {memory.subject}")
+    return tuple(found)
+
+
+def would_fire(engine: Engine, scope: Subject) -> tuple[str, ...]:
+    """Rules that ask for a level in this scope now."""
+    return tuple(
+        f"{rule.id} ({rule.level.value}) about {memory.subject}"
+        for rule, memory in _acting(engine, scope)
+        if memory.state.firing
+    )
+
+
+def _acting(engine: Engine, scope: Subject) -> Iterator[tuple[Rule, RuleMemory]]:
+    rules = {
+        rule.id: rule
+        for rule in engine.rulebook.rules
+        if LEVEL_OF_ACTION[rule.level] > Level.NORMAL
+    }
+    for memory in engine.rule_states():
+        rule = rules.get(memory.rule)
+        if rule is not None and _within(scope, memory.subject):
+            yield rule, memory
+
+
+def _within(scope: Subject, subject: Subject) -> bool:
+    """Whether a rule about ``subject`` concerns the scope; one that cannot be placed does."""
+    try:
+        return contains(scope, subject) or contains(subject, scope)
+    except ValueError:
+        return True
