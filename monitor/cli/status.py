@@ -132,10 +132,16 @@ def _fires(state: Document) -> list[Item]:
     return [
         ["FIRES"],
         *(
-            _wrapped(f"  {alert['severity']:<8} {age(alert['firing_s']):>6}  ", alert["summary"], 4)
+            _wrapped(f"  {alert['severity']:<8} {age(alert['firing_s']):>6}  ", _said(alert), 4)
             for alert in state["alerts"]
         ),
     ]
+
+
+def _said(alert: Document) -> str:
+    """Its summary, and for whose sake nobody is told of it."""
+    cover = alert.get("covered_by")
+    return f"{alert['summary']} (within {cover})" if cover else str(alert["summary"])
 
 
 def _sees(state: Document) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import logging
 import os
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import structlog
 from aiohttp import web
 
 from monitor.app.lifecycle import Daemon
@@ -57,7 +59,7 @@ class Played:
     states: dict[float, Json] = field(default_factory=dict)
     alerts: dict[float, list[Json]] = field(default_factory=dict)
     metrics: dict[float, str] = field(default_factory=dict)
-    pending: list[str] = field(default_factory=list)
+    changes: list[str] = field(default_factory=list)
 
     @property
     def pages(self) -> list[Notification]:
@@ -80,6 +82,7 @@ def run_scenario(
     was told, and what the API says at each minute of ``look_at``."""
     shipped = load_scenario if "\n" not in scenario else _from_text
     found = shipped(scenario)
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     start_s = found.start_near(START_S)
     clock = JumpingClock(round(start_s * SECOND_NS))
     with asyncio.Runner(debug=False, loop_factory=clock.loop) as runner:
@@ -114,7 +117,7 @@ async def _play(
         await daemon.start()
         stack.push_async_callback(daemon.close)
         daemon.listen(
-            lambda decision: played.pending.extend(
+            lambda decision: played.changes.extend(
                 f"{at_s() / 60:6.2f} {one.before} -> {one.after} {one.severity} {one.summary}"
                 for one in decision.transitions
             )

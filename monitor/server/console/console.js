@@ -67,6 +67,10 @@ function drawAlert(a, named) {
     el("span", { class: "dim" }, `${a.subject} · for ${age(a.firing_s)}`),
     el("div", {}, el("span", {}, a.summary)),
     action ? el("div", { class: "dim" }, action) : null,
+    a.covered_by ? el("div", { class: "dim" }, `nobody is told while ${a.covered_by} fires`) : null,
+    (a.members || []).length > 1 ? el("details", { "data-group": `members-${a.alert}-${a.subject}` },
+      el("summary", {}, `all ${a.members.length}`),
+      a.members.map((one) => el("div", {}, el("span", { class: "dim" }, `${one.subject} · for ${age(one.firing_s)} `), one.summary))) : null,
     named ? link(a.runbook, "runbook") : null);
 }
 function drawAlerts(state) {
