@@ -147,7 +147,8 @@ class Offer(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 class Latch(msgspec.Struct, kw_only=True):
     """One trip over one scope. Only a person's re-arm takes it away.
 
-    ``baseline_usd`` is the scope's gross when a target was first asked for; targets do not add.
+    ``baseline_usd`` is the scope's gross when a target was first asked for, and ``baselines`` the
+    part of each account in it; targets do not add.
     ``gate_ns`` is when the first account was ready for the next plan. ``told`` is a digest of what
     the last page said.
     """
@@ -160,6 +161,7 @@ class Latch(msgspec.Struct, kw_only=True):
     causes: list[Cause] = msgspec.field(default_factory=list)
     gross_to_ratio: float | None = None
     baseline_usd: float | None = None
+    baselines: dict[str, float] = msgspec.field(default_factory=dict)
     goal_usd: float | None = None
     enumerated: bool = False
     round: int = 0

@@ -81,19 +81,26 @@ def cutter(target: Target, book: Book, limits: PlanLimits) -> Plan:
         )
     ]
     gross = sum(abs(float(one.size)) * price_of(one.market) for _, one in held)
-    share = max(0.0, 1 - goal / gross) if gross else 0.0
+    within_reach = sum(
+        abs(float(one.size)) * price_of(one.market)
+        for truth, one in held
+        if (truth.venue, truth.account) in book.executable
+    )
+    share = min(1.0, max(0.0, gross - goal) / within_reach) if within_reach else 1.0
     orders, shortfalls, left = [], [], limits.turnover_left_usd
     for truth, one in held:
         price = price_of(one.market)
-        size = (abs(one.size) * Decimal(repr(round(share, 9))) / STEP).to_integral_value(
-            "ROUND_CEILING"
-        )
+        size = (
+            abs(one.size) * Decimal(repr(round(share, 9))) / STEP - Decimal("1e-6")
+        ).to_integral_value("ROUND_CEILING")
         size = min(size * STEP, abs(one.size))
         if left is not None:
             size = min(size, (Decimal(repr(left / price)) / STEP).__floor__() * STEP)
         if not size:
             continue
-        if (truth.venue, truth.account) not in book.executable:
+        steps = {(i.venue, i.market): i.size_step for i in book.instruments}
+        stuck = not steps[truth.venue, one.market]
+        if stuck or (truth.venue, truth.account) not in book.executable:
             usd = float(size) * price
             shortfalls.append(
                 Shortfall(
@@ -159,6 +166,7 @@ class World:
         self.dark: tuple[tuple[str, str], ...] = ()
         self.slow: set[tuple[str, str]] = set()
         self.refuse: Callable[[Command], KillFact | None] = lambda _: None
+        self.lose: Callable[[Command], bool] = lambda _: False
         self.out: list[Command] = []
         self.done: list[Command] = []
         self.audit: list[AuditEntry] = []
@@ -352,6 +360,9 @@ class World:
             command = ready[0]
             self.out.remove(command)
             self.done.append(command)
+            if self.lose(command):  # it arrives, and its answer never comes
+                self.carry_out(command)
+                continue
             fact = self.refuse(command)
             self.tell(self.carry_out(command) if fact is None else fact)
         raise AssertionError("the machine does not come to rest")
@@ -359,6 +370,7 @@ class World:
     def run(self, seconds: float) -> World:
         """Work, and let time pass where the machine wants it to."""
         end = self.now + round(seconds * SECOND_NS)
+        self.tell(TimePassed())
         self.work()
         while True:
             wake_ns = self.steps[-1].wake_at_ns
@@ -369,6 +381,13 @@ class World:
             self.now = wake_ns
             self.tell(TimePassed())
             self.work()
+
+    def one(self) -> World:
+        """Carry out the first command only."""
+        command = self.out.pop(0)
+        self.done.append(command)
+        self.tell(self.carry_out(command))
+        return self
 
     def carry_out(self, command: Command) -> KillFact:
         """As the venue would."""
@@ -442,7 +461,11 @@ class World:
 
     def sizes(self, place: tuple[str, str] = MAIN) -> dict[str, str]:
         """What is held, as text."""
-        return {market: f"{size.normalize():f}" for market, size in self.positions[place].items() if size}
+        return {
+            market: f"{size.normalize():f}"
+            for market, size in self.positions[place].items()
+            if size
+        }
 
     def resting(self, place: tuple[str, str] = MAIN) -> list[str]:
         """Ids of the working orders."""

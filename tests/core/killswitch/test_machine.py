@@ -41,9 +41,7 @@ def storm() -> World:
             {"BTC": "1", "ETH": "-10"},
             id="REDUCE_ONLY takes what increases risk",
         ),
-        pytest.param(
-            Level.CUT, ["stop", "profit"], {"BTC": "0.7", "ETH": "-7"}, id="CUT cuts too"
-        ),
+        pytest.param(Level.CUT, ["stop", "profit"], {"BTC": "0.7", "ETH": "-7"}, id="CUT cuts too"),
         pytest.param(
             Level.HALT, ["stop"], {"BTC": "1", "ETH": "-10"}, id="HALT takes all but triggers"
         ),

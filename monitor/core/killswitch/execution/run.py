@@ -81,7 +81,6 @@ def settle(turn: Turn, latch: Latch, run: Run, residuals: tuple[Residual, ...]) 
     run.work = Work.IDLE
     run.inflight = ""
     run.verifying = False
-    run.barren = 0
     run.residuals = residuals
     if residuals:
         run.outcome = Outcome.INCOMPLETE
@@ -89,7 +88,7 @@ def settle(turn: Turn, latch: Latch, run: Run, residuals: tuple[Residual, ...]) 
         run.failures += 1
     else:
         run.outcome = Outcome.CONTAINED
-        run.failures = 0
+        run.failures = run.barren = 0
         run.wake_ns = after(turn.now, turn.policy.watch_s) if turn.policy.watch_s > 0 else None
     if run.outcome is not before:
         turn.note(
@@ -122,6 +121,8 @@ def drive(turn: Turn, latch: Latch, run: Run) -> None:
         if turn.now < run.deadline_ns:
             return
         unanswered(turn, latch, run)
+    if run.work is Work.RESOLVE and not run.intents:  # a late answer said it all
+        run.work, run.verifying, run.tries = Work.READ, True, 0
     if not run.reachable and not run.changing:
         by_other_hands(turn, latch, run)
         return
@@ -397,7 +398,7 @@ def _left_by_hand(
     if left:
         residuals.append(Residual(reason=f"{len(left)} order(s) to cancel; {_by_hand(turn)}"))
     held = held_in(truth, latch.scope, asset_of(book))
-    if latch.cutting and held and not within_goal(latch, book):
+    if latch.cutting and held and not within_goal(latch, book, run.key):
         markets = ", ".join(f"{market} {size.normalize():f}" for market, size in held.items())
         residuals.append(Residual(reason=f"to cut: {markets}; {_by_hand(turn)}"))
     return tuple(residuals)

@@ -4,13 +4,14 @@ done already. *Pure.*
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from decimal import Decimal
+from math import fsum
 
 import msgspec
 
 from monitor.core.killswitch.book import AccountTruth, Book, HeldPosition
-from monitor.core.killswitch.planning.legs import gross_in_scope_usd
+from monitor.core.killswitch.planning.legs import read_legs
 from monitor.core.killswitch.state import Latch, Run
 from monitor.core.types import Side
 
@@ -71,16 +72,45 @@ def _toward_zero(size: Decimal, change: Decimal | None) -> Decimal:
 
 
 def fix_baseline(latch: Latch, book: Book | None) -> None:
-    """Remember the scope's gross, once, when a target is first asked for."""
+    """Remember the scope's gross, whole and by position, once, when a target is first asked for."""
     if latch.baseline_usd is None and book is not None and latch.cutting:
-        latch.baseline_usd = gross_in_scope_usd(latch.scope, trip_book(book, latch, ()))
+        latch.baselines = gross_by_position(latch, trip_book(book, latch, ()))
+        latch.baseline_usd = fsum(latch.baselines.values())
     if latch.baseline_usd is not None:
         latch.goal_usd = latch.baseline_usd * latch.target_ratio
 
 
-def within_goal(latch: Latch, book: Book) -> bool:
-    """Whether the scope's gross, as far as it is known, is down to its goal."""
-    fix_baseline(latch, book)
+def gross_by_position(latch: Latch, book: Book) -> dict[str, float]:
+    """USD in scope by ``venue/account/market``, as the planner counts it."""
+    return {
+        leg.name: float(leg.notional_usd)
+        for leg in read_legs(latch.scope, book)
+        if leg.in_scope and leg.venue
+    }
+
+
+def reachable_goal_usd(latch: Latch, book: Book, stuck: Callable[[str], bool]) -> float:
+    """What the positions that are not ``stuck`` may leave of the scope's gross.
+
+    The goal of the trip, or more: what is stuck (dark, without executor, kept by a HALT) is to come
+    down by itself. One dark venue must not flatten the rest.
+    """
+    now = gross_by_position(latch, book)
+    elsewhere = own = 0.0
+    for name, usd in now.items():
+        if stuck(name):
+            elsewhere += usd
+        else:  # one that was not seen when the trip began counts from its first sight
+            own += latch.baselines.setdefault(name, usd)
+    return max(latch.goal_usd or 0.0, elsewhere + own * latch.target_ratio)
+
+
+def within_goal(latch: Latch, book: Book, key: str) -> bool:
+    """Whether one account is down to what it may leave, as far as the book shows."""
+    merged = trip_book(book, latch, ())
+    fix_baseline(latch, merged)
     if latch.goal_usd is None:
         return False
-    return gross_in_scope_usd(latch.scope, trip_book(book, latch, ())) <= latch.goal_usd
+    gross_usd = fsum(gross_by_position(latch, merged).values())
+    goal_usd = reachable_goal_usd(latch, merged, lambda name: not name.startswith(f"{key}/"))
+    return gross_usd <= goal_usd

@@ -6,11 +6,13 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from monitor.core.killswitch.book import AccountTruth, Book
+import msgspec
+
+from monitor.core.killswitch.book import AccountTruth, Book, Instrument
 from monitor.core.killswitch.execution.fills import turnover_usd
 from monitor.core.killswitch.execution.orders import asset_of, held_in, pool_of, size_in, within
 from monitor.core.killswitch.execution.run import begin, command_id, leftovers, settle
-from monitor.core.killswitch.execution.truths import fix_baseline, trip_book
+from monitor.core.killswitch.execution.truths import fix_baseline, reachable_goal_usd, trip_book
 from monitor.core.killswitch.facts import PlaceOrders, ReduceOrder
 from monitor.core.killswitch.levels import Level
 from monitor.core.killswitch.plan import Plan, PlanLimits, PlannedOrder, Target
@@ -19,6 +21,7 @@ from monitor.core.killswitch.state import Intent, Latch, Outcome, Residual, Run,
 from monitor.core.killswitch.turn import Turn, after, digest
 from monitor.core.types import Side, Subject
 
+KEPT = "positions are kept here by a HALT"
 SLACK_USD = 1.0  # rounding to lots may pass a turnover bound by so much
 
 
@@ -29,12 +32,12 @@ def gate(turn: Turn, latch: Latch) -> None:
     ready = [run for run in latch.runs.values() if run.work is Work.READY]
     if not ready:
         latch.gate_ns = None
+        if all(run.work is Work.IDLE for run in latch.runs.values()):
+            latch.burst = 0
         return
     if latch.gate_ns is None:
         latch.gate_ns = turn.now
-        for run in latch.runs.values():  # pairs over accounts need all of them in one plan
-            if run.work is Work.IDLE and run.reachable and not (run.cut_done or run.stopped):
-                begin(run, turn)
+        _join(turn, latch, retried=any(run.failures for run in ready))
     waiting = any(
         run.reachable and run.work not in {Work.IDLE, Work.READY} for run in latch.runs.values()
     )
@@ -46,15 +49,27 @@ def gate(turn: Turn, latch: Latch) -> None:
         if run.truth is None or turn.now > after(run.truth.read_ns, turn.policy.truth_age_s):
             run.work, run.wait_ns = Work.READ, turn.now
     ready = [run for run in ready if run.work is Work.READY]
+    # Where orders do not fill, the others must not be cut in its place: it is planned by itself.
+    ready = [run for run in ready if not run.barren] or ready
     if ready:
         latch.gate_ns = None
         _round(turn, latch, ready, turn.book)
 
 
+def _join(turn: Turn, latch: Latch, *, retried: bool) -> None:
+    """Pairs over accounts need all of them in one plan: have those that rest read again. One that
+    is INCOMPLETE comes with another that is tried again, not with every round of the rest."""
+    for run in latch.runs.values():
+        if run.work is not Work.IDLE or not run.reachable or run.cut_done or run.stopped:
+            continue
+        if retried or run.outcome is Outcome.CONTAINED:
+            begin(run, turn)
+
+
 def _round(turn: Turn, latch: Latch, ready: list[Run], book: Book) -> None:
     halted = _halted(turn, latch)
     keys = [run.key for run in ready]
-    merged = trip_book(book, latch, keys)
+    merged = _without_halted(trip_book(book, latch, keys), halted)
     fix_baseline(latch, merged)
     latch.round += 1
     latch.burst += 1
@@ -79,16 +94,26 @@ def _round(turn: Turn, latch: Latch, ready: list[Run], book: Book) -> None:
         if plan.sliced:
             latch.pause_ns = after(turn.now, turn.policy.slice_pause_s)
     else:
-        _conclude(turn, latch, ready, plan, refused)
+        kept = {(one.venue, one.market) for one in merged.instruments if one.size_step <= 0}
+        _conclude(turn, latch, ready, plan, refused, kept if halted else set())
 
 
 def make_plan(turn: Turn, latch: Latch, book: Book, left_usd: float | None) -> Plan:
     """What the planner says for this trip's target."""
+    baseline_usd = latch.baseline_usd or 0.0
+    kept = {(one.venue, one.market) for one in book.instruments if one.size_step <= 0}
+    accounts = {f"{venue}/{account}" for venue, account in book.executable}
+
+    def stuck(name: str) -> bool:
+        venue, account, market = name.split("/", 2)
+        return f"{venue}/{account}" not in accounts or (venue, market) in kept
+
+    goal_usd = reachable_goal_usd(latch, book, stuck)
     return turn.planner(
         Target(
             scope=latch.scope,
-            baseline_usd=latch.baseline_usd or 0.0,
-            gross_to_ratio=latch.target_ratio,
+            baseline_usd=baseline_usd,
+            gross_to_ratio=min(goal_usd / baseline_usd, 1.0) if baseline_usd > 0 else 0.0,
         ),
         book,
         PlanLimits(
@@ -118,6 +143,35 @@ def _halted(turn: Turn, latch: Latch) -> list[tuple[Subject, Level]]:
         for other in turn.state.latches.values()
         if other is not latch and other.level is Level.HALT and other.level > latch.level
     ]
+
+
+def _without_halted(book: Book, halted: list[tuple[Subject, Level]]) -> Book:
+    """Markets that a HALT keeps for all accounts of this plan cannot be ordered in: no lots. They
+    stay in the book as the hedges they are."""
+    if not halted:
+        return book
+
+    def kept(one: Instrument) -> bool:
+        return all(
+            level_at(
+                halted,
+                venue=venue,
+                account=pool_of(account, one.market),
+                asset=one.asset,
+                market=one.market,
+            )
+            is Level.HALT
+            for venue, account in book.executable
+            if venue == one.venue
+        )
+
+    return msgspec.structs.replace(
+        book,
+        instruments=tuple(
+            msgspec.structs.replace(one, size_step=Decimal(0)) if kept(one) else one
+            for one in book.instruments
+        ),
+    )
 
 
 def checked(
@@ -150,7 +204,7 @@ def checked(
             market=order.market,
         )
         if halt is Level.HALT:
-            refused[order.leg] = "positions are kept here by a HALT"
+            refused[order.leg] = KEPT
         elif order.leg in legs:
             refused[order.leg] = "two orders of the plan have this name"
         elif key not in truths or not inside:
@@ -219,19 +273,36 @@ def _place(turn: Turn, latch: Latch, ready: list[Run], orders: list[PlannedOrder
 
 
 def _conclude(
-    turn: Turn, latch: Latch, ready: list[Run], plan: Plan, refused: dict[str, tuple[str, str]]
+    turn: Turn,
+    latch: Latch,
+    ready: list[Run],
+    plan: Plan,
+    refused: dict[str, tuple[str, str]],
+    kept: set[tuple[str, str]],
 ) -> None:
     """Nothing is left to send: the goal is met, or what is in its way is said."""
     met = plan.met and not refused
     if not met and _clear_the_way(turn, ready, plan):
         return
     notes = "; ".join(plan.notes) or "the planner found no order to send"
+    goal_usd = latch.goal_usd or 0.0
     for run in ready:
-        run.cut_done = met
         residuals = list(leftovers(run))
+        if met and plan.gross_before_usd > goal_usd:  # met but for what others keep
+            held = _held(run, latch, turn)
+            residuals += [
+                Residual(reason=KEPT, market=market)
+                for market in held
+                if (run.venue, market) in kept
+            ]
+        run.cut_done = met and not residuals
         if not met:
             residuals += [
-                Residual(reason=one.reason, market=one.market, usd=one.usd)
+                Residual(
+                    reason=KEPT if (one.venue, one.market) in kept else one.reason,
+                    market=one.market,
+                    usd=one.usd,
+                )
                 for one in plan.shortfalls
                 if (one.venue, one.account) == (run.venue, run.account)
             ]
@@ -240,7 +311,7 @@ def _conclude(
                 for leg, (key, reason) in refused.items()
                 if key == run.key
             ]
-            if not (plan.shortfalls or refused) and _holds(run, latch, turn):
+            if not (plan.shortfalls or refused) and _held(run, latch, turn):
                 residuals.append(Residual(reason=notes))
         settle(turn, latch, run, tuple(residuals))
 
@@ -263,9 +334,10 @@ def _clear_the_way(turn: Turn, ready: list[Run], plan: Plan) -> bool:
     return found
 
 
-def _holds(run: Run, latch: Latch, turn: Turn) -> bool:
-    truth = run.truth
-    return truth is not None and bool(held_in(truth, latch.scope, asset_of(turn.book)))
+def _held(run: Run, latch: Latch, turn: Turn) -> dict[str, Decimal]:
+    if run.truth is None:
+        return {}
+    return held_in(run.truth, latch.scope, asset_of(turn.book))
 
 
 def _give_up(turn: Turn, latch: Latch, ready: list[Run], reason: str) -> None:

@@ -1,0 +1,274 @@
+"""Latches side by side, targets that do not add, pulls, and what the desk is told."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from monitor.core.decision import ActionLevel
+from monitor.core.killswitch.facts import CancelOrders, PersonPulled, PlaceOrders
+from monitor.core.killswitch.levels import Level
+from monitor.core.killswitch.policy import DaemonMode
+from monitor.core.killswitch.trading import Trading
+from monitor.core.types import (
+    PORTFOLIO,
+    Severity,
+    Side,
+    Subject,
+    account_subject,
+    asset_subject,
+    market_subject,
+    position_subject,
+    venue_subject,
+)
+from tests.core.killswitch.kill_desk import ACCOUNT, ARMED, HL, MAIN, SIDE, World
+
+
+def desk() -> World:
+    """A position at each venue."""
+    return World().hold(BTC="1", ETH="10").hold(SIDE, BTC="-1")
+
+
+# ------------------------------------------------------------------------------------ targets
+
+
+@pytest.mark.parametrize(
+    ("second", "size"),
+    [
+        pytest.param(0.7, "0.7", id="the same target"),
+        pytest.param(0.8, "0.7", id="a milder one"),
+        pytest.param(0.4, "0.4", id="a stricter one lowers the goal"),
+    ],
+)
+def test_targets_do_not_add(second: float, size: str) -> None:
+    """Two rules that cut to 70 % leave 70 %, of what there was at the first."""
+    world = World().hold(BTC="1")
+    world.ask()
+    world.run(30)
+    world.ask(rule="drawdown", gross_to=second)
+    world.run(30)
+    assert (world.sizes(), world.stage()) == ({"BTC": size}, "contained")
+    assert world.latch().baseline_usd == 100_000.0
+
+
+def test_two_scopes_do_not_add_either() -> None:
+    """A venue's cut within a portfolio's: what one took off the other does not take again."""
+    world = World().hold(BTC="1")
+    world.ask()
+    world.ask(rule="venue_leverage", scope=venue_subject(HL), gross_to=0.7)
+    world.run(60)
+    assert world.sizes() == {"BTC": "0.7"}
+    assert (world.stage(), world.stage(venue_subject(HL))) == ("contained", "contained")
+
+
+def test_a_latch_rises_and_never_falls() -> None:
+    """The same trip, at the highest level that was asked for."""
+    world = desk()
+    for level in (Level.REDUCE_ONLY, Level.CUT, Level.HALT, Level.FLATTEN):
+        world.pull(level, pull_id=f"up-{level}")
+        assert world.latch().level is level
+    world.pull(Level.CAUTION, pull_id="down")
+    world.ask(ActionLevel.BLOCK_NEW)
+    world.run(60)
+    assert world.latch().level is Level.FLATTEN
+    assert (world.sizes(), world.sizes(SIDE)) == ({}, {})
+    assert len(world.machine.state.latches) == 1
+
+
+def test_halt_stops_a_cut_that_is_under_way() -> None:
+    """Positions stay from there on."""
+    world = desk()
+    world.ask()
+    while not world.sent(PlaceOrders):
+        world.one()
+    world.pull(Level.HALT)
+    world.run(60)
+    assert len(world.sent(PlaceOrders)) <= 2
+    assert world.stage() == "contained"
+    assert world.latch().level is Level.HALT
+
+
+def test_where_halt_and_cut_meet_the_halt_wins() -> None:
+    """The venue under HALT keeps its positions; the rest is cut; the page says what is kept."""
+    world = desk()
+    world.pull(Level.HALT, venue_subject(HL))
+    world.run(10)
+    world.ask()
+    world.run(60)
+    assert world.sizes() == {"BTC": "1", "ETH": "10"}
+    assert world.sizes(SIDE) == {"BTC-USD": "-0.7"}
+    assert world.stage() == "incomplete"
+    assert "kept here by a HALT" in world.notices[-1].description
+
+
+def test_flatten_outranks_a_halt_within_it() -> None:
+    """More restrictive wins."""
+    world = desk()
+    world.pull(Level.HALT, venue_subject(HL))
+    world.run(10)
+    world.pull(Level.FLATTEN, pull_id="pull-2")
+    world.run(60)
+    assert (world.sizes(), world.sizes(SIDE)) == ({}, {})
+
+
+@pytest.mark.parametrize(
+    ("subject", "level"),
+    [
+        (PORTFOLIO, Level.REDUCE_ONLY),
+        (venue_subject(HL), Level.HALT),
+        (venue_subject("dydx"), Level.REDUCE_ONLY),
+        (ACCOUNT, Level.HALT),
+        (account_subject(HL, "main.xyz"), Level.HALT),
+        (account_subject(*SIDE), Level.REDUCE_ONLY),
+        (market_subject("dydx", "ETH-USD"), Level.REDUCE_ONLY),
+        (market_subject("dydx", "BTC-USD"), Level.FLATTEN),
+        (position_subject(*SIDE, "BTC-USD"), Level.FLATTEN),
+        (asset_subject("BTC"), Level.FLATTEN),
+        (asset_subject("ETH"), Level.REDUCE_ONLY),
+    ],
+)
+def test_the_more_restrictive_holds(subject: Subject, level: Level) -> None:
+    """Portfolio REDUCE_ONLY, venue HALT, asset FLATTEN, side by side."""
+    world = desk()
+    world.pull(Level.REDUCE_ONLY, pull_id="a")
+    world.pull(Level.HALT, venue_subject(HL), pull_id="b")
+    world.pull(Level.FLATTEN, asset_subject("BTC"), pull_id="c")
+    assert world.machine.effective(subject) is level
+
+
+# -------------------------------------------------------------------------------------- pulls
+
+
+def test_a_pull_acts_in_one_step_and_its_repetition_is_the_same_pull() -> None:
+    """Commands leave with the very step; the second message changes nothing."""
+    world = desk().rest("more", Side.BUY, "1")
+    first = world.pull(Level.HALT)
+    assert first.commands
+    assert first.changed
+    assert "portfolio is latched at HALT" in first.answer
+    world.run(10)
+    second = world.pull(Level.HALT)
+    assert not second.changed
+    assert not second.commands
+    assert "taken before" in second.answer
+    assert len(world.sent(CancelOrders)) == 1
+
+
+@pytest.mark.parametrize(
+    ("level", "gross_to", "words"),
+    [
+        pytest.param(Level.NORMAL, None, "never lowers", id="level 0"),
+        pytest.param(Level.CUT, 1.0, "lies in [0, 1)", id="nothing to cut"),
+        pytest.param(Level.CUT, -0.1, "lies in [0, 1)", id="less than nothing"),
+    ],
+)
+def test_a_pull_that_means_nothing_is_refused(
+    level: Level, gross_to: float | None, words: str
+) -> None:
+    """With words, and a line in the record."""
+    world = desk()
+    step = world.tell(
+        PersonPulled(
+            pull_id="x",
+            principal="ann",
+            channel="cli",
+            scope=PORTFOLIO,
+            level=level,
+            reason="",
+            gross_to_ratio=gross_to,
+        )
+    )
+    assert words in step.answer
+    assert world.machine.state.latches == {}
+    assert world.actions() == ["pull_refused"]
+
+
+def test_a_persons_cut_without_a_number_takes_the_policys() -> None:
+    """To 70 %."""
+    world = World().hold(BTC="1")
+    world.pull(Level.CUT)
+    world.run(30)
+    assert world.sizes() == {"BTC": "0.7"}
+
+
+def test_rehearse_works_like_armed() -> None:
+    """The transport keeps a rehearsal from real venues, not the machine."""
+    world = World(msgspec.structs.replace(ARMED, mode=DaemonMode.REHEARSE)).hold(BTC="1")
+    world.pull(Level.CUT, gross_to=0.5)
+    world.run(30)
+    assert world.sizes() == {"BTC": "0.5"}
+
+
+# ------------------------------------------------------------------------------ trading state
+
+
+def test_the_desk_is_told_by_scope_with_reasons() -> None:
+    """Valid for 15 s; the whole is ACTIVE while only a venue is latched."""
+    world = desk()
+    world.pull(Level.HALT, venue_subject(HL))
+    state = world.machine.trading_state(world.now)
+    assert (state.trading, state.level) == (Trading.ACTIVE, Level.NORMAL)
+    assert state.valid_until_ns == world.now + 15 * 10**9
+    (scope,) = state.scopes
+    assert (scope.scope, scope.trading) == (venue_subject(HL), Trading.HALTED)
+    assert state.reasons == ("person:ann: drill",)
+    assert state.trip_ids == (world.latch(venue_subject(HL)).trip_id,)
+
+
+@pytest.mark.parametrize(
+    ("level", "trading"),
+    [
+        (Level.CAUTION, Trading.ACTIVE),
+        (Level.REDUCE_ONLY, Trading.REDUCE_ONLY),
+        (Level.CUT, Trading.REDUCE_ONLY),
+        (Level.HALT, Trading.HALTED),
+        (Level.FLATTEN, Trading.HALTED),
+    ],
+)
+def test_each_level_has_its_word(level: Level, trading: Trading) -> None:
+    """ACTIVE, REDUCE_ONLY or HALTED."""
+    world = desk()
+    world.pull(level)
+    assert world.machine.trading_state(world.now).trading is trading
+
+
+def test_a_hedge_is_allowed_while_its_net_is_known() -> None:
+    """Not with a leg in the dark, not under a hold, not under a HALT of everything."""
+    world = desk()
+    world.pull(Level.REDUCE_ONLY)
+    assert dict(world.machine.trading_state(world.now).hedge_allowed) == {"BTC": True, "ETH": True}
+    world.dark = (SIDE,)
+    world.at(1)
+    assert dict(world.machine.trading_state(world.now).hedge_allowed) == {
+        "BTC": False,
+        "ETH": True,
+    }
+    world.dark = ()
+    world.ask(ActionLevel.HOLD, scope=venue_subject(HL))
+    assert dict(world.machine.trading_state(world.now).hedge_allowed) == {
+        "BTC": False,
+        "ETH": False,
+    }
+    halted = desk()
+    halted.pull(Level.HALT)
+    assert not any(allowed for _, allowed in halted.machine.trading_state(0).hedge_allowed)
+
+
+def test_a_trip_without_a_book_is_latched_at_once_and_worked_at_the_first() -> None:
+    """The desk is told REDUCE_ONLY before anything else is known."""
+    world = desk()
+    pull = PersonPulled(
+        pull_id="x",
+        principal="ann",
+        channel="file",
+        scope=PORTFOLIO,
+        level=Level.FLATTEN,
+        reason="KILL file",
+    )
+    step = world.tell(pull, blind=True)
+    assert (world.stage(), step.commands) == ("tripped", ())
+    assert step.wake_at_ns is not None
+    assert world.machine.trading_state(world.now).trading is Trading.HALTED
+    assert step.notices[0].severity is Severity.CRITICAL
+    world.run(60)
+    assert (world.stage(), world.sizes(MAIN)) == ("contained", {})
