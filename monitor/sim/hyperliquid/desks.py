@@ -106,7 +106,7 @@ def signer_of(world: World, envelope: Envelope) -> SimAccount:
         account = venue_of(world).accounts.get(address)
         if account is not None and not _is_gone(world, account):
             return account
-        unknown = unknown or address
+        unknown = address if account is not None else unknown or address
     raise RefusedError(f"L1 error: User or API Wallet {unknown} does not exist.")
 
 

@@ -70,12 +70,14 @@ def pack(value: Packed) -> bytes:
 
 
 def _pack_int(value: int) -> bytes:
-    if value < 0:
-        raise TypeError(f"an action holds no negative number: {value}")
-    if value < 0x80:
-        return bytes([value])
-    for code, form in ((0xCC, ">B"), (0xCD, ">H"), (0xCE, ">I"), (0xCF, ">Q")):
-        if value < 1 << 8 * struct.calcsize(form):
+    if -0x20 <= value < 0x80:
+        return struct.pack(">b", value) if value < 0 else bytes([value])
+    forms = ((0xD0, ">b"), (0xD1, ">h"), (0xD2, ">i"), (0xD3, ">q"))
+    if value > 0:
+        forms = ((0xCC, ">B"), (0xCD, ">H"), (0xCE, ">I"), (0xCF, ">Q"))
+    for code, form in forms:
+        bits = 8 * struct.calcsize(form) - (value < 0)
+        if -(1 << bits) <= value < 1 << bits:
             return bytes([code]) + struct.pack(form, value)
     raise TypeError(f"the number has more than 64 bits: {value}")
 

@@ -221,6 +221,28 @@ def test_cancels_by_both_ids_and_twice() -> None:
     assert trader.do(by_cloid)["data"]["statuses"] == [gone]
 
 
+@pytest.mark.parametrize(
+    ("value", "packed"),
+    [
+        pytest.param(127, "7f", id="the largest small number"),
+        pytest.param(128, "cc80", id="one byte"),
+        pytest.param(256, "cd0100", id="two bytes"),
+        pytest.param(65_536, "ce00010000", id="four bytes"),
+        pytest.param(1 << 32, "cf0000000100000000", id="eight bytes"),
+        pytest.param(-32, "e0", id="the smallest small number"),
+        pytest.param(-33, "d0df", id="a negative byte"),
+        pytest.param(-129, "d1ff7f", id="two negative bytes"),
+        pytest.param("a" * 31, "bf" + "61" * 31, id="a short text"),
+        pytest.param("a" * 32, "d920" + "61" * 32, id="a longer text"),
+        pytest.param([None] * 16, "dc0010" + "c0" * 16, id="a long list"),
+        pytest.param({"a": True}, "81a161c3", id="a mapping"),
+    ],
+)
+def test_packing_is_the_shortest_there_is(value: Any, packed: str) -> None:
+    """Both sides of each form's bound, by the format's own description."""
+    assert signatures.pack(value).hex() == packed
+
+
 def test_weight_grows_with_the_batch() -> None:
     """One, and one more for every forty."""
     trader = Trader()
