@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import stat
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from decimal import Decimal
@@ -519,7 +520,7 @@ async def start_process(folder: Path, mode: str = "rehearse") -> asyncio.subproc
     key.chmod(0o600)
     (folder / "riskd.yaml").write_text(CONFIG.format(mode=mode, address=MAIN.address))
     return await asyncio.create_subprocess_exec(
-        *(os.sys.executable, "-m", "monitor", "signer", "--config", str(folder / "riskd.yaml")),
+        *(sys.executable, "-m", "monitor", "signer", "--config", str(folder / "riskd.yaml")),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
