@@ -16,12 +16,14 @@ import shutil
 import signal
 import sqlite3
 import sys
+import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
 
+import msgspec
 import structlog
 
 sys.path.insert(0, str(Path(__file__).parent.parent.parent))
@@ -43,20 +45,32 @@ from tests.faults.kill9_world import HELD, FastClock, Killer, Log, Pages, Venue,
 
 START_NS = 1_800_000_000 * SECOND_NS
 LIFE_S = 20.0  # a life takes a fraction of a second; one that hangs is ended and told
-WORKERS = 2
+WORKERS = 4  # lives mostly wait
+DEADLINE_S, HANG_S = 0.1, 0.25
 POLICY = KillPolicy(
     mode=DaemonMode.ARMED, unseen="nothing", watch_s=0, attempt_pause_s=0.2, plan_wait_s=0.2,
     truth_age_s=600.0, answer_within_s=600.0, turnover_ratio_per_hour=None, max_cost_bps=1000.0,
 )  # fmt: skip
 GOAL_USD = gross_usd(HELD) / 2
 LOT_USD = 1000.0  # of BTC; a round may cut one smallest order more than it must
-# Numbers of the first life's phases (from 1) at which the disk refuses, and whether it still does
-# in the second life.
-VARIANTS: dict[str, tuple[range, bool]] = {
-    "healthy": (range(0), False),
-    "full from the trip on": (range(1, 10_000), False),
-    "full while it executes": (range(3, 9), False),
-    "full in both lives": (range(1, 10_000), True),
+NEVER, ALWAYS = range(0), range(1, 10_000)
+
+
+class Variant(msgspec.Struct, frozen=True):
+    """Numbers of a life's phases (from 1) at which its disk refuses, or hangs until the deadline is
+    over and then keeps what it was given; ``refuses_again`` those of the second life."""
+
+    refuses: range = NEVER
+    hangs: range = NEVER
+    refuses_again: range = NEVER
+
+
+VARIANTS = {
+    "healthy": Variant(),
+    "full from the trip on": Variant(refuses=ALWAYS),
+    "full while it executes": Variant(refuses=range(3, 9)),
+    "full in both lives": Variant(refuses=ALWAYS, refuses_again=ALWAYS),
+    "hangs": Variant(hangs=range(3, 5)),
 }
 
 
@@ -92,8 +106,9 @@ class Life:
 
     def __init__(self, directory: Path, variant: str, *, second: bool, victim: str = "") -> None:
         self.killer = Killer(victim)
-        failing, still = VARIANTS[variant]
-        self._failing = range(1, 10_000) if second and still else range(0) if second else failing
+        disk = VARIANTS[variant]
+        self._refuses = disk.refuses_again if second else disk.refuses
+        self._hangs = NEVER if second else disk.hangs
         self._phases = 0
         self.venue_log = Log(directory / "venue.log")
         self.page_log = Log(directory / "pages.log")
@@ -102,7 +117,7 @@ class Life:
             directory / "data",
             second_directory=directory / "second",
             checkpoint=self._point,
-            kill_deadline_s=10.0,
+            kill_deadline_s=DEADLINE_S if self._hangs else 10.0,
         )
         self.wrong: list[str] = []
 
@@ -110,8 +125,11 @@ class Life:
         if name == "phase.begun":
             self._phases += 1
         self.killer(name)
-        if name == "phase.written" and self._phases in self._failing:
-            raise sqlite3.OperationalError("database or disk is full")
+        if name == "phase.written":
+            if self._phases in self._refuses:
+                raise sqlite3.OperationalError("database or disk is full")
+            if self._phases in self._hangs:
+                time.sleep(HANG_S)
 
     async def run(self) -> list[str]:
         """To the end of the script; gives what was wrong."""

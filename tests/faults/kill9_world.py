@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 
+import msgspec
+
 from monitor.core.killswitch.book import (
     AccountTruth,
     Book,
@@ -121,6 +123,7 @@ class Venue:
         self.log = log
         self._clock = clock
         self._point = point
+        self._astray = self._sent_and_not_there()
 
     def acts_for(self, account: str) -> bool:
         """For its one account."""
@@ -152,11 +155,32 @@ class Venue:
     async def run(self, command: Command) -> KillFact:
         """Carry out, with a point before it, within it, and before its answer is heard."""
         name = type(command).__name__
+        if isinstance(command, PlaceOrders):
+            for order in command.orders:
+                self.log.add(kind="sent", order=msgspec.json.encode(order).decode())
         self._point(f"{name} leaves")
         fact = self._do(command)
         self._point(f"{name} done")
+        if isinstance(command, ReadAccount):
+            self._arrive_late()
         await asyncio.sleep(0)
         return fact
+
+    def _sent_and_not_there(self) -> list[ReduceOrder]:
+        """Orders of the life before that were on their way when it ended."""
+        lines = self.log.lines()
+        there = {line["client_id"] for line in lines if line["kind"] == "fill"}
+        sent = [line["order"] for line in lines if line["kind"] == "sent"]
+        orders = [msgspec.json.decode(order, type=ReduceOrder) for order in sent]
+        return [order for order in orders if order.client_id not in there]
+
+    def _arrive_late(self) -> None:
+        """They come when it hurts: after the account was read anew. Burnt ones are refused."""
+        astray, self._astray = self._astray, []
+        burnt = {line["client_id"] for line in self.log.lines() if line["kind"] == "burnt"}
+        for order in astray:
+            if order.client_id not in burnt:
+                self._fill(order)
 
     def _do(self, command: Command) -> KillFact:
         match command:
