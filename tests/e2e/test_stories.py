@@ -21,7 +21,6 @@ pytestmark = [
 ]
 
 HYPERLIQUID = 'venue="hyperliquid"'
-MAJORS = ("BTC", "ETH", "SOL")
 # What fires goes on firing when it loses its inputs, and that is said about it.
 COMPANIONS = frozenset({"RuleInputsStale"})
 
@@ -120,13 +119,8 @@ async def test_rate_limits_leave_account_truth_stale(faults: Played) -> None:
         faults,
         "rate_limited",
         once={
-            "AccountTruthStale": [
-                {"venue": "hyperliquid", "account": "main"},
-                {"venue": "dydx", "account": "main"},
-            ],
+            "AccountTruthStale": [{"venue": "hyperliquid"}, {"venue": "dydx"}],
         },
-        # Half of the venue's feeds being REST, so much of it being dark is said as well.
-        beside=frozenset({"FeedDisconnected", "DataStale", "VenueUnreachable"}),
     )
     age = 'riskd_account_age_seconds{kind="account",venue="dydx",account="main"}'
     assert (await faults.value(age, "rate_limited", 0.9) or 0.0) < 30.0
@@ -141,11 +135,7 @@ async def test_a_stale_oracle_shows_as_divergence(faults: Played) -> None:
         faults,
         "stale_oracle",
         once={
-            "OracleDivergenceMajors": [
-                {"venue": "hyperliquid", "market": market} for market in MAJORS
-            ],
-            "MidDivergence": [{"venue": "hyperliquid", "market": market} for market in MAJORS],
-            "OracleDivergence": [{"venue": "hyperliquid", "market": "HYPE"}],
+            "OracleDivergenceMajors": [{"venue": "hyperliquid"}],
         },
         beside=frozenset(
             {"FundingBroadExpense", "FundingBroadElevated", "FundingAgainst", "FundingSpike"}
@@ -165,15 +155,13 @@ async def test_a_stale_oracle_shows_as_divergence(faults: Played) -> None:
 
 
 async def test_garbage_is_rejected_counted_and_told(faults: Played) -> None:
-    """A third of the frames are broken: each feed that gets them says so; a flood of them puts
-    the connection aside for five minutes, which is said as well."""
+    """A third of the frames are broken: one page names the feeds that get them. A flood of them
+    puts the connection aside for five minutes; that follows, and is not told again."""
     check(
         faults,
         "garbage_frames",
-        once={"FeedRejectingFrames": [{"venue": "hyperliquid", "feed": "market-1"}]},
-        beside=frozenset(
-            {"FeedDisconnected", "OracleStale", "FundingBlind", "ChannelLost", "DataStale"}
-        ),
+        once={"FeedRejectingFrames": [{"venue": "hyperliquid"}]},
+        beside=frozenset({"OracleStale"}),
     )
     rejected = f'riskd_feed_rejected_frames{{{HYPERLIQUID},feed="market-1"}}'
     assert await faults.value(rejected, "garbage_frames", 0.8) == 0.0
@@ -212,22 +200,22 @@ async def test_a_flash_crash_takes_the_books_and_the_exotic(markets: Played) -> 
         markets,
         "flash_crash",
         once={
-            "BookThin": [
-                {"venue": "hyperliquid", "market": "SOL"},
-                {"venue": "dydx", "market": "DOGE-USD"},
-            ],
-            "SpreadWide": [{"venue": "dydx", "market": "DOGE-USD"}],
             "LiquidationHappened": [{"venue": "hyperliquid", "account": "main"}],
         },
         lasting=frozenset({"LiquidationHappened"}),
         beside=frozenset(
             {"LiquidationDistanceWarning", "LiquidationDistanceHigh", "MidDivergence"}
+            | {"BookThin", "SpreadWide"}
             | {"LiquidationDistanceCritical", "OracleDivergence", "OracleDivergenceMajors"}
             | {"AnyTwo", "FundingAgainst", "FundingSpike", "FundingCost", "FundingBroadElevated"}
             | {"MarginUsageWarning", "MarginUsageHigh", "Drawdown5", "PositionConcentrated"}
             | {"LeverageAccount"}
         ),
     )
+    # Its end is seen where the book reaches the band again for five minutes, exotics included.
+    thin = [one for one in markets.within("flash_crash") if one.alert == "BookThin"]
+    firing = [dict(one.subject)["venue"] for one in thin if one.status == "firing"]
+    assert sorted(firing) == ["dydx", "hyperliquid"], readable(thin)
     depth = f'riskd_bid_depth_usd{{{HYPERLIQUID},market="SOL"}}'
     before = await markets.value(depth, "flash_crash", 0.8)
     during = await markets.value(depth, "flash_crash", 3.0)
