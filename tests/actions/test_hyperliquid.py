@@ -14,6 +14,7 @@ from monitor.core.killswitch.facts import CancelsAnswered, CommandFailed, OrderE
 from monitor.core.types import Side
 from monitor.sim.addresses import HYPERLIQUID_MASTER, HYPERLIQUID_SUBACCOUNT
 from monitor.sim.faults import FaultKind
+from monitor.sim.hyperliquid import info
 from monitor.sim.listings import HYPERLIQUID
 from tests.actions.hyperliquid_desk import ActionDesk, action_desk
 from tests.sim.hyperliquid.trader import ETH
@@ -104,6 +105,28 @@ async def test_half_of_the_truth_is_none(fault: FaultKind, words: str, tmp_path:
         assert (failed.retry_after_s is not None) == (fault is FaultKind.RATE_LIMITED)
         desk.heal()
         await desk.truth()
+
+
+@pytest.mark.parametrize("listed", [True, False])
+async def test_a_dex_that_is_gone_is_not_read(
+    listed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only where the venue's own list has dropped it; else half of the truth is none."""
+    async with action_desk(tmp_path) as desk:
+        await desk.truth()
+        # The server knows the dex no more, by every question or by all but the list.
+        real = info.HANDLERS["perpDexs"]
+        if listed:
+            row = real(desk.world, {})
+            monkeypatch.setitem(info.HANDLERS, "perpDexs", lambda world, request: row)
+        venue = desk.world.venues[HYPERLIQUID]
+        for symbol in [symbol for symbol, one in venue.markets.items() if one.spec.dex == "xyz"]:
+            del venue.markets[symbol]
+        desk.world.account(HYPERLIQUID, HYPERLIQUID_MASTER).pools.pop("xyz")
+        if listed:
+            assert "unknown name" in (await desk.unreadable()).reason
+        else:
+            assert all(":" not in one.market for one in (await desk.truth()).positions)
 
 
 async def test_an_account_in_an_unknown_mode_is_not_read(tmp_path: Path) -> None:

@@ -47,6 +47,10 @@ class Http(Protocol):
         ...
 
 
+class NoSuchDexError(DecodeError):
+    """The venue says that it does not know the dex it was asked about."""
+
+
 class Reader:
     """Reads of one venue for all its accounts. Everything raises ``FeedError`` and nothing else."""
 
@@ -73,7 +77,6 @@ class Reader:
         self._markets_ns: dict[str, EngineNs] = {}
         self._modes: dict[str, tuple[EngineNs, AccountMode, str]] = {}
         self._looked_ns: dict[tuple[str, str], EngineNs] = {}  # idle dexes: orders last listed
-        self._seen_used: set[tuple[str, str]] = set()
         self._twap_rows: dict[str, int] = {}
 
     # ------------------------------------------------------------------------------------ truth
@@ -132,13 +135,12 @@ class Reader:
                     asked_state = tasks.create_task(self._state(account, dex))
                     asked_orders = tasks.create_task(self._orders(account, dex))
                 state, orders = asked_state.result(), asked_orders.result()
-        except DecodeError:
-            if dex == FIRST_DEX or key in self._seen_used:
+        except NoSuchDexError:
+            self._dexes_ns = None  # listed a while ago; only the list itself says that it is gone
+            if dex in await self._dexes():
                 raise
-            # It was listed and is gone, and this account never had anything there.
             return wires.State((), wires.ZERO, used=False), ()
         if state.used or orders:
-            self._seen_used.add(key)
             self._looked_ns.pop(key, None)
         elif dex != FIRST_DEX:  # the first dex lists the spot orders too
             self._looked_ns[key] = now
@@ -272,7 +274,10 @@ class Reader:
                 request.weight, lane=Lane.URGENT, wait_s_max=self._wait_s_max
             )
             try:
-                body = check_response(await self._http.execute(request), kind)
+                response = await self._http.execute(request)
+                if response.status == 500 and response.body.strip() == b"null":
+                    raise NoSuchDexError(f"hyperliquid {kind}: 500 with null, an unknown name")
+                body = check_response(response, kind)
                 with decoding(kind, body):
                     return decode(body)
             except TransientFeedError as error:
