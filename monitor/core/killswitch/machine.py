@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from monitor.core.killswitch.book import Book
 from monitor.core.killswitch.episodes import asks, holds, people, proposals, rearm, trips
-from monitor.core.killswitch.execution import fills, wave
+from monitor.core.killswitch.execution import fills, hands, wave
 from monitor.core.killswitch.execution import run as runs
 from monitor.core.killswitch.execution.orders import asset_of, pool_of
 from monitor.core.killswitch.facts import (
@@ -247,6 +247,8 @@ class KillMachine:
     def _drive(turn: Turn, latch: Latch, run: Run) -> None:
         try:
             runs.drive(turn, latch, run)
+            if not (run.reachable or run.changing or run.inflight):
+                hands.by_other_hands(turn, latch, run)
         except Exception as error:  # noqa: BLE001 - containment of one kill step (design.md §2)
             reason = f"riskd failed here ({type(error).__name__}: {error})"
             turn.note(latch, "step_failed", reason=reason, details=(("account", run.key),))

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from monitor.core.killswitch.book import AccountTruth, Book
+from monitor.core.killswitch.book import AccountTruth
 from monitor.core.killswitch.execution.orders import asset_of, grown_back, held_in, to_cancel
-from monitor.core.killswitch.execution.truths import within_goal
 from monitor.core.killswitch.facts import (
     CancelOrders,
     CancelOutcome,
@@ -124,8 +123,7 @@ def drive(turn: Turn, latch: Latch, run: Run) -> None:
     if run.work is Work.RESOLVE and not run.intents:  # a late answer said it all
         run.work, run.verifying, run.tries = Work.READ, True, 0
     if not run.reachable and not run.changing:
-        by_other_hands(turn, latch, run)
-        return
+        return  # nothing can be sent: ``hands`` looks at what people do
     if run.work is Work.IDLE:
         if run.wake_ns is None or turn.now < run.wake_ns:
             return
@@ -357,64 +355,3 @@ def leftovers(run: Run) -> tuple[Residual, ...]:
     if run.stopped:
         residuals.append(Residual(reason=run.stopped))
     return tuple(residuals)
-
-
-# ------------------------------------------------------------------ accounts without an executor
-
-
-def by_other_hands(turn: Turn, latch: Latch, run: Run) -> None:
-    """Nothing can be sent here: people act, and the account's own data shows when they did."""
-    book = turn.book
-    if book is None:
-        if run.outcome is Outcome.NONE:
-            out_of_reach(turn, latch, run, Residual(reason=_by_hand(turn)))
-        return
-    truth = next(
-        (one for one in book.accounts if (one.venue, one.account) == (run.venue, run.account)), None
-    )
-    if truth is None or (run.venue, run.account) in book.dark:
-        out_of_reach(turn, latch, run, Residual(reason=f"dark, and {_by_hand(turn)}"))
-        return
-    if truth.read_ns < latch.since_ns:
-        out_of_reach(turn, latch, run, Residual(reason=_by_hand(turn)))
-        return
-    run.truth = truth
-    out_of_reach(turn, latch, run, *_left_by_hand(turn, latch, run, truth, book))
-
-
-def _by_hand(turn: Turn) -> str:
-    return f"no executor: act at the venue by hand, runbook {turn.policy.runbook}"
-
-
-def _left_by_hand(
-    turn: Turn, latch: Latch, run: Run, truth: AccountTruth, book: Book
-) -> tuple[Residual, ...]:
-    left = to_cancel(
-        truth, latch.scope, latch.level, asset_of(book),
-        share_left=latch.target_ratio if latch.level is Level.CUT else 1.0,
-        protective_too=turn.policy.halt_cancels_protective,
-    )  # fmt: skip
-    residuals = []
-    if left:
-        residuals.append(Residual(reason=f"{len(left)} order(s) to cancel; {_by_hand(turn)}"))
-    held = held_in(truth, latch.scope, asset_of(book))
-    if latch.cutting and held and not within_goal(latch, book, run.key):
-        markets = ", ".join(f"{market} {size.normalize():f}" for market, size in held.items())
-        residuals.append(Residual(reason=f"to cut: {markets}; {_by_hand(turn)}"))
-    return tuple(residuals)
-
-
-def out_of_reach(turn: Turn, latch: Latch, run: Run, *residuals: Residual) -> None:
-    """The outcome of an account nobody here can act for, changed only by what its data shows."""
-    outcome = Outcome.INCOMPLETE if residuals else Outcome.CONTAINED
-    changed = (run.outcome, run.residuals) != (outcome, residuals)
-    run.work, run.inflight, run.wake_ns = Work.IDLE, "", None
-    if not changed:
-        return
-    run.outcome, run.residuals = outcome, residuals
-    turn.note(
-        latch,
-        f"account_{outcome.value}",
-        reason="; ".join(residual_words(run)),
-        details=(("account", run.key), ("by", "other hands")),
-    )

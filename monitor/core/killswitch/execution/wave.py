@@ -6,23 +6,16 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-import msgspec
-
-from monitor.core.killswitch.book import AccountTruth, Book, Instrument
+from monitor.core.killswitch.book import Book
+from monitor.core.killswitch.execution.checks import KEPT, checked, halts_over, without_halted
 from monitor.core.killswitch.execution.fills import turnover_usd
-from monitor.core.killswitch.execution.orders import asset_of, held_in, pool_of, size_in, within
+from monitor.core.killswitch.execution.orders import asset_of, held_in, size_in
 from monitor.core.killswitch.execution.run import begin, command_id, leftovers, settle
 from monitor.core.killswitch.execution.truths import fix_baseline, reachable_goal_usd, trip_book
 from monitor.core.killswitch.facts import PlaceOrders, ReduceOrder
-from monitor.core.killswitch.levels import Level
 from monitor.core.killswitch.plan import Plan, PlanLimits, PlannedOrder, Target
-from monitor.core.killswitch.scope import level_at
 from monitor.core.killswitch.state import Intent, Latch, Outcome, Residual, Run, Work
 from monitor.core.killswitch.turn import Turn, after, digest
-from monitor.core.types import Side, Subject
-
-KEPT = "positions are kept here by a HALT"
-SLACK_USD = 1.0  # rounding to lots may pass a turnover bound by so much
 
 
 def gate(turn: Turn, latch: Latch) -> None:
@@ -67,9 +60,9 @@ def _join(turn: Turn, latch: Latch, *, retried: bool) -> None:
 
 
 def _round(turn: Turn, latch: Latch, ready: list[Run], book: Book) -> None:
-    halted = _halted(turn, latch)
+    halted = halts_over(turn, latch)
     keys = [run.key for run in ready]
-    merged = _without_halted(trip_book(book, latch, keys), halted)
+    merged = without_halted(trip_book(book, latch, keys), halted)
     fix_baseline(latch, merged)
     latch.round += 1
     latch.burst += 1
@@ -134,101 +127,6 @@ def turnover_left(turn: Turn, latch: Latch) -> float | None:
         cap_usd = policy.turnover_ratio_per_hour * latch.baseline_usd
         left.append(cap_usd - turnover_usd(turn.state, latch.trip_id))
     return max(0.0, min(left)) if left else None
-
-
-def _halted(turn: Turn, latch: Latch) -> list[tuple[Subject, Level]]:
-    """Scopes in which another trip keeps positions as they are: HALT outranks CUT."""
-    return [
-        (other.scope, other.level)
-        for other in turn.state.latches.values()
-        if other is not latch and other.level is Level.HALT and other.level > latch.level
-    ]
-
-
-def _without_halted(book: Book, halted: list[tuple[Subject, Level]]) -> Book:
-    """Markets that a HALT keeps for all accounts of this plan cannot be ordered in: no lots. They
-    stay in the book as the hedges they are."""
-    if not halted:
-        return book
-
-    def kept(one: Instrument) -> bool:
-        return all(
-            level_at(
-                halted,
-                venue=venue,
-                account=pool_of(account, one.market),
-                asset=one.asset,
-                market=one.market,
-            )
-            is Level.HALT
-            for venue, account in book.executable
-            if venue == one.venue
-        )
-
-    return msgspec.structs.replace(
-        book,
-        instruments=tuple(
-            msgspec.structs.replace(one, size_step=Decimal(0)) if kept(one) else one
-            for one in book.instruments
-        ),
-    )
-
-
-def checked(
-    plan: Plan,
-    latch: Latch,
-    ready: list[Run],
-    halted: list[tuple[Subject, Level]],
-    book: Book,
-    left_usd: float | None,
-) -> tuple[list[PlannedOrder], dict[str, tuple[str, str]]]:
-    """Orders that may go, and why others (by leg: account, reason) may not. Nothing here
-    trusts the planner: an order must take a position off, within its size, in an account that is
-    ready, and in scope."""
-    truths = {run.key: run.truth for run in ready if run.truth is not None}
-    assets = asset_of(book)
-    taken: dict[tuple[str, str], Decimal] = {}
-    legs: set[str] = set()
-    refused: dict[str, str] = {}
-    for order in plan.orders:
-        key = f"{order.venue}/{order.account}"
-        asset = assets(order.venue, order.market)
-        room = (key, order.market)
-        taken[room] = taken.get(room, Decimal(0)) + order.size
-        inside = within(latch.scope, order.venue, order.account, order.market, asset)
-        halt = level_at(
-            halted,
-            venue=order.venue,
-            account=pool_of(order.account, order.market),
-            asset=asset,
-            market=order.market,
-        )
-        if halt is Level.HALT:
-            refused[order.leg] = KEPT
-        elif order.leg in legs:
-            refused[order.leg] = "two orders of the plan have this name"
-        elif key not in truths or not inside:
-            refused[order.leg] = "the plan reaches beyond the accounts of this round"
-        elif not _reduces(order, truths[key], taken[room]):
-            refused[order.leg] = "the order would not only reduce its position"
-        legs.add(order.leg)
-    allowed = [order for order in plan.orders if order.leg not in refused]
-    for order in allowed:
-        if order.pair in refused:
-            refused[order.leg] = f"its twin {order.pair} cannot be reduced with it"
-    allowed = [order for order in allowed if order.leg not in refused]
-    notional_usd = sum(order.notional_usd for order in allowed)
-    if left_usd is not None and notional_usd > left_usd + SLACK_USD:
-        refused |= {order.leg: "the plan passes the turnover of the hour" for order in allowed}
-        allowed = []
-    accounts = {order.leg: f"{order.venue}/{order.account}" for order in plan.orders}
-    return allowed, {leg: (accounts[leg], reason) for leg, reason in refused.items()}
-
-
-def _reduces(order: PlannedOrder, truth: AccountTruth, taken: Decimal) -> bool:
-    size = size_in(truth, order.market)
-    exit_side = Side.SELL if size > 0 else Side.BUY
-    return order.size > 0 and taken <= abs(size) and order.side is exit_side
 
 
 def _place(turn: Turn, latch: Latch, ready: list[Run], orders: list[PlannedOrder]) -> None:

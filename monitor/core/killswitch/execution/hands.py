@@ -1,0 +1,71 @@
+"""Accounts that nothing here can act for: people do, and the account's own data shows when they
+did. *Pure.*
+"""
+
+from __future__ import annotations
+
+from monitor.core.killswitch.book import AccountTruth, Book
+from monitor.core.killswitch.execution.orders import asset_of, held_in, to_cancel
+from monitor.core.killswitch.execution.run import residual_words
+from monitor.core.killswitch.execution.truths import within_goal
+from monitor.core.killswitch.levels import Level
+from monitor.core.killswitch.state import Latch, Outcome, Residual, Run, Work
+from monitor.core.killswitch.turn import Turn
+
+
+def by_other_hands(turn: Turn, latch: Latch, run: Run) -> None:
+    """Nothing can be sent here: people act, and the account's own data shows when they did."""
+    book = turn.book
+    if book is None:
+        if run.outcome is Outcome.NONE:
+            out_of_reach(turn, latch, run, Residual(reason=_by_hand(turn)))
+        return
+    truth = next(
+        (one for one in book.accounts if (one.venue, one.account) == (run.venue, run.account)), None
+    )
+    if truth is None or (run.venue, run.account) in book.dark:
+        out_of_reach(turn, latch, run, Residual(reason=f"dark, and {_by_hand(turn)}"))
+        return
+    if truth.read_ns < latch.since_ns:
+        out_of_reach(turn, latch, run, Residual(reason=_by_hand(turn)))
+        return
+    run.truth = truth
+    out_of_reach(turn, latch, run, *_left_by_hand(turn, latch, run, truth, book))
+
+
+def _by_hand(turn: Turn) -> str:
+    return f"no executor: act at the venue by hand, runbook {turn.policy.runbook}"
+
+
+def _left_by_hand(
+    turn: Turn, latch: Latch, run: Run, truth: AccountTruth, book: Book
+) -> tuple[Residual, ...]:
+    left = to_cancel(
+        truth, latch.scope, latch.level, asset_of(book),
+        share_left=latch.target_ratio if latch.level is Level.CUT else 1.0,
+        protective_too=turn.policy.halt_cancels_protective,
+    )  # fmt: skip
+    residuals = []
+    if left:
+        residuals.append(Residual(reason=f"{len(left)} order(s) to cancel; {_by_hand(turn)}"))
+    held = held_in(truth, latch.scope, asset_of(book))
+    if latch.cutting and held and not within_goal(latch, book, run.key):
+        markets = ", ".join(f"{market} {size.normalize():f}" for market, size in held.items())
+        residuals.append(Residual(reason=f"to cut: {markets}; {_by_hand(turn)}"))
+    return tuple(residuals)
+
+
+def out_of_reach(turn: Turn, latch: Latch, run: Run, *residuals: Residual) -> None:
+    """The outcome of an account nobody here can act for, changed only by what its data shows."""
+    outcome = Outcome.INCOMPLETE if residuals else Outcome.CONTAINED
+    changed = (run.outcome, run.residuals) != (outcome, residuals)
+    run.work, run.inflight, run.wake_ns = Work.IDLE, "", None
+    if not changed:
+        return
+    run.outcome, run.residuals = outcome, residuals
+    turn.note(
+        latch,
+        f"account_{outcome.value}",
+        reason="; ".join(residual_words(run)),
+        details=(("account", run.key), ("by", "other hands")),
+    )
