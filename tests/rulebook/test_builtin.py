@@ -6,10 +6,11 @@ import pytest
 
 from monitor.core.decision import ActionLevel, RuleMode
 from monitor.core.measures.catalogue import CATALOGUE
+from monitor.core.rules.checks import SCOPES
 from monitor.core.rules.rule import Rule
 from monitor.core.rules.rulebook import parse_rulebook
-from monitor.core.types import Severity
-from monitor.notify.dispatch import INPUTS_STALE, RULE_FAILING, WATCHDOG
+from monitor.core.types import Severity, SubjectKind, louder_than
+from monitor.notify.dispatch import EXPLAIN_BLINDNESS, INPUTS_STALE, RULE_FAILING, WATCHDOG
 from monitor.notify.notice import runbook_of
 from monitor.notify.pager import NOTIFY_FAILING, STORE_FAILING
 from monitor.notify.queue import UNDELIVERED
@@ -120,6 +121,29 @@ def test_ladders(rungs: tuple[str, ...], limits: tuple[float, ...]) -> None:
     assert tuple(found) == limits
     loudness = [list(Severity).index(rule.severity) for rule in rules]
     assert loudness == sorted(loudness)
+
+
+def test_no_built_in_rule_is_silenced_by_its_equal() -> None:
+    """Also across files: what covers is louder, and told of the same place or a wider one."""
+    for rule in BOOK.rules:
+        for name in rule.covered_by:
+            cover = BOOK.get(name)
+            assert cover is not None
+            assert louder_than(cover.severity, rule.severity), (rule.id, name)
+            wider = SCOPES[rule.page_per or rule.for_each]
+            assert (cover.page_per or cover.for_each) in wider, (rule.id, name)
+
+
+def test_what_explains_blindness_is_in_the_book() -> None:
+    """A renamed rule must not leave blindness told twice."""
+    assert all(BOOK.get(name) is not None for name in EXPLAIN_BLINDNESS)
+
+
+def test_no_rule_about_many_pages_for_each() -> None:
+    """Feeds, markets and positions are told of by their account or venue: one fault there is one
+    page, however many it takes with it."""
+    many = {SubjectKind.FEED, SubjectKind.MARKET, SubjectKind.POSITION}
+    assert [rule.id for rule in BOOK.rules if (rule.page_per or rule.for_each) in many] == []
 
 
 def test_unknown_pages_are_none() -> None:

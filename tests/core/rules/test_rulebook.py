@@ -8,7 +8,7 @@ from monitor.core.decision import ActionLevel, RuleMode
 from monitor.core.errors import ConfigError, Problem
 from monitor.core.rules.evidence import Confirm
 from monitor.core.rules.fields import duration_ns
-from monitor.core.rules.rule import OnUnknown, Rule, RuleInput, scope_subject
+from monitor.core.rules.rule import OnUnknown, Rule, RuleInput, page_subject, scope_subject
 from monitor.core.rules.rulebook import RuleBook, parse_rulebook
 from monitor.core.types import (
     PORTFOLIO,
@@ -174,6 +174,11 @@ def test_defaults_are_the_careful_ones() -> None:
         pytest.param({"when": "firing__x > 0.5"}, "r.when", "does not exist", id="unknown rule"),
         pytest.param({"when": "firing__r > 0.5"}, "r", "circle: r > r", id="reads itself"),
         pytest.param({"labels": "{price: x}"}, "r.labels", "not a field", id="labels do not exist"),
+        pytest.param({"page_per": "venue"}, "r.page_per", "portfolio", id="told narrower"),
+        pytest.param({"page_per": "venu"}, "r.page_per", "'venue'", id="told of nothing"),
+        pytest.param({"covered_by": "q"}, "r.covered_by", "list of names", id="covered by a word"),
+        pytest.param({"covered_by": "[q]"}, "r.covered_by", "does not exist", id="by a stranger"),
+        pytest.param({"covered_by": "[r]"}, "r.covered_by", "not louder", id="by itself"),
     ],
 )
 def test_mistakes(fields: dict[str, str | None], field: str, says: str) -> None:
@@ -205,6 +210,69 @@ def test_a_cut_needs_confirmation(confirm: str | None, accepted: bool) -> None:
         assert parse(rule).rules[0].level is ActionLevel.CUT
     else:
         assert [problem.field for problem in problems(rule)] == ["r.confirm"]
+
+
+@pytest.mark.parametrize(
+    ("cover", "says"),
+    [
+        pytest.param("for_each: venue, severity: high", "", id="louder, same place"),
+        pytest.param("for_each: portfolio, severity: critical", "", id="louder, wider place"),
+        pytest.param("for_each: market, page_per: venue, severity: high", "", id="told as wide"),
+        pytest.param("for_each: venue, severity: warning", "not louder", id="its equal"),
+        pytest.param("for_each: venue, severity: info", "not louder", id="quieter"),
+        pytest.param("for_each: market, severity: high", "a whole venue", id="narrower place"),
+    ],
+)
+def test_only_a_louder_rule_of_the_same_place_covers(cover: str, says: str) -> None:
+    """Nothing silences its equal, and a market's trouble says nothing about its venue."""
+    covered = (
+        "- {id: r, for_each: venue, summary: Quiet, when: stress >= 30.0, severity: warning,"
+        " covered_by: [q]}\n"
+    )
+    book = f"- {{id: q, summary: Loud, when: stress >= 60.0, {cover}}}\n{covered}"
+    if not says:
+        rule = parse(book).get("r")
+        assert rule is not None
+        assert rule.covered_by == ("q",)
+        return
+    (found,) = problems(book)
+    assert found.field == "r.covered_by"
+    assert says in str(found)
+
+
+@pytest.mark.parametrize(
+    "later",
+    ["- {id: q, enabled: false}\n", text(id="q", severity="info")],
+    ids=["taken out", "made quieter"],
+)
+def test_a_desk_may_take_a_cover_away(later: str) -> None:
+    """In a file of its own: what it covered is told then, and the rulebook still loads."""
+    book = text(id="q", severity="high") + text(covered_by="[q]")
+    assert parse(book, later).get("r") is not None
+
+
+@pytest.mark.parametrize(
+    ("for_each", "page_per", "subject", "place"),
+    [
+        ("market", None, market_subject("dydx", "BTC-USD"), market_subject("dydx", "BTC-USD")),
+        ("market", "venue", market_subject("dydx", "BTC-USD"), venue_subject("dydx")),
+        ("feed", "venue", feed_subject("dydx", "rest.height"), venue_subject("dydx")),
+        (
+            "position",
+            "account",
+            position_subject("hyperliquid", "main.xyz", "xyz:NVDA"),
+            account_subject("hyperliquid", "main.xyz"),
+        ),
+        ("account", "portfolio", account_subject("dydx", "main"), PORTFOLIO),
+    ],
+)
+def test_whom_a_page_is_about(
+    for_each: str, page_per: str | None, subject: Subject, place: Subject
+) -> None:
+    """The subject itself, or the wider one that folds several into one page."""
+    rule = parse(text(for_each=for_each, page_per=page_per)).get("r")
+    assert rule is not None
+    assert page_subject(rule, subject) == place
 
 
 def test_a_cut_must_say_how_far() -> None:
