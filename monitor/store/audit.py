@@ -136,10 +136,12 @@ def read_lineage(connection: sqlite3.Connection) -> str:
     return bytes(row[0]).decode("ascii", "replace") if row else ""
 
 
-def read_rows(connection: sqlite3.Connection) -> Iterator[AuditRow]:
-    """Every row in order of its number, as it stands in the file."""
+def read_rows(connection: sqlite3.Connection, *, containing: str = "") -> Iterator[AuditRow]:
+    """Every row (or those whose record contains a text) by its number, as it stands in the file."""
     for row in connection.execute(
-        "SELECT seq, id, prev_hash, hash, mac, record FROM audit ORDER BY seq"
+        "SELECT seq, id, prev_hash, hash, mac, record FROM audit"
+        " WHERE instr(record, ?1) OR ?1 = '' ORDER BY seq",
+        (containing,),
     ):
         yield AuditRow(*row)
 

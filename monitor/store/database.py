@@ -24,8 +24,8 @@ from monitor.core.ports import (
     SecondCopy,
 )
 from monitor.core.types import EngineNs
-from monitor.store.audit import AuditHead, AuditStamp, read_head
-from monitor.store.audit_check import anchor_problem
+from monitor.store.audit import AuditHead, AuditRecord, AuditStamp, read_head, read_rows
+from monitor.store.audit_check import anchor_problem, decode_record
 from monitor.store.connection import Transaction, connect, connect_nowhere
 from monitor.store.directory import DataDirectory, DirectoryInUseError
 from monitor.store.kill import MoreRestrictive, RestoredKill, read_standing
@@ -210,6 +210,16 @@ class Store:
             more_restrictive: Compares two packed states; see ``MoreRestrictive``.
         """
         return self._kill.restore(more_restrictive)
+
+    async def audit_of(self, trip_id: str) -> tuple[AuditRecord, ...]:
+        """What is on record of one trip, oldest first."""
+
+        def job(connection: sqlite3.Connection) -> tuple[AuditRecord, ...]:
+            rows = read_rows(connection, containing=trip_id)
+            records = (decode_record(row) for row in rows)
+            return tuple(one for one in records if one.trip_id == trip_id)
+
+        return await self._read(f"read the audit of {trip_id}", job)
 
     # -------------------------------------------------------------------------------- reads
 
@@ -424,9 +434,8 @@ def open_or_unreadable(
 
     try:
         return opened("")
-    except DirectoryInUseError:
-        raise
     except ConfigError as error:
+        # In a directory that is in use this raises again.
         return opened(str(error))
 
 

@@ -169,10 +169,9 @@ def write_kill_phase(
     head."""
     whole, lost = ledger.due(phase)
     write_phase(connection, whole)
-    # An earlier number whose turn comes late must not stand for what a later one has not kept yet.
     connection.execute(
         "INSERT INTO kill_state VALUES (1, ?1, ?2, ?3) ON CONFLICT (id) DO UPDATE"
-        " SET sequence = ?1, at_ns = ?2, state = coalesce(?3, state) WHERE sequence < ?1",
+        " SET sequence = ?1, at_ns = ?2, state = coalesce(?3, state)",
         (number, whole.at_ns, whole.kill_state),
     )
     return append(connection, (*whole.audit, *lost), stamp)

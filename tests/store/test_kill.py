@@ -214,6 +214,23 @@ async def test_a_hanging_disk_costs_a_quarter_of_a_second(tmp_path: Path, disk: 
     store.close()
 
 
+async def test_a_phase_that_waited_too_long_is_kept_without_another(
+    tmp_path: Path, disk: Disk
+) -> None:
+    """Late by itself, once the disk is back; the caller was told that it may be."""
+    store = Store(tmp_path, phase_deadline_s=30.0, kill_deadline_s=0.05, checkpoint=disk)
+    disk.back.clear()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(store.persist(phase()))
+        await asyncio.to_thread(disk.reached.wait)
+        with pytest.raises(StoreError, match=r"within 5\d ms"):
+            await store.persist(kill(b"3 latched"))
+        disk.back.set()
+    assert store.close()
+    assert not waits(store)
+    assert actions(store) == ["3 latched"]
+
+
 async def test_a_kill_phase_goes_before_pages(tmp_path: Path, disk: Disk) -> None:
     """Pages that wait for a slow disk do not make the latch wait behind them."""
     order: list[str] = []
