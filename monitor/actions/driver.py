@@ -16,7 +16,7 @@ from typing import NoReturn, Protocol
 import msgspec
 import structlog
 
-from monitor.core.decision import Decision
+from monitor.core.decision import CitedReading, Decision, KillRequest
 from monitor.core.errors import StoreError
 from monitor.core.killswitch.book import Book
 from monitor.core.killswitch.facts import (
@@ -112,10 +112,36 @@ class KillDriver:
         for request in decision.kill_requests:
             count, apart_ns = request.observations, request.apart_ns
             seen = tuple(decision.at_ns - apart_ns * back for back in reversed(range(count)))
-            self.submit(RuleAsked(request=request, observations_ns=seen))
+            step = self.submit(RuleAsked(request=request, observations_ns=seen))
+            if step.audit:
+                self._note_inputs(request, decision, step)
         for change in decision.transitions:
             if change.after is AlertState.INACTIVE and change.before is not AlertState.PENDING:
                 self.submit(RuleEnded(rule=change.rule, subject=change.subject))
+
+    def _note_inputs(self, request: KillRequest, decision: Decision, step: Step) -> None:
+        """What the rule had read when it asked, beside what came of it."""
+        change = next(
+            (
+                one
+                for one in decision.transitions
+                if one.rule == request.rule and one.subject == request.subject
+            ),
+            None,
+        )
+        if change is None:
+            return
+        self.note(
+            action="rule_asked",
+            actor=f"rule:{request.rule}",
+            scope=request.scope,
+            reason=change.summary,
+            trip_id=next((entry.trip_id for entry in step.audit if entry.trip_id), ""),
+            details=(
+                ("condition", change.expression),
+                *((one.measure, _input_text(one, decision.at_ns)) for one in change.inputs),
+            ),
+        )
 
     def submit(self, fact: KillFact) -> Step:
         """Apply one fact now; gives what the machine concluded, with its words for a person.
@@ -138,7 +164,16 @@ class KillDriver:
         self._told(step)
         return step
 
-    def note(self, *, action: str, actor: str, scope: Subject, reason: str) -> None:
+    def note(
+        self,
+        *,
+        action: str,
+        actor: str,
+        scope: Subject,
+        reason: str,
+        trip_id: str = "",
+        details: tuple[tuple[str, str], ...] = (),
+    ) -> None:
         """One audit line about something that the machine has no part in."""
         entry = AuditEntry(
             at_ns=self._clock.now(),
@@ -147,7 +182,9 @@ class KillDriver:
             scope=scope,
             level_from=0,
             level_to=0,
+            trip_id=trip_id,
             reason=reason,
+            details=details,
         )
         self._steps.append(Step(audit=(entry,)))
         self._news.set()
@@ -322,6 +359,14 @@ class KillDriver:
             ),
             None,
         )
+
+
+def _input_text(one: CitedReading, now: EngineNs) -> str:
+    """``0.53 ratio, 2.1 s old, estimated``; why where it is absent."""
+    if one.value is None:
+        return f"absent: {one.reason}"
+    age = "" if one.as_of_ns is None else f", {(now - one.as_of_ns) / SECOND_NS:.1f} s old"
+    return f"{one.value:.6g} {one.unit}{age}{', estimated' if one.estimated else ''}"
 
 
 def _failed(command: Command, reason: str, *, uncertain: bool) -> CommandFailed:

@@ -15,6 +15,7 @@ import structlog
 
 from monitor.actions.driver import KillDriver
 from monitor.app.book import book_of
+from monitor.app.report import Reporter
 from monitor.app.way_back import unmet, would_fire
 from monitor.app.words import plan_text
 from monitor.core.engine import Engine
@@ -93,6 +94,8 @@ class KillSwitch:
             problem=self.problem,
             latched=[str(scope) for scope in state.latches],
         )
+        self._changed = changed
+        self.reporter = Reporter(store, directory)
         self.machine = KillMachine(policy, plan_cut, state)
         self.driver = KillDriver(
             self.machine,
@@ -102,7 +105,7 @@ class KillSwitch:
             store=store,
             second_copy=store.second_copy,
             pages=pager,
-            told=lambda _step: changed(),
+            told=self._heard,
         )
 
     def started(self) -> None:
@@ -116,6 +119,10 @@ class KillSwitch:
         )
         self.driver.restarted()
         self.look_for_file()
+
+    def _heard(self, step: Step) -> None:
+        self._changed()
+        self.reporter.heard(step)
 
     # ------------------------------------------------------------------------------ reading
 

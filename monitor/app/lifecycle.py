@@ -341,6 +341,7 @@ class Daemon:
             ("housekeeping", self._housekeep()),
             ("collect", self._collect()),
             ("kill:file", self.kill.watch_file()),
+            ("kill:reports", self.kill.reporter.run()),
         ]
         work += [(f"hands:{one.venue}", self._prepare(one)) for one in self.executors]
         work += [(f"venue:{d.venue.name}", d.run(self._reached)) for d in self._drivers]
