@@ -23,6 +23,10 @@ ALERT = {
     "action": "WOULD HAVE cut gross to 70 %", "stale": False,
     "runbook": "http://127.0.0.1:9470/runbooks/margin_usage_high",
 }  # fmt: skip
+WOULD_HAVE = {
+    "at_ms": NOW // 1_000_000, "rule": "margin_high",
+    "text": "WOULD HAVE blocked new risk on account <hyperliquid/main>, by margin_high",
+}  # fmt: skip
 HEADLESS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
@@ -41,7 +45,7 @@ class DeskSource:
             Daemon(),
             alerts=[ALERT],
             channels=[{"name": "alertmanager", "healthy": True, "proven": True, "waiting": 0}],
-            kill=KILL,
+            kill={**KILL, "would_have": [WOULD_HAVE]},
             now=NOW,
         )
 
@@ -105,6 +109,7 @@ async def test_the_console_shows_the_desk(url: str, tmp_path: Path) -> None:
     assert "WOULD HAVE cut gross to 70 %" in page
     assert "margin_high" in page
     assert "activeAssetCtx" in page
+    assert "WOULD HAVE blocked new risk on account &lt;hyperliquid/main&gt;" in page
     assert "equity_usd" in page
 
 

@@ -12,6 +12,7 @@ const el = (tag, attrs = {}, ...kids) => {
   return node;
 };
 const usd = new Intl.NumberFormat("en-US", { maximumFractionDigits: 2, minimumFractionDigits: 2 });
+const dollars = new Intl.NumberFormat("en-US", { style: "currency", currency: "USD", maximumFractionDigits: 0 });
 const percent = new Intl.NumberFormat("en-US", { maximumFractionDigits: 2 });
 const short = new Intl.NumberFormat("en-US", { maximumSignificantDigits: 6 });
 function age(seconds) {
@@ -31,12 +32,13 @@ function number(value, unit) {
   if (unit === "bool") return value ? "yes" : "no";
   return short.format(value);
 }
-function shown(reading, unit) {
+function shown(reading, unit, whole = false) {
   if (reading && reading.none) return el("span", { class: "dim", title: reading.reason }, "none");
   if (!reading || reading.value === null || reading.value === undefined) {
     return el("span", { class: "unknown", title: reading && reading.reason }, "unknown");
   }
-  return el("span", { class: reading.estimated ? "estimated" : null }, number(reading.value, unit));
+  return el("span", { class: reading.estimated ? "estimated" : null },
+    whole && unit === "usd" ? dollars.format(reading.value) : number(reading.value, unit));
 }
 const cell = (kid, cls) => el("td", { class: cls }, kid);
 const table = (head, rows) => el("div", { class: "scroll" }, el("table", {},
@@ -86,7 +88,13 @@ function drawAlerts(state) {
 }
 function drawPortfolio(state) {
   return el("div", { class: "tiles" }, state.portfolio.map((r) => el("div", { class: "tile" },
-    el("div", { class: "dim" }, r.label), el("div", { class: "big" }, shown(r.ours, r.unit)))));
+    el("div", { class: "dim" }, r.label), el("div", { class: "big" }, shown(r.ours, r.unit, true)))));
+}
+function drawWouldHave(state) {
+  const acts = [...((state.kill || {}).would_have || [])].reverse();
+  if (!acts.length) return [el("div", { class: "dim" }, "Nothing so far.")];
+  return [table([["when (UTC)", ""], ["what", ""]], acts.slice(0, 10).map((one) => el("tr", {},
+    cell(new Date(one.at_ms).toISOString().slice(11, 19), "dim"), cell(one.text))))];
 }
 function drawUnwatched(state) {
   if (!state.unwatched.length) return [];
@@ -95,7 +103,7 @@ function drawUnwatched(state) {
 }
 function drawAccount(account) {
   const rows = account.rows.map((r) => el("tr", {}, cell(r.label), cell(shown(r.ours, r.unit), "n"),
-    cell(r.venue === undefined ? el("span", { class: "dim" }, "not stated") : shown(r.venue, r.unit), "n"),
+    cell(r.venue === undefined ? el("span", { class: "dim", title: "the venue states none" }, "–") : shown(r.venue, r.unit), "n"),
     cell(r.difference === null || r.difference === undefined ? "" : number(r.difference, r.unit), "n"),
     cell(el("span", { class: "dim" }, age(r.age_s)), "n hide-phone")));
   const positions = account.positions.map((p) => el("tr", {}, cell(p.market), cell(p.size, "n"),
@@ -155,6 +163,7 @@ function draw(state) {
   drawBanner(state);
   keepOpen($("alerts"), drawAlerts(state));
   $("portfolio").replaceChildren(drawPortfolio(state));
+  $("would-have").replaceChildren(...drawWouldHave(state));
   $("accounts").replaceChildren(el("div", { class: "cards" }, state.accounts.map(drawAccount)), ...drawUnwatched(state));
   $("feeds").replaceChildren(...drawFeeds(state));
   keepOpen($("rules"), drawRules(state));
