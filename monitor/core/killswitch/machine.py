@@ -215,6 +215,7 @@ class KillMachine:
         holds.release(turn)
         proposals.expire(turn)
         fills.forget_old_turnover(state, turn.now)
+        asks.forget_old_rearms(turn)
         if turn.acting:
             asks.raise_ripe(turn)
             for latch in state.latches.values():

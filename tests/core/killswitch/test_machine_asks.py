@@ -204,6 +204,16 @@ def test_a_hold_goes_by_itself_after_five_good_minutes(seconds: float, level: Le
     assert world.steps[-1].loosens is (level is Level.NORMAL)
 
 
+def test_a_hold_stays_as_long_as_its_rule() -> None:
+    """No time and no restart releases it while nobody said that the data is good."""
+    world = desk()
+    world.ask(ActionLevel.HOLD, scope=venue_subject(HL))
+    world.at(10_000_000)
+    world.restart()
+    world.at(20_000_000)
+    assert world.machine.effective(venue_subject(HL)) is Level.REDUCE_ONLY
+
+
 def test_a_hold_that_is_asked_again_begins_anew() -> None:
     """Flapping data keeps the hold."""
     world = desk()

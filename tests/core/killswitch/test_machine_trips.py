@@ -101,6 +101,17 @@ def test_where_halt_and_cut_meet_the_halt_wins() -> None:
     assert "kept here by a HALT" in world.notices[-1].description
 
 
+def test_what_grew_back_does_not_keep_a_halt_from_being_contained() -> None:
+    """A HALT keeps positions; it is no cut that could have been undone."""
+    world = World().hold(BTC="1")
+    world.ask()
+    world.run(30)
+    world.positions[MAIN]["BTC"] *= 2
+    world.ask(ActionLevel.HALT, rule="drawdown")
+    world.run(30)
+    assert (world.latch().level, world.stage()) == (Level.HALT, "contained")
+
+
 def test_flatten_outranks_a_halt_within_it() -> None:
     """More restrictive wins."""
     world = desk()

@@ -153,6 +153,13 @@ def _cool_down(turn: Turn, pending: Pending) -> None:
         pending.not_before_ns = after(rearmed_ns, turn.policy.cool_down_s)
 
 
+def forget_old_rearms(turn: Turn) -> None:
+    """A cool-down that is over need not be remembered."""
+    for scope, at_ns in list(turn.state.rearmed.items()):
+        if turn.now >= after(at_ns, turn.policy.cool_down_s):
+            del turn.state.rearmed[scope]
+
+
 def ripe(turn: Turn, pending: Pending) -> bool:
     """Whether what waited may be done now."""
     return pending.confirmed and turn.now >= pending.not_before_ns

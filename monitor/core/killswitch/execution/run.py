@@ -307,11 +307,11 @@ def read(turn: Turn, latch: Latch, run: Run, truth: AccountTruth) -> None:
     for market, size in held.items():
         run.firsts.setdefault(market, abs(size))
     grown = grown_back(held, run.floors, run.firsts, turn.policy.regrowth_tolerance_ratio)
-    if grown and turn.now < after(run.ordered_ns, turn.policy.verify_within_s):
+    if grown and latch.cutting and turn.now < after(run.ordered_ns, turn.policy.verify_within_s):
         run.wait_ns = pause_ns  # the venue may take a moment to show our own fills
         return
     run.truth, run.tries = truth, 0
-    if grown and not run.stopped:
+    if grown and latch.cutting and not run.stopped:
         run.stopped = "grown back after a cut, cutting stopped until a person pulls again: "
         run.stopped += ", ".join(grown)
         turn.note(latch, "regrowth_stop", reason=run.stopped, details=(("account", run.key),))
@@ -341,10 +341,10 @@ def judge(turn: Turn, latch: Latch, run: Run, truth: AccountTruth) -> None:
     if latch.cutting and not run.stopped and not run.cut_done:
         run.work = Work.READY
         return
-    settle(turn, latch, run, leftovers(run))
+    settle(turn, latch, run, leftovers(latch, run))
 
 
-def leftovers(run: Run) -> tuple[Residual, ...]:
+def leftovers(latch: Latch, run: Run) -> tuple[Residual, ...]:
     """Orders that would not go, and a cutting that stopped."""
     residuals = []
     if run.given_up:
@@ -352,6 +352,6 @@ def leftovers(run: Run) -> tuple[Residual, ...]:
         residuals.append(
             Residual(reason=f"{len(run.cancels)} order(s) could not be cancelled: {ids}")
         )
-    if run.stopped:
+    if run.stopped and latch.cutting:
         residuals.append(Residual(reason=run.stopped))
     return tuple(residuals)

@@ -185,7 +185,7 @@ def _conclude(
     notes = "; ".join(plan.notes) or "the planner found no order to send"
     goal_usd = latch.goal_usd or 0.0
     for run in ready:
-        residuals = list(leftovers(run))
+        residuals = list(leftovers(latch, run))
         if met and plan.gross_before_usd > goal_usd:  # met but for what others keep
             held = _held(run, latch, turn)
             residuals += [
@@ -240,7 +240,7 @@ def _held(run: Run, latch: Latch, turn: Turn) -> dict[str, Decimal]:
 
 def _give_up(turn: Turn, latch: Latch, ready: list[Run], reason: str) -> None:
     for run in ready:
-        settle(turn, latch, run, (*leftovers(run), Residual(reason=reason)))
+        settle(turn, latch, run, (*leftovers(latch, run), Residual(reason=reason)))
 
 
 def _record_plan(
