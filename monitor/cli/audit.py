@@ -57,7 +57,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="FILE",
         help="the heads noted outside the store, or the last line of an export (default "
-        f"{ANCHOR_NAME} in the data directory)",
+        f"{ANCHOR_NAME} beside the second copy: in kill.second_copy_dir, or the data directory)",
     )
     check.add_argument(
         "--key-file", type=Path, metavar="FILE", help="the key of the macs, where one is set"
@@ -92,9 +92,9 @@ def _add_place(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Does one of the three; returns the exit code."""
-    data = _data_directory(arguments)
+    data, second = _directories(arguments)
     try:
-        return _run(arguments, data)
+        return _run(arguments, data, second)
     except UnreadableStoreError as error:
         if arguments.action != "verify":
             raise
@@ -102,31 +102,34 @@ def run(arguments: argparse.Namespace) -> int:
         return 1
 
 
-def _run(arguments: argparse.Namespace, data: Path) -> int:
+def _run(arguments: argparse.Namespace, data: Path, second: Path) -> int:
     with open_for_reading(data / DATABASE_NAME) as connection:
         match arguments.action:
             case "verify":
-                return _verify(arguments, data, connection)
+                return _verify(arguments, second / ANCHOR_NAME, connection)
             case "explain":
                 return _explain(arguments, connection)
             case _:
                 return _export(arguments, connection)
 
 
-def _data_directory(arguments: argparse.Namespace) -> Path:
+def _directories(arguments: argparse.Namespace) -> tuple[Path, Path]:
+    """Of the store, and of its second copy."""
     if arguments.data is not None:
-        return Path(arguments.data)
-    config: Path = arguments.config
-    return config.parent / load_config(config).data_dir
+        return arguments.data, arguments.data
+    base: Path = arguments.config.parent
+    config = load_config(arguments.config)
+    data = base / config.data_dir
+    second = config.kill.second_copy_dir
+    return data, base / second if second else data
 
 
 # ------------------------------------------------------------------------------------- verify
 
 
-def _verify(arguments: argparse.Namespace, data: Path, connection: sqlite3.Connection) -> int:
+def _verify(arguments: argparse.Namespace, anchor: Path, connection: sqlite3.Connection) -> int:
     key = read_key(arguments.key_file) if arguments.key_file else b""
-    anchor = arguments.anchor or data / ANCHOR_NAME
-    verdict = verify(connection, anchor=anchor, key=key)
+    verdict = verify(connection, anchor=arguments.anchor or anchor, key=key)
     print("\n".join(verdict_lines(verdict)))
     return 0 if verdict.intact else 1
 

@@ -170,6 +170,12 @@ def test_the_place_is_the_configurations(
         "[{alias: main, address: '0x14791697260E4c9A71f18484C9f997B308e59325'}]}}\n"
     )
     assert main(["audit", "verify"]) == 0
+    (data / "second").mkdir()
+    (data / "audit.anchor").rename(data / "second" / "audit.anchor")
+    assert main(["audit", "verify"]) == 1
+    with (data / "riskd.yaml").open("a") as config:
+        config.write("kill: {second_copy_dir: second}\n")
+    assert main(["audit", "verify"]) == 0
     (data / "riskd.yaml").unlink()
     capsys.readouterr()
     assert main(["audit", "verify"]) == 2
