@@ -183,6 +183,9 @@ def test_api_wallets_act_for_their_master_and_its_sub_accounts() -> None:
     assert trader.position("DOGE", HYPERLIQUID_SUBACCOUNT) == Decimal(-249_000)
     stranger = "0x51a0000000000000000000000000000000000004"
     assert trader.refused({"type": "noop"}, vault=stranger).startswith("Vault not registered: ")
+    trader.world.account(HYPERLIQUID, HYPERLIQUID_SUBACCOUNT).master = stranger
+    refusal = trader.refused({"type": "noop"})
+    assert refusal == f"User {HYPERLIQUID_MASTER} cannot act for {HYPERLIQUID_SUBACCOUNT}."
 
 
 def test_a_reduce_only_ioc_reduces() -> None:
