@@ -43,8 +43,8 @@ from monitor.core.types import PORTFOLIO, SECOND_NS, AlertState, EngineNs, Sever
 
 RETRY_S = 1.0  # how often what could not be kept is tried again
 DRAIN_S = 5.0  # what a planned stop waits for commands that are out
-STORE_KEY = "kill-store"
-STEP_KEY = "kill-step"
+STORE_KEY, STORE_ALERT = "kill-store", "KillStoreFailing"
+STEP_KEY, STEP_ALERT = "kill-step", "KillStepFailed"
 
 
 class Machine(Protocol):
@@ -396,7 +396,7 @@ def _step_failed(fact: KillFact, error: Exception, now: EngineNs) -> KillNotice:
     name = type(fact).__name__
     return KillNotice(
         key=f"{STEP_KEY}/{name}",
-        alert="KillStepFailed",
+        alert=STEP_ALERT,
         severity=Severity.CRITICAL,
         scope=PORTFOLIO,
         at_ns=now,
@@ -408,7 +408,7 @@ def _step_failed(fact: KillFact, error: Exception, now: EngineNs) -> KillNotice:
 def _store_notice(reason: str, now: EngineNs) -> KillNotice:
     return KillNotice(
         key=STORE_KEY,
-        alert="KillStoreFailing",
+        alert=STORE_ALERT,
         severity=Severity.CRITICAL,
         scope=PORTFOLIO,
         at_ns=now,

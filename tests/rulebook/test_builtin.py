@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from monitor.actions.driver import STEP_ALERT, STORE_ALERT
 from monitor.core.decision import ActionLevel, RuleMode
+from monitor.core.killswitch import words
+from monitor.core.killswitch.episodes import asks, holds, proposals
 from monitor.core.measures.catalogue import CATALOGUE
 from monitor.core.rules.checks import SCOPES
 from monitor.core.rules.rule import Rule
@@ -26,7 +29,10 @@ SECTIONS = (
 )
 BOOK = parse_rulebook(builtin_files(), CATALOGUE)
 # What riskd says about itself.
-OWN = (WATCHDOG, RULE_FAILING, INPUTS_STALE, NOTIFY_FAILING, STORE_FAILING, UNDELIVERED)
+OWN = (
+    WATCHDOG, RULE_FAILING, INPUTS_STALE, NOTIFY_FAILING, STORE_FAILING, UNDELIVERED,
+    words.ALERT, holds.ALERT, proposals.ALERT, asks.WOULD_ALERT, STEP_ALERT, STORE_ALERT,
+)  # fmt: skip
 OWN_PAGES = {runbook_of(alert): alert for alert in OWN}
 every_rule = pytest.mark.parametrize("rule", BOOK.rules, ids=lambda rule: rule.id)
 every_page = pytest.mark.parametrize("name", runbook_names())

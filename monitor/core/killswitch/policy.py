@@ -106,7 +106,7 @@ class KillPolicy(msgspec.Struct, frozen=True, kw_only=True):
     answer_within_s: float = 45.0
     order_expiry_s: float = 10.0
     watch_s: float = 60.0
-    runbook: str = "KillSwitchTripped"
+    runbook: str = "kill_switch_tripped"
 
     def mode_of(self, rule: str, scope: Subject, declared: RuleMode) -> RuleMode:
         """What a rule may do over a scope: the desk's most particular word, else the rulebook's."""
