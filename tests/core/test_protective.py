@@ -17,8 +17,8 @@ def told(desk: Desk) -> list[AlertTransition]:
 
 
 def test_what_fired_by_absence_ends_once_data_is_back() -> None:
-    """An account that never spoke: out after a minute, asking to hold; over with its first truth,
-    without anybody's help, and out again when that grows too old."""
+    """An account that never spoke: out after a minute, asking to hold; over a minute after its
+    first truth, without anybody's help, and out again when that grows too old."""
     desk = Desk((HL, "main"), rules=DATA_RULES).open(EVENTS)
     assert told(desk) == []
     assert told(desk.at(60)) == []
@@ -32,14 +32,19 @@ def test_what_fired_by_absence_ends_once_data_is_back() -> None:
     assert [(one.level, one.scope) for one in decision.kill_requests] == [(ActionLevel.HOLD, MAIN)]
 
     desk.at(200).positions(source="truth").money(1_000, source="truth")
-    (ended,) = told(desk)
-    assert (ended.before, ended.after) == (AlertState.FIRING, AlertState.INACTIVE)
-    assert ended.summary == (
+    (recovering,) = told(desk)
+    assert recovering.after is AlertState.RECOVERING
+    for second in (220, 240, 260):
+        desk.at(second).alive(EVENTS).positions(source="truth").money(1_000, source="truth")
+        ended = told(desk)
+        assert len(ended) == (second == 260)
+    assert (ended[0].before, ended[0].after) == (AlertState.RECOVERING, AlertState.INACTIVE)
+    assert ended[0].summary == (
         "Ended: Account truth is stale: now 0 ms <= 30 s; account hyperliquid/main"
     )
     assert desk.evaluate().kill_requests == ()
 
-    assert told(desk.at(259).alive(EVENTS)) == []
-    (again,) = told(desk.at(260))
+    assert told(desk.at(319).alive(EVENTS)) == []
+    (again,) = told(desk.at(320))
     assert again.after is AlertState.FIRING
     assert again.summary.startswith("Account truth is stale: 60 s >= 60 s; account ")

@@ -65,23 +65,34 @@ def _feeds_stale(node: VenueNode | PortfolioNode, use: Use) -> float | None:
 
 
 def _block_age(node: VenueNode, use: Use) -> float | None:
-    """By the venue's own time of its newest block: an old block re-told stays old.
+    """How old the venue's newest block was when a source of blocks last answered: an old block
+    re-told grows old.
 
-    Silence is not a halt: unless a source that tells blocks answers, the age is unknown.
+    Silence is not a halt. Between answers the age stands still, for what we have not asked yet, or
+    not read yet, says nothing about the venue; and unless a source answers at all it is unknown.
     """
     blocks = node.venue.blocks.values()
     times = [fact.time_ns for fact in blocks if fact.time_ns is not None]
     if not times:
         use.reason = "no block or exchange time was told"
         return None
-    silent_at = max(_silent_at(fact, use) for fact in blocks if fact.time_ns is not None)
+    timed = [fact for fact in blocks if fact.time_ns is not None]
+    silent_at = max(_silent_at(fact, use) for fact in timed)
     if silent_at <= use.now:
         use.reason = "no source of blocks answers"
         use.retry()
         return None
     use.observed = max(fact.seen_ns for fact in blocks)
     use.expires = min(use.expires, silent_at)
-    return max(0, use.now - max(times)) / SECOND_NS
+    heard = max(_heard_at(fact, use) for fact in timed)
+    return max(0, min(heard, use.now) - max(times)) / SECOND_NS
+
+
+def _heard_at(fact: BlockFact, use: Use) -> EngineNs:
+    """When a source of blocks last answered, with whatever block."""
+    channel = use.channels.get(fact.channel)
+    live = channel is not None and channel.expected and channel.open
+    return max(fact.seen_ns, channel.progress_ns) if live and channel is not None else fact.seen_ns
 
 
 def _silent_at(fact: BlockFact, use: Use) -> EngineNs:
