@@ -63,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def screen(state: Document) -> list[str]:
     """The state as at most ``HEIGHT`` lines of at most ``WIDTH`` characters, worst first."""
-    head = _head(state)
+    head = [*_head(state), *_kill(state)]
     tail = [*_nearest(state), *_paged(state)]
     seen = _sees(state)
     room = HEIGHT - 1 - len(head) - len(tail) - len(seen)  # one line stays for the shell's prompt
@@ -124,6 +124,35 @@ def _portfolio(state: Document) -> list[str]:
     ]
     lines = _wrapped("PORTFOLIO  ", " ".join(shown), 11)
     return [line.replace(whole, " ") for line in lines]
+
+
+def _kill(state: Document) -> list[str]:
+    """What is latched and why, what is left, what clears it, what is and is not blocked, and what
+    would happen now; nothing in ``observe``, whose line says it."""
+    kill = state.get("kill", {})
+    if kill.get("mode", "observe") == "observe":
+        return []
+    lines = []
+    for one in kill["latched"][:2]:
+        by = ", ".join(f"{who['actor']}: {who['reason']}" for who in one["by"][:1])
+        what = " ".join(word for word in (one["name"], one["scope"], one["goal"]) if word)
+        left = f", {one['left_count']} left: {one['left'][0]}" if one["left"] else ""
+        said = f"{what}, {one['stage'].upper()} {age(one['for_s'])}{left}; by {by}"
+        lines += _wrapped("LATCHED    ", said, 11)[:3]
+        lines += _wrapped("  blocked: ", one["blocked"], 11)[:2]
+        lines += _wrapped("  not:     ", one["not_blocked"], 11)[:2]
+        lines.append(f"  clears:  {one['clears']}; {one['explain']}")
+    lines += [
+        f"HELD       {one['scope']} by {one['by']}; {one['clears']}" for one in kill["held"][:2]
+    ]
+    lines += [
+        f"PROPOSED   {one['level']} {one['scope']} by {one['by']}: {one['approve']}"
+        for one in kill["proposed"][:2]
+    ]
+    now = kill["would_happen_now"]
+    if now:
+        lines += _wrapped("ASKING NOW ", ", ".join(now), 11)[:2]
+    return lines or ["LATCHED    nothing; nothing is blocked"]
 
 
 def _fires(state: Document) -> list[Item]:

@@ -218,3 +218,87 @@ def test_the_whole_book_comes_first() -> None:
     assert told.startswith(
         "PORTFOLIO  equity 1,200,000 gross 2,400,000 net -30,000 lever 2.00 drawdown unknown"
     )
+
+
+# ------------------------------------------------------------------------------ the kill switch
+
+LATCHED = {
+    "scope": "portfolio",
+    "name": "CUT",
+    "goal": "to 70 % of $1.35M",
+    "stage": "incomplete",
+    "for_s": 190.0,
+    "by": [{"actor": "rule:funding_broad_expense", "reason": "funding is expensive everywhere"}],
+    "blocked": "risk-increasing orders are cancelled and blocked",
+    "not_blocked": "orders that reduce",
+    "left": ["dydx/main: 1 order(s) to cancel", "more"],
+    "left_count": 2,
+    "clears": "riskd rearm --scope portfolio",
+    "explain": "riskd audit explain trip-1",
+}
+
+
+def kill(**changes: Any) -> dict[str, Any]:
+    """The part of the document about the kill switch."""
+    none: dict[str, Any] = {
+        "mode": "armed", "latched": [], "held": [], "proposed": [], "would_happen_now": []
+    }  # fmt: skip
+    return {"kill": {**none, **changes}}
+
+
+def text(**changes: Any) -> str:
+    """The screen as one line of words."""
+    return " ".join(" ".join(screen(document(**kill(**changes)))).split())
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        pytest.param({}, "LATCHED nothing; nothing is blocked", id="armed and clear"),
+        pytest.param(
+            {"latched": [LATCHED]},
+            "LATCHED CUT portfolio to 70 % of $1.35M, INCOMPLETE 3 min, 2 left: dydx/main: 1 "
+            "order(s) to cancel; by rule:funding_broad_expense: funding is expensive everywhere",
+            id="what is latched and why",
+        ),
+        pytest.param(
+            {"latched": [LATCHED]},
+            "blocked: risk-increasing orders are cancelled and blocked not: orders that reduce",
+            id="what is blocked and what is not",
+        ),
+        pytest.param(
+            {"latched": [LATCHED]}, "clears: riskd rearm --scope portfolio", id="what clears it"
+        ),
+        pytest.param(
+            {"held": [{"scope": "venue:dydx", "by": "data_stale", "clears": "by itself in 40 s"}]},
+            "HELD venue:dydx by data_stale; by itself in 40 s",
+            id="what is held",
+        ),
+        pytest.param(
+            {"proposed": [{"level": "CUT", "scope": "portfolio", "by": "r",
+                           "approve": "riskd approve p-1"}]},
+            "PROPOSED CUT portfolio by r: riskd approve p-1",
+            id="what waits for a person",
+        ),
+        pytest.param(
+            {"would_happen_now": ["drawdown_8 (cut) about portfolio"]},
+            "ASKING NOW drawdown_8 (cut) about portfolio",
+            id="what would happen now",
+        ),
+    ],
+)  # fmt: skip
+def test_what_the_kill_switch_does_is_said(changes: dict[str, Any], words: str) -> None:
+    """For somebody at 3 a.m."""
+    assert words in text(**changes)
+
+
+def test_in_observe_the_first_line_says_it_all() -> None:
+    """No line more."""
+    assert "LATCHED" not in text(mode="observe")
+
+
+def test_the_screen_stays_a_screen() -> None:
+    """With two scopes latched, too."""
+    lines = screen(document(**kill(latched=[LATCHED, LATCHED, LATCHED])))
+    assert len(lines) < HEIGHT
+    assert max(map(len, lines)) <= WIDTH
