@@ -44,7 +44,7 @@ from monitor.store.database import Store
 from tests.faults.kill9_world import HELD, FastClock, Killer, Log, Pages, Venue, gross_usd
 
 START_NS = 1_800_000_000 * SECOND_NS
-LIFE_S = 20.0  # a life takes a fraction of a second; one that hangs is ended and told
+LIFE_S = 60.0  # a life takes a fraction of a second; one that hangs is ended and told
 WORKERS = 4  # lives mostly wait
 DEADLINE_S, HANG_S = 0.1, 0.25
 POLICY = KillPolicy(
