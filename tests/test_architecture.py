@@ -27,8 +27,8 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"__main__"}),
 )
 PURE = (
-    "core", "venues", "oracles", "notify/alerts.py", "notify/dispatch.py", "notify/notice.py",
-    "notify/queue.py",
+    "core", "venues", "oracles", "notify/alerts.py", "notify/blindness.py", "notify/book.py",
+    "notify/dispatch.py", "notify/folding.py", "notify/notice.py", "notify/queue.py",
 )  # fmt: skip
 IMPURE_MODULES = frozenset(
     {
