@@ -64,22 +64,33 @@ class _Entry(msgspec.Struct):
 
 
 class NonceBook:
-    """Which order left with which nonce, newest attempt last. Append-only lines; the file is
-    rewritten at start without what is too old to matter."""
+    """Which order left with which nonce, newest attempt last: written before the request leaves.
+
+    ``complete``: the file of the processes before this one was there and readable, so an order that
+    it does not name was never sent. A file that could not be written is removed for that reason,
+    and written anew, whole, as soon as the disk takes it.
+    """
 
     def __init__(self, path: Path | None, *, now_ms: int) -> None:
-        """``path`` None keeps it in memory alone. A file that cannot be read is as none: what it
-        held is then resolved by its expiry."""
+        """``path`` None keeps it in memory alone."""
         self._path = path
         self._sent: dict[str, list[Sent]] = {}
         self._log = structlog.get_logger()
         self._lock = asyncio.Lock()
+        self._broken = False
         self.failures = 0
-        for entry in self._load():
+        entries = self._load()
+        self.complete = entries is not None
+        for entry in entries or ():
             if now_ms - entry.sent.sent_ms <= KEPT_MS:
                 self._add(entry)
-        if path is not None and self._sent:
-            self._compact(path)
+        if path is not None:
+            try:
+                write_private(path, self._encoded())  # without what is too old to matter
+            except OSError as error:
+                self._failed(error)
+                with contextlib.suppress(OSError):
+                    path.unlink()
 
     def find(self, client_id: str) -> tuple[Sent, ...]:
         """Every request that this order left with; empty where nothing is remembered."""
@@ -93,13 +104,23 @@ class NonceBook:
         path = self._path
         if path is None:
             return
-        line = msgspec.json.encode(entry) + b"\n"
         try:
             async with asyncio.timeout(WRITE_DEADLINE_S), self._lock:
-                await asyncio.to_thread(_append, path, line)
+                if self._broken:
+                    await asyncio.to_thread(write_private, path, self._encoded())
+                    self._broken = False
+                else:
+                    await asyncio.to_thread(_append, path, _line(entry))
         except (OSError, TimeoutError) as error:
-            self.failures += 1
-            self._log.error("nonce_not_kept", reason=str(error) or "the disk is too slow")
+            self._failed(error)
+            with contextlib.suppress(OSError, TimeoutError):
+                async with asyncio.timeout(WRITE_DEADLINE_S):
+                    await asyncio.to_thread(path.unlink)
+
+    def _failed(self, error: Exception) -> None:
+        self.failures += 1
+        self._broken = True
+        self._log.error("nonce_not_kept", reason=str(error) or "the disk is too slow")
 
     def _add(self, entry: _Entry) -> None:
         for client_id in entry.client_ids:
@@ -107,25 +128,30 @@ class NonceBook:
         while len(self._sent) > ENTRIES_MAX:
             del self._sent[next(iter(self._sent))]
 
-    def _load(self) -> list[_Entry]:
+    def _load(self) -> list[_Entry] | None:
+        """What was kept; None where it cannot be read. Half a line at the end is of a request that
+        had not left yet; one anywhere else makes the file unreadable."""
         if self._path is None:
-            return []
-        entries = []
-        with contextlib.suppress(FileNotFoundError):
-            for line in self._path.read_bytes().splitlines():
-                # A line that was being written when the process died says nothing; others do.
-                with contextlib.suppress(msgspec.MsgspecError, ValueError):
-                    entries.append(msgspec.json.decode(line, type=_Entry))
+            return None
+        try:
+            *lines, last = self._path.read_bytes().split(b"\n")
+            entries = [msgspec.json.decode(line, type=_Entry) for line in lines]
+        except (OSError, msgspec.MsgspecError, ValueError):
+            return None
+        with contextlib.suppress(msgspec.MsgspecError, ValueError):
+            entries.append(msgspec.json.decode(last, type=_Entry))
         return entries
 
-    def _compact(self, path: Path) -> None:
-        lines = [
-            msgspec.json.encode(_Entry([client_id], sent))
+    def _encoded(self) -> bytes:
+        return b"".join(
+            _line(_Entry([client_id], sent))
             for client_id, several in self._sent.items()
             for sent in several
-        ]
-        with contextlib.suppress(OSError):  # the long file serves as well
-            write_private(path, b"\n".join(lines) + b"\n")
+        )
+
+
+def _line(entry: _Entry) -> bytes:
+    return msgspec.json.encode(entry) + b"\n"
 
 
 def write_private(path: Path, content: bytes) -> None:
@@ -140,8 +166,7 @@ def write_private(path: Path, content: bytes) -> None:
 
 
 def _append(path: Path, line: bytes) -> None:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-    descriptor = os.open(path, flags, 0o600)
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
     with os.fdopen(descriptor, "wb") as file:
         file.write(line)
         file.flush()

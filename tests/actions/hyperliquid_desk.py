@@ -202,7 +202,7 @@ class ActionDesk:
         pool = market.partition(":")[0] if ":" in market else ""
         order = self.world.place_order(
             HYPERLIQUID,
-            HYPERLIQUID_MASTER,
+            more.pop("address", HYPERLIQUID_MASTER),
             pool,
             market,
             side,

@@ -16,6 +16,7 @@ from monitor.sim.addresses import HYPERLIQUID_MASTER, HYPERLIQUID_SUBACCOUNT
 from monitor.sim.faults import FaultKind
 from monitor.sim.hyperliquid import info
 from monitor.sim.listings import HYPERLIQUID
+from monitor.sim.world import World
 from tests.actions.hyperliquid_desk import ActionDesk, action_desk
 from tests.sim.hyperliquid.trader import ETH
 
@@ -84,8 +85,11 @@ async def test_an_idle_dex_is_looked_at_less_often(tmp_path: Path) -> None:
             weights.append(after - before)
         # perpDexs, userAbstraction, twapHistory; two dexes; then without the lists.
         assert weights[:2] == [20 + 20 + 21 + 2 * 22, 21 + 22 + 2]
-        desk.rest("xyz:NVDA", "buy", "1", "0.9")
-        assert len([one for one in (await desk.truth()).orders if one.market == "xyz:NVDA"]) == 2
+        # Money arrives there, and an order with it: seen at once, a second after the last look.
+        await desk.clock.sleep(1)
+        desk.world.deposit(HYPERLIQUID, HYPERLIQUID_SUBACCOUNT, "xyz", Decimal(5000))
+        number = desk.rest("xyz:NVDA", "buy", "1", "0.9", address=HYPERLIQUID_SUBACCOUNT)
+        assert number in {one.order_id for one in (await desk.truth("sub")).orders}
 
 
 @pytest.mark.parametrize(
@@ -250,6 +254,18 @@ async def test_priority_is_left_away_where_it_is_refused(tmp_path: Path) -> None
         assert desk.working() == set()
 
 
+async def test_what_was_refused_with_priority_is_asked_once_more_without(tmp_path: Path) -> None:
+    """Priority is the one thing about it that the venue may have minded."""
+    async with action_desk(tmp_path) as desk:
+        for number in range(8):
+            desk.rest("SOL", "buy", "1", f"0.{80 + number}")
+        orders = [one for one in (await desk.truth()).orders if one.market == "SOL"]
+        desk.break_(FaultKind.CANCELS_FAIL, ratio=0.5)
+        gone = await desk.cancel(*orders)
+        assert desk.signer.signed == {"Cancel": 2}
+        assert list(gone.values()).count(False) == 2  # half of the half
+
+
 async def test_cancels_are_sent_in_batches(tmp_path: Path) -> None:
     """One request for each hundred, and the weight of its lines."""
     async with action_desk(tmp_path, cancels_per_request=40) as desk:
@@ -303,6 +319,31 @@ async def test_one_storm_delays_no_other_account(tmp_path: Path) -> None:
         before = desk.world.now_s
         await desk.cancel(*orders, account="sub")
         assert desk.world.now_s == before
+
+
+async def test_a_list_that_cannot_be_read_stops_its_own_dex_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The orders of the other dex are cancelled, and the list is asked for once."""
+    async with action_desk(tmp_path) as desk:
+        orders = (await desk.truth()).orders
+        real, asked = info.HANDLERS["meta"], []
+
+        def broken(world: World, request: dict[str, object]) -> object:
+            asked.append(request.get("dex"))
+            return real(world, request) if request.get("dex") is None else "rubbish"
+
+        monkeypatch.setitem(info.HANDLERS, "meta", broken)
+        more = [one for one in orders if one.market == "xyz:NVDA"] * 2
+        gone = await desk.cancel(*orders, *more)
+        assert {name for name, is_gone in gone.items() if not is_gone} == {
+            one.order_id for one in more
+        }
+        assert asked == [None, "xyz"]
+        outcomes = await desk.place(
+            desk.order("xyz:NVDA", "1", number=1), desk.order("ETH", "1", number=2)
+        )
+        assert ends(outcomes) == [REJECTED, FILLED]
 
 
 async def test_what_cannot_be_named_is_said(tmp_path: Path) -> None:
@@ -620,6 +661,15 @@ async def test_an_order_of_which_nothing_is_remembered_is_waited_for(tmp_path: P
         assert ends(await desk.resolve(NAME)) == [UNKNOWN]
         await desk.clock.sleep(1.0)
         assert ends(await desk.resolve(NAME)) == [REJECTED]
+        assert desk.signer.signed.total() == 0
+
+
+async def test_an_order_that_never_left_needs_no_waiting(tmp_path: Path) -> None:
+    """Killed after the intent was kept and before it was sent: the book of nonces names it not."""
+    (tmp_path / "nonces").touch()
+    async with action_desk(tmp_path) as desk:
+        assert ends(await desk.resolve(NAME)) == [REJECTED]
+        assert desk.clock.slept_s == []
         assert desk.signer.signed.total() == 0
 
 

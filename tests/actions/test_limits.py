@@ -109,11 +109,41 @@ async def test_what_can_no_longer_matter_is_forgotten(
     assert bool(NonceBook(path, now_ms=NOW_MS + later_ms).find("a")) is known
 
 
-async def test_a_disk_that_refuses_stops_nothing(tmp_path: Path) -> None:
-    """Noted in memory, and counted."""
-    book = NonceBook(tmp_path / "gone" / "nonces", now_ms=NOW_MS)
+@pytest.mark.parametrize(
+    ("content", "complete"),
+    [
+        pytest.param(None, False, id="no file"),
+        pytest.param(b"", True, id="an empty file"),
+        pytest.param(b'{"half', True, id="half a line at the end had not left yet"),
+        pytest.param(b'{"half\n', False, id="rubbish"),
+    ],
+)
+def test_what_the_book_does_not_name_was_never_sent(
+    content: bytes | None, complete: bool, tmp_path: Path
+) -> None:
+    """Where the file was there and readable; the next process finds one in any case."""
+    path = tmp_path / "nonces"
+    if content is not None:
+        path.write_bytes(content)
+    assert NonceBook(path, now_ms=NOW_MS).complete is complete
+    assert NonceBook(path, now_ms=NOW_MS).complete
+
+
+async def test_a_disk_that_refuses_stops_nothing_and_leaves_no_half_book(tmp_path: Path) -> None:
+    """Noted in memory, counted; the file is gone until it can be written whole."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    path = folder / "nonces"
+    book = NonceBook(path, now_ms=NOW_MS)
+    path.unlink()
+    path.mkdir()  # nothing can be appended to a folder
     await book.remember(["a"], SENT)
     assert (book.find("a"), book.failures) == ((SENT,), 1)
+    path.rmdir()
+    assert not path.exists()
+    await book.remember(["b"], SENT)
+    again = NonceBook(path, now_ms=NOW_MS)
+    assert (again.complete, again.find("a"), again.find("b")) == (True, (SENT,), (SENT,))
 
 
 # ----------------------------------------------------------------------------------------- settings

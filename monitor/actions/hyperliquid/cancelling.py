@@ -123,8 +123,8 @@ class Cancelling:
         twaps: list[_Request] = []
         for order in self._command.orders:
             asset = await self._reader.asset(order.market)
-            if asset is None:
-                self._miss(order, f"no list of the venue has {order.market}")
+            if isinstance(asset, str):
+                self._miss(order, asset)
             elif order.twap:
                 if order.order_id.isdigit():
                     action = TwapCancel(asset=asset, twap_id=int(order.order_id))

@@ -118,10 +118,10 @@ class Placing:
     # ------------------------------------------------------------------------------------ sending
 
     async def _is_writable(self, order: ReduceOrder) -> bool:
-        if await self._reader.asset(order.market) is None:
-            self._reject(order.client_id, f"not sent: no list of the venue has {order.market}")
-            return False
-        return True
+        asset = await self._reader.asset(order.market)
+        if isinstance(asset, str):
+            self._reject(order.client_id, f"not sent: {asset}")
+        return isinstance(asset, int)
 
     async def _send(self, orders: Sequence[ReduceOrder]) -> bool:
         """Until each of these has an end; False when nothing more may be sent."""
@@ -171,8 +171,8 @@ class Placing:
         lines, references = [], []
         for order in orders:
             asset = await self._reader.asset(order.market)
-            if asset is None:  # it was listed a moment ago
-                return Unsent(f"{order.market} is not listed any more")
+            if isinstance(asset, str):  # it was listed a moment ago
+                return Unsent(asset)
             lines.append(
                 ReduceLine(
                     asset=asset,

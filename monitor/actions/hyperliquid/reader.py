@@ -33,6 +33,7 @@ ATTEMPTS_MAX = 3
 RETRY_S = 0.5
 LISTS_AGE_S = 600.0  # dexes, markets and account modes are read anew after so long
 MISS_AGE_S = 30.0  # but a market that nothing tells may be new: ask again after so long
+FAILED_AGE_S = 5.0
 ROWS_EXPECTED = 20
 MS_NS = SECOND_NS // 1000
 
@@ -78,6 +79,7 @@ class Reader:
         self._modes: dict[str, tuple[EngineNs, AccountMode, str]] = {}
         self._looked_ns: dict[tuple[str, str], EngineNs] = {}  # idle dexes: orders last listed
         self._twap_rows: dict[str, int] = {}
+        self._failed: dict[str, tuple[EngineNs | None, str]] = {}  # lists that were unreadable
 
     # ------------------------------------------------------------------------------------ truth
 
@@ -184,13 +186,27 @@ class Reader:
             for account in accounts:
                 tasks.create_task(self._mode(account))
 
-    async def asset(self, market: str) -> int | None:
-        """The number that actions name a market by; None where no list has it."""
+    async def asset(self, market: str) -> int | str:
+        """The number that actions name a market by; else why there is none, in words.
+
+        A list that cannot be read is not asked for again at once: the orders of other dexes shall
+        not wait for it.
+        """
         number = self._assets.number(market)
-        if number is None:
-            await self._markets(dex_of(market))
-            number = self._assets.number(market)
-        return number
+        if number is not None:
+            return number
+        dex = dex_of(market)
+        failed_ns, words = self._failed.get(dex, (None, ""))
+        if failed_ns is not None and self._clock.now() - failed_ns < FAILED_AGE_S * SECOND_NS:
+            return words
+        try:
+            await self._markets(dex)
+        except FeedError as error:
+            words = f"the list of markets cannot be read: {error}"
+            self._failed[dex] = (self._clock.now(), words)
+            return words
+        number = self._assets.number(market)
+        return f"no list of the venue has {market}" if number is None else number
 
     async def _dexes(self) -> tuple[str, ...]:
         now = self._clock.now()

@@ -144,6 +144,8 @@ class Resolving:
         look is conclusive; None where it may still arrive."""
         now_ms = self._clock.now() // MS_NS
         known = self._nonces.find(client_id)
+        if not known and self._nonces.complete:
+            return 0  # it was never sent: what is sent is written down before
         if not known:
             over_ms = self._born_ms + self._expiry_ms_max + MARGIN_MS
             if now_ms > over_ms:
