@@ -34,6 +34,7 @@ class FaultKind(enum.StrEnum):
     LOST_FRAMES = "lost_frames"  # some pushed frames never leave, their message ids are used up
     HALTED = "halted"  # the chain makes no blocks: everything on the venue stands still
     STALE_INDEXER = "stale_indexer"  # the API serves an old state, its clock stands still
+    STALE_READS = "stale_reads"  # what was read of an account is told again for ``delay_s``
     # What only orders and cancels meet: ``channel`` names the type of action, ``market`` the
     # account (address or label), ``ratio`` the share of actions that are hit, the first one first.
     ACTIONS_UNANSWERED = "actions_unanswered"  # executed, and never answered

@@ -25,6 +25,13 @@ from monitor.sim.world import World
 UNREADABLE = "Failed to deserialize the JSON body into the target type"
 NOT_JSON = "Failed to parse the request body as JSON"
 WRONG_TYPE = "Expected request with `Content-Type: application/json`"
+# What tells of an account's orders and positions.
+ACCOUNT_READS = frozenset(
+    {
+        "clearinghouseState", "openOrders", "frontendOpenOrders", "orderStatus",
+        "historicalOrders", "userFills", "userFillsByTime", "twapHistory",
+    },
+)  # fmt: skip
 FILLS_MAX = 2_000
 FILLS_REACHABLE = 10_000
 FAR_FUTURE_MS = 2**53
@@ -65,6 +72,16 @@ def answer(world: World, body: bytes) -> Answer:
         return Answer(500, b"null", weight=weight_of(kind, 0))
     rows = len(result) if isinstance(result, list) else 0
     return Answer(200, orjson.dumps(result), weight=weight_of(kind, rows))
+
+
+def kind_of(body: bytes) -> str:
+    """The type that a request names; empty where it names none."""
+    try:
+        request = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return ""
+    kind = request.get("type") if isinstance(request, dict) else None
+    return kind if isinstance(kind, str) else ""
 
 
 def reply(world: World, request: JsonObject) -> Json:

@@ -43,6 +43,7 @@ class HyperliquidServer:
         self._answering: set[asyncio.Transport] = set()
         self._opened: deque[float] = deque()
         self._waiting: list[tuple[float, asyncio.Future[None]]] = []
+        self._told: dict[bytes, tuple[float, info.Answer]] = {}  # only while reads are stale
         self._acting: set[asyncio.Future[info.Answer]] = set()
         self._runner: web.AppRunner | None = None
         self._site: web.TCPSite | None = None
@@ -112,6 +113,8 @@ class HyperliquidServer:
     def _fault_changed(self, fault: Fault, injected: bool) -> None:
         if fault.kind is FaultKind.HALF_OPEN and not injected:
             self._release(float("inf"))
+        if fault.kind is FaultKind.STALE_READS:
+            self._told.clear()
         if fault.kind is FaultKind.OUTAGE:
             self._outage_changed.set()
             if injected and self._is_out():
@@ -189,10 +192,21 @@ class HyperliquidServer:
                 return self._hang_up(request)
             answer = said
         else:
-            answer = info.answer(self._world, body)
+            answer = self._read_info(body)
             self._weight.charge(answer.weight, self._world.now_s)
         kind = "application/json" if answer.json else "text/plain"
         return web.Response(status=answer.status, body=answer.body, content_type=kind)
+
+    def _read_info(self, body: bytes) -> info.Answer:
+        """The answer to a read; under a fault, the one that was given a while ago."""
+        kind = info.kind_of(body)
+        fault = self._faults.find(FaultKind.STALE_READS, VENUE, kind)
+        if fault is None or kind not in info.ACCOUNT_READS:
+            return info.answer(self._world, body)
+        told = self._told.get(body)
+        if told is None or self._world.now_s - told[0] >= fault.delay_s:
+            told = self._told[body] = (self._world.now_s, info.answer(self._world, body))
+        return told[1]
 
     async def _act(self, body: bytes) -> info.Answer | None:
         """The answer to an action; None when the server closes before there is one."""

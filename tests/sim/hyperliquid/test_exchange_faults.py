@@ -231,6 +231,34 @@ async def test_exchange_over_http() -> None:
             assert (response.status, await response.read()) == (429, b"null")
 
 
+async def test_reads_of_an_account_may_lag_behind_what_was_done() -> None:
+    """What was read before the cancel is told again for its time, with its old stamp; a new
+    question, and what is about markets, is answered freshly."""
+    async with running() as rig:
+        trader = Trader(rig.world)
+        (oid,) = rest_orders(trader, 1)
+        inject(trader, FaultKind.STALE_READS, delay_s=10.0)
+        rig.world.advance(START_S + 1)
+
+        async def shown() -> list[int]:
+            rows = await rig.ask("frontendOpenOrders", user=HYPERLIQUID_MASTER)
+            return [row["oid"] for row in rows]
+
+        state = await rig.ask("clearinghouseState", user=HYPERLIQUID_MASTER)
+        assert oid in await shown()
+        trader.cancel((ETH, oid))
+        rig.world.advance(START_S + 10.5)
+        assert oid in await shown()
+        assert await rig.ask("clearinghouseState", user=HYPERLIQUID_MASTER) == state
+        asked = await rig.ask("orderStatus", user=HYPERLIQUID_MASTER, oid=oid)
+        assert asked["order"]["status"] == "canceled"
+        assert (await rig.ask("exchangeStatus"))["time"] > state["time"]
+        rig.world.advance(START_S + 11)
+        assert oid not in await shown()
+        rig.world.faults.heal(FaultKind.STALE_READS)
+        assert await rig.ask("clearinghouseState", user=HYPERLIQUID_MASTER) != state
+
+
 async def test_429_on_exchange_only() -> None:
     """Reads go on."""
     async with running() as rig:
