@@ -147,6 +147,8 @@ def kill_alert(policy: DispatchPolicy, notice: KillNotice) -> ActiveAlert:
         rule="",
         subject=notice.scope,
     )
+    # Two rules may ask for the same of one scope: without it the end of one would end the other.
+    labels = tuple(sorted((*labels, ("episode", digest_of(notice.key, length=12)))))
     key = f"riskd/{policy.deployment}/{digest_of(notice.key)}"
     return ActiveAlert(
         identity=digest_of(labels),

@@ -132,13 +132,17 @@ class Dispatcher(AlertBook):
         alert = kill_alert(self._policy, notice)
         if held is not None:
             alert = msgspec.structs.replace(alert, starts_ns=held.starts_ns)
-            if alert.identity != held.identity:  # another severity is another alert for a channel
-                self._resolve(held.identity, changes, "superseded")
-        if notice.resolved:
-            if held is not None:
-                self._active[held.identity] = alert
-                self._resolve(held.identity, changes, "")
-        elif held is None or alert != held:
+        if held is not None and notice.resolved:
+            # Its last words may speak of a rule's subject, or be milder: it ends as what it was.
+            self._active[held.identity] = msgspec.structs.replace(
+                held, annotations=alert.annotations
+            )
+            self._resolve(held.identity, changes, "")
+        elif held is not None and alert.identity != held.identity:
+            # Another severity is another alert for a channel.
+            self._resolve(held.identity, changes, "superseded")
+            self._open(alert, changes)
+        elif not notice.resolved and alert != held:
             self._open(alert, changes)
         return changes.phase()
 

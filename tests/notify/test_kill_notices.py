@@ -99,3 +99,18 @@ def test_an_end_of_what_never_began_is_silent() -> None:
     (other,) = notices(dispatcher.killed(later(key="trip-2", scope=venue_subject("dydx"))))
     assert other.label("venue") == "dydx"
     assert len(dispatcher.active) == 2
+
+
+def test_two_episodes_about_one_scope_end_by_themselves() -> None:
+    """Two rules that ask for the same of the same book: one is over, the other goes on, and what
+    is told at an end may name another scope."""
+    dispatcher = Dispatcher(POLICY, now=START_NS)
+    (first,) = notices(dispatcher.killed(TRIPPED))
+    (second,) = notices(dispatcher.killed(later(key="trip-2")))
+    assert first.identity != second.identity
+    ended = later(resolved=True, scope=venue_subject("dydx"), severity=Severity.HIGH)
+    (over,) = notices(dispatcher.killed(ended))
+    assert (over.identity, over.kind.value) == (first.identity, "alert.resolved")
+    assert [alert.firing for alert in dispatcher.active] == [False, True]
+    (also,) = notices(dispatcher.killed(msgspec.structs.replace(ended, key="trip-2")))
+    assert (also.identity, also.kind.value) == (second.identity, "alert.resolved")
