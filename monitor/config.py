@@ -103,6 +103,12 @@ class FundingSection(_Section):
     expensive_per_year: Annotated[float, Field(gt=0, le=100)] = 0.5
 
 
+class TradingStateSection(_Section):
+    """``trading_state:`` — systems of the desk that are told what they may send; others ask."""
+
+    webhooks: tuple[WebhookSettings, ...] = ()
+
+
 class ActionsSection(_Section):
     """``actions:`` — the hands of the kill switch; without it riskd can only watch."""
 
@@ -126,6 +132,7 @@ class Config(_Section):
     actions: ActionsSection = ActionsSection()
     kill: KillSettings = KillSettings()
     operators: tuple[OperatorSettings, ...] = ()
+    trading_state: TradingStateSection = TradingStateSection()
 
     @model_validator(mode="after")
     def _fit_to_arm(self) -> Self:

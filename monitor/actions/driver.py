@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import NoReturn, Protocol
+from typing import NoReturn, Protocol, get_args
 
 import msgspec
 import structlog
@@ -104,6 +104,12 @@ class KillDriver:
         self._log = structlog.get_logger("kill")
         self.failed_steps = 0
         self.unkept_phases = 0
+        self.carried_out = {kind.__name__: 0 for kind in get_args(Command)}
+
+    @property
+    def commands_out(self) -> int:
+        """Commands that left and are not answered."""
+        return len(self._running)
 
     # ------------------------------------------------------------------------------- inputs
 
@@ -346,6 +352,7 @@ class KillDriver:
                 self.failed_steps += 1
                 self._log.exception("kill_command_failed", command=type(command).__name__)
                 fact = _failed(command, f"riskd failed on it: {error}", uncertain=True)
+        self.carried_out[type(command).__name__] += 1
         # Before the fact: what it leads to may be the same command once more.
         self._running.pop(command.id, None)
         self.submit(fact)

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import structlog
 
-from monitor.app.hands import lease_key, operator_keys
+from monitor.app.hands import lease_key, operator_keys, trading_keys
 from monitor.app.kill import KillSwitch
+from monitor.app.trading_push import TradingPush
 from monitor.config import Config
 from monitor.core.errors import StoreError
 from monitor.core.killswitch.trading import Trading
 from monitor.core.ports import Clock
 from monitor.core.types import EngineNs
+from monitor.notify.target import guarded_session
+from monitor.notify.webhook import WebhookSettings
 from monitor.server.commands import SignedCommands
 from monitor.server.control import ControlServer
 from monitor.server.http import COMMANDS_PATH, Server
@@ -38,8 +43,13 @@ class Doors:
         self._to_wall_ns = to_wall_ns
         self._operators = operator_keys(config.operators, base=base)
         self._lease_key = lease_key(config, base=base)
+        self._push_keys = [
+            trading_keys(webhook, base=base) for webhook in config.trading_state.webhooks
+        ]
         self._log = structlog.get_logger("control")
         self.trading = TradingFeed(self.document)
+        self._sessions: list[aiohttp.ClientSession] = []
+        self.pushes: tuple[TradingPush, ...] = ()
         self.commands: SignedCommands | None = None
 
     async def open(self, kill: KillSwitch, *, server: Server, store: Store, data: Path) -> None:
@@ -55,12 +65,37 @@ class Doors:
         if self._operators:
             self.commands = SignedCommands(self._operators, kill, remember=self._remember)
             server.add("POST", COMMANDS_PATH, self.commands.handle)
+        self.pushes = tuple(
+            self._push(webhook, keys)
+            for webhook, keys in zip(
+                self._config.trading_state.webhooks, self._push_keys, strict=True
+            )
+        )
         self._control = ControlServer(data, kill)
         await self._control.start()
+
+    def _push(self, webhook: WebhookSettings, keys: Sequence[bytes]) -> TradingPush:
+        session = guarded_session(webhook.target_policy())
+        self._sessions.append(session)
+        return TradingPush(
+            webhook,
+            session,
+            keys,
+            document=self.document,
+            now_wall_ns=lambda: self._to_wall_ns(self._clock.now()),
+        )
 
     async def close(self) -> None:
         """Nobody comes in any more."""
         await self._control.close()
+        for session in self._sessions:
+            await session.close()
+
+    def changed(self) -> None:
+        """The trading state may read differently now: tell everybody who wants to know."""
+        self.trading.changed()
+        for push in self.pushes:
+            push.changed()
 
     def document(self) -> dict[str, Any]:
         """What the desk's own systems read."""
@@ -68,7 +103,7 @@ class Doors:
             self._kill.trading_state(), desk=self._config.desk, to_wall_ns=self._to_wall_ns
         )
 
-    def leave(self) -> None:
+    async def leave(self) -> None:
         """A planned stop of an unlatched book lets the desk go on for a while; anything else does
         not: the state that was last told runs out after its 15 s."""
         document = self.document()
@@ -80,6 +115,7 @@ class Doors:
                 now_wall_ns=self._to_wall_ns(self._clock.now()),
             )
         self.trading.leave(document)
+        await asyncio.gather(*(push.send(document) for push in self.pushes))
 
     async def _remember(self, message_id: str, until_s: int) -> bool:
         """Whether a signed message is new. A store that fails cannot keep a kill from happening:

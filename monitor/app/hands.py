@@ -19,7 +19,7 @@ from monitor.config import Config
 from monitor.core.killswitch.policy import DaemonMode, KillPolicy
 from monitor.core.ports import Clock
 from monitor.notify.secret import SecretSource
-from monitor.notify.webhook import decode_secret
+from monitor.notify.webhook import WebhookSettings, decode_secret
 from monitor.runtime.budget import RequestBudget
 from monitor.runtime.http import HttpClient
 from monitor.server.settings import OperatorSettings
@@ -100,6 +100,24 @@ def operator_keys(
             for source in sources
         )
     return keys
+
+
+def trading_keys(
+    webhook: WebhookSettings, *, base: Path, environment: Mapping[str, str] = os.environ
+) -> tuple[bytes, ...]:
+    """What messages to one receiver of the trading state are signed with.
+
+    Raises:
+        ConfigError: If a secret is missing or malformed.
+    """
+    what = f"trading state webhook {webhook.name}"
+    sources = [webhook.secret, *([webhook.previous_secret] if webhook.previous_secret else [])]
+    return tuple(
+        decode_secret(
+            read_secret(source, base=base, what=what, environment=environment), what=webhook.name
+        )
+        for source in sources
+    )
 
 
 def lease_key(

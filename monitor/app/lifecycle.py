@@ -26,6 +26,7 @@ from monitor.app.doors import Doors
 from monitor.app.hands import build_executors, kill_policy
 from monitor.app.journal import JournalKeeper
 from monitor.app.kill import KillSwitch
+from monitor.app.kill_metrics import KillCollector
 from monitor.app.legs import read_legs
 from monitor.app.pages import DecisionLog, EngineKeeper
 from monitor.app.rulebooks import rulebook_files
@@ -216,7 +217,10 @@ class Daemon:
             clock=clock,
             majors=config.freshness.majors,
             directory=data,
-            changed=self.doors.trading.changed,
+            changed=self.doors.changed,
+        )
+        self.metrics.registry.register(
+            KillCollector(self.kill.machine, self.kill.driver, lambda: self.doors.commands)
         )
         self.kill.started()
 
@@ -322,7 +326,7 @@ class Daemon:
             await asyncio.wait(workers)
             self.writer.drain()
             out = await self.kill.driver.shut_down()
-            self.doors.leave()
+            await self.doors.leave()
             for task in tellers[1:]:
                 task.cancel()
             await asyncio.wait(tellers[1:])
@@ -343,6 +347,7 @@ class Daemon:
             ("kill:file", self.kill.watch_file()),
             ("kill:reports", self.kill.reporter.run()),
         ]
+        work += [(f"trading:{one.name}", one.run()) for one in self.doors.pushes]
         work += [(f"hands:{one.venue}", self._prepare(one)) for one in self.executors]
         work += [(f"venue:{d.venue.name}", d.run(self._reached)) for d in self._drivers]
         if legs := self._legs_path():
