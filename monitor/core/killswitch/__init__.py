@@ -1,1 +1,1 @@
-"""Levels of the kill switch; the machine and the planner will live here. *Pure.*"""
+"""The kill switch: its levels, book, planner and state machine. *Pure.*"""

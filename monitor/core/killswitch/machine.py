@@ -1,7 +1,8 @@
 """The kill switch: facts in, one step out. Latched until a person re-arms, proved from the venue's
 own data, never twice. *Pure.*
 
-A step is all or nothing: where a handler raises, the state is as it was before the fact.
+Latch first, everything else after it: where something raises, the state is as it was before that
+part, and a latch that was asked for stands.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from monitor.core.killswitch.facts import (
     CancelsAnswered,
     CommandFailed,
     KillFact,
+    KillNotice,
     OrdersAnswered,
     PersonApproved,
     PersonPulled,
@@ -44,7 +46,7 @@ from monitor.core.killswitch.state import (
 from monitor.core.killswitch.trading import TradingState, effective, trading_state
 from monitor.core.killswitch.turn import Turn, after
 from monitor.core.killswitch.words import tell
-from monitor.core.types import EngineNs, Subject
+from monitor.core.types import PORTFOLIO, EngineNs, Severity, Subject
 
 __all__ = ["KillMachine", "pack", "unpack"]
 
@@ -103,15 +105,9 @@ class KillMachine:
         ``book`` is what is known of the desk now; give it with every fact: without it a scope is
         latched all the same, but accounts are enumerated and plans made only at the next one.
         """
-        before, whole = essence(self._state), pack(self._state)
-        turn = Turn(self._policy, self._planner, self._state, now, book)
-        try:
-            self._see(turn)
-            self._handle(turn, fact)
-            self._advance(turn)
-        except Exception:
-            self._state = unpack(whole)
-            raise
+        before = essence(self._state)
+        turn = self._heard(fact, now, book)
+        turn = self._followed(turn)
         return Step(
             changed=essence(self._state) != before,
             loosens=turn.loosens,
@@ -121,6 +117,39 @@ class KillMachine:
             wake_at_ns=self._wake_at_ns(turn),
             answer=turn.answer,
         )
+
+    def _heard(self, fact: KillFact, now: EngineNs, book: Book | None) -> Turn:
+        """The fact itself. What cannot be done with this book is done without one: an exception
+        while tripping must not untrip."""
+        whole = pack(self._state)
+        turn = Turn(self._policy, self._planner, self._state, now, book)
+        try:
+            self._see(turn)
+            self._handle(turn, fact)
+        except Exception as error:  # noqa: BLE001 - containment of one kill step (design.md §2)
+            self._state = unpack(whole)
+            turn = Turn(self._policy, self._planner, self._state, now, None)
+            try:
+                self._handle(turn, fact)
+            except Exception:
+                self._state = unpack(whole)
+                raise
+            _contained(turn, error)
+        return turn
+
+    def _followed(self, turn: Turn) -> Turn:
+        """What follows from it. Where that fails, the fact still stands, and people are told."""
+        whole = pack(self._state)
+        kept = turn.copy(self._state)
+        try:
+            self._advance(turn)
+        except Exception as error:  # noqa: BLE001 - containment of one kill step (design.md §2)
+            self._state = unpack(whole)
+            turn = kept.copy(self._state)
+            turn.book = None
+            _contained(turn, error)
+            self._advance(turn)
+        return turn
 
     # --------------------------------------------------------------------------- the fact
 
@@ -279,6 +308,22 @@ class KillMachine:
             return None
         # What is due and could not be done waits for something else: looked at again soon.
         return min(one if one > turn.now else after(turn.now, POLL_S) for one in times)
+
+
+def _contained(turn: Turn, error: Exception) -> None:
+    words = f"{type(error).__name__}: {error}"
+    turn.record("step_failed", actor="riskd", scope=PORTFOLIO, reason=words)
+    turn.notices.append(
+        KillNotice(
+            key="kill-step/machine",
+            alert="KillStepFailed",
+            severity=Severity.CRITICAL,
+            scope=PORTFOLIO,
+            at_ns=turn.now,
+            summary="A step of the kill switch failed; what is latched stays latched",
+            description=f"{words}. Act at the venue by hand where it matters.",
+        )
+    )
 
 
 def _progress(turn: Turn) -> tuple[object, ...]:

@@ -56,6 +56,14 @@ class Turn:
         self.answer = ""
         self.loosens = False
 
+    def copy(self, state: KillState) -> Turn:
+        """The same turn so far, on ``state``."""
+        other = Turn(self.policy, self.planner, state, self.now, self.book)
+        other.audit, other.notices = list(self.audit), list(self.notices)
+        other.commands = list(self.commands)
+        other.answer, other.loosens = self.answer, self.loosens
+        return other
+
     @property
     def acting(self) -> bool:
         """False in ``observe``, where nothing is latched and nothing can be sent."""

@@ -250,6 +250,22 @@ def test_while_an_order_is_unknown_nothing_else_leaves_for_that_account() -> Non
     assert world.sizes(SIDE) == {"ETH-USD": "3.5"}
 
 
+def test_another_trip_sends_nothing_either_while_an_order_is_unknown() -> None:
+    """The account belongs to one trip at a time; the other begins when the order is resolved."""
+    world = desk()
+    world.refuse = lost(world, arrived=True, resolvable_after=8)
+    world.ask()
+    world.work(20)
+    world.rest("later", Side.BUY, "0.5")
+    world.pull(Level.HALT, venue_subject(HL))
+    world.run(30)
+    assert {type(c) for c in world.done[-5:] if c.venue == HL} == {ResolveOrders}
+    assert world.resting() == ["later"]
+    world.run(300)
+    assert world.resting() == []
+    assert world.stage(venue_subject(HL)) == "contained"
+
+
 def test_an_error_reply_although_executed_does_not_cut_twice() -> None:
     """The overload mode: a certain-looking refusal, yet the position is smaller; the next plan is
     made on what the venue shows."""

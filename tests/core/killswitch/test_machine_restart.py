@@ -6,12 +6,12 @@ import msgspec
 import pytest
 
 from monitor.core.errors import StoreError
-from monitor.core.killswitch.facts import PlaceOrders, ResolveOrders, TimePassed
+from monitor.core.killswitch.facts import PlaceOrders, ResolveOrders
 from monitor.core.killswitch.levels import Level
 from monitor.core.killswitch.machine import pack, unpack
 from monitor.core.killswitch.state import KillState
 from monitor.core.types import SECOND_NS, Side
-from tests.core.killswitch.kill_desk import MAIN, SIDE, World
+from tests.core.killswitch.kill_desk import SIDE, World
 
 STEPS = 40  # more than a cut over two accounts takes
 
@@ -110,13 +110,48 @@ def test_damaged_state_is_an_error_and_never_an_empty_one(data: bytes) -> None:
         unpack(data)
 
 
-def test_a_step_that_raises_leaves_everything_as_it_was() -> None:
-    """All or nothing."""
+BROKEN_BOOKS = [
+    pytest.param({"accounts": (None,)}, id="accounts"),
+    pytest.param({"executable": None}, id="executors"),
+    pytest.param({"instruments": (None,)}, id="instruments"),
+]
+
+
+@pytest.mark.parametrize("broken", BROKEN_BOOKS)
+def test_an_exception_while_tripping_does_not_untrip(broken: dict[str, object]) -> None:
+    """The latch stands, the desk is told, people are told; the work begins with the next book."""
+    world = storm()
+    good = world.book
+    world.book = lambda: msgspec.structs.replace(good(), **broken)  # type: ignore[method-assign]
+    step = world.pull(Level.REDUCE_ONLY)
+    assert world.latch().level is Level.REDUCE_ONLY
+    assert {"KillStepFailed", "KillSwitchTripped"} <= {one.alert for one in step.notices}
+    assert step.wake_at_ns is not None
+    world.book = good  # type: ignore[method-assign]
+    world.run(10)
+    assert (world.stage(), world.resting()) == ("contained", [])
+
+
+@pytest.mark.parametrize("broken", BROKEN_BOOKS)
+def test_an_exception_later_leaves_what_was_done(broken: dict[str, object]) -> None:
+    """A book that breaks in the middle of a trip loses nothing of it."""
+    world = storm()
+    world.ask()
+    world.one().one()
+    good = world.book
+    world.book = lambda: msgspec.structs.replace(good(), **broken)  # type: ignore[method-assign]
+    world.at(1)
+    assert world.latch().level is Level.CUT
+    world.book = good  # type: ignore[method-assign]
+    world.run(60)
+    assert (world.stage(), world.sizes()) == ("contained", {"BTC": "0.7"})
+
+
+def test_a_fact_that_cannot_be_understood_changes_nothing() -> None:
+    """The error is the caller's to tell; the state is as it was."""
     world = storm()
     world.pull(Level.REDUCE_ONLY)
     before = world.machine.packed()
-    book = msgspec.structs.replace(world.book(), accounts=(None,))  # type: ignore[arg-type]
     with pytest.raises(AttributeError):
-        world.machine.apply(TimePassed(), world.now, book)
+        world.machine.apply(None, world.now, world.book())  # type: ignore[arg-type]
     assert world.machine.packed() == before
-    assert MAIN in world.positions
