@@ -6,7 +6,7 @@ Time is the world's: when the executor waits, the world moves on. Nothing else m
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -102,6 +102,8 @@ class ActionDesk:
     nonces: NonceBook
     budget: RequestBudget
     trader: Trader
+    folder: Path
+    build: Callable[[NonceBook], HyperliquidExecutor]
     made: int = field(default=0)
 
     # ----------------------------------------------------------------------------------- commands
@@ -187,6 +189,11 @@ class ActionDesk:
         """No faults any more."""
         self.world.faults.heal()
 
+    def restart(self) -> None:
+        """Another process takes over: what the files tell is all it knows."""
+        self.nonces = NonceBook(self.folder / "nonces", now_ms=self.clock.now() // 1_000_000)
+        self.executor = self.build(self.nonces)
+
     def held(self, market: str, address: str = HYPERLIQUID_MASTER) -> Decimal:
         """The signed size held, by the world itself."""
         pool = market.partition(":")[0] if ":" in market else ""
@@ -234,8 +241,9 @@ async def action_desk(folder: Path, **more: Any) -> AsyncIterator[ActionDesk]:
     await server.start()
     await signer_server.start()
     session = open_session()
-    try:
-        executor = HyperliquidExecutor(
+
+    def build(book: NonceBook) -> HyperliquidExecutor:
+        return HyperliquidExecutor(
             chosen,
             ACCOUNTS,
             info_url=f"{server.urls['rest']}/info",
@@ -244,11 +252,23 @@ async def action_desk(folder: Path, **more: Any) -> AsyncIterator[ActionDesk]:
             budget=budget,
             clock=clock,
             signer=SignerClient(folder / "s.sock"),
-            nonces=nonces,
+            nonces=book,
         )
-        trader = Trader(world=world, nonce=round(START_S * 1000) - 1_000_000)
+
+    trader = Trader(world=world, nonce=round(START_S * 1000) - 1_000_000)
+    try:
         yield ActionDesk(
-            world, server, clock, executor, signer, signer_server, nonces, budget, trader
+            world,
+            server,
+            clock,
+            build(nonces),
+            signer,
+            signer_server,
+            nonces,
+            budget,
+            trader,
+            folder,
+            build,
         )
     finally:
         await session.close()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from decimal import Decimal
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from monitor.actions.nonces import NonceBook
 from monitor.core.killswitch.book import WorkingOrder
 from monitor.core.killswitch.facts import CancelsAnswered, CommandFailed, OrderEnd, OrdersAnswered
 from monitor.core.types import Side
@@ -18,6 +18,7 @@ from monitor.sim.hyperliquid import info
 from monitor.sim.listings import HYPERLIQUID
 from monitor.sim.world import World
 from tests.actions.hyperliquid_desk import ActionDesk, action_desk
+from tests.manual_clock import until
 from tests.sim.hyperliquid.trader import ETH
 
 NAME = f"0x{1:032x}"
@@ -311,14 +312,18 @@ async def test_a_429_storm_is_waited_out(tmp_path: Path) -> None:
         assert set((await desk.cancel(*orders)).values()) == {True}
 
 
-async def test_one_storm_delays_no_other_account(tmp_path: Path) -> None:
-    """Each account has its own queue."""
-    async with action_desk(tmp_path) as desk:
-        orders = (await desk.truth("sub")).orders
-        desk.break_(FaultKind.ACTIONS_LIMITED, ratio=1.0, market=HYPERLIQUID_MASTER)
-        before = desk.world.now_s
-        await desk.cancel(*orders, account="sub")
-        assert desk.world.now_s == before
+async def test_one_account_that_waits_delays_no_other(tmp_path: Path) -> None:
+    """Each account has its own queue: one whose request is never answered holds up itself."""
+    async with action_desk(tmp_path, command_deadline_s=60.0, request_timeout_s=60.0) as desk:
+        stuck, free = (await desk.truth()).orders, (await desk.truth("sub")).orders
+        desk.break_(FaultKind.ACTIONS_UNANSWERED, ratio=1.0, market=HYPERLIQUID_MASTER)
+        waiting = asyncio.create_task(desk.executor.run(desk.cancel_command(*stuck)))
+        await until(lambda: desk.signer.signed["Cancel"])  # it has been sent
+        async with asyncio.timeout(30):
+            assert set((await desk.cancel(*free, account="sub")).values()) == {True}
+        assert not waiting.done()
+        waiting.cancel()
+        await asyncio.wait({waiting})
 
 
 async def test_a_list_that_cannot_be_read_stops_its_own_dex_only(
@@ -644,12 +649,16 @@ async def test_without_burning_it_is_waited_for_the_expiry(tmp_path: Path) -> No
 
 
 async def test_what_was_sent_before_a_restart_is_burnt_by_its_kept_nonce(tmp_path: Path) -> None:
-    """The file remembers it."""
+    """Another process finds out about it, at once and for certain."""
     async with action_desk(tmp_path) as desk:
+        before = desk.held("ETH")
         await unclear(desk, FaultKind.ACTIONS_FAIL)
-        kept = NonceBook(tmp_path / "nonces", now_ms=desk.clock.now() // 1_000_000)
-        assert kept.find(NAME) == desk.nonces.find(NAME)
-        assert len(kept.find(NAME)) == 1
+        (sent,) = desk.nonces.find(NAME)
+        desk.restart()
+        assert desk.nonces.find(NAME) == (sent,)
+        assert ends(await desk.resolve(NAME)) == [REJECTED]
+        assert desk.signer.signed == {"Reduce": 1, "Noop": 1}
+        assert desk.held("ETH") == before
 
 
 async def test_an_order_of_which_nothing_is_remembered_is_waited_for(tmp_path: Path) -> None:
