@@ -95,6 +95,17 @@ def test_unpaired_exposure_is_shared_in_proportion() -> None:
     }
 
 
+def test_a_sub_account_is_not_its_master() -> None:
+    """Whoever acts for ``main`` does not act for its sub-account ``main.hedge``."""
+    held = ((HL, "main", "BTC", "1"), (HL, "main.hedge", "ETH", "10"))
+    made = plan(book(*held, executable=[(HL, "main")]), 0.5)
+    assert sizes(made) == {"hyperliquid/main/BTC": "-0.7"}
+    made = plan(book(*held, executable=[(HL, "main")]), 0.0)
+    assert reasons(made) == {
+        "hyperliquid/main.hedge/ETH": (40_000.0, "no order can be sent for this account")
+    }
+
+
 def test_what_hedges_a_leg_without_an_executor_stays() -> None:
     """Only Hyperliquid takes orders: 1 BTC of 3 is unpaired; the rest hedges dYdX."""
     facts = book(*STORM[:2], executable=[(HL, "main")])
@@ -238,16 +249,16 @@ def test_lots_and_dust(held: str, ratio: float, expected: str, closes: bool) -> 
 @pytest.mark.parametrize(
     ("held", "ratio", "expected", "closes"),
     [
-        pytest.param("2", 0.9, "-0.25", False, id="up to the smallest order"),
+        pytest.param("2", 0.9, "-0.254", False, id="up to the smallest order"),
         pytest.param("0.45", 0.5, "-0.45", True, id="a rest below the smallest goes with it"),
-        pytest.param("0.5", 0.5, "-0.25", False, id="a rest of just the smallest stays"),
+        pytest.param("0.508", 0.5, "-0.254", False, id="a rest of just the smallest stays"),
         pytest.param("0.1", 0.5, "-0.1", True, id="all of it is below the smallest"),
     ],
 )
 def test_no_exit_is_dropped_for_being_small(
     held: str, ratio: float, expected: str, closes: bool
 ) -> None:
-    """HYPE at 40 USD, smallest order 10 USD: 0.25."""
+    """HYPE at 40 USD, sold for no less than 39.4: an order of 0.254 is worth 10 USD either way."""
     made = plan(book((HL, "main", "HYPE", held)), ratio)
     assert sizes(made) == {"hyperliquid/main/HYPE": expected}
     assert made.orders[0].closes is closes

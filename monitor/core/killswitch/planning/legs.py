@@ -128,7 +128,8 @@ def read_legs(scope: Subject, book: Book) -> list[Leg]:
         reasons = (
             (not in_scope, OUT_OF_SCOPE),
             (_listed(book.dark, venue, pool), DARK),
-            (not _listed(book.executable, venue, pool), NO_EXECUTOR),
+            # By its own name: a sub-account (main.hedge) is another account than its master.
+            ((venue, account) not in book.executable, NO_EXECUTOR),
             (not agreed, SIDES_DISAGREE),
             (instrument is None or instrument.size_step <= 0, NO_LOTS),
             (reference is None, NO_PRICE),
@@ -153,7 +154,7 @@ def read_legs(scope: Subject, book: Book) -> list[Leg]:
                 bound_bps=bound_bps,
                 limit=limit,
                 step=Decimal(0) if instrument is None else instrument.size_step,
-                least=_least(instrument, reference),
+                least=_least(instrument, reference, limit),
                 resting=sum((order.size for order in taking), Decimal(0)),
                 in_the_way=tuple(sorted(order.order_id for order in taking)),
             ),
@@ -222,10 +223,16 @@ def _price(
     return reference, references, bound_bps, limit_price(reference, side, bound_bps, instrument)
 
 
-def _least(instrument: Instrument | None, reference: float | None) -> Decimal:
+def _least(
+    instrument: Instrument | None, reference: float | None, limit: Decimal | None
+) -> Decimal:
+    """The smallest order, base units: venues value one at its limit or at the mark, so both must
+    reach the minimum."""
     if instrument is None or reference is None:
         return Decimal(0)
-    return EXACT.divide(instrument.min_notional_usd, Decimal(repr(reference)))
+    price = Decimal(repr(reference))
+    lowest = price if limit is None else min(price, limit)
+    return EXACT.divide(instrument.min_notional_usd, lowest) if lowest > 0 else Decimal(0)
 
 
 def _outside(book: Book) -> list[Leg]:

@@ -1,0 +1,1 @@
+"""The kill path of a whole daemon, end to end, against the simulated venues."""

@@ -1,0 +1,109 @@
+"""An event loop in which no time passes while anything is being done.
+
+Engine time and the loop's own time are one, so that a request's deadline, an order's expiry and a
+rule's minutes keep their proportions: whenever the loop and every thread have nothing left to do,
+time jumps to the next moment that anybody waits for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import selectors
+import sys
+import threading
+import time
+from types import FrameType
+
+from monitor.core.types import SECOND_NS, EngineNs
+
+POLL_S = 0.002
+HUNG_S = 2.0  # a thread that works for longer hangs, and time goes on without it
+
+
+class VirtualClock:
+    """A ``core.ports.Clock``; ``loop()`` makes the event loop that lives in its time."""
+
+    speed = 1e6  # what is measured in real seconds beside it is never late
+
+    def __init__(self, start_ns: EngineNs, *, hung_s: float = HUNG_S) -> None:
+        self.start_ns = start_ns
+        self.passed_ns = 0
+        self.hung_s = hung_s
+
+    def now(self) -> EngineNs:
+        """Engine time, nanoseconds."""
+        return self.start_ns + self.passed_ns
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait for ``seconds`` of engine time; zero or less only yields to the loop."""
+        await asyncio.sleep(max(0.0, seconds))
+
+    def to_wall_ns(self, engine_ns: EngineNs) -> int:
+        """As if engine time were the wall's from now on."""
+        return time.time_ns() + engine_ns - self.now()
+
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """A fresh event loop in this time."""
+        return _VirtualLoop(self)
+
+
+class _VirtualLoop(asyncio.SelectorEventLoop):
+    def __init__(self, clock: VirtualClock) -> None:
+        self._virtual = clock
+        super().__init__(_VirtualSelector(clock))
+
+    def time(self) -> float:
+        return self._virtual.passed_ns / SECOND_NS
+
+
+class _VirtualSelector(selectors.DefaultSelector):
+    """Asked to wait, it lets time jump instead; only threads are truly waited for."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        super().__init__()
+        self._clock = clock
+        self._busy_since_s: float | None = None
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        found = super().select(0)
+        if found or timeout == 0:
+            return found
+        working = True
+        while working:
+            # Looked at before the socket: what a thread has done by then is on the socket.
+            working = self._is_waited_for()
+            found = super().select(POLL_S if working else 0)
+            if found:
+                return found
+        if timeout is None:
+            return super().select(POLL_S)  # nobody waits for a moment
+        self._clock.passed_ns += max(1, round(timeout * SECOND_NS))
+        return found
+
+    def _is_waited_for(self) -> bool:
+        if not threads_work():
+            self._busy_since_s = None
+            return False
+        now_s = time.monotonic()
+        if self._busy_since_s is None:
+            self._busy_since_s = now_s
+        return now_s - self._busy_since_s < self._clock.hung_s
+
+
+def threads_work() -> bool:
+    """Whether any other thread of this process does more than wait for work."""
+    frames = sys._current_frames()
+    here = threading.get_ident()
+    return any(not _is_idle(frame) for ident, frame in frames.items() if ident != here)
+
+
+def _is_idle(frame: FrameType) -> bool:
+    """Whether a thread waits for work, and none lies there for it."""
+    code, caller = frame.f_code, frame.f_back
+    if code.co_name == "wait" and code.co_filename.endswith("threading.py"):
+        jobs = None if caller is None else caller.f_locals.get("self")
+        return not (isinstance(jobs, queue.Queue) and jobs.qsize())
+    if code.co_name == "_worker" and code.co_filename.endswith("thread.py"):  # of a pool
+        return not frame.f_locals["work_queue"].qsize()
+    return False
