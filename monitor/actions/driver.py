@@ -16,15 +16,21 @@ from typing import NoReturn, Protocol, get_args
 import msgspec
 import structlog
 
-from monitor.core.decision import CitedReading, Decision, KillRequest
+from monitor.actions.telling import (
+    STORE_KEY,
+    failed,
+    failure,
+    input_text,
+    step_failed,
+    store_notice,
+)
+from monitor.core.decision import Decision, KillRequest
 from monitor.core.errors import StoreError
 from monitor.core.killswitch.book import Book
 from monitor.core.killswitch.facts import (
     AuditEntry,
     Command,
-    CommandFailed,
     KillFact,
-    KillNotice,
     RuleAsked,
     RuleEnded,
     Step,
@@ -39,12 +45,11 @@ from monitor.core.ports import (
     PhaseStore,
     SecondCopy,
 )
-from monitor.core.types import PORTFOLIO, SECOND_NS, AlertState, EngineNs, Severity, Subject
+from monitor.core.types import SECOND_NS, AlertState, EngineNs, Subject
 
+SETTLE_S = 2.0  # a person's answer waits so long for its record: store, then second copy
 RETRY_S = 1.0  # how often what could not be kept is tried again
 DRAIN_S = 5.0  # what a planned stop waits for commands that are out
-STORE_KEY, STORE_ALERT = "kill-store", "KillStoreFailing"
-STEP_KEY, STEP_ALERT = "kill-step", "KillStepFailed"
 
 
 class Machine(Protocol):
@@ -98,6 +103,8 @@ class KillDriver:
         self._waiting: list[Command] = []  # those that may not leave before the store keeps again
         self._running: dict[str, asyncio.Task[None]] = {}
         self._wake_at_ns: EngineNs | None = None
+        self._taken = self._flushed = 0  # steps concluded, and of them kept as far as can be
+        self._done = asyncio.Condition()
         self._news = asyncio.Event()
         self._rearmed = asyncio.Event()
         self._group: asyncio.TaskGroup | None = None
@@ -145,7 +152,7 @@ class KillDriver:
             trip_id=next((entry.trip_id for entry in step.audit if entry.trip_id), ""),
             details=(
                 ("condition", change.expression),
-                *((one.measure, _input_text(one, decision.at_ns)) for one in change.inputs),
+                *((one.measure, input_text(one, decision.at_ns)) for one in change.inputs),
             ),
         )
 
@@ -162,8 +169,8 @@ class KillDriver:
             self.failed_steps += 1
             self._log.exception("kill_step_failed", fact=type(fact).__name__)
             step = Step(
-                notices=(_step_failed(fact, error, now),),
-                audit=(_failure(fact, error, now),),
+                notices=(step_failed(fact, error, now),),
+                audit=(failure(fact, error, now),),
                 answer=f"riskd failed on this: {error}. Nothing that is latched was changed.",
             )
         self._take(step)
@@ -193,7 +200,27 @@ class KillDriver:
             details=details,
         )
         self._steps.append(Step(audit=(entry,)))
+        self._taken += 1
         self._news.set()
+
+    def tell_record(self, reason: str) -> None:
+        """Say that the record beside the store is not as it should be, or ("") is so again."""
+        notice = store_notice(reason, self._clock.now())
+        notice = msgspec.structs.replace(notice, key=f"{STORE_KEY}/beside")
+        self._steps.append(Step(notices=(notice,)))
+        self._taken += 1
+        self._news.set()
+
+    async def settled(self, deadline_s: float = SETTLE_S) -> bool:
+        """Wait until all that was concluded so far is kept; False where the store does not keep it
+        (the second copy may), or not in time."""
+        wanted = self._taken
+        try:
+            async with asyncio.timeout(deadline_s), self._done:
+                await self._done.wait_for(lambda: self._flushed >= wanted)
+        except TimeoutError:
+            return False
+        return not self._unkept
 
     async def submit_when_kept(self, fact: KillFact) -> Step:
         """Apply a fact that may make things less safe, and only while the store keeps phases.
@@ -255,7 +282,11 @@ class KillDriver:
         steps, self._steps = self._steps, []
         if not steps and not self._unkept:
             return
+        taken = self._taken
         kept, entries = await self._keep(steps)
+        async with self._done:
+            self._flushed = taken
+            self._done.notify_all()
         self._pages.leave(entries)
         commands = [command for step in steps for command in step.commands]
         if kept:
@@ -302,7 +333,7 @@ class KillDriver:
         return self._tell_store(reason) if first else ()
 
     def _tell_store(self, reason: str) -> tuple[OutboxEntry, ...]:
-        return self._pages.prepare([_store_notice(reason, self._clock.now())]).entries
+        return self._pages.prepare([store_notice(reason, self._clock.now())]).entries
 
     def _take(self, step: Step) -> None:
         if step.wake_at_ns != self._wake_at_ns:
@@ -310,6 +341,7 @@ class KillDriver:
             self._rearmed.set()
         if step.changed or step.audit or step.notices or step.commands:
             self._steps.append(step)
+            self._taken += 1
             self._news.set()
 
     async def _wake(self) -> NoReturn:
@@ -344,14 +376,14 @@ class KillDriver:
         executor = self._executor_for(command)
         fact: KillFact
         if executor is None:
-            fact = _failed(command, "nothing here can act for this account", uncertain=False)
+            fact = failed(command, "nothing here can act for this account", uncertain=False)
         else:
             try:
                 fact = await executor.run(command)
             except Exception as error:  # noqa: BLE001 - containment of one kill step (design.md §2)
                 self.failed_steps += 1
                 self._log.exception("kill_command_failed", command=type(command).__name__)
-                fact = _failed(command, f"riskd failed on it: {error}", uncertain=True)
+                fact = failed(command, f"riskd failed on it: {error}", uncertain=True)
         self.carried_out[type(command).__name__] += 1
         # Before the fact: what it leads to may be the same command once more.
         self._running.pop(command.id, None)
@@ -366,63 +398,3 @@ class KillDriver:
             ),
             None,
         )
-
-
-def _input_text(one: CitedReading, now: EngineNs) -> str:
-    """``0.53 ratio, 2.1 s old, estimated``; why where it is absent."""
-    if one.value is None:
-        return f"absent: {one.reason}"
-    age = "" if one.as_of_ns is None else f", {(now - one.as_of_ns) / SECOND_NS:.1f} s old"
-    return f"{one.value:.6g} {one.unit}{age}{', estimated' if one.estimated else ''}"
-
-
-def _failed(command: Command, reason: str, *, uncertain: bool) -> CommandFailed:
-    return CommandFailed(
-        command_id=command.id,
-        venue=command.venue,
-        account=command.account,
-        reason=reason,
-        uncertain=uncertain,
-    )
-
-
-def _failure(fact: KillFact, error: Exception, now: EngineNs) -> AuditEntry:
-    return AuditEntry(
-        at_ns=now,
-        actor="riskd",
-        action="step_failed",
-        scope=PORTFOLIO,
-        level_from=0,
-        level_to=0,
-        reason=f"{type(error).__name__}: {error}",
-        details=(("fact", type(fact).__name__),),
-    )
-
-
-def _step_failed(fact: KillFact, error: Exception, now: EngineNs) -> KillNotice:
-    name = type(fact).__name__
-    return KillNotice(
-        key=f"{STEP_KEY}/{name}",
-        alert=STEP_ALERT,
-        severity=Severity.CRITICAL,
-        scope=PORTFOLIO,
-        at_ns=now,
-        summary=f"A step of the kill switch failed on {name}; what is latched stays latched",
-        description=f"{type(error).__name__}: {error}. Act at the venue by hand where it matters.",
-    )
-
-
-def _store_notice(reason: str, now: EngineNs) -> KillNotice:
-    return KillNotice(
-        key=STORE_KEY,
-        alert=STORE_ALERT,
-        severity=Severity.CRITICAL,
-        scope=PORTFOLIO,
-        at_ns=now,
-        summary=f"The kill switch acts without its record: {reason}"
-        if reason
-        else "The kill switch's record is kept again",
-        description="Cancels and cuts still leave, under ids that a restart derives again. "
-        "Re-arming waits for the store. Free the disk or mend its permissions.",
-        resolved=not reason,
-    )

@@ -44,6 +44,7 @@ from monitor.notify.pager import Pager
 from monitor.store.database import Store
 
 FILE_PERIOD_S = 1.0
+NOT_KEPT = "It is NOT ON RECORD yet: the store keeps nothing now. A restart may not know of it."
 REFUSED = "_refused"  # how audit actions of what was not done end
 
 
@@ -83,6 +84,8 @@ class KillSwitch:
         self._majors = frozenset(majors)
         self._file = directory / KILL_FILE_NAME
         self._file_seen = ""
+        self._store = store
+        self._record = ""
         self._log = structlog.get_logger("kill")
         now = clock.now()
         restored = store.restore_kill_state(more_restrictive)
@@ -145,7 +148,11 @@ class KillSwitch:
         scope = scope_of(request.scope)
         match request.verb:
             case Verb.KILL:
-                return self._kill(request, scope, principal, channel)
+                answer = self._kill(request, scope, principal, channel)
+                # Said once it is on record; done in any case.
+                if await self.driver.settled():
+                    return answer
+                return OperatorAnswer(done=answer.done, text=f"{answer.text}\n{NOT_KEPT}")
             case Verb.PLAN:
                 return self._plan(scope, request.gross_to_ratio or 0.0)
             case Verb.APPROVE:
@@ -272,9 +279,11 @@ class KillSwitch:
     # ----------------------------------------------------------------------------- KILL file
 
     async def watch_file(self) -> None:
-        """Take the KILL file for what it asks, as long as it lies there; once for each content."""
+        """Take the KILL file for what it asks, as long as it lies there; once for each content.
+        Beside it, watch the second copy and the audit's anchor."""
         while True:
             self.look_for_file()
+            self._look_at_record()
             await asyncio.sleep(FILE_PERIOD_S)
 
     def look_for_file(self) -> None:
@@ -296,6 +305,12 @@ class KillSwitch:
         self._file_seen = request.id
         answer = self._kill(request, scope_of(request.scope), "the KILL file", "file")
         self._log.warning("kill_file_taken", done=answer.done, answer=answer.text)
+
+    def _look_at_record(self) -> None:
+        problem = self._store.audit_problem or self._store.second_problem
+        if problem != self._record:
+            self._record = problem
+            self.driver.tell_record(problem)
 
 
 def _answered(step: Step) -> OperatorAnswer:

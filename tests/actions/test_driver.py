@@ -236,6 +236,24 @@ async def test_what_loosens_needs_the_store() -> None:
             await rig.driver.submit_when_kept(asked())
 
 
+async def test_a_person_hears_whether_it_is_on_record() -> None:
+    """Once it is; or that it is not."""
+    rig = Rig(Step(changed=True), Step(changed=True))
+    async with rig.running() as recorder:
+        rig.driver.submit(asked())
+        assert recorder.phases == []
+        assert await rig.driver.settled()
+        assert len(recorder.phases) == 1
+        assert await rig.driver.settled(), "nothing new: at once"
+        recorder.failing = True
+        rig.driver.submit(asked())
+        assert not await rig.driver.settled()
+    rig.driver.submit(asked())
+    rig.machine.steps.append(Step(changed=True))
+    rig.driver.submit(asked())
+    assert not await rig.driver.settled(0.01), "nobody keeps anything any more"
+
+
 async def test_no_record_anywhere_still_acts_and_says_so() -> None:
     """Both disks full: the cancel leaves, and the page names both reasons."""
     rig = Rig(Step(changed=True, commands=(CANCEL,)))

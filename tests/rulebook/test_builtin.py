@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from monitor.actions.driver import STEP_ALERT, STORE_ALERT
+from monitor.actions.telling import STEP_ALERT, STORE_ALERT
 from monitor.core.decision import ActionLevel, RuleMode
 from monitor.core.killswitch import words
 from monitor.core.killswitch.episodes import asks, holds, proposals

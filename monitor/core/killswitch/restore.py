@@ -65,7 +65,7 @@ def state_after_restart(
 
 
 def _stricter(newer: Latch, older: Latch) -> Latch:
-    """One latch of both: the newer's trip and work, at the higher level and the lower target."""
+    """One latch of both: the stricter's trip, at the lower target, with what may be out of both."""
     if older.trip_id == newer.trip_id and older.level == newer.level:
         return newer
     if older.level > newer.level:
@@ -75,4 +75,11 @@ def _stricter(newer: Latch, older: Latch) -> Latch:
         for one in (newer, older)
         if one.level is newer.level and one.gross_to_ratio is not None
     ]
-    return msgspec.structs.replace(newer, gross_to_ratio=min(ratios, default=None))
+    runs = dict(newer.runs)
+    for key, run in older.runs.items():
+        # Orders that may be out must be found out about, whichever trip sent them.
+        mine = runs.setdefault(key, run)
+        known = {intent.order.client_id for intent in mine.intents}
+        missing = [one for one in run.intents if one.order.client_id not in known]
+        runs[key] = msgspec.structs.replace(mine, intents=[*mine.intents, *missing])
+    return msgspec.structs.replace(newer, gross_to_ratio=min(ratios, default=None), runs=runs)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 
 from monitor.core.errors import StoreError
+from monitor.core.killswitch.facts import ReduceOrder
 from monitor.core.killswitch.levels import Level
 from monitor.core.killswitch.restore import more_restrictive, state_after_restart
-from monitor.core.killswitch.state import Hold, KillState, Latch, pack, unpack
-from monitor.core.types import PORTFOLIO, Subject, venue_subject
+from monitor.core.killswitch.state import Hold, Intent, KillState, Latch, Run, pack, unpack
+from monitor.core.types import PORTFOLIO, Side, Subject, venue_subject
 
 NOW = 1_800_000_000_000_000_000
 DYDX = venue_subject("dydx")
@@ -62,6 +65,33 @@ def test_the_higher_level_wins(
         level,
         ratio,
     )
+
+
+def with_intent(one: Latch, client_id: str) -> Latch:
+    """The trip with an order that may be out."""
+    order = ReduceOrder(
+        client_id=client_id,
+        market="BTC",
+        side=Side.SELL,
+        size=Decimal(1),
+        limit_price=Decimal(100),
+        reference_price=100.0,
+        expires_at_ns=NOW,
+    )
+    run = Run(venue="hyperliquid", account="main")
+    run.intents.append(Intent(order=order, round=1, leg="l", notional_usd=100.0))
+    one.runs[run.key] = run
+    return one
+
+
+@pytest.mark.parametrize("newer_level", [Level.REDUCE_ONLY, Level.HALT])
+def test_orders_of_either_that_may_be_out_are_found_out_about(newer_level: Level) -> None:
+    """Whichever of the two is stricter: forgotten, they would be sent again."""
+    newer = with_intent(latch(newer_level), "0x01")
+    older = with_intent(latch(Level.CUT, ratio=0.7), "0x02")
+    state = unpack(more_restrictive(packed(newer), packed(older)))
+    (run,) = state.latches[PORTFOLIO].runs.values()
+    assert {intent.order.client_id for intent in run.intents} == {"0x01", "0x02"}
 
 
 def test_other_scopes_and_holds_are_added() -> None:
