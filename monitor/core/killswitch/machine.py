@@ -11,7 +11,7 @@ from monitor.core.killswitch.book import Book
 from monitor.core.killswitch.episodes import asks, holds, people, proposals, rearm, trips
 from monitor.core.killswitch.execution import fills, hands, wave
 from monitor.core.killswitch.execution import run as runs
-from monitor.core.killswitch.execution.orders import asset_of, pool_of
+from monitor.core.killswitch.execution.orders import asset_of
 from monitor.core.killswitch.facts import (
     AccountRead,
     CancelsAnswered,
@@ -31,6 +31,7 @@ from monitor.core.killswitch.facts import (
 from monitor.core.killswitch.levels import Level
 from monitor.core.killswitch.plan import Planner
 from monitor.core.killswitch.policy import DaemonMode, KillPolicy
+from monitor.core.killswitch.scope import pool_of
 from monitor.core.killswitch.state import (
     KillState,
     Latch,

@@ -9,10 +9,10 @@ from decimal import Decimal
 import msgspec
 
 from monitor.core.killswitch.book import AccountTruth, Book, Instrument
-from monitor.core.killswitch.execution.orders import asset_of, pool_of, size_in, within
+from monitor.core.killswitch.execution.orders import asset_of, size_in, within
 from monitor.core.killswitch.levels import Level
 from monitor.core.killswitch.plan import Plan, PlannedOrder
-from monitor.core.killswitch.scope import level_at
+from monitor.core.killswitch.scope import level_at, pool_of
 from monitor.core.killswitch.state import Latch, Run
 from monitor.core.killswitch.turn import Turn
 from monitor.core.types import Side, Subject

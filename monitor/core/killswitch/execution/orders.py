@@ -24,15 +24,9 @@ def asset_of(book: Book | None) -> AssetOf:
     return lambda venue, market: known.get((venue, market), market)
 
 
-def pool_of(account: str, market: str) -> str:
-    """The margin pool a market's positions are kept in: ``main.xyz`` for ``xyz:AAPL``."""
-    dex, colon, _ = market.partition(":")
-    return f"{account}.{dex}" if colon and dex else account
-
-
 def within(scope: Subject, venue: str, account: str, market: str, asset: str) -> bool:
     """Whether one market of one account lies in a scope, margin pools counted."""
-    return covers(scope, venue=venue, account=pool_of(account, market), asset=asset, market=market)
+    return covers(scope, venue=venue, account=account, asset=asset, market=market)
 
 
 def concerns(scope: Subject, venue: str, account: str) -> bool:
