@@ -75,6 +75,7 @@ class NonceBook:
         """``path`` None keeps it in memory alone."""
         self._path = path
         self._sent: dict[str, list[Sent]] = {}
+        self._spent: dict[int, int] = {}
         self._log = structlog.get_logger()
         self._lock = asyncio.Lock()
         self._broken = False
@@ -95,6 +96,19 @@ class NonceBook:
     def find(self, client_id: str) -> tuple[Sent, ...]:
         """Every request that this order left with; empty where nothing is remembered."""
         return tuple(self._sent.get(client_id, ()))
+
+    def spent_ms(self, nonce: int) -> int | None:
+        """From which of the venue's times on a look is conclusive about the request that had this
+        nonce; None while it is not known to be used up."""
+        return self._spent.get(nonce)
+
+    def note_spent(self, nonce: int, conclusive_ms: int) -> int:
+        """Nothing with this nonce can arrive any more; returns ``conclusive_ms``. In memory only:
+        another process asks the venue again."""
+        self._spent[nonce] = conclusive_ms
+        while len(self._spent) > ENTRIES_MAX:
+            del self._spent[next(iter(self._spent))]
+        return conclusive_ms
 
     async def remember(self, client_ids: Iterable[str], sent: Sent) -> None:
         """Note what is about to leave. A disk that is slow or full stops nothing: it is noted in

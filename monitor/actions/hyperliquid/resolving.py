@@ -1,8 +1,10 @@
 """Finds out what became of orders whose fate is unknown, before anything is sent again.
 
 The venue's own data first (status by client id, fills). Where it knows nothing, the order may still
-be on its way: its nonce is burnt, or its expiry is waited for; and only what the venue then still
-does not know, on a node whose clock is past that moment, was certainly not executed.
+be on its way, or be too new for what the venue shows. So its nonce is burnt. If that succeeds, it
+was never used and the order can not arrive any more. If the nonce was used already, the request did
+arrive, and it is looked at until what the venue shows cannot be older than that. Where burning
+fails, the order's expiry is waited for.
 """
 
 from __future__ import annotations
@@ -25,9 +27,9 @@ from monitor.venues.hyperliquid.actions import Noop
 from monitor.venues.hyperliquid.replies import Accepted, Limited, Refusal, RefusalKind
 
 MARGIN_MS = 5_000  # how far the venue's clock and ours may be apart
+LAG_MS = 10_000  # how old what the venue shows of an account may be, by its own clock
 LOOK_BACK_MS = 60_000
-LOOKS_MAX = 4
-LOOK_WAITS_S = (0.3, 0.7, 1.5)
+LOOK_WAITS_S = (0.3, 0.7, 1.5, 3.0, 6.0)
 # A nonce that is refused so is spent, or can never be used any more.
 _SPENT = frozenset({RefusalKind.NONCE_USED, RefusalKind.CLOCK})
 
@@ -118,10 +120,8 @@ class Resolving:
         return min(sent) - LOOK_BACK_MS
 
     async def _look_past(self, safe_from: dict[str, int]) -> None:
-        """Look again, until the venue's node has come past the moment from which nothing can
-        arrive any more: an older view would not show what arrived just before."""
-        waits = iter(LOOK_WAITS_S)
-        for _ in range(LOOKS_MAX):
+        """Look again, until the venue has come past the moment from which a look is conclusive."""
+        for wait_s in (*LOOK_WAITS_S, None):
             seen_ms = await self._reader.venue_time_ms()
             await self._look(name for name in safe_from if name not in self._outcomes)
             for client_id, moment_ms in safe_from.items():
@@ -132,49 +132,47 @@ class Resolving:
                     )
             if all(client_id in self._outcomes for client_id in safe_from):
                 return
-            if not await self._pause.wait(next(waits, 0.0)):
+            if wait_s is None or not await self._pause.wait(wait_s):
                 break
         for client_id in safe_from:
-            self._reasons[client_id] = "what the venue shows is older than the request"
+            self._reasons[client_id] = "what the venue shows may be older than the request"
 
     # --------------------------------------------------------------------------------- making sure
 
     async def _make_sure(self, client_id: str) -> int | None:
         """Make it impossible that this order still arrives. The venue's time (ms) after which a
         look is conclusive; None where it may still arrive."""
-        now_ms = self._clock.now() // MS_NS
         known = self._nonces.find(client_id)
-        if not known and self._nonces.complete:
+        if known:
+            moments = [await self._burn(client_id, sent) for sent in known]
+            return None if None in moments else max(one for one in moments if one is not None)
+        if self._nonces.complete:
             return 0  # it was never sent: what is sent is written down before
-        if not known:
-            over_ms = self._born_ms + self._expiry_ms_max + MARGIN_MS
-            if now_ms > over_ms:
-                return over_ms
-            left_s = (over_ms - now_ms) / 1000
-            self._reasons[client_id] = (
-                f"its nonce is not remembered, so its expiry is waited for: {left_s:.0f} s"
-            )
-            return None
-        moment_ms = 0
-        for sent in known:
-            over_ms = sent.expires_ms + MARGIN_MS
-            if now_ms <= over_ms:
-                words = await self._burn(sent)
-                if words:
-                    self._reasons[client_id] = words
-                    return None
-                over_ms = self._clock.now() // MS_NS - MARGIN_MS
-            moment_ms = max(moment_ms, over_ms)
-        return moment_ms
+        over_ms = self._born_ms + self._expiry_ms_max + MARGIN_MS
+        left_ms = over_ms - self._clock.now() // MS_NS
+        if left_ms < 0:
+            return over_ms + LAG_MS
+        self._reasons[client_id] = (
+            f"its nonce is not remembered, so its expiry is waited for: {left_ms / 1000:.0f} s"
+        )
+        return None
 
-    async def _burn(self, sent: Sent) -> str:
-        """Use the nonce up with a ``noop``. Why it could not be done; empty where it was."""
+    async def _burn(self, client_id: str, sent: Sent) -> int | None:
+        """Use the nonce of one request up. When a look is conclusive; None where it may arrive."""
+        spent_ms = self._nonces.spent_ms(sent.nonce)
+        if spent_ms is not None:
+            return spent_ms
         reply = await self._exchange.act(self._account, Noop(), nonce=sent.nonce)
         if isinstance(reply, Accepted):
-            return ""
+            return self._nonces.note_spent(sent.nonce, 0)  # it was free until now
         if isinstance(reply, Refusal) and reply.kind in _SPENT:
-            return ""
+            seen_ms = await self._reader.venue_time_ms()
+            return self._nonces.note_spent(sent.nonce, seen_ms + LAG_MS)
         if isinstance(reply, Limited):
             await self._pause.limited(reply.retry_after_s)
+        over_ms = sent.expires_ms + MARGIN_MS
+        if self._clock.now() // MS_NS > over_ms:
+            return over_ms + LAG_MS
         prefix = "not sent: " if isinstance(reply, Unsent) else ""
-        return f"its nonce could not be burnt ({prefix}{reply.words})"
+        self._reasons[client_id] = f"its nonce could not be burnt ({prefix}{reply.words})"
+        return None
