@@ -113,9 +113,9 @@ class Alertmanager:
         port = _free_port()
         config = self._folder / "alertmanager.yml"
         config.write_text(
-            "route: {receiver: none, routes: [{matchers: ['alertname!=\"RiskdWatchdog\"'], "
-            "receiver: pager, group_by: ['...'], group_wait: 0s, group_interval: 1s, "
-            "repeat_interval: 4h}]}\n"
+            "route: {receiver: none, routes: [{matchers: ['alertname!=\"RiskdWatchdog\"', "
+            "'severity!=\"info\"'], receiver: pager, group_by: ['...'], group_wait: 0s, "
+            "group_interval: 1s, repeat_interval: 4h}]}\n"
             "receivers:\n  - name: none\n  - name: pager\n    webhook_configs: "
             f"[{{url: '{self._pager.url}/alertmanager', send_resolved: true}}]\n",
             encoding="utf-8",

@@ -13,6 +13,7 @@ from monitor.core.engine import Engine
 from monitor.core.measures.sight import is_stale
 from monitor.core.measures.spec import MeasureSpec
 from monitor.core.rules import Rule
+from monitor.core.rules.words import duration
 from monitor.core.state.facts import StatedFact
 from monitor.core.state.model import (
     AccountState,
@@ -115,7 +116,13 @@ def state_document(
         for memory in engine.rule_states()
         if memory.rule in by_id
     ]
+    ignored = {
+        venue.venue: venue.markets_ignored
+        for venue in engine.state.venues.values()
+        if venue.markets_ignored
+    }
     doubts = _doubts(feeds, rules, channels, unwatched, nearest)
+    doubts += [f"{venue} lists more markets than riskd follows" for venue in ignored]
     verdict = _verdict(alerts, accounts, doubts)
     return {
         "riskd": {
@@ -132,6 +139,7 @@ def state_document(
         "alerts": list(alerts),
         "accounts": accounts,
         "unwatched": unwatched,
+        "markets_ignored": ignored,
         "nearest_liquidation": nearest,
         "feeds": feeds,
         "rules": rules,
@@ -273,14 +281,17 @@ def _account(engine: Engine, venue: VenueState, account: AccountState, now: Engi
         rows.append(row)
     mode = account.mode
     note = account.mode_reason if mode is AccountMode.UNREADABLE else ""
+    seen_s = _age_s(max(account.positions_truth.seen_ns, account.positions_stream.seen_ns), now)
     if not note and rows[0]["ours"]["value"] is None:
-        note = f"equity unknown: {rows[0]['ours']['reason']}"
+        when = "never seen" if seen_s is None else f"last seen {duration(seen_s)} ago"
+        note = f"equity unknown: {rows[0]['ours']['reason']}; {when}"
     return {
         "venue": venue.venue,
         "account": account.account,
         "subject": account.subject,
         "mode": mode.value if mode is not None else "",
         "note": note,
+        "seen_s": seen_s,
         "rows": rows,
         "positions_known": account.positions_complete,
         "positions": [

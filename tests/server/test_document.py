@@ -46,9 +46,31 @@ def test_a_dark_account_is_unknown_with_a_reason() -> None:
     assert row(dark, "equity")["ours"]["value"] is None
     assert "never" in row(dark, "equity")["ours"]["reason"]
     assert dark["note"].startswith("equity unknown")
+    assert dark["note"].endswith("; never seen")
+    assert dark["seen_s"] is None
     assert not dark["positions_known"]
     assert made["safe"]["verdict"] == "blind"
     assert f"{VENUE}/dark" in made["safe"]["text"]
+
+
+def test_an_account_that_went_dark_says_when_it_was_seen() -> None:
+    """How old the last word is decides what one does next."""
+    assert account(document(), "main")["note"] == ""
+    gone = account(document(now=NOW + 600 * SECOND_NS), "main")
+    assert gone["seen_s"] >= 600.0
+    assert gone["note"].startswith("equity unknown: ")
+    assert gone["note"].endswith("; last seen 10 min ago")
+
+
+def test_markets_beyond_the_limit_are_counted() -> None:
+    """riskd does not follow them, and says so."""
+    engine = engine_of(*seen_events())
+    engine.evaluate(NOW)
+    assert engine.state.venues[VENUE].markets_ignored == 0
+    engine.state.venues[VENUE].markets_ignored = 3
+    made = state_document(engine, Daemon(), alerts=[], channels=[], kill=KILL, now=NOW)
+    assert made["markets_ignored"] == {VENUE: 3}
+    assert document()["markets_ignored"] == {}
 
 
 def test_a_critical_alert_is_danger_even_when_something_is_dark() -> None:
