@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from monitor.core.decision import RuleMode
 from monitor.core.killswitch.policy import DaemonMode, KillPolicy, ModeOverride, RearmPolicy
@@ -67,6 +67,12 @@ class KillSettings(_Strict):
     second_copy_dir: str | None = Field(
         default=None, description="Where latches are kept once more; better on another disk."
     )
+
+    @model_validator(mode="after")
+    def _one_lease_secret(self) -> Self:
+        if self.lease_secret_env and self.lease_secret_file:
+            raise ValueError("give lease_secret_env or lease_secret_file, not both")
+        return self
 
     def policy(self, mode: DaemonMode, *, principals: tuple[str, ...]) -> KillPolicy:
         """What the machine runs on; ``principals`` may command by signed HTTP."""

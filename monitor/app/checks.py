@@ -14,17 +14,26 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from monitor.actions.policy import KillSettings
+from monitor.app.hands import lease_key, operator_keys, trading_keys
 from monitor.app.legs import read_legs
 from monitor.app.rulebooks import rulebook_of
 from monitor.app.wiring import ALERTMANAGER, read_secret, read_token
-from monitor.config import Config, Examined, RulesSection, examine_config, read_config
+from monitor.config import (
+    Config,
+    Examined,
+    RulesSection,
+    TradingStateSection,
+    examine_config,
+    read_config,
+)
 from monitor.core.errors import ConfigError, Problem
 from monitor.core.rules import RuleBook
 from monitor.core.yamltext import Path as KeyPath
 from monitor.core.yamltext import dotted
 from monitor.notify.secret import SecretSource
 from monitor.notify.webhook import decode_secret
-from monitor.server.settings import ServerSettings
+from monitor.server.settings import OperatorSettings, ServerSettings
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -54,6 +63,7 @@ def check_configuration(
     problems += _legs(examined, base)
     problems += _token(examined, base, environment)
     problems += _secrets(examined, base, environment)
+    problems += _acting_secrets(examined, base, environment)
     if problems or examined.config is None or book is None:
         raise ConfigError(problems)
     return examined.config, book
@@ -101,6 +111,33 @@ def _secrets(examined: Examined, base: Path, environment: Mapping[str, str]) -> 
                 decode_secret(secret, what=what.removeprefix("webhook "))
         except ConfigError as error:
             yield from _placed(examined, path, error)
+
+
+def _acting_secrets(
+    examined: Examined, base: Path, environment: Mapping[str, str]
+) -> Iterator[Problem]:
+    """Those of operators, of the restart lease and of who is told the trading state. The signer's
+    own key is not read here: it is for the signer's eyes alone."""
+    rows = examined.data.get("operators")
+    for index, row in enumerate(rows if isinstance(rows, list) else []):
+        operator = _section(OperatorSettings, row)
+        if operator is not None:
+            try:
+                operator_keys([operator], base=base, environment=environment)
+            except ConfigError as error:
+                yield from _placed(examined, ("operators", index), error)
+    kill = _section(KillSettings, examined.data.get("kill", {}))
+    if kill is not None:
+        try:
+            lease_key(kill, base=base, environment=environment)
+        except ConfigError as error:
+            yield from _placed(examined, ("kill",), error)
+    section = _section(TradingStateSection, examined.data.get("trading_state", {}))
+    for index, webhook in enumerate(section.webhooks if section else ()):
+        try:
+            trading_keys(webhook, base=base, environment=environment)
+        except ConfigError as error:
+            yield from _placed(examined, ("trading_state", "webhooks", index), error)
 
 
 def _secret_sources(data: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str, object]]:

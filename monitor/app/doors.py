@@ -42,7 +42,7 @@ class Doors:
         self._clock = clock
         self._to_wall_ns = to_wall_ns
         self._operators = operator_keys(config.operators, base=base)
-        self._lease_key = lease_key(config, base=base)
+        self._lease_key = lease_key(config.kill, base=base)
         self._push_keys = [
             trading_keys(webhook, base=base) for webhook in config.trading_state.webhooks
         ]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from monitor.actions.hyperliquid import HyperliquidExecutor
 from monitor.actions.nonces import NonceBook
+from monitor.actions.policy import KillSettings
 from monitor.actions.settings import acting_accounts, exchange_url
 from monitor.actions.signer import SOCKET_NAME
 from monitor.actions.signer_client import SignerClient
@@ -121,14 +122,13 @@ def trading_keys(
 
 
 def lease_key(
-    config: Config, *, base: Path, environment: Mapping[str, str] = os.environ
+    kill: KillSettings, *, base: Path, environment: Mapping[str, str] = os.environ
 ) -> bytes | None:
     """What leases over a planned restart are signed with; None where none are given.
 
     Raises:
         ConfigError: If the secret is missing or malformed.
     """
-    kill = config.kill
     if kill.lease_secret_file is None and kill.lease_secret_env is None:
         return None
     source = SecretSource(file=_path(kill.lease_secret_file), env=kill.lease_secret_env)

@@ -7,6 +7,7 @@ the driver keeps ``pack(state)`` before anything leaves. Times are engine nanose
 from __future__ import annotations
 
 import enum
+import hashlib
 from decimal import Decimal
 
 import msgspec
@@ -322,7 +323,8 @@ def unreadable_state(now: EngineNs, reason: str) -> KillState:
     """REDUCE_ONLY over everything, until a person re-arms: nobody knows what was latched."""
     cause = Cause(actor="riskd", level=Level.REDUCE_ONLY, at_ns=now, reason=reason)
     latch = Latch(
-        trip_id=f"unreadable-{now}",
+        # Of the reason alone: the same fault at the next start is the same page.
+        trip_id=f"unreadable-{hashlib.sha256(reason.encode()).hexdigest()[:12]}",
         scope=PORTFOLIO,
         level=Level.REDUCE_ONLY,
         since_ns=now,

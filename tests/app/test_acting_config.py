@@ -1,0 +1,108 @@
+"""A configuration that acts: refused whole with every reason, before anything is touched."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+import pytest
+
+from monitor.app.checks import check_configuration
+from monitor.core.errors import ConfigError
+
+SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
+WATCHING = """\
+venues:
+  hyperliquid:
+    network: testnet
+    accounts: [{alias: main, address: "0x14791697260E4c9A71f18484C9f997B308e59325"}]
+"""
+HANDS = """\
+actions:
+  hyperliquid:
+    accounts: [{alias: main}]
+    signer: {key: {file: key}, notional_usd_per_hour: 1000}
+"""
+UNSEEN = 'kill: {unseen: "nothing else"}\n'
+
+
+def checked(folder: Path, text: str, **environment: str) -> str:
+    """What is wrong with it, in one text; empty where nothing is."""
+    path = folder / "riskd.yaml"
+    path.write_text(text, encoding="utf-8")
+    try:
+        check_configuration(path, environment=environment)
+    except ConfigError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        pytest.param("mode: rehearse\n" + WATCHING + HANDS + UNSEEN, [], id="fit to rehearse"),
+        pytest.param("mode: armed\n" + WATCHING + HANDS + UNSEEN, [], id="fit to arm"),
+        pytest.param("mode: observe\n" + WATCHING, [], id="observe needs none of it"),
+        pytest.param(
+            "mode: armed\n" + WATCHING,
+            ["what riskd cannot see", "actions.hyperliquid"],
+            id="no statement and no hands: both are said",
+        ),
+        pytest.param(
+            "mode: armed\n" + WATCHING + HANDS.replace("main", "mian") + UNSEEN,
+            ["mian"],
+            id="hands for an account that is not watched",
+        ),
+        pytest.param("mode: dry_run\n" + WATCHING, ["observe"], id="no such mode"),
+    ],
+)
+def test_what_acting_needs(tmp_path: Path, text: str, words: list[str]) -> None:
+    """Each missing thing by name."""
+    problems = checked(tmp_path, text)
+    assert bool(problems) is bool(words)
+    for word in words:
+        assert word in problems
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        pytest.param("operators: [{name: ana, secret_env: A}]\n", "operators[0]", id="operator"),
+        pytest.param("kill: {lease_secret_env: A}\n", "kill", id="lease"),
+        pytest.param(
+            "trading_state: {webhooks: [{url: 'https://oms.example.com', secret: {env: A}}]}\n",
+            "trading_state.webhooks[0]",
+            id="who is told the trading state",
+        ),
+    ],
+)
+def test_a_secret_that_is_missing_or_malformed(tmp_path: Path, text: str, line: str) -> None:
+    """Told with the line that names it, and never shown."""
+    missing = checked(tmp_path, WATCHING + text)
+    assert f"riskd.yaml:5: {line}" in missing
+    assert "missing" in missing
+    malformed = checked(tmp_path, WATCHING + text, A="hunter2")
+    assert "whsec_" in malformed
+    assert "hunter2" not in malformed
+    assert checked(tmp_path, WATCHING + text, A=SECRET) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        pytest.param("operators: [{name: ana}]\n", "secret_file", id="no secret"),
+        pytest.param(
+            "operators: [{name: ana, secret_env: A, secret_file: a}]\n", "secret_file", id="two"
+        ),
+        pytest.param(
+            "kill: {lease_secret_env: A, lease_secret_file: a}\n", "not both", id="two leases"
+        ),
+        pytest.param("kill: {hedge_sets: [{name: x, legs: [a/b/c]}]}\n", "2 items", id="one leg"),
+        pytest.param(
+            "kill: {hedge_sets: [{name: x, legs: [a/b/c, d]}]}\n", "legs[1]", id="no such leg"
+        ),
+    ],
+)
+def test_a_mistake_in_its_sections(tmp_path: Path, text: str, words: str) -> None:
+    """As anywhere else in the file."""
+    assert words in checked(tmp_path, WATCHING + text, A=SECRET)
