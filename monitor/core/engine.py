@@ -35,6 +35,8 @@ from monitor.core.state.model import (
 )
 from monitor.core.types import SECOND_NS, EngineNs, Subject, SubjectKind
 
+# Shorter than a person notices, long enough to spare a burst most of its evaluations.
+RESTATED_NS = SECOND_NS // 10
 _DRAWDOWN = "drawdown|"
 _FLOWS = "flows|"
 _TRANSFERS = "transfers|"
@@ -115,6 +117,7 @@ class Engine:
             rules.load(self._book, now)
         evaluator.run(now)
         rules.run(now)
+        state.heeds_all = rules.attentive_count > 0
         wake = evaluator.next_deadline_ns()
         asked_at = rules.next_deadline_ns()
         if wake is None or (asked_at is not None and asked_at < wake):
@@ -325,6 +328,7 @@ def _first_state(settings: EngineSettings) -> RiskState:
         price_high=1.0 + settings.price_jump_ratio,
         transit_ns=min(round(settings.transit_s * SECOND_NS), DAY_NS),
         markets_max=settings.markets_max,
+        restated_ns=min(RESTATED_NS, round(settings.freshness.shortest_s * SECOND_NS)),
     )
     for venue in settings.venues:
         venue_of(state, venue)

@@ -98,6 +98,12 @@ class MarketContextSeen(_VenueEvent, frozen=True, gc=False, kw_only=True):
     complete: bool = False
 
 
+class OraclePricesSeen(_VenueEvent, frozen=True, gc=False, kw_only=True):
+    """Oracle prices that one message told: (market, price); others are merely unsaid."""
+
+    prices: tuple[tuple[str, float], ...]
+
+
 class FundingSettled(_VenueEvent, frozen=True, gc=False, kw_only=True):
     """One settlement: the rate that was charged, a signed fraction per hour."""
 
@@ -247,8 +253,7 @@ class CollateralReported(_VenueEvent, frozen=True, gc=False, kw_only=True):
 
 
 class AccountModeSeen(_VenueEvent, frozen=True, gc=False, kw_only=True):
-    """How the account keeps its collateral; with UNREADABLE its equity is absent, for
-    ``reason``."""
+    """How the account keeps its collateral; UNREADABLE makes its equity absent, for ``reason``."""
 
     account: str
     mode: AccountMode
@@ -269,8 +274,7 @@ class AccountDiscovered(_VenueEvent, frozen=True, gc=False, kw_only=True):
 
 
 class OrderReport(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """One working order. ``size`` is what is left, unsigned; a trigger order has
-    ``trigger_price``."""
+    """One working order. ``size`` is what is left, unsigned; triggers have ``trigger_price``."""
 
     order_id: str
     market: str
@@ -375,17 +379,12 @@ class ChannelOpened(_VenueEvent, frozen=True, gc=False, kw_only=True):
 
 class ChannelProgressed(_VenueEvent, frozen=True, gc=False, kw_only=True):
     """Proof of life without news: heartbeat or pong for a channel that speaks only on change.
-
-    ``channel`` may be a prefix ending in ``/``: every channel of that feed.
-    """
+    ``channel`` may be a prefix ending in ``/``: every channel of that feed."""
 
 
 class ChannelLost(_VenueEvent, frozen=True, gc=False, kw_only=True):
-    """What came over this channel can no longer be trusted to be current.
-
-    ``channel`` may be a prefix ending in ``/``. ``gap`` when messages are missing on a living
-    socket.
-    """
+    """What came over this channel can no longer be trusted to be current. ``channel`` may be a
+    prefix ending in ``/``. ``gap`` when messages are missing on a living socket."""
 
     reason: str
     gap: bool = False
@@ -474,6 +473,7 @@ MarketEvent = (
     MarketListed
     | MarketStatusSeen
     | MarketContextSeen
+    | OraclePricesSeen
     | FundingSettled
     | BookTopSeen
     | DepthSeen

@@ -126,6 +126,7 @@ class RuleRunner:
         self.changed: set[tuple[str, Subject]] = set()
         self.gone: set[tuple[str, Subject]] = set()
         self.steps_total = 0
+        self.attentive_count = 0  # rules about subjects for which every observation counts
 
     # ------------------------------------------------------------------------- rulebook
 
@@ -150,6 +151,7 @@ class RuleRunner:
         self._evaluator.release()
         self._count_firing(now)
         self.attach(list(self._evaluator.tree.nodes.values()))
+        self.attentive_count = sum(one.attentive for one in self._state.rules.values())
         self._evaluator.prune()
         if not resumed:
             self._evaluator.requeue()
@@ -415,6 +417,7 @@ class RuleRunner:
             attentive = attentive or result.verdict is Verdict.TRUE
         if attentive is not memory.attentive:
             memory.attentive = attentive
+            self.attentive_count += 1 if attentive else -1
             for instance in asked.inputs.values():
                 if instance is not None:
                     instance.attend(asked, every=attentive)

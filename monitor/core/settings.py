@@ -43,6 +43,19 @@ class FreshnessSettings(msgspec.Struct, frozen=True, kw_only=True):
     feed_floor_s: float = 10.0
     feed_quiet_s: float = 60.0
 
+    @property
+    def shortest_s(self) -> float:
+        """The tightest limit that a market's facts are held to, seconds."""
+        return min(
+            self.top_majors_s,
+            self.top_s,
+            self.mark_majors_s,
+            self.mark_s,
+            self.oracle_majors_s,
+            self.oracle_s,
+            self.open_interest_s,
+        )
+
 
 class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What the engine must know before the first event.

@@ -145,6 +145,18 @@ def contexts(draw: st.DrawFn) -> e.Event:
 
 
 @st.composite
+def oracle_batches(draw: st.DrawFn) -> e.Event:
+    """Oracle prices told together; as often the very same as before."""
+    return e.OraclePricesSeen(
+        venue=DYDX,
+        channel=f"{DYDX}/v4_markets",
+        prices=tuple(
+            (market, draw(st.just(95.0) | prices)) for venue, market in MARKETS if venue == DYDX
+        ),
+    )
+
+
+@st.composite
 def tops(draw: st.DrawFn) -> e.Event:
     """A book's top."""
     venue, market = draw(markets)
@@ -273,6 +285,7 @@ def any_event() -> st.SearchStrategy[e.Event]:
     return st.one_of(
         contexts(),
         contexts(),
+        oracle_batches(),
         tops(),
         position_reports(),
         account_reports(),

@@ -17,8 +17,10 @@ from tests.properties.core_events import (
     account_reports,
     any_event,
     batches,
+    channel_events,
     contexts,
     opening,
+    oracle_batches,
     position_reports,
     tops,
 )
@@ -68,6 +70,29 @@ def test_net_is_never_more_than_gross(played: Batches) -> None:
             assert (net is None) == (gross is None)
             if net is not None and gross is not None:
                 assert abs(net) <= gross * (1 + 1e-12)
+
+
+def untold(engine: Engine) -> Engine:
+    """The same, every value told again asking for an evaluation at once."""
+    engine.state.restated_ns = 0
+    return engine
+
+
+@given(batches(st.one_of(contexts(), tops(), oracle_batches(), channel_events())))
+@SLOW
+def test_what_is_told_again_and_spared_changes_nothing(played: Batches) -> None:
+    """Same numbers and same alerts, whether or not unchanged values ask for evaluations."""
+    engine, eager = started(), untold(started())
+    for after_ns, events in played:
+        now = START_NS + after_ns
+        for event in events:
+            engine.apply(event, now)
+            eager.apply(event, now)
+        one, other = engine.evaluate(now), eager.evaluate(now)
+        assert [(t.rule, t.subject, t.after) for t in one.transitions] == [
+            (t.rule, t.subject, t.after) for t in other.transitions
+        ]
+        assert view(engine, now) == view(eager, now)
 
 
 @given(batches())

@@ -53,6 +53,8 @@ from monitor.core.types import (
 CLOSED = Decimal(0)
 # Shorter than any limit of account truth: a statement after this long is news by its time alone.
 RESTATED_WITHIN_NS = 10 * SECOND_NS
+# Looking a member up in its class costs more than all else around it (before Python 3.12).
+_ISOLATED = MarginMode.ISOLATED
 _POSITIONS_NEWS = AccountBit.POSITIONS | AccountBit.TRUTH
 
 
@@ -123,7 +125,8 @@ def account_reported(
         ("withdrawable_usd", account.withdrawable, event.withdrawable_usd),
     ):
         if amount is None:
-            _unsaid(fact, event, channel, changes=True)
+            if fact.channel:
+                _unsaid(fact, event, channel, changes=True)
         else:
             _adopt(state, account, name, fact, amount, event, as_of, now, channel)
     compare_money(state, account, event, as_of, now)
@@ -188,12 +191,6 @@ def positions_reported(
     """Adopt sizes; a complete report closes what it does not list."""
     account = account_of(state, event.venue, event.account, now)
     truth = event.source == TRUTH
-    if not all(report.size.is_finite() for report in event.positions):
-        # What is held cannot be read: unknown until the next complete report.
-        account.positions_complete = False
-        state.suspects_total += 1
-        mark_account(state, account, _POSITIONS_NEWS)
-        return
     as_of = order_time(event.venue_time_ns, now)
     seen = account.positions_truth if truth else account.positions_stream
     # Saying again what is known and fresh asks for no revaluation.
@@ -204,12 +201,25 @@ def positions_reported(
         or seen.generation != channel.generation
         or now - seen.seen_ns > RESTATED_WITHIN_NS
     )
+    if not _readable(event.positions, account):
+        # What is held cannot be read: unknown until the next complete report.
+        account.positions_complete = False
+        state.suspects_total += 1
+        mark_account(state, account, _POSITIONS_NEWS)
+        return
     if truth:
         tell_seen(account.truth, now, channel)
-    listed = set()
     refused = False
     for report in event.positions:
-        listed.add(report.market)
+        position = account.positions.get(report.market)
+        if (
+            position is not None
+            and report == position.adopted
+            and not truth
+            and _restated(position, event.height, as_of)
+        ):
+            position.seen_ns = now
+            continue
         taken = _position(state, account, report, event, as_of, now)
         if taken is None:
             refused = True
@@ -220,23 +230,68 @@ def positions_reported(
         account.positions_value = None if value is None else Statement(value, as_of, event.height)
         news = news or not account.positions_complete
         account.positions_complete = True
-        for market, position in account.positions.items():
-            if market in listed:
-                continue
-            if position.size != 0.0 or position.stream_size or position.truth_size:
-                gone = PositionReport(market=market, size=CLOSED, margin_mode=position.margin_mode)
-                taken = _position(state, account, gone, event, as_of, now)
-                if taken is None:
-                    refused = True
-                elif taken:
-                    news = True
-            else:
-                _side(position, event, 0.0, as_of)
+        listed = {report.market for report in event.positions}
+        if not account.positions.keys() <= listed:
+            closed = _close_unlisted(state, account, listed, event, as_of, now)
+            refused = refused or closed is None
+            news = news or bool(closed)
     if not refused:
         tell_seen(seen, now, channel)
     elif seen.channel == channel.name:
         seen.channel = ""  # its channel speaks of something else: that proves nothing
     mark_account(state, account, _POSITIONS_NEWS if news else AccountBit.TRUTH)
+
+
+def _readable(reports: tuple[PositionReport, ...], account: AccountState) -> bool:
+    """Whether every size is a number; one that was adopted before is."""
+    known = account.positions
+    for report in reports:
+        position = known.get(report.market)
+        if (position is None or report is not position.adopted) and not report.size.is_finite():
+            return False
+    return True
+
+
+def _restated(position: PositionState, height: int | None, as_of: int) -> bool:
+    """Whether the stream says again what it said last and what is believed, and not of an earlier
+    moment: then nothing is left to judge, and its order is noted."""
+    known = position.as_of_ns
+    if (
+        position.stream_size != position.size
+        or position.refused
+        or as_of < known
+        or as_of < position.stream_as_of_ns
+        or height is not None
+        or position.height is not None
+        or position.stream_height is not None
+    ):
+        return False
+    position.as_of_ns = position.stream_as_of_ns = as_of
+    return True
+
+
+def _close_unlisted(
+    state: RiskState,
+    account: AccountState,
+    listed: set[str],
+    event: PositionsReported,
+    as_of: int,
+    now: EngineNs,
+) -> bool | None:
+    """What a complete report does not list is nothing; None where a newer statement says
+    otherwise, True where anything changed."""
+    changed, refused = False, False
+    for market, position in account.positions.items():
+        if market in listed:
+            continue
+        if position.size != 0.0 or position.stream_size or position.truth_size:
+            gone = PositionReport(market=market, size=CLOSED, margin_mode=position.margin_mode)
+            taken = _position(state, account, gone, event, as_of, now)
+            refused = refused or taken is None
+            changed = changed or bool(taken)
+        else:
+            _side(position, event, 0.0, as_of)
+    return None if refused else changed
 
 
 def _position(
@@ -271,6 +326,7 @@ def _position(
         if event.source != TRUTH:
             account.stream_changed_ns = now
     position.height, position.as_of_ns, position.seen_ns = event.height, as_of, now
+    position.adopted = report
     if size != 0.0:
         return _describe(position, report) or changed
     position.margin_mode = report.margin_mode
@@ -322,7 +378,7 @@ def _describe(position: PositionState, report: PositionReport) -> bool:
     position.venue_liquidation_price = report.liquidation_price
     if report.margin_mode is not position.margin_mode:
         position.margin_mode, changed = report.margin_mode, True
-    if report.margin_mode is MarginMode.ISOLATED:
+    if report.margin_mode is _ISOLATED:
         position.margin_used_usd = _number(report.margin_used_usd)
         position.stated_mark = report.mark_price
         if report.isolated_cash_usd is not None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TypeVar, cast
 
 from monitor.core import events as e
-from monitor.core.state import accounts, control, feeds, ledger, markets
+from monitor.core.state import accounts, control, feeds, ledger, markets, quotes
 from monitor.core.state.facts import Channel
 from monitor.core.state.model import RiskState
 from monitor.core.types import EngineNs
@@ -43,10 +43,11 @@ NEWS: dict[type[object], NewsHandler] = dict(
     (
         _news(e.MarketListed, markets.market_listed),
         _news(e.MarketStatusSeen, markets.market_status),
-        _news(e.MarketContextSeen, markets.market_context),
+        _news(e.MarketContextSeen, quotes.market_context),
+        _news(e.OraclePricesSeen, quotes.oracle_prices),
         _news(e.FundingSettled, markets.funding_settled),
-        _news(e.BookTopSeen, markets.book_top),
-        _news(e.DepthSeen, markets.depth),
+        _news(e.BookTopSeen, quotes.book_top),
+        _news(e.DepthSeen, quotes.depth),
         _news(e.LastTradeSeen, markets.last_trade),
         _news(e.CandleSeen, markets.candle),
         _news(e.ChainTimeSeen, markets.chain_time),

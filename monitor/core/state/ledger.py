@@ -43,13 +43,17 @@ def fills_reported(
 ) -> None:
     """Remember the forced fills of the last day; ordinary ones change nothing here."""
     account = account_of(state, event.venue, event.account, now)
+    news = not account.fills_seen.seen_ns or state.heeds_all
     tell_seen(account.fills_seen, now, channel)
     forced = account.forced_fills
     for fill in event.fills:
         if fill.kind in FORCED and fill.time_ns > now - DAY_NS:
             forced[fill.fill_id] = fill.time_ns
-    _prune(forced, now - DAY_NS)
-    mark_account(state, account, AccountBit.LEDGER)
+            news = True
+    if forced:
+        _prune(forced, now - DAY_NS)
+    if news:
+        mark_account(state, account, AccountBit.LEDGER)
 
 
 def liquidation_seen(

@@ -8,43 +8,29 @@ from __future__ import annotations
 from math import isfinite
 
 from monitor.core.events import (
-    BookTopSeen,
     CandleSeen,
     ChainTimeSeen,
     ClockSkewSeen,
-    DepthSeen,
     FundingSettled,
     LastTradeSeen,
-    MarketContextSeen,
     MarketListed,
     MarketStatusSeen,
     VenueStatusSeen,
 )
 from monitor.core.state.accruals import accrue_funding
+from monitor.core.state.belief import tell_number
 from monitor.core.state.facts import (
     AHEAD_MAX_NS,
     BlockFact,
     Channel,
-    DepthFact,
     FlagFact,
     MarketBit,
-    NumberFact,
-    PriceFact,
     SettledFact,
     StatusFact,
-    TopFact,
     VenueBit,
 )
 from monitor.core.state.model import Candle, MarketState, RiskState, VenueState
-from monitor.core.types import EngineNs, MarketStatus, Side, market_subject, venue_subject
-
-# Two prices "agree" when they are this close: wide enough for one fast second of a small coin,
-# far narrower than the jump that made one of them suspect.
-AGREEMENT_RATIO = 0.05
-AGREEMENT_AGE_NS = 60 * 1_000_000_000
-DEPTH_BAND_RATIO = 0.0025
-_MARK, _ORACLE, _INDEX, _MID = MarketBit.MARK, MarketBit.ORACLE, MarketBit.INDEX, MarketBit.MID
-_TOP, _PREDICTED = MarketBit.TOP, MarketBit.PREDICTED
+from monitor.core.types import EngineNs, MarketStatus, market_subject, venue_subject
 
 
 def venue_of(state: RiskState, venue: str) -> VenueState:
@@ -111,94 +97,6 @@ def market_status(
     _mark(state, market, MarketBit.STATUS)
 
 
-def market_context(
-    state: RiskState,
-    event: MarketContextSeen,
-    now: EngineNs,
-    channel: Channel,
-) -> None:
-    """Whichever of the slow numbers the message said."""
-    owner = state.venues.get(event.venue)
-    market = None if owner is None else owner.markets.get(event.market)
-    if market is None:
-        market = market_of(state, event.venue, event.market)
-    bits = 0
-    price = event.mark_price
-    if price is not None:
-        tell_price(state, market, market.mark, price, now, channel)
-        bits = _MARK
-    price = event.oracle_price
-    if price is not None:
-        tell_price(state, market, market.oracle, price, now, channel)
-        bits |= _ORACLE
-    price = event.index_price
-    if price is not None:
-        tell_price(state, market, market.index, price, now, channel)
-        bits |= _INDEX
-    price = event.mid_price
-    if price is not None:
-        tell_price(state, market, market.mid, price, now, channel)
-        bits |= _MID
-    number = event.predicted_funding_rate_hourly
-    if number is not None:
-        tell_number(market.predicted, number, now, channel)
-        bits |= _PREDICTED
-    number = event.open_interest_base
-    if number is not None:
-        tell_number(market.open_interest, number, now, channel)
-        bits |= MarketBit.OPEN_INTEREST
-    number = event.premium_ratio
-    if number is not None:
-        tell_number(market.premium, number, now, channel)
-    number = event.volume_24h_usd
-    if number is not None:
-        tell_number(market.volume_24h, number, now, channel)
-    if event.next_funding_time_ns is not None:
-        market.next_funding_time_ns = event.next_funding_time_ns
-    if event.complete:
-        bits |= _unsay(market, event, channel)
-    if bits:
-        dirty = state.dirty
-        subject = market.subject
-        dirty[subject] = dirty.get(subject, 0) | bits
-
-
-def _unsay(market: MarketState, event: MarketContextSeen, channel: Channel) -> int:
-    """What this channel said before and says no longer is unknown: its progress must not vouch
-    for it. The bits of what changed. A price that comes back is judged by the last one."""
-    name = channel.name
-    bits = 0
-    price = market.mid
-    if event.mid_price is None and price.value is not None and price.channel == name:
-        price.reference, price.value, price.candidate = price.value, None, None
-        bits = _MID
-    price = market.mark
-    if event.mark_price is None and price.value is not None and price.channel == name:
-        price.reference, price.value, price.candidate = price.value, None, None
-        bits |= _MARK
-    price = market.oracle
-    if event.oracle_price is None and price.value is not None and price.channel == name:
-        price.reference, price.value, price.candidate = price.value, None, None
-        bits |= _ORACLE
-    price = market.index
-    if event.index_price is None and price.value is not None and price.channel == name:
-        price.reference, price.value, price.candidate = price.value, None, None
-        bits |= _INDEX
-    number = market.predicted
-    if event.predicted_funding_rate_hourly is None and number.channel == name:
-        number.value = None
-        bits |= _PREDICTED
-    number = market.open_interest
-    if event.open_interest_base is None and number.channel == name:
-        number.value = None
-        bits |= MarketBit.OPEN_INTEREST
-    if event.premium_ratio is None and market.premium.channel == name:
-        market.premium.value = None
-    if event.volume_24h_usd is None and market.volume_24h.channel == name:
-        market.volume_24h.value = None
-    return bits
-
-
 def funding_settled(
     state: RiskState,
     event: FundingSettled,
@@ -223,59 +121,10 @@ def funding_settled(
         accrue_funding(state, market, event)
 
 
-def book_top(state: RiskState, event: BookTopSeen, now: EngineNs, channel: Channel) -> None:
-    """Best bid and ask; a non-positive side counts as suspect, never as a price."""
-    owner = state.venues.get(event.venue)
-    market = None if owner is None else owner.markets.get(event.market)
-    if market is None:
-        market = market_of(state, event.venue, event.market)
-    top = market.top
-    bid, ask = event.bid_price, event.ask_price
-    level = (bid + ask) * 0.5 if bid is not None and ask is not None else bid or ask
-    last = top.level
-    if (
-        last is not None
-        and level is not None
-        and last * state.price_low <= level <= last * state.price_high
-    ):
-        top.level = level
-    elif level is not None:
-        _judge_level(state, market, top, level, now)
-    # "not >" rather than "<=": a NaN is no price either.
-    if (bid is not None and not bid > 0.0) or (ask is not None and not ask > 0.0):
-        _suspect_top(state, market, top)
-    top.bid, top.ask = bid, ask
-    top.bid_size, top.ask_size = event.bid_size, event.ask_size
-    top.seen_ns = now
-    if top.channel is not channel.name:
-        top.channel = channel.name
-    if top.generation != channel.generation:
-        top.generation = channel.generation
-    dirty = state.dirty
-    subject = market.subject
-    dirty[subject] = dirty.get(subject, 0) | _TOP
-
-
-def depth(state: RiskState, event: DepthSeen, now: EngineNs, channel: Channel) -> None:
-    """Depth within 25 bp; other bands are not what the measures mean."""
-    if abs(event.band_ratio - DEPTH_BAND_RATIO) > 1e-9:
-        return
-    owner = state.venues.get(event.venue)
-    market = None if owner is None else owner.markets.get(event.market)
-    if market is None:
-        market = market_of(state, event.venue, event.market)
-    fact: DepthFact = market.depth
-    fact.bid_usd, fact.ask_usd = event.bid_depth_usd, event.ask_depth_usd
-    _told(fact, now, channel)
-    dirty = state.dirty
-    subject = market.subject
-    dirty[subject] = dirty.get(subject, 0) | MarketBit.DEPTH
-
-
 def last_trade(state: RiskState, event: LastTradeSeen, now: EngineNs, channel: Channel) -> None:
     """The newest trade; no measure margins on it, so it dirties nothing."""
     market = market_of(state, event.venue, event.market)
-    if event.last_price > 0.0 and event.side in {Side.BUY, Side.SELL}:
+    if event.last_price > 0.0:
         tell_number(market.last_trade, event.last_price, now, channel)
     if event.liquidation:
         market.last_trade_liquidation_ns = now
@@ -339,43 +188,8 @@ def clock_skew(state: RiskState, event: ClockSkewSeen, now: EngineNs, channel: C
     _mark_venue(state, venue, VenueBit.SKEW)
 
 
-# ------------------------------------------------------------------------------ facts told
-
-
-def tell_price(
-    state: RiskState,
-    market: MarketState,
-    fact: PriceFact,
-    value: float,
-    now: EngineNs,
-    channel: Channel,
-) -> None:
-    """Believe ``value`` if it moved plausibly; otherwise the fact is absent until confirmed."""
-    last = fact.value
-    # NaN fails both comparisons, and zero and below fail the first.
-    if last is not None and last * state.price_low <= value <= last * state.price_high:
-        fact.value = value
-    else:
-        _judge_price(state, market, fact, value, now)
-    fact.seen_ns = now
-    if fact.channel is not channel.name:
-        fact.channel = channel.name
-    if fact.generation != channel.generation:
-        fact.generation = channel.generation
-
-
-def tell_number(fact: NumberFact, value: float, now: EngineNs, channel: Channel) -> None:
-    """A finite number replaces the last one; a NaN or infinity makes the fact absent."""
-    fact.value = value if isfinite(value) else None
-    fact.seen_ns = now
-    if fact.channel is not channel.name:
-        fact.channel = channel.name
-    if fact.generation != channel.generation:
-        fact.generation = channel.generation
-
-
 def _told(
-    fact: DepthFact | StatusFact | SettledFact | FlagFact | BlockFact,
+    fact: StatusFact | SettledFact | FlagFact | BlockFact,
     now: EngineNs,
     channel: Channel,
 ) -> None:
@@ -387,104 +201,6 @@ def _told(
 def _tell_status(fact: StatusFact, status: MarketStatus, now: EngineNs, channel: Channel) -> None:
     fact.value = status
     _told(fact, now, channel)
-
-
-def _judge_price(
-    state: RiskState,
-    market: MarketState,
-    fact: PriceFact,
-    value: float,
-    now: EngineNs,
-) -> None:
-    """The slow path: first price, return to the last believed one, confirmation, or suspicion."""
-    reference = fact.value if fact.value is not None else fact.reference
-    if not (isfinite(value) and value > 0.0):
-        fact.reference, fact.value, fact.candidate = reference, None, None
-        _count_suspect(state, market)
-        return
-    if _believable(state, reference, fact.candidate, value) or _another_agrees(
-        market,
-        fact,
-        value,
-        now,
-    ):
-        fact.value, fact.reference, fact.candidate = value, None, None
-        return
-    fact.value, fact.reference, fact.candidate = None, reference, value
-    _count_suspect(state, market)
-
-
-def _judge_level(
-    state: RiskState,
-    market: MarketState,
-    top: TopFact,
-    level: float,
-    now: EngineNs,
-) -> None:
-    """The same for a book: both sides stand or fall with their level."""
-    reference = top.level if top.level is not None else top.reference
-    if not (isfinite(level) and level > 0.0):
-        _suspect_top(state, market, top)
-        return
-    if _believable(state, reference, top.candidate, level) or _another_agrees(
-        market,
-        top,
-        level,
-        now,
-    ):
-        top.level, top.reference, top.candidate = level, None, None
-        return
-    top.level, top.reference, top.candidate = None, reference, level
-    _count_suspect(state, market)
-
-
-def _suspect_top(state: RiskState, market: MarketState, top: TopFact) -> None:
-    top.reference = top.level if top.level is not None else top.reference
-    top.level, top.candidate = None, None
-    _count_suspect(state, market)
-
-
-def _believable(
-    state: RiskState,
-    reference: float | None,
-    candidate: float | None,
-    value: float,
-) -> bool:
-    if reference is None:
-        return True
-    if reference * state.price_low <= value <= reference * state.price_high:
-        return True
-    return candidate is not None and abs(value / candidate - 1.0) <= AGREEMENT_RATIO
-
-
-def _another_agrees(
-    market: MarketState,
-    told: PriceFact | TopFact,
-    value: float,
-    now: EngineNs,
-) -> bool:
-    """Whether another, recently believed price of the same market is close to ``value``."""
-    for fact in (market.oracle, market.mark, market.index, market.mid):
-        other = fact.value
-        if (
-            fact is not told
-            and other is not None
-            and now - fact.seen_ns <= AGREEMENT_AGE_NS
-            and abs(value / other - 1.0) <= AGREEMENT_RATIO
-        ):
-            return True
-    top = market.top
-    return (
-        top is not told
-        and top.level is not None
-        and now - top.seen_ns <= AGREEMENT_AGE_NS
-        and abs(value / top.level - 1.0) <= AGREEMENT_RATIO
-    )
-
-
-def _count_suspect(state: RiskState, market: MarketState) -> None:
-    market.suspects += 1
-    state.suspects_total += 1
 
 
 def _mark(state: RiskState, market: MarketState, bits: int) -> None:

@@ -13,7 +13,13 @@ from decimal import Decimal
 import msgspec
 
 from monitor.core.decision import CrossCheck
-from monitor.core.events import CollateralBalance, MarginTier, OffBookLeg, OrderReport
+from monitor.core.events import (
+    CollateralBalance,
+    MarginTier,
+    OffBookLeg,
+    OrderReport,
+    PositionReport,
+)
 from monitor.core.formulas.drawdown import DrawdownMemory
 from monitor.core.rules.rule import NEW, RuleState
 from monitor.core.state.facts import (
@@ -85,6 +91,9 @@ class MarketState:
     next_funding_time_ns: int = 0
     candles: dict[int, Candle] = field(default_factory=dict)
     suspects: int = 0
+    # From when on a value told again as it was asks for an evaluation.
+    context_due_ns: EngineNs = 0
+    top_due_ns: EngineNs = 0
 
 
 @dataclass(slots=True)
@@ -117,6 +126,7 @@ class PositionState:
     difference_ratio: float = 0.0
     told_pair: tuple[float, float] | None = None  # the disagreement already reported
     refused: Refusals = field(default_factory=dict)
+    adopted: PositionReport | None = None  # the statement that all of this is from
 
 
 class Flow(msgspec.Struct, frozen=True, gc=False, array_like=True):
@@ -366,6 +376,8 @@ class RiskState(msgspec.Struct):
     price_high: float = 1.25
     transit_ns: int = 21_600 * 1_000_000_000  # how long money between own accounts may be away
     markets_max: int = 5_000  # of one venue; further ones are ignored and counted
+    restated_ns: int = 0  # how often a value told again as it was asks for an evaluation
+    heeds_all: bool = False  # some rule counts observations: each of them asks for one
     venues: dict[str, VenueState] = msgspec.field(default_factory=dict)
     channels: dict[str, Channel] = msgspec.field(default_factory=dict)
     assets: dict[str, list[tuple[str, str]]] = msgspec.field(default_factory=dict)

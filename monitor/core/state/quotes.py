@@ -1,0 +1,241 @@
+"""What prices, rates and books do to the risk state: nearly all that is ever told. *Pure.*
+
+No text is built and nothing allocated for a known market. A value told again as it was proves
+itself fresh, but asks for an evaluation only once in ``RiskState.restated_ns``: what would come of
+it is known. Unless some rule counts observations (``heeds_all``): then each of them asks.
+"""
+
+from __future__ import annotations
+
+from monitor.core.events import BookTopSeen, DepthSeen, MarketContextSeen, OraclePricesSeen
+from monitor.core.state.belief import judge_level, suspect_top, tell_number, tell_price
+from monitor.core.state.facts import Channel, MarketBit, NumberFact, PriceFact
+from monitor.core.state.markets import market_of
+from monitor.core.state.model import MarketState, RiskState
+from monitor.core.types import EngineNs
+
+DEPTH_BAND_RATIO = 0.0025
+_MARK, _ORACLE, _INDEX, _MID = MarketBit.MARK, MarketBit.ORACLE, MarketBit.INDEX, MarketBit.MID
+_TOP, _DEPTH = MarketBit.TOP, MarketBit.DEPTH
+_PREDICTED, _OPEN_INTEREST = MarketBit.PREDICTED, MarketBit.OPEN_INTEREST
+
+
+def market_context(  # noqa: PLR0912 - fact by fact, as said below
+    state: RiskState,
+    event: MarketContextSeen,
+    now: EngineNs,
+    channel: Channel,
+) -> None:
+    """Whichever of the slow numbers the message said."""
+    owner = state.venues.get(event.venue)
+    market = None if owner is None else owner.markets.get(event.market)
+    if market is None:
+        market = market_of(state, event.venue, event.market)
+    name, generation, complete = channel.name, channel.generation, event.complete
+    bits = again = 0
+    # Prices by hand, and rates below: a loop or a helper here would be the dearest of the process.
+    price, fact = event.mark_price, market.mark
+    if price is None:
+        if complete:
+            bits |= _unsay_price(fact, name, _MARK)
+    elif price == fact.value and fact.channel == name and fact.generation == generation:
+        fact.seen_ns = now
+        again |= _MARK
+    else:
+        tell_price(state, market, fact, price, now, channel)
+        bits |= _MARK
+    price, fact = event.oracle_price, market.oracle
+    if price is None:
+        if complete:
+            bits |= _unsay_price(fact, name, _ORACLE)
+    elif price == fact.value and fact.channel == name and fact.generation == generation:
+        fact.seen_ns = now
+        again |= _ORACLE
+    else:
+        tell_price(state, market, fact, price, now, channel)
+        bits |= _ORACLE
+    price, fact = event.mid_price, market.mid
+    if price is None:
+        if complete:
+            bits |= _unsay_price(fact, name, _MID)
+    elif price == fact.value and fact.channel == name and fact.generation == generation:
+        fact.seen_ns = now
+        again |= _MID
+    else:
+        tell_price(state, market, fact, price, now, channel)
+        bits |= _MID
+    price = event.index_price
+    if price is not None:
+        tell_price(state, market, market.index, price, now, channel)
+        bits |= _INDEX
+    elif complete and market.index.value is not None:
+        bits |= _unsay_price(market.index, name, _INDEX)
+    _rates(state, market, event, now, channel, bits, again)
+
+
+def _rates(  # noqa: C901, PLR0912 - likewise
+    state: RiskState,
+    market: MarketState,
+    event: MarketContextSeen,
+    now: EngineNs,
+    channel: Channel,
+    bits: int,
+    again: int,
+) -> None:
+    """The context's numbers that may jump, and what all of it asks for."""
+    name, generation, complete = channel.name, channel.generation, event.complete
+    number, fact = event.predicted_funding_rate_hourly, market.predicted
+    if number is None:
+        if complete:
+            bits |= _unsay_number(fact, name, _PREDICTED)
+    elif number == fact.value and fact.channel == name and fact.generation == generation:
+        fact.seen_ns = now
+        again |= _PREDICTED
+    else:
+        tell_number(fact, number, now, channel)
+        bits |= _PREDICTED
+    number, fact = event.open_interest_base, market.open_interest
+    if number is None:
+        if complete:
+            bits |= _unsay_number(fact, name, _OPEN_INTEREST)
+    elif number == fact.value and fact.channel == name and fact.generation == generation:
+        fact.seen_ns = now
+        again |= _OPEN_INTEREST
+    else:
+        tell_number(fact, number, now, channel)
+        bits |= _OPEN_INTEREST
+    # No measure reads these two: they ask for nothing.
+    number, fact = event.premium_ratio, market.premium
+    if number is None:
+        if complete:
+            _unsay_number(fact, name, 0)
+    elif number == fact.value and fact.channel == name and fact.generation == generation:
+        fact.seen_ns = now
+    else:
+        tell_number(fact, number, now, channel)
+    number, fact = event.volume_24h_usd, market.volume_24h
+    if number is None:
+        if complete:
+            _unsay_number(fact, name, 0)
+    elif number == fact.value and fact.channel == name and fact.generation == generation:
+        fact.seen_ns = now
+    else:
+        tell_number(fact, number, now, channel)
+    if event.next_funding_time_ns is not None:
+        market.next_funding_time_ns = event.next_funding_time_ns
+    if again and (now >= market.context_due_ns or state.heeds_all):
+        market.context_due_ns = now + state.restated_ns
+        bits |= again
+    if bits:
+        dirty, subject = state.dirty, market.subject
+        dirty[subject] = dirty.get(subject, 0) | bits
+
+
+def _unsay_price(fact: PriceFact, name: str, bit: int) -> int:
+    """What this channel said before and says no longer is unknown: its progress must not vouch for
+    it. The bit if so. A price that comes back is judged by the last one."""
+    if fact.value is None or fact.channel != name:
+        return 0
+    fact.reference, fact.value, fact.candidate = fact.value, None, None
+    return bit
+
+
+def _unsay_number(fact: NumberFact, name: str, bit: int) -> int:
+    if fact.channel != name:
+        return 0
+    fact.value = None
+    return bit
+
+
+def oracle_prices(
+    state: RiskState,
+    event: OraclePricesSeen,
+    now: EngineNs,
+    channel: Channel,
+) -> None:
+    """Each price as if it had come by itself."""
+    owner = state.venues.get(event.venue)
+    markets = {} if owner is None else owner.markets
+    name, generation = channel.name, channel.generation
+    dirty = state.dirty
+    for ticker, price in event.prices:
+        market = markets.get(ticker)
+        if market is None:
+            market = market_of(state, event.venue, ticker)
+        fact = market.oracle
+        if price != fact.value or fact.channel != name or fact.generation != generation:
+            tell_price(state, market, fact, price, now, channel)
+        else:
+            fact.seen_ns = now
+            if now < market.context_due_ns and not state.heeds_all:
+                continue
+            market.context_due_ns = now + state.restated_ns
+        subject = market.subject
+        dirty[subject] = dirty.get(subject, 0) | _ORACLE
+
+
+def book_top(state: RiskState, event: BookTopSeen, now: EngineNs, channel: Channel) -> None:
+    """Best bid and ask; a non-positive side counts as suspect, never as a price."""
+    owner = state.venues.get(event.venue)
+    market = None if owner is None else owner.markets.get(event.market)
+    if market is None:
+        market = market_of(state, event.venue, event.market)
+    top = market.top
+    bid, ask = event.bid_price, event.ask_price
+    top.bid_size, top.ask_size = event.bid_size, event.ask_size  # no measure reads these
+    if (
+        bid == top.bid
+        and ask == top.ask
+        and top.level is not None
+        and top.channel == channel.name
+        and top.generation == channel.generation
+    ):
+        top.seen_ns = now
+        if now < market.top_due_ns and not state.heeds_all:
+            return
+        market.top_due_ns = now + state.restated_ns
+    else:
+        _tell_top(state, market, bid, ask, now, channel)
+    dirty, subject = state.dirty, market.subject
+    dirty[subject] = dirty.get(subject, 0) | _TOP
+
+
+def _tell_top(
+    state: RiskState,
+    market: MarketState,
+    bid: float | None,
+    ask: float | None,
+    now: EngineNs,
+    channel: Channel,
+) -> None:
+    top = market.top
+    level = (bid + ask) * 0.5 if bid is not None and ask is not None else bid or ask
+    last = top.level
+    if (
+        last is not None
+        and level is not None
+        and last * state.price_low <= level <= last * state.price_high
+    ):
+        top.level = level
+    elif level is not None:
+        judge_level(state, market, top, level, now)
+    # "not >" rather than "<=": a NaN is no price either.
+    if (bid is not None and not bid > 0.0) or (ask is not None and not ask > 0.0):
+        suspect_top(state, market, top)
+    top.bid, top.ask = bid, ask
+    top.seen_ns, top.channel, top.generation = now, channel.name, channel.generation
+
+
+def depth(state: RiskState, event: DepthSeen, now: EngineNs, channel: Channel) -> None:
+    """Depth within 25 bp; other bands are not what the measures mean."""
+    if abs(event.band_ratio - DEPTH_BAND_RATIO) > 1e-9:
+        return
+    owner = state.venues.get(event.venue)
+    market = None if owner is None else owner.markets.get(event.market)
+    if market is None:
+        market = market_of(state, event.venue, event.market)
+    fact = market.depth
+    fact.bid_usd, fact.ask_usd = event.bid_depth_usd, event.ask_depth_usd
+    fact.seen_ns, fact.channel, fact.generation = now, channel.name, channel.generation
+    dirty, subject = state.dirty, market.subject
+    dirty[subject] = dirty.get(subject, 0) | _DEPTH
