@@ -10,7 +10,6 @@ numbers out.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import msgspec
 
@@ -38,8 +37,7 @@ class DrawdownMemory(msgspec.Struct, frozen=True):
     ratio: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Flows:
+class Flows(msgspec.Struct, frozen=True, gc=False):
     """What has moved, USD.
 
     Args:

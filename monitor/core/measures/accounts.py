@@ -23,6 +23,8 @@ from monitor.core.state.facts import AccountBit, StatedFact
 from monitor.core.state.model import DAY_NS, AccountState, DifferenceMemory
 from monitor.core.types import SECOND_NS, AccountMode, SubjectKind
 
+# Looking a member up in its class costs more than all else around it (before Python 3.12).
+_UNREADABLE, _STANDARD = AccountMode.UNREADABLE, AccountMode.STANDARD
 _ACCOUNT = (SubjectKind.ACCOUNT,)
 _WIDE = (SubjectKind.ACCOUNT, SubjectKind.VENUE, SubjectKind.PORTFOLIO)
 _SELF_HOLDINGS = ((Relation.SELF, HOLDINGS),)
@@ -36,7 +38,7 @@ def _stated(node: AccountNode, fact: StatedFact, what: str, use: Use) -> float |
 
 
 def _readable(account: AccountState, use: Use) -> bool:
-    if account.mode is AccountMode.UNREADABLE:
+    if account.mode is _UNREADABLE:
         use.reason = f"the account's mode cannot be read: {account.mode_reason}"
         return False
     return True
@@ -75,7 +77,7 @@ def _equity_difference(node: AccountNode, use: Use) -> float | None:
     account = node.account
     if not _readable(account, use):
         return None
-    if account.mode not in {None, AccountMode.STANDARD}:
+    if account.mode is not None and account.mode is not _STANDARD:
         use.reason = "this account's cash is not in its margin account"
         return None
     stated = _stated(node, account.equity, "equity", use)

@@ -27,11 +27,12 @@ def _flows(accounts: list[AccountState], use: Use, *, whole: bool) -> Flows:
     not gone: it is in transit until it arrives or the limit passes. So is what went to a wallet:
     its arrival elsewhere is told as a deposit of its own, and only then are the two known to be
     one."""
-    external = fsum(
-        account.external_total_usd if whole else account.flow_total_usd for account in accounts
-    )
-    own_in = fsum(account.own_in_total_usd for account in accounts) if whole else 0.0
-    if not any(account.recent_flows for account in accounts):
+    if whole:
+        external = fsum([account.external_total_usd for account in accounts])
+        own_in = fsum([account.own_in_total_usd for account in accounts])
+    else:
+        external, own_in = fsum([account.flow_total_usd for account in accounts]), 0.0
+    if not any([account.recent_flows for account in accounts]):  # noqa: C419 - a third of its cost
         return Flows(external, own_in)
     settling_ns = round(use.settings.flow_settling_s * SECOND_NS)
     transit_ns = min(round(use.settings.transit_s * SECOND_NS), DAY_NS)

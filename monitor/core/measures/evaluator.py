@@ -8,7 +8,7 @@ entries are re-armed lazily when they are popped. *Pure.*
 from __future__ import annotations
 
 import heapq
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from math import ceil, inf
 
@@ -181,23 +181,7 @@ class Evaluator:
             affected = node.by_bits.get(bits)
             if affected is None:
                 affected = self._affected(node, bits)
-            for instance in affected:
-                if instance.queued:
-                    continue
-                if instance.previewable:  # as in _offer, by hand: the most frequent case of all
-                    value = instance.preview(instance.node)  # type: ignore[misc]  # previewable
-                    if value is not None and (
-                        instance.guard_low < value < instance.guard_high
-                        if instance.cell.value is not None
-                        else value != value  # noqa: PLR0124 - NaN: still surely absent
-                    ):
-                        instance.skipped = True
-                        continue
-                # A cadence bounds what others' facts cause, never news about the subject.
-                if instance.cadence_ns and instance.node is node:
-                    self._enqueue(instance)
-                else:
-                    self._offer(instance, now)
+            self._offer(affected, node, now)
         dirty.clear()
         self.settle(now)
 
@@ -212,9 +196,7 @@ class Evaluator:
 
     def touch(self, node: Node, bits: int, now: EngineNs) -> None:
         """Facts of a subject changed that are not in the state (a rule's own state)."""
-        for instance in node.by_bits.get(bits) or self._affected(node, bits):
-            if not instance.queued:
-                self._offer(instance, now)
+        self._offer(node.by_bits.get(bits) or self._affected(node, bits), None, now)
         self.settle(now)
 
     def refresh(self, instance: Instance, now: EngineNs) -> None:
@@ -251,34 +233,39 @@ class Evaluator:
             instance.queued = True
             self._queue[instance.rank].append(instance)
 
-    def _offer(self, instance: Instance, now: EngineNs) -> None:
-        """Queue unless it may wait: because it plainly stays between the limits asked about, for
-        its cadence, or because a young age stays young."""
-        if instance.previewable:
-            value = instance.preview(instance.node)  # type: ignore[misc]  # previewable
-            if value is not None:
-                if instance.cell.value is None:
-                    if value != value:  # noqa: PLR0124 - NaN: still surely absent
-                        instance.skipped = True
-                        return
-                elif instance.guard_low < value < instance.guard_high:
+    def _offer(self, instances: Iterable[Instance], told: Node | None, now: EngineNs) -> None:
+        """Queue those that may not wait: because they plainly stay between the limits asked about,
+        for their cadence, or because a young age stays young. ``told`` is the subject that
+        something was told about: a cadence bounds what others' facts cause, never news about the
+        subject itself."""
+        for instance in instances:
+            if instance.queued:
+                continue
+            if instance.previewable:
+                value = instance.preview(instance.node)  # type: ignore[misc]  # previewable
+                if value is not None and (
+                    instance.guard_low < value < instance.guard_high
+                    if instance.cell.value is not None
+                    else value != value  # noqa: PLR0124 - NaN: still surely absent
+                ):
                     instance.skipped = True
-                    return
-        elif instance.cadence_ns:
-            due = instance.cell.computed_ns + instance.cadence_ns
-            if now < due and instance.cell.computed_ns >= 0:
-                self._arm(instance, due)
-                return
-        elif (
-            instance.clock
-            and instance.cell.value is not None
-            and instance.guard_low == -inf
-            and not instance.attentive
-            and not instance.dependents
-        ):
-            return
-        instance.queued = True
-        self._queue[instance.rank].append(instance)
+                    continue
+            elif instance.cadence_ns:
+                computed_ns = instance.cell.computed_ns
+                due = computed_ns + instance.cadence_ns
+                if instance.node is not told and now < due and computed_ns >= 0:
+                    self._arm(instance, due)
+                    continue
+            elif (
+                instance.clock
+                and instance.cell.value is not None
+                and instance.guard_low == -inf
+                and not instance.attentive
+                and not instance.dependents
+            ):
+                continue
+            instance.queued = True
+            self._queue[instance.rank].append(instance)
 
     def _pop_due(self, now: EngineNs) -> None:
         heap = self._heap
@@ -345,9 +332,7 @@ class Evaluator:
             or cell.observed_ns != told
             or instance.definition.hidden
         ):
-            for dependent in instance.dependents:
-                if not dependent.queued:
-                    self._offer(dependent, now)
+            self._offer(instance.dependents, None, now)
 
     def _notify(
         self,

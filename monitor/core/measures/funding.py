@@ -80,9 +80,11 @@ class _Census:
         freshness = use.settings.freshness
         threshold = use.settings.funding_expensive_per_year
         pen, _ = use.sides
+        active = MarketStatus.ACTIVE
         for market in markets:
             # A market whose status is unknown counts: what is not known is not left out.
-            if not market.listed or market.status.value not in {None, MarketStatus.ACTIVE}:
+            status = market.status.value
+            if not market.listed or (status is not None and status is not active):
                 continue
             self.active += 1
             fact = market.predicted
