@@ -20,6 +20,8 @@ SUBSCRIPTIONS_MAX = 1000
 _DEXES_MAX = 64  # nine exist; bounds what garbage names could make us ask for
 _MINUTE_NS = 60 * SECOND_NS
 _ADDRESS = re.compile(r"0x[0-9a-f]{40}")
+# Looking a member up in its class costs more than all else around it (before Python 3.12).
+_UNIFIED, _PORTFOLIO_MARGIN = AccountMode.UNIFIED, AccountMode.PORTFOLIO_MARGIN
 _MODES = {
     "default": AccountMode.STANDARD,
     "disabled": AccountMode.STANDARD,
@@ -77,7 +79,7 @@ class Account:
     @property
     def pooled(self) -> bool:
         """Whether the spot balances are the collateral."""
-        return self.mode in {AccountMode.UNIFIED, AccountMode.PORTFOLIO_MARGIN}
+        return self.mode is _UNIFIED or self.mode is _PORTFOLIO_MARGIN
 
     def use(self, dex: str) -> str:
         """The account did something on ``dex``, so its pool there is watched from now on."""
@@ -95,9 +97,9 @@ class Account:
         Standard: each dex its own. Unified: all dexes margined in the same token share its balance
         (USDC is the alias itself, other tokens ``alias.token360``). Portfolio margin: one.
         """
-        if self.mode is AccountMode.PORTFOLIO_MARGIN:
+        if self.mode is _PORTFOLIO_MARGIN:
             return self.alias
-        if self.mode is AccountMode.UNIFIED:
+        if self.mode is _UNIFIED:
             token = USDC_TOKEN if markets is None else markets.collateral_token(dex)
             return self.token_pool(token)
         return self.alias if dex == FIRST_DEX else f"{self.alias}.{dex}"

@@ -146,22 +146,80 @@ class MarketStream(Connection):
         except UNREADABLE_JSON:
             return super().received(frame, now)
         data, kind = hot.data, hot.channel
+        watched = self._watched.get(data.coin)
         told: Output | None = None
-        if kind == "bbo":
-            if data.bbo is not None and data.time is not None:
-                event = self._decoder.top_event(data.coin, data.time, data.bbo)
-                told = self._best_prices_told(event, now, frame)
+        if watched is None:
+            pass  # not asked for, or not any more: two stages know what that means
+        elif kind == "bbo":
+            told = self._hot_top(watched, data, now)
         elif kind == "l2Book":
-            if data.levels is not None and data.time is not None:
-                events = self._decoder.book_events(data.coin, data.time, data.levels, data.spread)
-                told = self._book_told(events, now, frame)
+            told = self._hot_book(watched, data, now)
         elif kind == "activeAssetCtx" and data.ctx is not None:
-            context = self._decoder.context_event(data.coin, data.ctx, now)
-            told = self._context_told(context, now)
+            told = self._hot_context(watched, data.coin, data.ctx, now)
         if told is None:
             return super().received(frame, now)
-        self._frames += 1
+        self._frames = 1
         return told
+
+    def _hot_top(self, watched: _Watched, data: wire.HotData, now: EngineNs) -> Output | None:
+        """``bbo`` as it nearly always is; None for all that deserves a closer look."""
+        channel, sides, time_ms = watched.top, data.bbo, data.time
+        if channel is None or sides is None or time_ms is None:
+            return None
+        time_ns = time_ms * MS_NS
+        bid, ask = sides
+        if (
+            bid is None
+            or ask is None
+            or channel.attempts
+            or not channel.opened
+            or not channel.time_ns <= time_ns <= now + AHEAD_NS_MAX
+        ):
+            return None
+        channel.time_ns, channel.seen_ns = time_ns, now
+        watched.bid, watched.ask, watched.strikes = bid.px, ask.px, 0
+        return Output(
+            (
+                BookTopSeen(
+                    venue=VENUE,
+                    channel=channel.name,
+                    venue_time_ns=time_ns,
+                    market=data.coin,
+                    bid_price=bid.px,
+                    bid_size=bid.sz,
+                    ask_price=ask.px,
+                    ask_size=ask.sz,
+                ),
+            )
+        )
+
+    def _hot_book(self, watched: _Watched, data: wire.HotData, now: EngineNs) -> Output | None:
+        """Likewise ``l2Book``."""
+        channel, levels, time_ms = watched.book, data.levels, data.time
+        if channel is None or levels is None or time_ms is None:
+            return None
+        time_ns = time_ms * MS_NS
+        if (
+            channel.attempts
+            or not channel.opened
+            or not channel.time_ns <= time_ns <= now + AHEAD_NS_MAX
+        ):
+            return None
+        channel.time_ns, channel.seen_ns = time_ns, now
+        return Output(
+            self._decoder.book_events(data.coin, time_ms, levels, data.spread, channel.name)
+        )
+
+    def _hot_context(
+        self, watched: _Watched, coin: str, context: wire.Context, now: EngineNs
+    ) -> Output | None:
+        """Likewise ``activeAssetCtx``."""
+        channel = watched.context
+        if channel is None or channel.attempts or not channel.opened:
+            return None
+        watched.mid = context.mid_px
+        channel.seen_ns = now
+        return Output((self._decoder.context_of(coin, context, channel.name, now),))
 
     def _context(self, data: msgspec.Raw, now: EngineNs) -> Output:
         return self._context_told(self._decoder.active_context(data, now)[0], now)

@@ -90,7 +90,7 @@ class UserStream(Connection):
             try:
                 hot = _states_frame(frame)
                 if hot.channel == _STATES:
-                    told = self._told(_STATES, self._decoder.states_events(hot.data, now), now)
+                    told = self._told(_STATES, self._decoder.pushed_states(hot.data, now), now)
                     self._frames += 1
                     return told
             except (DecodeError, *UNREADABLE_JSON):

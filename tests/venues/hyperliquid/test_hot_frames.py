@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from monitor.core.errors import DecodeError
+from monitor.core.events import PositionsReported
 from monitor.core.ports import Output
 from monitor.venues.hyperliquid.stream import Connection
+from monitor.venues.hyperliquid.stream_user import UserStream
 from tests.venues.hyperliquid.helpers import ADDRESS, NOW, context, encode, frame, make_venue
 
 LEVEL = {"px": "100.5", "sz": "2", "n": 1}
@@ -82,6 +85,18 @@ UNSOUND_STATES = {
         "allDexsClearinghouseState",
         states(clearinghouseStates=[["", {**STATE, "withdrawable": "1e999"}]]),
     ),
+    "absurd position": frame(
+        "allDexsClearinghouseState",
+        states(
+            clearinghouseStates=[
+                ["", {**STATE, "assetPositions": [{"position": {**POSITION, "szi": "NaN"}}]}],
+            ],
+        ),
+    ),
+    "position without its size": frame(
+        "allDexsClearinghouseState",
+        states(clearinghouseStates=[["", {**STATE, "assetPositions": [{"position": {}}]}]]),
+    ),
     "without states": frame("allDexsClearinghouseState", {"user": ADDRESS}),
     "cut short": frame("allDexsClearinghouseState", states())[:-3],
 }
@@ -92,7 +107,8 @@ def connections(index: int) -> tuple[Connection, Connection]:
     twins = [make_venue(markets=["BTC", "ETH"]).streams()[index] for _ in range(2)]
     for twin in twins:
         assert isinstance(twin, Connection)
-        twin.connected(NOW)
+        for message in twin.connected(NOW).send:
+            twin.received(frame("subscriptionResponse", json.loads(message)), NOW)
     return twins[0], twins[1]  # type: ignore[return-value]  # both are
 
 
@@ -143,3 +159,86 @@ def test_unsound_account_frame_is_refused_in_the_same_words(data: bytes) -> None
     words = outcome(one, data, staged=False)
     assert isinstance(words, str)
     assert words == outcome(two, data, staged=True)
+
+
+def push(*held: tuple[str, str], dex: str = "", value: str = "47.66235") -> bytes:
+    """The account's whole state with these (coin, size)."""
+    entries = [
+        {"type": "oneWay", "position": {**POSITION, "coin": coin, "szi": size}}
+        for coin, size in held
+    ]
+    summary = {**SUMMARY, "accountValue": value}
+    state = {**STATE, "marginSummary": summary, "assetPositions": entries}
+    return frame("allDexsClearinghouseState", states(clearinghouseStates=[[dex, state]]))
+
+
+@pytest.mark.parametrize(
+    "pushes",
+    [
+        pytest.param([push(("BTC", "1")), push(("BTC", "1"))], id="the same twice"),
+        pytest.param([push(("BTC", "1")), push(("BTC", "1"), value="9")], id="only money moved"),
+        pytest.param(
+            [push(("BTC", "1"), ("ETH", "2")), push(("BTC", "1"), ("ETH", "-2"))],
+            id="one of two positions turned",
+        ),
+        pytest.param(
+            [push(("BTC", "1"), ("ETH", "2")), push(("ETH", "2"))], id="one of two is gone"
+        ),
+        pytest.param(
+            [push(("BTC", "1")), push(), push(("BTC", "1"))], id="closed, and opened as before"
+        ),
+        pytest.param(
+            [push(("BTC", "1")), push(("xyz:BTC", "1"), dex="xyz")], id="another dex alone"
+        ),
+    ],
+)
+def test_a_push_means_the_same_after_another(pushes: list[bytes]) -> None:
+    """Positions known by their bytes are told as if they had been read anew."""
+    one, two = connections(1)
+    for data in pushes:
+        assert outcome(one, data, staged=False) == outcome(two, data, staged=True)
+
+
+def test_only_the_newest_push_is_remembered() -> None:
+    """However many positions come and go."""
+    stream, _ = connections(1)
+    assert isinstance(stream, UserStream)
+    for number in range(50):
+        stream.received(push(("BTC", f"{number + 1}"), ("ETH", "1")), NOW)
+    assert len(stream._decoder._rows) == 2
+
+
+def test_what_is_known_by_its_bytes_is_not_read_again() -> None:
+    """The reports of unchanged positions are the very same objects."""
+    stream, _ = connections(1)
+    told = [stream.received(push(("BTC", "1"), ("ETH", size)), NOW).events for size in ("1", "2")]
+    first, second = (
+        next(one for one in events if isinstance(one, PositionsReported)).positions
+        for events in told
+    )
+    assert first[0] is second[0]
+    assert first[1] is not second[1]
+
+
+MARKET_SEQUENCES = {
+    "bbo": [
+        frame("bbo", {"coin": "BTC", "time": time, "bbo": [LEVEL, OTHER_LEVEL]})
+        for time in (7, 8, 6, 8)
+    ],
+    "book": [frame("l2Book", {**BOOK, "time": time}) for time in (7, 8, 6, 8)],
+    "bbo from the future": [
+        frame("bbo", {"coin": "BTC", "time": 9_000_000_000_000, "bbo": [LEVEL, LEVEL]})
+    ],
+    "book from the future": [frame("l2Book", {**BOOK, "time": 9_000_000_000_000})],
+    "coin that was not asked for": [
+        frame("bbo", {"coin": "DOGE", "time": 7, "bbo": [LEVEL, OTHER_LEVEL]})
+    ],
+}
+
+
+@pytest.mark.parametrize("frames", MARKET_SEQUENCES.values(), ids=MARKET_SEQUENCES)
+def test_market_frames_keep_their_order_either_way(frames: list[bytes]) -> None:
+    """Older prices are refused and counted, whichever way they are read."""
+    one, two = connections(0)
+    for data in frames:
+        assert outcome(one, data, staged=False) == outcome(two, data, staged=True)

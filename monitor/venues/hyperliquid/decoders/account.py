@@ -39,6 +39,8 @@ from monitor.venues.hyperliquid.markets import (
 from monitor.venues.hyperliquid.settings import VENUE
 
 ZERO = Decimal(0)
+# Looking a member up in its class costs more than all else around it (before Python 3.12).
+_UNREADABLE, _PORTFOLIO_MARGIN = AccountMode.UNREADABLE, AccountMode.PORTFOLIO_MARGIN
 _USDC_DECIMALS = 6  # what the venue states amounts in
 _MODES = {"cross": MarginMode.CROSS, "isolated": MarginMode.ISOLATED}
 # An order with one of these is gone; anything else, known or not, is still working.
@@ -92,6 +94,12 @@ def position_report(position: account_wire.Position) -> PositionReport | None:
     )
 
 
+def position_reports(state: account_wire.ClearinghouseState) -> list[PositionReport]:
+    """The open positions of a dex."""
+    reports = [position_report(entry.position) for entry in state.asset_positions]
+    return [report for report in reports if report is not None]
+
+
 def _tiers(position: account_wire.Position, markets: Markets | None) -> tuple[MarginTier, ...]:
     market = None if markets is None else markets.get(position.coin)
     if market is not None:
@@ -138,8 +146,11 @@ def account_events(
     channel: str,
     markets: Markets | None,
     complete: bool = True,
+    reports: Mapping[str, tuple[PositionReport, ...]] | None = None,
 ) -> tuple[Event, ...]:
     """Positions and money of every pool that ``states`` (by dex) speak of.
+
+    ``reports`` (by dex) where the positions were turned into reports already.
 
     ``complete``: ``states`` hold every dex the account uses, so that a pooled account's positions
     can be told as one full list. A standard account's dexes are each complete in themselves.
@@ -161,12 +172,9 @@ def account_events(
             )
             events.append(mode_event(account, pool, channel))
         account.pools_told.add(pool)
-        reports = [
-            report
-            for state in parts.values()
-            for entry in state.asset_positions
-            if (report := position_report(entry.position)) is not None
-        ]
+        told: list[PositionReport] = []
+        for dex, state in parts.items():
+            told += position_reports(state) if reports is None else reports[dex]
         times = [state.time for state in parts.values() if state.time is not None]
         time_ns = max(times) * MS_NS if times else None
         events.append(
@@ -177,7 +185,7 @@ def account_events(
                 account=pool,
                 source=source,
                 complete=complete or not account.pooled,
-                positions=tuple(reports),
+                positions=tuple(told),
             ),
         )
         if account.pooled:
@@ -198,7 +206,7 @@ def _standard_money(
 ) -> AccountReported:
     (state,) = parts.values()
     time_ns = None if state.time is None else state.time * MS_NS
-    if account.mode is AccountMode.UNREADABLE:
+    if account.mode is _UNREADABLE:
         return AccountReported(
             venue=VENUE, channel=channel, venue_time_ns=time_ns, account=pool, source=source
         )
@@ -259,9 +267,7 @@ def _pooled_margins(
         account=pool,
         source=source,
         initial_margin_usd=initial,
-        maintenance_margin_usd=(
-            None if account.mode is AccountMode.PORTFOLIO_MARGIN else maintenance
-        ),
+        maintenance_margin_usd=(None if account.mode is _PORTFOLIO_MARGIN else maintenance),
     )
 
 
@@ -287,7 +293,7 @@ def spot_events(
     """
     if not account.pooled:
         return ()
-    if account.mode is AccountMode.PORTFOLIO_MARGIN:
+    if account.mode is _PORTFOLIO_MARGIN:
         eligible = state.token_to_available_after_maintenance
         listed = None if eligible is None else {USDC_TOKEN, *(token for token, _ in eligible)}
         pools = {
@@ -350,7 +356,7 @@ def _pool_money(
             equity += total * exact
             free += (total - hold) * exact
     maintenance = None
-    if account.mode is AccountMode.PORTFOLIO_MARGIN and ratio is not None and equity is not None:
+    if account.mode is _PORTFOLIO_MARGIN and ratio is not None and equity is not None:
         # The venue's own ratio of requirement to value, so that our margin usage equals it.
         maintenance = money(ratio, "portfolioMarginRatio") * equity
     reason = f"no price for {', '.join(unpriced[:5])}" if unpriced else account.mode_reason

@@ -22,7 +22,6 @@ class MarginSummary(CamelCase):
     """Totals of one dex; ``total_raw_usd`` is the cash leg net of cost basis."""
 
     account_value: Decimal
-    total_ntl_pos: Decimal
     total_raw_usd: Decimal
     total_margin_used: Decimal
 
@@ -89,11 +88,30 @@ class AllDexStates(CamelCase):
     clearinghouse_states: list[tuple[str, ClearinghouseState]]
 
 
+class PushedState(CamelCase):
+    """``ClearinghouseState`` with its positions left as they stand on the wire: most of them say
+    what they said in the push before, and are known by their bytes."""
+
+    asset_positions: list[msgspec.Raw]
+    margin_summary: MarginSummary | None = None
+    cross_margin_summary: MarginSummary | None = None
+    cross_maintenance_margin_used: Decimal | None = None
+    withdrawable: Decimal | None = None
+    time: Millis | None = None
+
+
+class PushedStates(CamelCase):
+    """``AllDexStates`` likewise."""
+
+    user: str
+    clearinghouse_states: list[tuple[str, PushedState]]
+
+
 class StatesFrame(msgspec.Struct, gc=False):
     """A whole frame of ``allDexsClearinghouseState``, read in one go."""
 
     channel: str
-    data: AllDexStates
+    data: PushedStates
 
 
 class Balance(CamelCase):

@@ -28,6 +28,7 @@ from monitor.venues.hyperliquid.markets import FIRST_DEX, Markets, dex_of, hourl
 from monitor.venues.hyperliquid.settings import VENUE
 
 AliasOf = Callable[[str], str | None]
+_TRADE, _LIQUIDATION = FillKind.TRADE, FillKind.LIQUIDATION
 _KINDS_BY_DIR = {
     "Auto-Deleveraging": FillKind.DELEVERAGING,
     "Settlement": FillKind.SETTLEMENT,
@@ -50,7 +51,7 @@ def fill_report(fill: account_wire.Fill, address: str) -> FillReport:
     """
     size = money(fill.sz, "sz")
     liquidation = fill.liquidation
-    kind = _KINDS_BY_DIR.get(fill.dir, FillKind.TRADE)
+    kind = _KINDS_BY_DIR.get(fill.dir, _TRADE)
     if liquidation is not None and (liquidation.liquidated_user or "").lower() == address != "":
         kind = FillKind.LIQUIDATION
     return FillReport(
@@ -81,7 +82,7 @@ def fill_events(
         pool = account.pool(account.use(dex_of(fill.coin)), markets)
         report = fill_report(fill, account.address)
         pools.setdefault(pool, []).append(report)
-        if not history and report.kind is FillKind.LIQUIDATION and _is_backstop(fill):
+        if not history and report.kind is _LIQUIDATION and _is_backstop(fill):
             backstops.append(_backstop_event(report, pool, channel))
     told = tuple(
         FillsReported(

@@ -110,7 +110,7 @@ class MarketDecoder:
         now: int | None,
     ) -> MarketContextSeen:
         """The event of a decoded ``activeAssetCtx``."""
-        return self._context(coin, context, self._context_channels[coin], now)
+        return self.context_of(coin, context, self._context_channels[coin], now)
 
     def best_prices(self, data: msgspec.Raw | bytes, now: int | None) -> tuple[BookTopSeen]:
         """``bbo``: told only when it changed."""
@@ -190,13 +190,14 @@ class MarketDecoder:
         )
         return (top, depth)
 
-    def _context(
+    def context_of(
         self,
         market: str,
         context: wire.Context,
         channel: str,
         now: int | None,
     ) -> MarketContextSeen:
+        """The event of one decoded context, told over ``channel``."""
         if now is None:
             next_ns = None
         elif now < (next_ns := self._next_funding_ns) and next_ns - now <= HOUR_NS:
@@ -246,7 +247,7 @@ class MarketDecoder:
         prefix = f"{dex}:#" if dex else "#"
         if self.markets is None:
             return [
-                self._context(f"{prefix}{index}", context, channel, now)
+                self.context_of(f"{prefix}{index}", context, channel, now)
                 for index, context in enumerate(contexts)
             ]
         names = self.markets.names(dex)
@@ -264,7 +265,7 @@ class MarketDecoder:
                 ),
             ]
         return [
-            self._context(name, context, channel, now)
+            self.context_of(name, context, channel, now)
             for name, context in zip(names, contexts, strict=True)
         ]
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import msgspec
 
 from monitor.core.errors import DecodeError
-from monitor.core.events import Event
+from monitor.core.events import Event, PositionReport
 from monitor.core.types import channel_id
 from monitor.venues.hyperliquid.decoders import account_wire
 from monitor.venues.hyperliquid.decoders.account import (
@@ -18,6 +18,7 @@ from monitor.venues.hyperliquid.decoders.account import (
     is_used,
     order_update_events,
     orders_events,
+    position_report,
     spot_events,
 )
 from monitor.venues.hyperliquid.decoders.history import (
@@ -32,6 +33,7 @@ from monitor.venues.hyperliquid.settings import VENUE
 
 STREAM = "stream"
 _AFTER_LIQUIDATION = {"clearinghouseState", "frontendOpenOrders", "spotClearinghouseState"}
+_Row = tuple[account_wire.AssetPosition, PositionReport | None]
 Handler = Callable[[msgspec.Raw, int | None], tuple[Event, ...]]
 
 
@@ -47,6 +49,9 @@ class UserDecoder:
         self._knowledge = knowledge
         self.wants: set[str] = set()
         self._all_states = msgspec.json.Decoder(account_wire.AllDexStates, strict=False)
+        self._position = msgspec.json.Decoder(account_wire.AssetPosition, strict=False)
+        self._rows: dict[bytes, _Row] = {}  # positions of the newest push, by their bytes
+        self._states_channel = self._channel("allDexsClearinghouseState")
         self._state = msgspec.json.Decoder(account_wire.DexState, strict=False)
         self._orders = msgspec.json.Decoder(account_wire.DexOrders, strict=False)
         self._updates = msgspec.json.Decoder(list[account_wire.OrderUpdate], strict=False)
@@ -79,21 +84,61 @@ class UserDecoder:
 
     def all_states(self, data: msgspec.Raw, now: int | None) -> tuple[Event, ...]:
         """``allDexsClearinghouseState``: every dex at once, so new ones are noticed here."""
-        return self.states_events(self._all_states.decode(data), now)
-
-    def states_events(self, frame: account_wire.AllDexStates, now: int | None) -> tuple[Event, ...]:
-        """Events of a decoded ``allDexsClearinghouseState``."""
+        frame = self._all_states.decode(data)
         self._own(frame.user)
         for dex, state in frame.clearinghouse_states:
             refuse_future(state.time, now, f"clearinghouseState {dex[:20]!r}: time")
+        states = {dex: state for dex, state in frame.clearinghouse_states if self._used(dex, state)}
+        return self._states_events(states, None)
+
+    def pushed_states(self, frame: account_wire.PushedStates, now: int | None) -> tuple[Event, ...]:
+        """The same of a frame whose positions are still bytes: those of the push before are not
+        read again."""
+        self._own(frame.user)
+        states: dict[str, account_wire.ClearinghouseState] = {}
+        reports: dict[str, tuple[PositionReport, ...]] = {}
+        seen: dict[bytes, _Row] = {}
+        for dex, pushed in frame.clearinghouse_states:
+            refuse_future(pushed.time, now, f"clearinghouseState {dex[:20]!r}: time")
+            rows = [self._row(raw, seen) for raw in pushed.asset_positions]
+            state = account_wire.ClearinghouseState(
+                [entry for entry, _ in rows],
+                pushed.margin_summary,
+                pushed.cross_margin_summary,
+                pushed.cross_maintenance_margin_used,
+                pushed.withdrawable,
+                pushed.time,
+            )
+            if self._used(dex, state):
+                states[dex] = state
+                reports[dex] = tuple([report for _, report in rows if report is not None])
+        self._rows = seen
+        return self._states_events(states, reports)
+
+    def _row(self, raw: msgspec.Raw, seen: dict[bytes, _Row]) -> _Row:
+        text = bytes(raw)
+        row = self._rows.get(text)
+        if row is None:
+            entry = self._position.decode(text)
+            row = (entry, position_report(entry.position))
+        seen[text] = row
+        return row
+
+    def _used(self, dex: str, state: account_wire.ClearinghouseState) -> bool:
+        """Whether the account holds, or ever held, something there."""
         account = self._account
-        states = {}
-        for dex, state in frame.clearinghouse_states:
-            if dex not in account.dexes:
-                if not is_used(state):
-                    continue
-                account.use(dex)
-            states[dex] = state
+        if dex not in account.dexes:
+            if not is_used(state):
+                return False
+            account.use(dex)
+        return True
+
+    def _states_events(
+        self,
+        states: dict[str, account_wire.ClearinghouseState],
+        reports: dict[str, tuple[PositionReport, ...]] | None,
+    ) -> tuple[Event, ...]:
+        account = self._account
         complete = account.dexes <= states.keys()
         if not complete:
             self.wants.add("clearinghouseState")  # a used dex left out is not a closed one
@@ -101,9 +146,10 @@ class UserDecoder:
             account,
             states,
             source=STREAM,
-            channel=self._channel("allDexsClearinghouseState"),
+            channel=self._states_channel,
             markets=self._knowledge.markets,
             complete=complete,
+            reports=reports,
         )
 
     def dex_state(self, data: msgspec.Raw, now: int | None) -> tuple[Event, ...]:
