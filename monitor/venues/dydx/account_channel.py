@@ -19,6 +19,7 @@ from monitor.venues.dydx.channels import RECONCILE_S, V4_PARENT_SUBACCOUNTS, Pla
 from monitor.venues.dydx.codec import account, activity, wire
 from monitor.venues.dydx.settings import VENUE
 
+_TRADE = FillKind.TRADE
 _ACCOUNT_SNAPSHOT = wire.decoder(wire.AccountSnapshot)
 _ACCOUNT_UPDATE = wire.decoder(wire.AccountUpdate)
 _ACCOUNT_UPDATES = wire.decoder(list[wire.AccountUpdate])
@@ -111,26 +112,27 @@ class AccountChannel(PlainChannel):
     ) -> None:
         height = self._parent.heights.plausible(update.block_height, "update blockHeight")
         events = told.events
-        for child, positions in _by_number(update.perpetual_positions, number).items():
-            pool = self._heard(child, told)
-            if _is_news(pool, height):
-                events += account.positions_told(positions, pool, channel=self.name, height=height)
-        for child, assets in _by_number(update.asset_positions, number).items():
-            pool = self._heard(child, told)
-            if _is_news(pool, height):
-                events += account.cash_told(assets, pool, channel=self.name, height=height)
-        for child, orders in _by_number(update.orders, number).items():
-            changed = activity.orders_told(
-                orders, self._heard(child, told), channel=self.name, height=height, now=now
-            )
-            events += changed.events
-            told.doubtful = told.doubtful or changed.doubtful
-        for child, fills in _by_number(update.fills, number).items():
-            made = activity.fills_told(
-                fills, self._parent, self._heard(child, told), channel=self.name, history=False
-            )
-            told.doubtful = told.doubtful or _forced(made)
-            events += made
+        if update.perpetual_positions:
+            for child, positions in _by_number(update.perpetual_positions, number).items():
+                pool = self._heard(child, told)
+                if _is_news(pool, height):
+                    events += account.positions_told(
+                        positions, pool, channel=self.name, height=height
+                    )
+        if update.asset_positions:
+            for child, assets in _by_number(update.asset_positions, number).items():
+                pool = self._heard(child, told)
+                if _is_news(pool, height):
+                    events += account.cash_told(assets, pool, channel=self.name, height=height)
+        if update.orders:
+            for child, orders in _by_number(update.orders, number).items():
+                changed = activity.orders_told(
+                    orders, self._heard(child, told), channel=self.name, height=height, now=now
+                )
+                events += changed.events
+                told.doubtful = told.doubtful or changed.doubtful
+        if update.fills:
+            self._tell_fills(update.fills, number, told)
         if update.transfers is not None:
             pool = self._heard(number, told)
             events.append(
@@ -144,6 +146,14 @@ class AccountChannel(PlainChannel):
                     ),
                 )
             )
+
+    def _tell_fills(self, rows: list[wire.FillRow], number: int, told: account.Told) -> None:
+        for child, fills in _by_number(rows, number).items():
+            made = activity.fills_told(
+                fills, self._parent, self._heard(child, told), channel=self.name, history=False
+            )
+            told.doubtful = told.doubtful or _forced(made)
+            told.events += made
 
     def _pool(self, number: int) -> Pool:
         pool = self._parent.pool(number)
@@ -186,7 +196,7 @@ def _is_news(pool: Pool, height: int | None) -> bool:
 
 def _forced(events: Iterable[Event]) -> bool:
     return any(
-        fill.kind is not FillKind.TRADE
+        fill.kind is not _TRADE
         for event in events
         if isinstance(event, FillsReported)
         for fill in event.fills

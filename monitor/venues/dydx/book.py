@@ -82,9 +82,8 @@ class Book:
                     touched = True
                     best = price if size else min(levels, default=_NO_ASK)
             self._best_ask = best
-        while self._best_bid >= self._best_ask:
+        while touched and self._best_bid >= self._best_ask:
             self._uncross()
-            touched = True
         return touched
 
     def top(self) -> Top:

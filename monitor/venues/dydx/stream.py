@@ -68,7 +68,7 @@ class _Subscription:
 
     def __init__(self, channel: Channel) -> None:
         self.channel: Final = channel
-        self.hot: Final = channel.hot
+        self.update: Final = channel.update
         self.account: Final = channel if isinstance(channel, AccountChannel) else None
         self.reset(0)
 
@@ -141,28 +141,25 @@ class DydxStream:
         first taken for one of these and decoded in one go; what does not fit is read again in two
         stages, which alone judges whether it is sound.
         """
-        if not self._hot:
+        if self._accounts or not self._hot:
             return self._of_account(frame, now)
         try:
             hot = _hot_frame(frame)
         except (ValueError, RecursionError):
             return self._two_staged(frame, now)
         subscription = self._by_key.get((hot.channel, hot.id))
-        if subscription is None or not subscription.hot or hot.type != "channel_data":
+        message_id, ids = hot.message_id, self._ids
+        if (
+            subscription is None
+            or not subscription.listens
+            or message_id != ids.next  # else nothing is missing, and nothing newer came before it
+        ):
             return self._two_staged(frame, now)
-        message_id = hot.message_id
-        self._frame_at = now
-        ids = self._ids
-        if message_id == ids.next:
-            ids.next = message_id + 1
-        else:
-            ids.seen(message_id, now)
-        if message_id <= subscription.last_id or not subscription.listens:
-            return NOTHING
+        ids.next = message_id + 1
+        self._frame_at = subscription.data_at = now
         subscription.last_id = message_id
-        subscription.data_at = now
         try:
-            events = subscription.channel.update(hot.contents, message_id, now)
+            events = subscription.update(hot.contents, message_id, now)
         except DecodeError as error:
             return self._spoiled(subscription, error, now)
         if events:
@@ -174,8 +171,6 @@ class DydxStream:
 
     def _of_account(self, frame: bytes, now: EngineNs) -> Output:
         """Likewise the updates of accounts, which a connection of accounts brings."""
-        if not self._accounts:
-            return self._two_staged(frame, now)
         try:
             told = _account_frame(frame)
         except (ValueError, RecursionError):

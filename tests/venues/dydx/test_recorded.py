@@ -28,6 +28,7 @@ from monitor.core.events import (
     MarginTier,
     MarketContextSeen,
     MarketListed,
+    OraclePricesSeen,
     OrderReport,
     OrdersReported,
     PositionReport,
@@ -118,12 +119,11 @@ EXACT: list[tuple[str, tuple[Event, ...]]] = [
     (
         "recorded-nautilus/ws/v4_markets_oracle_price.json",
         (
-            MarketContextSeen(
+            OraclePricesSeen(
                 venue="dydx",
                 channel="dydx/v4_markets",
                 venue_time_ns=1_723_917_025_837_000_000,
-                market="FTM-USD",
-                oracle_price=0.3866273177,
+                prices=(("FTM-USD", 0.3866273177),),
             ),
         ),
     ),

@@ -14,7 +14,7 @@ from monitor.core.events import (
     ChannelOpened,
     ChannelProgressed,
     DepthSeen,
-    MarketContextSeen,
+    OraclePricesSeen,
 )
 from monitor.core.ports import NOTHING, StreamProtocol
 from monitor.core.types import SECOND_NS
@@ -174,7 +174,7 @@ def test_a_quiet_ticker_is_fresh_while_its_channel_speaks() -> None:
     """All markets' facts hang on the one channel v4_markets."""
     stream, now = opened()
     output = stream.received(oracle(4), now)
-    assert {event.channel for event in events_of(output, MarketContextSeen)} == {"dydx/v4_markets"}
+    assert {event.channel for event in events_of(output, OraclePricesSeen)} == {"dydx/v4_markets"}
 
 
 def test_a_speaking_channel_without_news_still_progresses() -> None:
@@ -297,7 +297,7 @@ def test_older_messages_of_a_channel_are_ignored() -> None:
     stream.received(oracle(7, "90007"), now)
     assert stream.received(oracle(7, "90007"), now) is NOTHING
     assert stream.received(oracle(6, "90006"), now) is NOTHING
-    assert kinds(stream.received(oracle(8, "90008"), now).events) == ["MarketContextSeen"]
+    assert kinds(stream.received(oracle(8, "90008"), now).events) == ["OraclePricesSeen"]
 
 
 def test_a_jump_of_thousands_is_a_gap_at_once() -> None:

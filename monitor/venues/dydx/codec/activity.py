@@ -31,6 +31,8 @@ from monitor.venues.dydx.settings import VENUE
 
 Naming = Callable[[str, int | None], tuple[str, bool]]  # address, number: name and whether ours
 
+# Looking a member up in its class costs more than all else around it (before Python 3.12).
+_BUY, _SELL, _TRADE = Side.BUY, Side.SELL, FillKind.TRADE
 _FILL_KINDS = {
     "LIMIT": FillKind.TRADE,
     "MARKET": FillKind.TRADE,
@@ -91,7 +93,7 @@ def _left(row: wire.OrderRow) -> Decimal:
 
 
 def _side(side: wire.OrderSide) -> Side:
-    return Side.BUY if side == "BUY" else Side.SELL
+    return _BUY if side == "BUY" else _SELL
 
 
 def orders_told(
@@ -197,7 +199,7 @@ def fills_told(
             size=size if row.side == "BUY" else size.copy_negate(),
             price=wire.money(row.price, f"fill price in {market}"),
             time_ns=wire.time_ns(row.created_at),
-            kind=_FILL_KINDS.get(row.type, FillKind.TRADE),
+            kind=_FILL_KINDS.get(row.type, _TRADE),
             fee_usd=wire.money_or_none(row.fee, "fee"),
             order_id=row.order_id,
         )

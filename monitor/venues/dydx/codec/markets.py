@@ -21,6 +21,7 @@ from monitor.core.events import (
     MarginTier,
     MarketContextSeen,
     MarketListed,
+    OraclePricesSeen,
 )
 from monitor.core.types import SECOND_NS, EngineNs, MarketStatus, Side, channel_id
 from monitor.venues.dydx.codec import wire
@@ -43,6 +44,8 @@ _CANDLE = wire.decoder(wire.CandleRow)
 _HEIGHT = wire.decoder(wire.HeightRow)
 _FUNDING = wire.decoder(wire.FundingBody)
 
+# Looking a member up in its class costs more than all else around it (before Python 3.12).
+_BUY, _SELL = Side.BUY, Side.SELL
 _STATUS = {
     "ACTIVE": MarketStatus.ACTIVE,
     "PAUSED": MarketStatus.PAUSED,
@@ -88,6 +91,7 @@ class Universe:
         self._oracle_streamed_at: dict[str, EngineNs] = {}
         self._rates: dict[str, tuple[float, EngineNs]] = {}  # and when it was last another one
         self._held_back: dict[str, wire.MarketRow] = {}
+        self._effective_at = ("", 0)  # the newest block's time, as told and in ns
 
     @property
     def tickers(self) -> tuple[str, ...]:
@@ -125,44 +129,55 @@ class Universe:
 
     def update(
         self, contents: wire.HotContents | wire.MarketsContents, now: EngineNs
-    ) -> list[Event]:
+    ) -> tuple[Event, ...]:
         """Events of an update that is decoded already."""
-        events: list[Event] = []
+        events: tuple[Event, ...] = ()
         if contents.oracle_prices is not None:
-            self._priced(contents.oracle_prices, events, now)
+            events = self._priced(contents.oracle_prices, now)
         if contents.trading is not None:
-            events += self._rows_told(contents.trading, now)
+            events = (*events, *self._rows_told(contents.trading, now))
         return events
 
     def _contents(self, contents: wire.MarketsContents, now: EngineNs) -> list[Event]:
-        events = self.update(contents, now)
+        events = list(self.update(contents, now))
         if contents.markets is not None:
             events += self._rows_told(contents.markets, now)
         return events
 
-    def _priced(self, rows: dict[str, wire.OracleRow], events: list[Event], now: EngineNs) -> None:
-        """The hot path of this venue: a price or ten with every block."""
+    def _priced(
+        self, rows: dict[str, wire.OracleRow], now: EngineNs
+    ) -> tuple[OraclePricesSeen, ...]:
+        """The hot path of this venue: a price or ten with every block, told in one event unless
+        they are of several blocks."""
         heard = self._oracle_streamed_at
+        events: list[OraclePricesSeen] = []
+        prices: list[tuple[str, float]] = []
         text: str | None = None
         at_ns: int | None = None
         for ticker, row in rows.items():
             price = row.oracle_price
             if price is None:  # a new market before its first price
                 continue
-            if row.effective_at != text:  # one block, one time
+            if row.effective_at != text:
+                if prices:
+                    events.append(_oracle_prices(prices, at_ns))
+                    prices = []
                 text = row.effective_at
-                at_ns = None if text is None else wire.time_ns(text)
-                wire.refuse_future(at_ns, now, f"oracle price of {ticker[:40]}: effectiveAt")
+                at_ns = None if text is None else self._effective_ns(text, ticker, now)
             heard[ticker] = now
-            events.append(
-                MarketContextSeen(
-                    venue=VENUE,
-                    channel=MARKETS_CHANNEL,
-                    venue_time_ns=at_ns,
-                    market=ticker,
-                    oracle_price=price,
-                )
-            )
+            prices.append((ticker, price))
+        if not prices:
+            return ()
+        last = _oracle_prices(prices, at_ns)
+        return (*events, last) if events else (last,)
+
+    def _effective_ns(self, text: str, ticker: str, now: EngineNs) -> int:
+        known, at_ns = self._effective_at
+        if text != known:  # one block, one time
+            at_ns = wire.time_ns(text)
+            wire.refuse_future(at_ns, now, f"oracle price of {ticker[:40]}: effectiveAt")
+            self._effective_at = (text, at_ns)
+        return at_ns
 
     def _rows_told(self, rows: dict[str, wire.MarketRow], now: EngineNs) -> list[Event]:
         events: list[Event] = []
@@ -206,6 +221,12 @@ class Universe:
             return rate
         self._held_back[ticker] = wire.MarketRow(next_funding_rate=rate)
         return None
+
+
+def _oracle_prices(prices: list[tuple[str, float]], at_ns: int | None) -> OraclePricesSeen:
+    return OraclePricesSeen(
+        venue=VENUE, channel=MARKETS_CHANNEL, venue_time_ns=at_ns, prices=tuple(prices)
+    )
 
 
 _PARAMETERS = (
@@ -317,7 +338,14 @@ def height(
     told = row.height if row.height is not None else row.block_height
     if told is None:
         raise DecodeError("dYdX height message names no height.", sample=bytes(raw))
-    at_ns = wire.time_ns(row.time)
+    return block(told, row.time, channel, source, now)
+
+
+def block(
+    told: int, time: str, channel: str, source: str, now: EngineNs | None = None
+) -> ChainTimeSeen:
+    """The same of a height and time that are decoded already."""
+    at_ns = wire.time_ns(time)
     wire.refuse_future(at_ns, now, "block time")
     return ChainTimeSeen(
         venue=VENUE,
@@ -350,7 +378,7 @@ def newest_trade(rows: list[wire.TradeRow], channel: str, market: str) -> list[E
             market=market,
             last_price=newest.price,
             size=newest.size,
-            side=Side.BUY if newest.side == "BUY" else Side.SELL,
+            side=_BUY if newest.side == "BUY" else _SELL,
             liquidation=not _FORCED_TRADES.isdisjoint([row.type for row in rows]),
         )
     ]

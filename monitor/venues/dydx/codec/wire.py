@@ -31,7 +31,7 @@ OrderSide = Literal["BUY", "SELL"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # 1e30 of anything is corrupt, and an exponent of a million would print as a million digits.
-_MONEY_EXPONENTS = range(-60, 31)
+_MONEY_EXPONENT_MIN, _MONEY_EXPONENT_MAX = -60, 30
 AHEAD_NS_MAX = 60 * SECOND_NS  # a venue's time further ahead of ours is corrupt
 _NO_CONTENTS = msgspec.Raw(b"{}")
 
@@ -123,26 +123,27 @@ class TradeRow(_Wire):
 
 
 class HotContents(_Wire):
-    """An update of v4_markets, v4_orderbook or v4_trades, whichever it is."""
+    """An update of v4_orderbook, v4_markets, v4_block_height or v4_trades, whichever it is."""
 
     bids: list[tuple[Price, Size]] | None = None
     asks: list[tuple[Price, Size]] | None = None
     oracle_prices: dict[str, OracleRow] | None = None
     trading: dict[str, MarketRow] | None = None
     trades: list[TradeRow] | None = None
+    block_height: Height | None = None
+    time: str | None = None
 
 
 class HotFrame(msgspec.Struct, gc=False):
     """A frame of a market connection decoded in one go, if it is what nearly all are.
 
-    Snapshots and batches have contents of another shape and do not fit; other channels fit but
-    say nothing here. Both are then read in two stages.
+    Snapshots and batches, and every other channel, do not fit; they are read in two stages.
     """
 
-    type: str
+    type: Literal["channel_data"]
     message_id: Height
     contents: HotContents
-    channel: str | None = None
+    channel: Literal["v4_orderbook", "v4_markets", "v4_block_height", "v4_trades"]
     id: str | None = None
 
 
@@ -357,9 +358,9 @@ def read(with_decoder: msgspec.json.Decoder[T], raw: bytes | msgspec.Raw, what: 
 
 def money(value: Decimal, what: str) -> Decimal:
     """The amount itself if it is finite and of this world."""
-    if not value.is_finite() or value.adjusted() not in _MONEY_EXPONENTS:
-        raise DecodeError(f"dYdX {what} is {value!s:.40}, which is no amount.")
-    return value
+    if value.is_finite() and _MONEY_EXPONENT_MIN <= value.adjusted() <= _MONEY_EXPONENT_MAX:
+        return value
+    raise DecodeError(f"dYdX {what} is {value!s:.40}, which is no amount.")
 
 
 def money_or_none(value: Decimal | None, what: str) -> Decimal | None:
