@@ -98,7 +98,7 @@ class DydxTalk:
         connections = {MARKETS, TRADES, *(book_connection(a.index) for a in self._assets)}
         for connection in sorted(connections | ({ACCOUNTS} if self._holders else set())):
             told.append((connection, "connected", self.frame(connection, "connected")))
-            block = {"height": str(FIRST_HEIGHT), "time": self._time()}
+            block = {"height": self._height(), "time": self._block_time()}
             if connection != TRADES:
                 name = "v4_block_height"
                 told.append(
@@ -135,7 +135,7 @@ class DydxTalk:
         turn = self._block_frames % len(self.block_connections)
         self._block_frames += 1
         connection, name = self.block_connections[turn], "v4_block_height"
-        contents = {"blockHeight": self._height(), "time": self._time()}
+        contents = {"blockHeight": self._height(), "time": self._block_time()}
         return connection, name, self.frame(connection, "channel_data", name, name, contents)
 
     def orderbook(self, asset: Asset) -> tuple[str, str, bytes]:
@@ -162,7 +162,7 @@ class DydxTalk:
         rows = {
             ticker(asset): {
                 "oraclePrice": asset.text(asset.mid),
-                "effectiveAt": self._time(),
+                "effectiveAt": self._block_time(),
                 "effectiveAtHeight": self._height(),
                 "marketId": asset.index,
             }
@@ -263,7 +263,7 @@ class DydxTalk:
             "id": f"{self._chance.getrandbits(96):024x}",
             "side": self._chance.choice(("BUY", "SELL")),
             "size": level_size(asset, self._chance), "price": asset.text(asset.mid),
-            "type": "LIMIT", "createdAt": self._time(), "createdAtHeight": self._height(),
+            "type": "LIMIT", "createdAt": self._block_time(), "createdAtHeight": self._height(),
         }  # fmt: skip
 
     def _position(self, holder: Holder, asset: Asset) -> dict[str, object]:
@@ -303,7 +303,8 @@ class DydxTalk:
             "id": f"a1b2c3d4-aaaa-5bbb-8ccc-{self._fills:012d}", "fee": "0.05",
             "side": "BUY" if bought >= 0 else "SELL", "size": f"{abs(bought):.4f}",
             "type": "LIMIT", "price": asset.text(asset.mid), "eventId": f"{self._fills:024x}",
-            "orderId": f"0f0e7d2a-aaaa-5bbb-8ccc-{asset.index:012d}", "createdAt": self._time(),
+            "orderId": f"0f0e7d2a-aaaa-5bbb-8ccc-{asset.index:012d}",
+            "createdAt": self._block_time(),
             "createdAtHeight": self._height(), "liquidity": "MAKER",
             "clobPairId": str(asset.index),
             "quoteAmount": f"{abs(bought) * asset.price:.6f}",
@@ -342,7 +343,10 @@ class DydxTalk:
         }  # fmt: skip
 
     def _height(self) -> str:
-        return str(FIRST_HEIGHT + self.now_ms % 100_000_000 // BLOCK_MS)
+        return str(FIRST_HEIGHT + self.now_ms // BLOCK_MS % 10_000_000)
+
+    def _block_time(self) -> str:
+        return _iso(self.now_ms // BLOCK_MS * BLOCK_MS)
 
     def _time(self) -> str:
         return _iso(self.now_ms)

@@ -27,6 +27,7 @@ RECORDED = {
     "": 230, "abcd": 1, "cash": 17, "flx": 16, "hyna": 25, "km": 23, "para": 5, "vntl": 15,
     "xyz": 80,
 }  # fmt: skip
+FILLED = 0.05 / 1.09  # fills to pushes of the state, in the mix
 DELISTED_EVERY = 230 // 51
 
 
@@ -106,8 +107,10 @@ class HyperliquidTalk:
         return TRADES, "trades", _frame("trades", [self._trade(asset), self._trade(asset)])
 
     def account(self, holder: Holder) -> tuple[str, str, bytes]:
-        """``allDexsClearinghouseState`` after one position changed a little."""
-        holder.trade(self._chance.choice(holder.held), self._chance)
+        """``allDexsClearinghouseState`` at the present prices; as often as the desk is filled,
+        after a position changed a little."""
+        if self._chance.random() < FILLED:
+            holder.trade(self._chance.choice(holder.held), self._chance)
         name = "allDexsClearinghouseState"
         data = {"user": holder.address, "clearinghouseStates": [["", self.state(holder)]]}
         return f"hyperliquid/user-{holder.alias}", name, _frame(name, data)

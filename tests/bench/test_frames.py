@@ -21,7 +21,7 @@ QUIET = {"v4_orderbook", "v4_block_height"}
 # Kinds of events that a channel must bring, and those that it may bring besides.
 EXPECTED = {
     "v4_orderbook": ({"BookTopSeen", "DepthSeen"}, {"ChannelProgressed"}),
-    "v4_markets": ({"MarketContextSeen"}, set()),
+    "v4_markets": ({"OraclePricesSeen", "MarketContextSeen"}, set()),
     "v4_block_height": ({"ChainTimeSeen"}, {"ChannelProgressed"}),
     "v4_trades": ({"LastTradeSeen"}, set()),
     "v4_parent_subaccounts": (
