@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import msgspec
@@ -77,7 +77,7 @@ class NonceBook:
         self._sent: dict[str, list[Sent]] = {}
         self._spent: dict[int, int] = {}
         self._log = structlog.get_logger()
-        self._lock = asyncio.Lock()
+        self._writer = Writer()
         self._broken = False
         self.failures = 0
         entries = self._load()
@@ -119,17 +119,15 @@ class NonceBook:
         if path is None:
             return
         try:
-            async with asyncio.timeout(WRITE_DEADLINE_S), self._lock:
-                if self._broken:
-                    await asyncio.to_thread(write_private, path, self._encoded())
-                    self._broken = False
-                else:
-                    await asyncio.to_thread(_append, path, _line(entry))
+            if self._broken:
+                await self._writer.run(write_private, path, self._encoded())
+                self._broken = False
+            else:
+                await self._writer.run(_append, path, _line(entry))
         except (OSError, TimeoutError) as error:
             self._failed(error)
             with contextlib.suppress(OSError, TimeoutError):
-                async with asyncio.timeout(WRITE_DEADLINE_S):
-                    await asyncio.to_thread(path.unlink)
+                await self._writer.run(path.unlink)
 
     def _failed(self, error: Exception) -> None:
         self.failures += 1
@@ -166,6 +164,31 @@ class NonceBook:
 
 def _line(entry: _Entry) -> bytes:
     return msgspec.json.encode(entry) + b"\n"
+
+
+class Writer:
+    """Runs writes in a thread, one after the other, each within a deadline. One that takes longer
+    goes on by itself, and the next waits for it: two never write to one file at once."""
+
+    def __init__(self) -> None:
+        self._lock = asyncio.Lock()
+        self._last: asyncio.Future[None] | None = None
+
+    async def run(self, write: Callable[..., None], *arguments: object) -> None:
+        """Raises ``OSError``, or ``TimeoutError`` when the deadline has passed."""
+        async with asyncio.timeout(WRITE_DEADLINE_S), self._lock:
+            if self._last is not None and not self._last.done():
+                await asyncio.wait({self._last})
+            loop = asyncio.get_running_loop()
+            self._last = loop.run_in_executor(None, write, *arguments)
+            self._last.add_done_callback(_look_at)
+            await asyncio.shield(self._last)
+
+
+def _look_at(ended: asyncio.Future[None]) -> None:
+    """A write that failed after its deadline was told of already, as being too slow."""
+    if not ended.cancelled():
+        ended.exception()
 
 
 def write_private(path: Path, content: bytes) -> None:

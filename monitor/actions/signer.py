@@ -34,7 +34,7 @@ from monitor.actions.messages import (
     SignRequest,
     ToSigner,
 )
-from monitor.actions.nonces import KEPT_MS, MS_NS, NonceCounter, write_private
+from monitor.actions.nonces import KEPT_MS, MS_NS, NonceCounter, Writer, write_private
 from monitor.actions.settings import ActingAccount, SignerSettings
 from monitor.core.errors import ConfigError
 from monitor.core.ports import Clock
@@ -47,7 +47,7 @@ STATE_NAME = "signer-state.json"
 PATH_BYTES_MAX = 100  # what fits into a socket's address everywhere
 CLIENTS_MAX = 32
 IDLE_S = 60.0
-WRITE_DEADLINE_S = 0.25
+CLOSE_S = 1.0
 BPS = Decimal(10_000)
 
 _DECODER: msgspec.json.Decoder[ToSigner] = msgspec.json.Decoder(ToSigner)
@@ -67,7 +67,7 @@ class SignerState:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._lock = asyncio.Lock()
+        self._writer = Writer()
         self.failures = 0
         self.unreadable = ""
 
@@ -86,8 +86,7 @@ class SignerState:
         counted and logged, and the memory of this process goes on."""
         content = msgspec.json.encode(kept)
         try:
-            async with asyncio.timeout(WRITE_DEADLINE_S), self._lock:
-                await asyncio.to_thread(write_private, self._path, content)
+            await self._writer.run(write_private, self._path, content)
         except (OSError, TimeoutError) as error:
             self.failures += 1
             reason = str(error) or "the disk is too slow"
@@ -331,7 +330,7 @@ class SignerServer:
         self._path = path
         self._uid_of = uid_of
         self._server: asyncio.Server | None = None
-        self._clients: set[asyncio.StreamWriter] = set()
+        self._clients: dict[asyncio.StreamWriter, asyncio.Task[None] | None] = {}
         self._log = structlog.get_logger()
 
     async def start(self) -> None:
@@ -360,8 +359,11 @@ class SignerServer:
         if server is None:
             return
         server.close()
+        talks = [task for task in self._clients.values() if task is not None]
         for client in tuple(self._clients):
             client.close()
+        if talks:
+            await asyncio.wait(talks, timeout=CLOSE_S)
         with contextlib.suppress(FileNotFoundError):
             self._path.unlink()
 
@@ -389,14 +391,14 @@ class SignerServer:
             probe.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._clients.add(writer)
+        self._clients[writer] = asyncio.current_task()
         try:
             if self._is_welcome(writer):
                 await self._converse(reader, writer)
         except (ConnectionError, TimeoutError):
             return  # it went away, or sat there saying nothing
         finally:
-            self._clients.discard(writer)
+            self._clients.pop(writer, None)
             writer.close()
 
     def _is_welcome(self, writer: asyncio.StreamWriter) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,14 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from monitor.actions.cap import WINDOW_MS, HourlyCap
-from monitor.actions.nonces import KEPT_MS, RESERVED_MS, NonceBook, NonceCounter, Sent
+from monitor.actions.nonces import (
+    KEPT_MS,
+    RESERVED_MS,
+    NonceBook,
+    NonceCounter,
+    Sent,
+    Writer,
+)
 from monitor.actions.settings import (
     ActingAccount,
     HyperliquidActionSettings,
@@ -24,6 +32,7 @@ from monitor.actions.settings import (
 from monitor.core.errors import ConfigError
 from monitor.venues.hyperliquid.settings import HyperliquidSettings
 from tests.actions.signing_desk import KEY, KEY_TEXT
+from tests.manual_clock import until
 
 NOW_MS = 1_700_000_000_000
 
@@ -144,6 +153,24 @@ async def test_a_disk_that_refuses_stops_nothing_and_leaves_no_half_book(tmp_pat
     await book.remember(["b"], SENT)
     again = NonceBook(path, now_ms=NOW_MS)
     assert (again.complete, again.find("a"), again.find("b")) == (True, (SENT,), (SENT,))
+
+
+async def test_a_slow_write_is_left_and_none_overtakes_it() -> None:
+    """The deadline ends the waiting, not the write; the next one begins after it."""
+    writer, gate, order = Writer(), threading.Event(), []
+
+    def slow() -> None:
+        gate.wait(10)
+        order.append("slow")
+
+    with pytest.raises(TimeoutError):
+        await writer.run(slow)
+    with pytest.raises(TimeoutError):  # it waits for the slow one, in vain
+        await writer.run(order.append, "never begun")
+    gate.set()
+    await until(lambda: order)
+    await writer.run(order.append, "next")
+    assert order == ["slow", "next"]
 
 
 # ----------------------------------------------------------------------------------------- settings

@@ -442,6 +442,17 @@ async def test_no_client_takes_it_down(sent: bytes, tmp_path: Path) -> None:
         assert isinstance(await client.sign(cancel()), Signed)
 
 
+async def test_a_client_that_stays_does_not_hold_it_up(tmp_path: Path) -> None:
+    """When it stops it hangs up, and the conversation ends by itself."""
+    async with serving(tmp_path) as (_, client, path):
+        reader, writer = await asyncio.open_unix_connection(path)
+        assert isinstance(await client.sign(cancel()), Signed)
+    assert await reader.read() == b""
+    writer.close()
+    names = {task.get_coro().__qualname__ for task in asyncio.all_tasks()}
+    assert not any("SignerServer" in name for name in names)
+
+
 async def test_a_second_signer_is_refused_and_a_dead_ones_socket_is_taken(tmp_path: Path) -> None:
     """Two would give out nonces side by side."""
     async with serving(tmp_path) as (signer, _, path):
