@@ -6,6 +6,7 @@ import pytest
 
 from monitor.app.wiring import dispatch_policy
 from monitor.config import parse_config
+from monitor.core.types import Severity
 
 CONFIG = """\
 desk: demo
@@ -31,3 +32,17 @@ def test_pages_name_where_their_runbook_is_read(section: str, base_url: str) -> 
     """A page without a link to what to do is half a page."""
     policy = dispatch_policy(parse_config(CONFIG + section, source="test"), server_url=SERVER)
     assert policy.runbook_base_url == base_url
+
+
+def test_what_is_for_the_record_wakes_nobody() -> None:
+    """Alertmanager holds everything; a webhook is a person and is told from warning on."""
+    section = (
+        "notify:\n"
+        "  alertmanager: {urls: ['http://127.0.0.1:9093']}\n"
+        "  webhooks: [{name: ops, url: 'https://ops.example/', secret: {env: X}}]\n"
+    )
+    policy = dispatch_policy(parse_config(CONFIG + section, source="test"), server_url=SERVER)
+    assert [(one.channel, one.severity_min, one.holds_state) for one in policy.routes] == [
+        ("alertmanager", Severity.INFO, True),
+        ("ops", Severity.WARNING, False),
+    ]

@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor.core.decision import AlertTransition
@@ -323,6 +323,7 @@ EVENTS = st.lists(
 LOUD = {"gone": Severity.HIGH, "silent": Severity.WARNING, "dull": Severity.INFO}
 
 
+@settings(deadline=None, max_examples=60)  # each walks through minutes of ticks
 @given(events=EVENTS)
 def test_nothing_that_fires_alone_stays_untold(events: list[tuple[int, str, str]]) -> None:
     """Whatever comes and goes: what fires for a minute without a cover has been told, each episode
