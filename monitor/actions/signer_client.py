@@ -6,6 +6,7 @@ One connection a request: it costs a tenth of a millisecond, and no request wait
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from pathlib import Path
 from typing import Protocol
 
@@ -75,7 +76,9 @@ class SignerClient:
                     writer.write(_ENCODER.encode(request) + b"\n")
                     line = await reader.readline()
                 finally:
-                    writer.close()
+                    writer.transport.abort()  # the answer is here, or nobody waits for it
+                    with contextlib.suppress(OSError):
+                        await writer.wait_closed()
         except TimeoutError:
             return _nobody(f"no answer within {self._timeout_s:g} s")
         except (OSError, ValueError) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -449,6 +450,7 @@ async def test_a_client_that_stays_does_not_hold_it_up(tmp_path: Path) -> None:
         assert isinstance(await client.sign(cancel()), Signed)
     assert await reader.read() == b""
     writer.close()
+    await writer.wait_closed()
     names = {task.get_coro().__qualname__ for task in asyncio.all_tasks()}
     assert not any("SignerServer" in name for name in names)
 
@@ -492,17 +494,21 @@ async def test_without_a_signer_the_client_says_so(tmp_path: Path) -> None:
 
 async def test_a_signer_that_says_nothing_is_given_up(tmp_path: Path) -> None:
     """After the client's own time."""
+    ended = asyncio.Event()
 
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
         writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+        ended.set()
 
     path = tmp_path / "s.sock"
-    server = await asyncio.start_unix_server(silent, path)
-    answer = await SignerClient(path, timeout_s=0.05).sign(cancel())
+    async with await asyncio.start_unix_server(silent, path):
+        answer = await SignerClient(path, timeout_s=0.05).sign(cancel())
+        await ended.wait()
     assert isinstance(answer, SignRefused)
     assert "no answer" in answer.words
-    server.close()
 
 
 # ------------------------------------------------------------------------------- the process
