@@ -123,7 +123,11 @@ class AlertBook:
         changes.keep(told)
         changes.tell(self._entry(told, changes.at_ns))
 
-    def _resolve(self, identity: str, changes: Changes, reason: str) -> None:
+    def _resolve(
+        self, identity: str, changes: Changes, reason: str, *, goes_on: bool = False
+    ) -> None:
+        """It ends. ``goes_on``: under the same key as another alert, so that only who knows alerts
+        by their labels is told; by its key the incident would be closed while it lasts."""
         held = self._active[identity]
         if self._firing.get(held.key) == identity:
             del self._firing[held.key]
@@ -142,7 +146,7 @@ class AlertBook:
         self._active[identity] = alert
         self._due_ns[identity] = changes.at_ns + self._resend_ns(alert.severity)
         changes.keep(alert)
-        changes.tell(self._entry(alert, changes.at_ns))
+        changes.tell(self._entry(alert, changes.at_ns, by_labels=goes_on))
 
     def _hold(self, alert: ActiveAlert, due_ns: EngineNs) -> None:
         self._active[alert.identity] = alert
@@ -161,11 +165,15 @@ class AlertBook:
     def _resend_ns(self, severity: Severity) -> int:
         return round(self._policy.resend_for_s(severity) * SECOND_NS)
 
-    def _entry(self, alert: ActiveAlert, now: EngineNs) -> OutboxEntry | None:
+    def _entry(
+        self, alert: ActiveAlert, now: EngineNs, *, by_labels: bool = False
+    ) -> OutboxEntry | None:
         channels = tuple(
             route.channel
             for route in self._policy.routes
-            if at_least(alert.severity, route.severity_min) and route.channel != alert.not_to
+            if at_least(alert.severity, route.severity_min)
+            and route.channel != alert.not_to
+            and (route.holds_state or not by_labels)
         )
         if not channels:
             return None

@@ -139,8 +139,8 @@ class Dispatcher(AlertBook):
             )
             self._resolve(held.identity, changes, "")
         elif held is not None and alert.identity != held.identity:
-            # Another severity is another alert for a channel.
-            self._resolve(held.identity, changes, "superseded")
+            # Another severity is another alert for a channel that knows alerts by their labels.
+            self._resolve(held.identity, changes, "superseded", goes_on=True)
             self._open(alert, changes)
         elif not notice.resolved and alert != held:
             self._open(alert, changes)

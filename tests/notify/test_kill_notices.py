@@ -91,6 +91,22 @@ def test_how_an_episode_goes_on(changes: dict[str, object], kinds: list[str]) ->
     assert [one.kind.value for one in notices(dispatcher.killed(later(**changes)))] == kinds
 
 
+def test_an_incident_is_not_closed_by_becoming_milder() -> None:
+    """A channel that goes by the key hears of the other severity, and of no end before the end."""
+    folding = Route(channel="pagerduty")
+    policy = msgspec.structs.replace(POLICY, routes=(*POLICY.routes, folding))
+    dispatcher = Dispatcher(policy, now=START_NS)
+    dispatcher.killed(TRIPPED)
+    milder = dispatcher.killed(later(severity=Severity.HIGH))
+    heard = [(decode_notice(entry.notice).kind.value, entry.channels) for entry in milder.entries]
+    assert heard == [
+        ("alert.resolved", ("alertmanager",)),
+        ("alert.firing", ("alertmanager", "pagerduty")),
+    ]
+    (over,) = dispatcher.killed(later(severity=Severity.HIGH, resolved=True)).entries
+    assert over.channels == ("alertmanager", "pagerduty")
+
+
 def test_an_end_of_what_never_began_is_silent() -> None:
     """And other scopes and episodes are other alerts."""
     dispatcher = Dispatcher(POLICY, now=START_NS)
