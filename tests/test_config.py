@@ -19,7 +19,7 @@ venues:
 
 TEN_MISTAKES = """\
 desk: Desk A
-mode: armed
+mode: dry_run
 data_dirr: x
 venues:
   hyperliquid:
@@ -78,7 +78,9 @@ def test_ten_mistakes_are_reported_at_once_with_lines() -> None:
             GOOD + "data_dirr: x\n", "Did you mean 'data_dir'?", id="mistyped name is guessed"
         ),
         pytest.param(
-            GOOD + "mode: armed\n", "Found: 'armed'. Allowed: 'observe'.", id="allowed values"
+            GOOD + "mode: dry_run\n",
+            "Found: 'dry_run'. Allowed: 'observe', 'rehearse' or 'armed'.",
+            id="allowed values",
         ),
         pytest.param(GOOD + "desk: b\n", "stands twice; the first is on line 1", id="doubled"),
     ],

@@ -1,0 +1,146 @@
+"""The sections of the file and what they must be together; most are settings of other rooms."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from monitor.actions.policy import KillSettings
+from monitor.actions.settings import HyperliquidActionSettings, acting_accounts
+from monitor.core.errors import ConfigError
+from monitor.core.killswitch.policy import DaemonMode, arming_problems
+from monitor.core.settings import FreshnessSettings
+from monitor.notify.alertmanager import AlertmanagerSettings
+from monitor.notify.webhook import WebhookSettings
+from monitor.server.settings import OperatorSettings, ServerSettings
+from monitor.venues.dydx.settings import DydxSettings
+from monitor.venues.hyperliquid.settings import HyperliquidSettings
+
+ALIAS = r"^[a-z0-9][a-z0-9_-]{0,31}$"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class VenuesSection(_Section):
+    """``venues:`` — which venues to watch; at least one."""
+
+    hyperliquid: HyperliquidSettings | None = None
+    dydx: DydxSettings | None = None
+
+    @model_validator(mode="after")
+    def _at_least_one(self) -> Self:
+        if self.hyperliquid is None and self.dydx is None:
+            raise ValueError("name at least one venue: hyperliquid or dydx")
+        return self
+
+
+class RulesSection(_Section):
+    """``rules:`` — the built-in rulebook, and the desk's own files that extend or override it."""
+
+    builtin: bool = True
+    files: tuple[str, ...] = ()
+
+
+class NotifySection(_Section):
+    """``notify:`` — who is told; without a channel riskd still judges and shows."""
+
+    alertmanager: AlertmanagerSettings | None = None
+    webhooks: tuple[WebhookSettings, ...] = ()
+    runbook_base_url: Annotated[str, Field(pattern=r"^https?://")] | None = None
+    dashboard_url: Annotated[str, Field(pattern=r"^https?://")] | None = None
+
+
+class JournalSection(_Section):
+    """``journal:`` — what the core consumed, for replay; bounded on disk."""
+
+    enabled: bool = True
+    segment_mb: Annotated[int, Field(ge=1, le=1024)] = 64
+    segments: Annotated[int, Field(ge=2, le=1000)] = 8
+
+
+class FreshnessSection(_Section):
+    """``freshness:`` — how old a fact may be before it is unknown, in seconds."""
+
+    majors: tuple[str, ...] = ("BTC", "ETH")
+    price_majors_s: Annotated[float, Field(gt=0, le=3600)] = 10.0
+    price_others_s: Annotated[float, Field(gt=0, le=3600)] = 60.0
+    oracle_majors_s: Annotated[float, Field(gt=0, le=3600)] = 15.0
+    account_s: Annotated[float, Field(gt=0, le=3600)] = 30.0
+
+    def settings(self) -> FreshnessSettings:
+        """The core's limits."""
+        return FreshnessSettings(
+            majors=self.majors,
+            top_majors_s=self.price_majors_s,
+            mark_majors_s=self.price_majors_s,
+            oracle_majors_s=self.oracle_majors_s,
+            top_s=self.price_others_s,
+            mark_s=self.price_others_s,
+            oracle_s=self.price_others_s,
+            depth_s=self.price_others_s,
+            account_s=self.account_s,
+        )
+
+
+class FundingSection(_Section):
+    """``funding:`` — what counts as expensive, as a fraction per year (0.5 is 50 %)."""
+
+    expensive_per_year: Annotated[float, Field(gt=0, le=100)] = 0.5
+
+
+class TradingStateSection(_Section):
+    """``trading_state:`` — systems of the desk that are told what they may send; others ask."""
+
+    webhooks: tuple[WebhookSettings, ...] = ()
+
+
+class ActionsSection(_Section):
+    """``actions:`` — the hands of the kill switch; without it riskd can only watch."""
+
+    hyperliquid: HyperliquidActionSettings | None = None
+
+
+class Config(_Section):
+    """The whole file."""
+
+    desk: Annotated[str, Field(pattern=ALIAS)] = "desk"
+    mode: Literal["observe", "rehearse", "armed"] = "observe"
+    data_dir: str = "./riskd-data"
+    venues: VenuesSection
+    rules: RulesSection = RulesSection()
+    notify: NotifySection = NotifySection()
+    server: ServerSettings = ServerSettings()
+    journal: JournalSection = JournalSection()
+    freshness: FreshnessSection = FreshnessSection()
+    funding: FundingSection = FundingSection()
+    off_book_legs_file: str | None = None
+    actions: ActionsSection = ActionsSection()
+    kill: KillSettings = KillSettings()
+    operators: tuple[OperatorSettings, ...] = ()
+    trading_state: TradingStateSection = TradingStateSection()
+
+
+def arming(config: Config) -> Iterator[str]:
+    """Why a configuration may not act in its mode, in sentences; nothing in ``observe``."""
+    if config.mode == "observe":
+        return
+    policy = config.kill.policy(
+        DaemonMode(config.mode), principals=tuple(one.name for one in config.operators)
+    )
+    yield from arming_problems(policy)
+    acting, venue = config.actions.hyperliquid, config.venues.hyperliquid
+    if acting is None:
+        yield (
+            f"Mode {config.mode} needs hands: give actions.hyperliquid, or go back to mode observe."
+        )
+    elif venue is None:
+        yield "actions.hyperliquid acts on accounts of venues.hyperliquid, which is not there."
+    else:
+        try:
+            acting_accounts(acting, venue)
+        except ConfigError as error:
+            yield str(error)
