@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from decimal import Decimal
+from typing import Protocol, runtime_checkable
 
 from monitor.core.engine import Engine
 from monitor.core.killswitch.book import (
@@ -32,6 +33,15 @@ PEER_LOW, PEER_HIGH = 0.8, 1.25
 # the least value of an order (exits are exempt from it here, and sent whole).
 PRICE_FIGURES = {"hyperliquid": 5}
 MIN_NOTIONAL_USD = {"hyperliquid": Decimal(10)}
+
+
+@runtime_checkable
+class SaysWhyNot(Protocol):
+    """An executor that can say in words why an account cannot be acted for."""
+
+    def why_not(self, account: str) -> str:
+        """Empty where it can."""
+        ...
 
 
 def book_of(
@@ -81,12 +91,31 @@ def book_of(
             for place in places
             if any(one.venue == place[0] and one.acts_for(place[1]) for one in executors)
         ),
+        unable=tuple(
+            (*place, why)
+            for place in places
+            for one in executors
+            if one.venue == place[0]
+            and isinstance(one, SaysWhyNot)
+            and (why := one.why_not(place[1]))
+        ),
         dark=tuple(
             (venue, name)
             for venue, name, pools in _accounts(engine)
             if any(engine.reading("positions_count", pool.subject, now) is None for pool in pools)
         ),
     )
+
+
+def truth_of(engine: Engine, venue: str, account: str, now: EngineNs) -> AccountTruth | None:
+    """One account as riskd's own feeds last told it; None where it is not known now."""
+    for found, name, pools in _accounts(engine):
+        if (found, name) == (venue, account):
+            known = all(
+                engine.reading("positions_count", pool.subject, now) is not None for pool in pools
+            )
+            return _truth(venue, name, pools) if known else None
+    return None
 
 
 def _accounts(engine: Engine) -> list[tuple[str, str, list[AccountState]]]:

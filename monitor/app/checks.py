@@ -15,11 +15,12 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from monitor.actions.policy import KillSettings
-from monitor.app.hands import lease_key, operator_keys, trading_keys
+from monitor.app.hands import lease_key, operator_keys, webhook_keys
 from monitor.app.legs import read_legs
 from monitor.app.rulebooks import rulebook_of
 from monitor.app.wiring import ALERTMANAGER, read_secret, read_token
 from monitor.config import (
+    ActionsSection,
     Config,
     Examined,
     RulesSection,
@@ -32,7 +33,7 @@ from monitor.core.rules import RuleBook
 from monitor.core.yamltext import Path as KeyPath
 from monitor.core.yamltext import dotted
 from monitor.notify.secret import SecretSource
-from monitor.notify.webhook import decode_secret
+from monitor.notify.webhook import WebhookSettings, decode_secret
 from monitor.server.settings import OperatorSettings, ServerSettings
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -132,12 +133,21 @@ def _acting_secrets(
             lease_key(kill, base=base, environment=environment)
         except ConfigError as error:
             yield from _placed(examined, ("kill",), error)
-    section = _section(TradingStateSection, examined.data.get("trading_state", {}))
-    for index, webhook in enumerate(section.webhooks if section else ()):
+    told = _section(TradingStateSection, examined.data.get("trading_state", {}))
+    hands = _section(ActionsSection, examined.data.get("actions", {}))
+    receivers: list[tuple[KeyPath, str, WebhookSettings]] = [
+        (("trading_state", "webhooks", index), "trading state", webhook)
+        for index, webhook in enumerate(told.webhooks if told else ())
+    ]
+    receivers += [
+        (("actions", "desks", index), "desk", desk.webhook)
+        for index, desk in enumerate(hands.desks if hands else ())
+    ]
+    for path, what, webhook in receivers:
         try:
-            trading_keys(webhook, base=base, environment=environment)
+            webhook_keys(webhook, base=base, what=what, environment=environment)
         except ConfigError as error:
-            yield from _placed(examined, ("trading_state", "webhooks", index), error)
+            yield from _placed(examined, path, error)
 
 
 def _secret_sources(data: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str, object]]:

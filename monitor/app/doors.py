@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 import structlog
 
-from monitor.app.hands import lease_key, operator_keys, trading_keys
+from monitor.app.hands import lease_key, operator_keys, webhook_keys
 from monitor.app.kill import KillSwitch
 from monitor.app.trading_push import TradingPush
 from monitor.config import Config
@@ -44,7 +44,8 @@ class Doors:
         self._operators = operator_keys(config.operators, base=base)
         self._lease_key = lease_key(config.kill, base=base)
         self._push_keys = [
-            trading_keys(webhook, base=base) for webhook in config.trading_state.webhooks
+            webhook_keys(webhook, base=base, what="trading state")
+            for webhook in config.trading_state.webhooks
         ]
         self._log = structlog.get_logger("control")
         self.trading = TradingFeed(self.document)

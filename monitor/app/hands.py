@@ -6,9 +6,12 @@ None of it exists in mode ``observe``.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import aiohttp
+
+from monitor.actions.desk import DeskExecutor, TruthSource
 from monitor.actions.hyperliquid import HyperliquidExecutor
 from monitor.actions.nonces import NonceBook
 from monitor.actions.policy import KillSettings
@@ -19,7 +22,9 @@ from monitor.app.wiring import read_secret
 from monitor.config import Config
 from monitor.core.killswitch.policy import DaemonMode, KillPolicy
 from monitor.core.ports import Clock
+from monitor.core.types import EngineNs
 from monitor.notify.secret import SecretSource
+from monitor.notify.target import guarded_session
 from monitor.notify.webhook import WebhookSettings, decode_secret
 from monitor.runtime.budget import RequestBudget
 from monitor.runtime.http import HttpClient
@@ -75,6 +80,42 @@ def build_executors(
     )
 
 
+def build_desks(
+    config: Config,
+    *,
+    base: Path,
+    clock: Clock,
+    to_wall_ns: Callable[[EngineNs], int],
+    truth: TruthSource,
+    environment: Mapping[str, str] = os.environ,
+) -> tuple[tuple[DeskExecutor, aiohttp.ClientSession], ...]:
+    """The desk's own systems as hands, each with the session to close after it; none in
+    ``observe``.
+
+    Raises:
+        ConfigError: If a secret is missing or malformed.
+    """
+    if config.mode == "observe":
+        return ()
+    made = []
+    for settings in config.actions.desks:
+        webhook = settings.webhook
+        policy = webhook.target_policy()
+        session = guarded_session(policy)
+        executor = DeskExecutor(
+            settings,
+            url=webhook.url.get_secret_value(),
+            keys=webhook_keys(webhook, base=base, what="desk", environment=environment),
+            session=session,
+            targets=policy,
+            truth=truth,
+            clock=clock,
+            to_wall_ns=to_wall_ns,
+        )
+        made.append((executor, session))
+    return tuple(made)
+
+
 def operator_keys(
     operators: Sequence[OperatorSettings],
     *,
@@ -103,15 +144,19 @@ def operator_keys(
     return keys
 
 
-def trading_keys(
-    webhook: WebhookSettings, *, base: Path, environment: Mapping[str, str] = os.environ
+def webhook_keys(
+    webhook: WebhookSettings,
+    *,
+    base: Path,
+    what: str,
+    environment: Mapping[str, str] = os.environ,
 ) -> tuple[bytes, ...]:
-    """What messages to one receiver of the trading state are signed with.
+    """What messages to one receiver are signed with; ``what`` it receives, for the error text.
 
     Raises:
         ConfigError: If a secret is missing or malformed.
     """
-    what = f"trading state webhook {webhook.name}"
+    what = f"{what} webhook {webhook.name}"
     sources = [webhook.secret, *([webhook.previous_secret] if webhook.previous_secret else [])]
     return tuple(
         decode_secret(

@@ -22,8 +22,9 @@ import structlog
 
 from monitor import __version__
 from monitor.actions.hyperliquid import HyperliquidExecutor
+from monitor.app.book import truth_of
 from monitor.app.doors import Doors
-from monitor.app.hands import build_executors, kill_policy
+from monitor.app.hands import build_desks, build_executors, kill_policy
 from monitor.app.journal import JournalKeeper
 from monitor.app.kill import KillSwitch
 from monitor.app.kill_metrics import KillCollector
@@ -207,9 +208,18 @@ class Daemon:
         self.executors = build_executors(
             config, http=HttpClient(hands, clock), budgets=self._budgets, clock=clock, data=data
         )
+        desks = build_desks(
+            config,
+            base=self.base,
+            clock=clock,
+            to_wall_ns=self._to_wall_ns,
+            truth=lambda venue, account: truth_of(self.engine, venue, account, clock.now()),
+        )
+        for _, extra in desks:
+            self._stack.push_async_callback(extra.close)
         self.kill = KillSwitch(
             kill_policy(config),
-            self.executors,
+            (*self.executors, *(executor for executor, _ in desks)),
             engine=self.engine,
             events=self,
             store=self.store,

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from monitor.actions.policy import KillSettings
-from monitor.actions.settings import HyperliquidActionSettings, acting_accounts
+from monitor.actions.settings import DeskSettings, HyperliquidActionSettings, acting_accounts
 from monitor.core.errors import ConfigError
 from monitor.core.killswitch.policy import DaemonMode, arming_problems
 from monitor.core.settings import FreshnessSettings
@@ -98,10 +98,17 @@ class TradingStateSection(_Section):
     webhooks: tuple[WebhookSettings, ...] = ()
 
 
+class DeskSection(DeskSettings):
+    """One entry of ``actions.desks``: the desk's own system acts where riskd cannot."""
+
+    webhook: WebhookSettings
+
+
 class ActionsSection(_Section):
     """``actions:`` — the hands of the kill switch; without it riskd can only watch."""
 
     hyperliquid: HyperliquidActionSettings | None = None
+    desks: tuple[DeskSection, ...] = ()
 
 
 class Config(_Section):
@@ -133,14 +140,24 @@ def arming(config: Config) -> Iterator[str]:
     )
     yield from arming_problems(policy)
     acting, venue = config.actions.hyperliquid, config.venues.hyperliquid
-    if acting is None:
+    if acting is None and not config.actions.desks:
         yield (
-            f"Mode {config.mode} needs hands: give actions.hyperliquid, or go back to mode observe."
+            f"Mode {config.mode} needs hands: give actions.hyperliquid or actions.desks, or go "
+            "back to mode observe."
         )
-    elif venue is None:
+    if acting is not None and venue is None:
         yield "actions.hyperliquid acts on accounts of venues.hyperliquid, which is not there."
-    else:
+    if acting is not None and venue is not None:
         try:
             acting_accounts(acting, venue)
         except ConfigError as error:
             yield str(error)
+    watched = {
+        (name, account.alias)
+        for name, section in (("hyperliquid", venue), ("dydx", config.venues.dydx))
+        for account in (section.accounts if section is not None else ())
+    }
+    for desk in config.actions.desks:
+        for alias in desk.accounts:
+            if (desk.venue, alias.partition(".")[0]) not in watched:
+                yield f"actions.desks names {desk.venue}/{alias}, which riskd does not watch."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,13 @@ actions:
   hyperliquid:
     accounts: [{alias: main}]
     signer: {key: {file: key}, notional_usd_per_hour: 1000}
+"""
+DESK = """\
+actions:
+  desks:
+    - venue: hyperliquid
+      accounts: [main]
+      webhook: {url: "https://oms.example.com/riskd", secret: {env: A}}
 """
 UNSEEN = 'kill: {unseen: "nothing else"}\n'
 
@@ -53,12 +61,18 @@ def checked(folder: Path, text: str, **environment: str) -> str:
             ["mian"],
             id="hands for an account that is not watched",
         ),
+        pytest.param("mode: armed\n" + WATCHING + DESK + UNSEEN, [], id="the desk's hands alone"),
+        pytest.param(
+            "mode: armed\n" + WATCHING + DESK.replace("accounts: [main]", "accounts: [x]") + UNSEEN,
+            ["hyperliquid/x"],
+            id="the desk's hands for an account that is not watched",
+        ),
         pytest.param("mode: dry_run\n" + WATCHING, ["observe"], id="no such mode"),
     ],
 )
 def test_what_acting_needs(tmp_path: Path, text: str, words: list[str]) -> None:
     """Each missing thing by name."""
-    problems = checked(tmp_path, text)
+    problems = checked(tmp_path, text, A=SECRET)
     assert bool(problems) is bool(words)
     for word in words:
         assert word in problems
@@ -74,12 +88,13 @@ def test_what_acting_needs(tmp_path: Path, text: str, words: list[str]) -> None:
             "trading_state.webhooks[0]",
             id="who is told the trading state",
         ),
+        pytest.param(DESK, "actions.desks[0]", id="the desk's own system"),
     ],
 )
 def test_a_secret_that_is_missing_or_malformed(tmp_path: Path, text: str, line: str) -> None:
     """Told with the line that names it, and never shown."""
     missing = checked(tmp_path, WATCHING + text)
-    assert f"riskd.yaml:5: {line}" in missing
+    assert re.search(rf"riskd\.yaml:\d+: {re.escape(line)}", missing)
     assert "missing" in missing
     malformed = checked(tmp_path, WATCHING + text, A="hunter2")
     assert "whsec_" in malformed
