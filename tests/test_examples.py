@@ -68,6 +68,14 @@ def test_alertmanager_inhibits_what_the_rulebook_covers() -> None:
     assert found == {(rule.id, name) for rule in rules.values() for name in rule.covered_by}
 
 
+def test_prometheus_example_names_rules_that_exist() -> None:
+    """Prometheus tells of stale feeds only while none of riskd's own rules does."""
+    text = (DEPLOY / "prometheus" / "riskd.rules.yml").read_text(encoding="utf-8")
+    (named,) = re.findall(r'rule=~"([^"]+)"', text)
+    sight = parse_rulebook(builtin_files(), CATALOGUE)
+    assert all(sight.get(name) is not None for name in named.split("|"))
+
+
 def test_one_example_is_the_real_mainnets_by_address() -> None:
     """No key, no override: the public endpoints."""
     config = load_config(DEPLOY / "config" / "mainnet.yaml")
