@@ -270,7 +270,8 @@ class KillSwitch:
 
     def unmet(self, scope: Subject) -> tuple[str, ...]:
         """What the rules that latched this scope still want before it may go back."""
-        return unmet(self._engine, self.machine.state.latches.get(scope))
+        latch = self.machine.state.latches.get(scope)
+        return unmet(self._engine, latch, self._clock.now())
 
     def would_fire(self, scope: Subject) -> tuple[str, ...]:
         """Rules that ask for a level in this scope now."""

@@ -10,10 +10,10 @@ from monitor.core.killswitch.scope import contains
 from monitor.core.killswitch.state import Latch
 from monitor.core.rules.rule import Rule
 from monitor.core.state.model import RuleMemory
-from monitor.core.types import AlertState, Subject
+from monitor.core.types import AlertState, EngineNs, Subject
 
 
-def unmet(engine: Engine, latch: Latch | None) -> tuple[str, ...]:
+def unmet(engine: Engine, latch: Latch | None, now: EngineNs) -> tuple[str, ...]:
     """Of the rules that brought a latch about, those that are not over, and those whose re-entry
     condition does not hold on known data; nothing where a person alone pulled."""
     if latch is None:
@@ -25,7 +25,7 @@ def unmet(engine: Engine, latch: Latch | None) -> tuple[str, ...]:
             continue
         if memory.state.state is not AlertState.INACTIVE:
             found.append(f"{rule.id} is {memory.state.state.value} about {memory.subject}")
-        elif memory.state.reentry_pending and rule.reentry is not None:
+        elif rule.reentry is not None and not engine.permits_reentry(rule.id, memory.subject, now):
             found.append(f"{rule.id} wants {rule.reentry.text} about {memory.subject}")
     return tuple(found)
 

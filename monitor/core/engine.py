@@ -222,6 +222,10 @@ class Engine:
         """State of every rule about every subject it was asked about; not to be changed."""
         yield from self.state.rules.values()
 
+    def permits_reentry(self, rule: str, subject: Subject, now: EngineNs) -> bool:
+        """Whether a rule that has ended permits going back now; never on data that is not known."""
+        return self._rules.permits(rule, subject, now)
+
     # ---------------------------------------------------------------------------- keeping
 
     def snapshot(self) -> bytes:

@@ -296,6 +296,14 @@ class RuleRunner:
                 self._ask(asked, now)
             self._collect()
 
+    def permits(self, rule: str, subject: Subject, now: EngineNs) -> bool:
+        """Whether a rule that has ended permits re-entry now, on known data; one that asks for
+        nothing, or is gone from the rulebook, does."""
+        asked = self._asked.get(f"{rule}|{subject}")
+        if asked is None or asked.rule.reentry is None or not asked.memory.state.reentry_pending:
+            return True
+        return asked.rule.reentry.evaluate(partial(self._value, asked, now)) is Verdict.TRUE
+
     def next_deadline_ns(self) -> EngineNs | None:
         """The earliest time at which a rule must be asked though no measure moved."""
         heap = self._heap

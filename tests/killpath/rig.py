@@ -13,6 +13,7 @@ import logging
 import os
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -89,6 +90,7 @@ class Desk:
     operators: tuple[str, ...] = ("risk",)
     cap_usd: int = 100_000_000
     signer: bool = True
+    both: bool = False  # the sub-account is an account to act for, too
     subaccounts: bool = False  # watched, and nothing can act for them
     seed: int = 7
 
@@ -204,6 +206,11 @@ class Rig:
 
     def _settings(self) -> Json:
         desk, urls, addresses = self.desk, self.simulation.urls, self.simulation.addresses
+        if desk.both:
+            extra = [{"alias": "hedge", "address": addresses[HL]["subaccount"]}]
+            hands = [{"alias": "main"}, {"alias": "hedge", "acts_as": "sub"}]
+        else:
+            extra, hands = [], [{"alias": "main"}]
         key = self.folder / "key"
         if not key.exists():
             key.touch(mode=0o600)
@@ -214,7 +221,7 @@ class Rig:
             HL: {
                 "rest_url": urls[HL]["rest"],
                 "ws_url": urls[HL]["ws"],
-                "accounts": [{"alias": "main", "address": addresses[HL]["main"]}],
+                "accounts": [{"alias": "main", "address": addresses[HL]["main"]}, *extra],
                 "watch_subaccounts": desk.subaccounts,
             },
             DYDX: {
@@ -233,7 +240,7 @@ class Rig:
         rules = [{"rule": rule, "mode": "act"} for rule in desk.acting]
         rules += [{"rule": rule, "mode": "propose"} for rule in desk.proposing]
         acting: Json = {
-            "accounts": [{"alias": "main"}],
+            "accounts": hands,
             "signer": {"key": {"file": "key"}, "notional_usd_per_hour": desk.cap_usd},
         }
         settings: Json = {
@@ -394,10 +401,11 @@ class Rig:
         ]
 
     def traded_twice(self) -> list[str]:
-        """Client ids under which the venue took more than one order."""
-        ids = [order.client_id or "" for order in self.ours()]
-        placed = {order.order_id: order.client_id for order in self.ours()}
-        return sorted({one for one in ids if sum(c == one for c in placed.values()) > 1})
+        """Client ids of riskd under which more than one order was executed."""
+        known = {order.order_id: order.client_id or "" for order in self.ours()}
+        executed = {fill.order_id for fill in self.fills if fill.order_id in known}
+        times = Counter(known[order_id] for order_id in executed)
+        return sorted(client_id for client_id, count in times.items() if count > 1)
 
     def remember(self) -> None:
         """The positions and nets of now are what later ones are compared with."""

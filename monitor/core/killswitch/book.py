@@ -90,7 +90,8 @@ class OutsideLeg(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 class Book(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Everything the planner may know. ``executable`` lists the (venue, account) that orders can be
-    sent for now; ``dark`` those whose positions are old and are the last known ones."""
+    sent for now; ``dark`` those whose positions are old and are the last known ones. ``unable`` are
+    (venue, account, why) of those that orders cannot be sent for, in words."""
 
     at_ns: EngineNs
     accounts: tuple[AccountTruth, ...]
@@ -99,3 +100,4 @@ class Book(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     outside: tuple[OutsideLeg, ...] = ()
     executable: tuple[tuple[str, str], ...] = ()
     dark: tuple[tuple[str, str], ...] = ()
+    unable: tuple[tuple[str, str, str], ...] = ()

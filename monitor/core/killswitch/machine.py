@@ -53,6 +53,7 @@ __all__ = ["KillMachine", "pack", "unpack"]
 
 PASSES_MAX = 20  # one fact settles in a few; more would be a defect, and must not hang the loop
 POLL_S = 1.0  # when something is due but waits for a book
+HANDS_S = 5.0  # how often an account that nothing can be sent for is looked at: hands may come back
 
 
 class KillMachine:
@@ -304,6 +305,8 @@ class KillMachine:
             if latch.level >= Level.REDUCE_ONLY and not latch.enumerated:
                 due.append(turn.now)
             due += [_due_ns(run) for run in latch.runs.values()]
+            if any(not run.reachable and run.work is Work.IDLE for run in latch.runs.values()):
+                due.append(after(turn.now, HANDS_S))
         times = [one for one in due if one is not None]
         if not times:
             return None

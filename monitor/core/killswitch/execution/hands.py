@@ -18,23 +18,26 @@ def by_other_hands(turn: Turn, latch: Latch, run: Run) -> None:
     book = turn.book
     if book is None:
         if run.outcome is Outcome.NONE:
-            out_of_reach(turn, latch, run, Residual(reason=_by_hand(turn)))
+            out_of_reach(turn, latch, run, Residual(reason=_by_hand(turn, run)))
         return
     truth = next(
         (one for one in book.accounts if (one.venue, one.account) == (run.venue, run.account)), None
     )
     if truth is None or (run.venue, run.account) in book.dark:
-        out_of_reach(turn, latch, run, Residual(reason=f"dark, and {_by_hand(turn)}"))
+        out_of_reach(turn, latch, run, Residual(reason=f"dark, and {_by_hand(turn, run)}"))
         return
     if truth.read_ns < latch.since_ns:
-        out_of_reach(turn, latch, run, Residual(reason=_by_hand(turn)))
+        out_of_reach(turn, latch, run, Residual(reason=_by_hand(turn, run)))
         return
     run.truth = truth
     out_of_reach(turn, latch, run, *_left_by_hand(turn, latch, run, truth, book))
 
 
-def _by_hand(turn: Turn) -> str:
-    return f"no executor: act at the venue by hand, runbook {turn.policy.runbook}"
+def _by_hand(turn: Turn, run: Run) -> str:
+    unable = () if turn.book is None else turn.book.unable
+    place = (run.venue, run.account)
+    why = next((why for venue, account, why in unable if (venue, account) == place), "")
+    return f"{why or 'no executor'}: act at the venue by hand, runbook {turn.policy.runbook}"
 
 
 def _left_by_hand(
@@ -47,11 +50,11 @@ def _left_by_hand(
     )  # fmt: skip
     residuals = []
     if left:
-        residuals.append(Residual(reason=f"{len(left)} order(s) to cancel; {_by_hand(turn)}"))
+        residuals.append(Residual(reason=f"{len(left)} order(s) to cancel; {_by_hand(turn, run)}"))
     held = held_in(truth, latch.scope, asset_of(book))
     if latch.cutting and held and not within_goal(latch, book, run.key):
         markets = ", ".join(f"{market} {size.normalize():f}" for market, size in held.items())
-        residuals.append(Residual(reason=f"to cut: {markets}; {_by_hand(turn)}"))
+        residuals.append(Residual(reason=f"to cut: {markets}; {_by_hand(turn, run)}"))
     return tuple(residuals)
 
 
