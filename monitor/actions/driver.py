@@ -17,7 +17,6 @@ import msgspec
 import structlog
 
 from monitor.actions.telling import (
-    STORE_KEY,
     failed,
     failure,
     input_text,
@@ -31,6 +30,7 @@ from monitor.core.killswitch.facts import (
     AuditEntry,
     Command,
     KillFact,
+    KillNotice,
     RuleAsked,
     RuleEnded,
     Step,
@@ -203,10 +203,8 @@ class KillDriver:
         self._taken += 1
         self._news.set()
 
-    def tell_record(self, reason: str) -> None:
-        """Say that the record beside the store is not as it should be, or ("") is so again."""
-        notice = store_notice(reason, self._clock.now())
-        notice = msgspec.structs.replace(notice, key=f"{STORE_KEY}/beside")
+    def tell(self, notice: KillNotice) -> None:
+        """Say something that the machine has no part in."""
         self._steps.append(Step(notices=(notice,)))
         self._taken += 1
         self._news.set()

@@ -63,10 +63,10 @@ def step_failed(fact: KillFact, error: Exception, now: EngineNs) -> KillNotice:
     )
 
 
-def store_notice(reason: str, now: EngineNs) -> KillNotice:
+def store_notice(reason: str, now: EngineNs, *, key: str = STORE_KEY) -> KillNotice:
     """The page about the record; without a reason its end."""
     return KillNotice(
-        key=STORE_KEY,
+        key=key,
         alert=STORE_ALERT,
         severity=Severity.CRITICAL,
         scope=PORTFOLIO,

@@ -48,6 +48,7 @@ def build_executors(
     budgets: Mapping[str, RequestBudget],
     clock: Clock,
     data: Path,
+    signer: SignerClient,
 ) -> tuple[HyperliquidExecutor, ...]:
     """The hands; none in ``observe``.
 
@@ -56,7 +57,8 @@ def build_executors(
         http: A client whose connections nobody else uses.
         budgets: Of each venue, shared with its reads.
         clock: Engine time.
-        data: The data directory, where the signer's socket is.
+        data: The data directory, where nonces are kept.
+        signer: Whom to ask for signatures.
 
     Raises:
         ConfigError: If the mode forbids where actions would go, or an account is unknown.
@@ -74,10 +76,15 @@ def build_executors(
             http=http,
             budget=budgets["hyperliquid"],
             clock=clock,
-            signer=SignerClient(data / SOCKET_NAME),
+            signer=signer,
             nonces=NonceBook(data / NONCES_NAME, now_ms=clock.now() // 1_000_000),
         ),
     )
+
+
+def signer_client(data: Path) -> SignerClient:
+    """The signer whose socket is in the data directory; it need not run yet."""
+    return SignerClient(data / SOCKET_NAME)
 
 
 def build_desks(

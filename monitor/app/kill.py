@@ -14,6 +14,7 @@ from pathlib import Path
 import structlog
 
 from monitor.actions.driver import KillDriver
+from monitor.actions.telling import STORE_KEY, store_notice
 from monitor.app.book import book_of
 from monitor.app.report import Reporter
 from monitor.app.way_back import unmet, would_fire
@@ -311,7 +312,8 @@ class KillSwitch:
         problem = self._store.audit_problem or self._store.second_problem
         if problem != self._record:
             self._record = problem
-            self.driver.tell_record(problem)
+            now = self._clock.now()
+            self.driver.tell(store_notice(problem, now, key=f"{STORE_KEY}/beside"))
 
 
 def _answered(step: Step) -> OperatorAnswer:

@@ -24,13 +24,14 @@ from monitor import __version__
 from monitor.actions.hyperliquid import HyperliquidExecutor
 from monitor.app.book import truth_of
 from monitor.app.doors import Doors
-from monitor.app.hands import build_desks, build_executors, kill_policy
+from monitor.app.hands import build_desks, build_executors, kill_policy, signer_client
 from monitor.app.journal import JournalKeeper
 from monitor.app.kill import KillSwitch
 from monitor.app.kill_metrics import KillCollector
 from monitor.app.legs import read_legs
 from monitor.app.pages import DecisionLog, EngineKeeper
 from monitor.app.rulebooks import rulebook_files
+from monitor.app.signer_watch import SignerWatch
 from monitor.app.source import DaemonSource
 from monitor.app.venues import FIRST_CONTACT_S, VenueDriver, contact_all
 from monitor.app.wiring import (
@@ -205,8 +206,14 @@ class Daemon:
         # Connections of its own: a read that hangs cannot keep a cancel from leaving.
         hands = open_session(user_agent=f"riskd/{__version__}")
         self._stack.push_async_callback(hands.close)
+        signer = signer_client(data)
         self.executors = build_executors(
-            config, http=HttpClient(hands, clock), budgets=self._budgets, clock=clock, data=data
+            config,
+            http=HttpClient(hands, clock),
+            budgets=self._budgets,
+            clock=clock,
+            data=data,
+            signer=signer,
         )
         desks = build_desks(
             config,
@@ -229,9 +236,11 @@ class Daemon:
             directory=data,
             changed=self.doors.changed,
         )
-        self.metrics.registry.register(
-            KillCollector(self.kill.machine, self.kill.driver, lambda: self.doors.commands)
+        self.signers = tuple(
+            SignerWatch(signer, venue=one.venue, clock=clock, tell=self.kill.driver.tell)
+            for one in self.executors
         )
+        self.metrics.registry.register(KillCollector(self))
         self.kill.started()
 
     def submit(self, events: tuple[Event, ...]) -> None:
@@ -358,6 +367,7 @@ class Daemon:
             ("kill:reports", self.kill.reporter.run()),
         ]
         work += [(f"trading:{one.name}", one.run()) for one in self.doors.pushes]
+        work += [("signer", watch.run()) for watch in self.signers]
         work += [(f"hands:{one.venue}", self._prepare(one)) for one in self.executors]
         work += [(f"venue:{d.venue.name}", d.run(self._reached)) for d in self._drivers]
         if legs := self._legs_path():

@@ -1,0 +1,78 @@
+"""Asks the signer now and then whether it is there and what it did: an armed riskd without one can
+only page, and must say so before it is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NoReturn, Protocol
+
+from monitor.actions.messages import Counters
+from monitor.core.killswitch.facts import KillNotice
+from monitor.core.ports import Clock
+from monitor.core.types import EngineNs, Severity, venue_subject
+
+ALERT = "KillSignerUnreachable"
+PERIOD_S = 15.0
+MISSES_MAX = 2  # one may be a restart of the signer
+
+
+class AsksCounters(Protocol):
+    """What is needed of ``actions.signer_client.SignerClient``."""
+
+    async def counters(self) -> Counters | None:
+        """What it signed and refused; None where it does not answer."""
+        ...
+
+
+class SignerWatch:
+    """Looks every 15 s; pages once after two looks without an answer, and when it is back.
+
+    Args:
+        signer: Whom to ask.
+        venue: For what it signs.
+        clock: Engine time.
+        tell: How people are told.
+    """
+
+    def __init__(
+        self, signer: AsksCounters, *, venue: str, clock: Clock, tell: Callable[[KillNotice], None]
+    ) -> None:
+        self._signer = signer
+        self.venue = venue
+        self._clock = clock
+        self._tell = tell
+        self._misses = 0
+        self.counters: Counters | None = None
+
+    async def run(self) -> NoReturn:
+        """For ever."""
+        while True:
+            await self.look()
+            await self._clock.sleep(PERIOD_S)
+
+    async def look(self) -> None:
+        """Once."""
+        found = await self._signer.counters()
+        if found is not None:
+            if self._misses >= MISSES_MAX:
+                self._tell(self._notice(self._clock.now(), back=True))
+            self.counters, self._misses = found, 0
+            return
+        self._misses += 1
+        if self._misses == MISSES_MAX:
+            self._tell(self._notice(self._clock.now(), back=False))
+
+    def _notice(self, now: EngineNs, *, back: bool) -> KillNotice:
+        return KillNotice(
+            key=f"signer/{self.venue}",
+            alert=ALERT,
+            severity=Severity.CRITICAL,
+            scope=venue_subject(self.venue),
+            at_ns=now,
+            summary=f"The signer of {self.venue} answers again"
+            if back
+            else f"The signer of {self.venue} does not answer: riskd cannot cancel or cut there",
+            description="Start it with `riskd signer --config …`, as riskd's own user and with the "
+            "same data directory. Until then act at the venue by hand.",
+            resolved=back,
+        )
