@@ -383,7 +383,7 @@ class Dispatcher(AlertBook):
             alert,
             rule=key[0],
             about=about,
-            place=place,
+            place="" if place == subject else place,  # nothing is a part of itself
             covered_by=covered_by,
             title=f"Rule {rule} cannot be evaluated",
         )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from monitor.core.decision import Decision, RuleHealth
 from monitor.core.ports import OutboxEntry, Phase
-from monitor.core.types import SECOND_NS, AlertState, Severity
+from monitor.core.types import PORTFOLIO, SECOND_NS, AlertState, Severity
 from monitor.notify.alerts import DispatchPolicy, Route
 from monitor.notify.blindness import place_of
 from monitor.notify.dispatch import Dispatcher
@@ -328,6 +330,18 @@ def test_ten_minutes_of_rule_errors_resolve_nothing(dispatcher: Dispatcher) -> N
     (leverage,) = [one for one in dispatcher.active if one.rule == "leverage"]
     assert leverage.firing
     assert "data" not in dict(leverage.annotations)
+
+
+def test_errors_about_the_whole_book_end_as_well(dispatcher: Dispatcher) -> None:
+    """Where a rule's subject is the place that its failures are told about."""
+    broken = RuleHealth(rule="book", subject=PORTFOLIO, error="ValueError: x", at_ns=START_NS)
+    dispatcher.decided(Decision(at_ns=START_NS, health=(broken,)))
+    dispatcher.tick(START_NS + 11 * SECOND_NS)
+    healed = msgspec.structs.replace(broken, error="", at_ns=START_NS + MINUTE_NS)
+    phase = dispatcher.decided(Decision(at_ns=healed.at_ns, health=(healed,)))
+    assert [(name, kind) for name, kind, _ in told(phase)] == [
+        ("RuleEvaluationFailing", "alert.resolved")
+    ]
 
 
 class Blind:
