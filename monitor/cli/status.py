@@ -17,6 +17,7 @@ from typing import Any
 import orjson
 
 from monitor.cli.client import NoAnswerError, add_arguments, fetch, stranger
+from monitor.core.formulas.liquidation import OUT_OF_REACH_RATIO
 
 WIDTH = 80
 HEIGHT = 24
@@ -192,7 +193,13 @@ def _cannot_see(state: Document) -> list[Item]:
         for account in state["accounts"]
         if account.get("note")
     ]
-    items = [*notes, *dark_feeds(state["feeds"]), *_unwatched(state.get("unwatched", []))]
+    unknowns = [_wrapped("  ", _outward(text), 4) for text in state.get("unknowns", [])]
+    items = [
+        *notes,
+        *unknowns,
+        *dark_feeds(state["feeds"]),
+        *_unwatched(state.get("unwatched", [])),
+    ]
     return [["CANNOT SEE"], *items] if items else [["CANNOT SEE nothing is missing"]]
 
 
@@ -265,6 +272,8 @@ def _nearest(state: Document) -> list[str]:
     if nearest.get("distance") is None:
         reason = _outward(nearest.get("reason", ""))
         return _wrapped("NEAREST LIQUIDATION  ", f"{UNKNOWN}, {where}: {reason}", 4)[:2]
+    if nearest["distance"] >= OUT_OF_REACH_RATIO:
+        return ["NEAREST LIQUIDATION  none within reach"]
     return [f"NEAREST LIQUIDATION  {where}: {nearest['distance'] * 100:.1f} % away"]
 
 

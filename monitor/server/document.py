@@ -121,7 +121,9 @@ def state_document(
         for venue in engine.state.venues.values()
         if venue.markets_ignored
     }
-    doubts = _doubts(feeds, rules, channels, unwatched, nearest)
+    portfolio = [_row(engine, label, name, PORTFOLIO, now) for label, name in PORTFOLIO_ROWS]
+    unknowns = _unknowns(portfolio, rules)
+    doubts = [*unknowns, *_doubts(feeds, rules, channels, unwatched, nearest)]
     doubts += [f"{venue} lists more markets than riskd follows" for venue in ignored]
     verdict = _verdict(alerts, accounts, doubts)
     return {
@@ -135,7 +137,8 @@ def state_document(
             "started_ms": daemon.started_ns // 1_000_000,
         },
         "safe": verdict,
-        "portfolio": [_row(engine, label, name, PORTFOLIO, now) for label, name in PORTFOLIO_ROWS],
+        "portfolio": portfolio,
+        "unknowns": unknowns,
         "alerts": list(alerts),
         "accounts": accounts,
         "unwatched": unwatched,
@@ -203,6 +206,22 @@ def _verdict(alerts: Sequence[Json], accounts: Sequence[Json], doubts: Sequence[
     if parts:
         return {"verdict": "attention", "text": f"{'; '.join(parts)}."}
     return {"verdict": "safe", "text": "Nothing fires, every account and every feed is seen."}
+
+
+def _unknowns(portfolio: Sequence[Json], rules: Sequence[Json]) -> list[str]:
+    """What of the whole book is not known, and what can therefore not be judged."""
+    absent = [row for row in portfolio if row["ours"]["value"] is None]
+    found = [
+        f"the portfolio's {row['label']} is unknown: {row['ours']['reason']}" for row in absent
+    ]
+    grave = {Severity.HIGH.value, Severity.CRITICAL.value}
+    blind = sorted(
+        {rule["id"] for rule in rules if rule["verdict"] == "unknown" and rule["severity"] in grave}
+    )
+    if blind:
+        more = f" and {len(blind) - 3} more" if len(blind) > 3 else ""
+        found.append(f"cannot be judged, inputs unknown: {', '.join(blind[:3])}{more}")
+    return found
 
 
 def _doubts(

@@ -1,0 +1,103 @@
+"""SAFE is said only when the whole book is known: from facts to the words that a trader reads."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from monitor.cli.status import screen
+from monitor.core import events as e
+from monitor.core.engine import Engine
+from monitor.core.settings import EngineSettings
+from monitor.core.types import SECOND_NS
+from monitor.server.document import state_document
+from tests.server.desk import KILL, NOW, VENUE, Daemon, seen_events
+
+RULES = """\
+- id: drawdown_12
+  for_each: portfolio
+  when: drawdown_ratio >= 0.12
+  severity: critical
+  scope: portfolio
+  do: {level: page}
+  summary: the book is losing
+- id: lost
+  for_each: portfolio
+  when: leverage >= 50.0
+  severity: warning
+  scope: portfolio
+  do: {level: page}
+  summary: much leverage
+"""
+CHANNEL = {"name": "alertmanager", "healthy": True, "proven": True, "waiting": 0}
+
+
+def state(*extra: e.Event, later_s: float = 0.0) -> dict[str, Any]:
+    """What riskd says of one account that is seen whole, after some more facts."""
+    engine = Engine(EngineSettings(accounts=((VENUE, "main"),), venues=(VENUE,)))
+    engine.apply(e.RulebookLoaded(files=(("rules.yaml", RULES),), loaded_by="test"), NOW)
+    meta = e.ChannelOpened(
+        venue=VENUE, channel=f"{VENUE}/rest.meta", feed="rest.meta", cadence_s=600.0
+    )
+    for event in (*seen_events(), meta, *extra):
+        engine.apply(event, NOW)
+    engine.evaluate(NOW)
+    now = NOW + round(later_s * SECOND_NS)
+    engine.evaluate(now)
+    return state_document(engine, Daemon(), alerts=[], channels=[CHANNEL], kill=KILL, now=now)
+
+
+def words(made: dict[str, Any]) -> str:
+    """The screen in one line."""
+    return " ".join(" ".join(screen(made)).split())
+
+
+def unpriced() -> e.OffBookLegsDeclared:
+    """A hedge in an asset that nobody here prices."""
+    leg = e.OffBookLeg(asset="XYZ", size=Decimal(5), expires_at_ns=NOW + 3600 * SECOND_NS)
+    return e.OffBookLegsDeclared(source="off-book.yaml", legs=(leg,))
+
+
+def test_a_desk_that_is_seen_whole_is_safe() -> None:
+    """With every number of the book beside it."""
+    made = state()
+    assert made["safe"]["verdict"] == "safe", made["safe"]
+    assert made["unknowns"] == []
+    assert "CANNOT SEE nothing is missing" in words(made)
+
+
+def test_an_unknown_book_is_not_safe_although_every_account_is_seen() -> None:
+    """One leg that nobody prices makes gross, leverage and drawdown unknown: it is said, with why,
+    and with the rules that therefore cannot be judged."""
+    made = state(unpriced())
+    assert made["safe"]["verdict"] == "attention"
+    assert "gross is unknown" in made["safe"]["text"]
+    said = words(made)
+    assert "CANNOT SEE nothing" not in said
+    assert "XYZ" in said
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        pytest.param("cannot be judged, inputs unknown: drawdown_12", True, id="critical"),
+        pytest.param("lost", False, id="a warning is not counted"),
+    ],
+)
+def test_rules_that_cannot_be_judged_are_named(text: str, told: bool) -> None:
+    """High and critical ones."""
+    unknowns = "; ".join(state(later_s=3600.0)["unknowns"])
+    assert (text in unknowns) is told
+
+
+def test_a_price_out_of_reach_is_no_percentage() -> None:
+    """1,000 % is the end of the scale and not a distance."""
+    made = state()
+    made["nearest_liquidation"] = {
+        "venue": "v", "account": "a", "market": "m", "distance": 10.0,
+    }  # fmt: skip
+    assert "NEAREST LIQUIDATION none within reach" in words(made)
+    made["nearest_liquidation"]["distance"] = 9.99
+    assert "999.0 % away" in words(made)
