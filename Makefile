@@ -1,5 +1,5 @@
 # Everything sets itself up: Python 3.11 and make are all that must be there.
-# Targets: run test stories check bench fmt lock generated clean. `make lock` is the only one that resolves versions.
+# Targets: run test check bench fmt lock generated clean. `make lock` is the only one that resolves versions.
 PYTHON ?= python3.11
 ifeq (, $(shell command -v $(PYTHON) 2>/dev/null))
 PYTHON := python3
@@ -12,7 +12,7 @@ BENCH := .venv-bench
 COMPILE := $(BIN)/pip-compile --quiet --strip-extras --allow-unsafe --generate-hashes --no-emit-index-url \
 	--no-emit-find-links --no-emit-trusted-host --no-emit-options --no-header
 
-.PHONY: run test stories check bench fmt lock clean components generated
+.PHONY: run test check bench fmt lock clean components generated
 .DEFAULT_GOAL := run
 
 $(BIN)/python:
@@ -48,10 +48,6 @@ components:
 
 test: $(VENV)/.dev $(CLIENTS)/.done components
 	$(BIN)/python -m pytest -n 2 --dist loadfile
-
-# Whole scenarios as processes, at many times the speed: on a machine with nothing else to do.
-stories: $(VENV)/.dev components
-	$(BIN)/python -m pytest -m stories tests/e2e
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

@@ -48,12 +48,12 @@ async def _markets(folder: Path, prometheus: Prometheus) -> Played:
 
 
 async def _calm(folder: Path, prometheus: Prometheus) -> Played:
-    """Two hours of nothing, in which money moves once."""
+    """More than an hour of nothing, in which money moves once."""
     return await play(
         "calm",
         folder,
         prometheus,
-        [("calm", 100), ("transfer", 20)],
+        [("calm", 65), ("transfer", 20)],
         look_at=[("calm", 60)],
         vault=True,
     )

@@ -14,8 +14,8 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,9 @@ from tests.alertmanager import free_port
 SPEED = 40.0  # at most: time waits for processes that cannot keep up with it
 START_S = 60.0  # two cores may be shared with other work
 END_S = 20.0
+PLAYED_S = 540.0  # for a whole story, of which a quiet machine needs a quarter
 RISKD = (sys.executable, "-m", "monitor")
+FOLLOWER_AT = 16  # in the file of ``monitor.runtime.shared_clock``: the process that follows
 Json = dict[str, Any]
 
 
@@ -172,6 +174,24 @@ class Simulator(Child):
         await self.until(lambda: self.line_path.read_bytes().endswith(b"\n"), "its line")
         self.line = orjson.loads(self.line_path.read_bytes())
         self._start_ns = self._now_ns()
+        self._watching = asyncio.create_task(self._watch(), name="watch")
+
+    async def _watch(self) -> None:
+        """Note when it was when, so that moments of the wall can be told in simulated ones."""
+        while self.running:
+            self._seen.append((self.now_s, time.time()))
+            await asyncio.sleep(0.1)  # the processes live their own time
+
+    @contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """Time does not pass: as far as the leader knows, nobody follows."""
+        with self._time_path.open("r+b", buffering=0) as file:
+            follower = os.pread(file.fileno(), 8, FOLLOWER_AT)
+            os.pwrite(file.fileno(), bytes(8), FOLLOWER_AT)
+            try:
+                yield
+            finally:
+                os.pwrite(file.fileno(), follower, FOLLOWER_AT)
 
     def _now_ns(self) -> int:
         return int.from_bytes(self._time_path.read_bytes()[:8], "little")
@@ -179,20 +199,18 @@ class Simulator(Child):
     @property
     def now_s(self) -> float:
         """Simulated seconds since its start."""
-        now_s = (self._now_ns() - self._start_ns) / SECOND_NS
-        self._seen.append((now_s, time.time()))
-        return now_s
+        return (self._now_ns() - self._start_ns) / SECOND_NS
 
     def wall_s(self, at_s: float) -> float:
-        """The wall's time (seconds since the epoch) of a simulated moment that was waited for."""
+        """The wall's time (seconds since the epoch) of a simulated moment that has passed."""
         return _between(self._seen, at_s)
 
     def at_s(self, wall_s: float) -> float:
-        """Simulated seconds since its start at a moment of the wall while it was waited for."""
+        """Simulated seconds since its start at a moment of the wall."""
         return _between([(wall, at) for at, wall in self._seen], wall_s)
 
-    async def wait_for(self, at_s: float, *, timeout_s: float = 300.0) -> None:
-        """Until that simulated moment."""
+    async def wait_for(self, at_s: float, *, timeout_s: float = PLAYED_S) -> None:
+        """Until that simulated moment; however long that takes on a machine that is busy."""
         deadline_s = time.monotonic() + timeout_s
         while self.now_s < at_s:
             if not self.running:

@@ -7,9 +7,11 @@ It is played once, from beginning to end, and kept: what the pager was told and 
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ MINUTE_S = 60.0
 WATCHDOG = "RiskdWatchdog"
 SCRAPES_S = 3.0  # real seconds that Prometheus may lag behind a moment
 Subject = frozenset[tuple[str, str]]
-IDENTITY = ("alertname", "venue", "account", "market", "feed", "rule")
+IDENTITY = ("alertname", "venue", "account", "market", "feed", "rule", "episode")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,8 @@ async def play(
             looks = sorted(story.parts[one].begins_s + at * MINUTE_S for one, at in look_at)
             for at_s in looks:
                 await sim.wait_for(at_s)
-                played.statuses[at_s] = await command("status", f"--url={riskd.url}")
+                with sim.standing_still():
+                    played.statuses[at_s] = await command("status", f"--url={riskd.url}")
             await sim.wait_for(story.ends_s)
             played.metrics = await riskd.metrics()
             prometheus.forget(name)
@@ -136,11 +139,17 @@ def _told(receiver: Receiver, sim: Simulator) -> list[Told]:
             severity=one["labels"]["severity"],
             status=one["status"],
             summary=one["annotations"].get("summary", ""),
-            at_s=sim.at_s(one["receivedAt"]),
+            # When riskd says it was: how long Alertmanager took depends on the machine.
+            at_s=sim.at_s(_wall_s(one["startsAt" if one["status"] == "firing" else "endsAt"])),
         )
         for one in receiver.alerts
         if one["labels"]["alertname"] != WATCHDOG
     ]
+
+
+def _wall_s(text: str) -> float:
+    """Seconds since the epoch of a time as Alertmanager writes it (to the nanosecond)."""
+    return datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text)).timestamp()
 
 
 def episodes(told: Sequence[Told]) -> Mapping[tuple[str, Subject], tuple[int, int]]:

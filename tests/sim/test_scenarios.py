@@ -232,7 +232,7 @@ def test_the_demo_tells_its_story_within_three_minutes() -> None:
     """Calm, storm, an account over its limit, a dead feed, a settlement, calm."""
     assert watched_s("demo") <= 170
     run = Run("demo")
-    world = run.to(74)
+    world = run.to(44)
     assert expensive_share(world, HYPERLIQUID) == 0.0
     assert usage(world.pool(*MAIN)) < 0.10
     world = run.to(6 * 60)
