@@ -111,6 +111,7 @@ class Rig:
         self.largest_net: dict[str, Decimal] = {}
         self.daemon: Daemon
         self._pager_url = ""
+        self.requests_before = self.main.requests_used
         self._stack = AsyncExitStack()
         self._running: asyncio.Task[None] | None = None
         self._signer: SignerServer | None = None
@@ -137,15 +138,19 @@ class Rig:
         await self.stop_signer()
         await self._stack.aclose()
 
-    async def start(self) -> None:
-        """A daemon on this data directory; returns when it runs."""
-        self.daemon = Daemon(
+    def new_daemon(self) -> Daemon:
+        """A daemon on this data directory that has not started."""
+        return Daemon(
             self.config(),
             self.clock,
             base=self.folder,
             to_wall_ns=self.clock.to_wall_ns,
             simulated=True,
         )
+
+    async def start(self, daemon: Daemon | None = None) -> None:
+        """A daemon on this data directory; returns when it runs."""
+        self.daemon = self.new_daemon() if daemon is None else daemon
         await self.daemon.start()
         self._running = asyncio.create_task(self.daemon.run(), name="daemon")
 
@@ -163,11 +168,11 @@ class Rig:
             self._running.cancel()
         await self._ended()
         for path in self.data.iterdir():
-            if not _is_signers(path.name):
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif not _is_signers(path.name):
                 path.unlink()
-        for path in snapshot.iterdir():
-            if not _is_signers(path.name):
-                shutil.copy2(path, self.data / path.name)
+        shutil.copytree(snapshot, self.data, ignore=_signers, dirs_exist_ok=True)
         shutil.rmtree(snapshot)
 
     async def _ended(self) -> None:
@@ -551,6 +556,10 @@ def _secret(key: bytes) -> str:
 
 def _is_signers(name: str) -> bool:
     return name in {SOCKET_NAME, STATE_NAME}
+
+
+def _signers(_folder: str, names: list[str]) -> set[str]:
+    return {name for name in names if _is_signers(name)}
 
 
 def _sockets(folder: str, names: list[str]) -> set[str]:

@@ -1,0 +1,278 @@
+"""Every way to pull, and the way back: who is believed, what is asked twice, what sends nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import aiohttp
+import msgspec
+import pytest
+
+from monitor.core.kill_file import KILL_FILE_NAME
+from monitor.core.killswitch.levels import Level
+from monitor.core.killswitch.state import Stage
+from monitor.core.operator import OperatorAnswer, OperatorRequest, Verb
+from monitor.core.signatures import sign
+from tests.killpath.rig import HL_SCOPE, OPERATOR_KEY, PORTFOLIO, Desk, Rig, nonce_in, run
+
+EXPOSED = """\
+- id: exposed
+  for_each: venue
+  summary: Too much is held
+  when: gross_exposure_usd >= 600000.0
+  confirm: {need: 2, of: 2, apart: 20s}
+  until: gross_exposure_usd <= 550000.0
+  severity: critical
+  do: {level: cut, gross_to: 0.70}
+  scope: venue
+"""
+PULL = OperatorRequest(
+    id="http-1",
+    verb=Verb.KILL,
+    scope=str(HL_SCOPE),
+    level="cut",
+    gross_to_ratio=0.7,
+    reason="by phone",
+)
+
+
+async def post(
+    rig: Rig,
+    request: OperatorRequest,
+    *,
+    key: bytes = OPERATOR_KEY,
+    age_s: int = 0,
+    altered: bytes = b"",
+) -> tuple[int, bytes]:
+    """A signed command; status and body of the answer."""
+    body = msgspec.json.encode(request)
+    stamp = int(time.time()) - age_s
+    headers = {
+        "webhook-id": request.id,
+        "webhook-timestamp": str(stamp),
+        "webhook-signature": sign(key, request.id, stamp, body),
+    }
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(f"{rig.daemon.url}/v1/commands", data=altered or body, headers=headers) as got,
+    ):
+        return got.status, await got.read()
+
+
+def test_signed_http_is_believed_once_and_nothing_else_is() -> None:
+    """Wrong key, old or future timestamp, altered body, replay: refused, counted, nothing done."""
+
+    async def story(rig: Rig) -> None:
+        other = bytes(reversed(OPERATOR_KEY))
+        louder = msgspec.json.encode(replace_(PULL, level="flatten", gross_to_ratio=None))
+        assert (await post(rig, PULL, key=other))[0] == 401
+        assert (await post(rig, PULL, age_s=600))[0] == 401
+        assert (await post(rig, PULL, age_s=-600))[0] == 401
+        assert (await post(rig, PULL, altered=louder))[0] == 401
+        assert not rig.latches
+        assert rig.main.requests_used == rig.requests_before
+        assert rig.daemon.doors.commands is not None
+        counted = rig.daemon.doors.commands.rejected
+        assert (counted["signature"], counted["timestamp"]) == (2, 2)
+
+        rig.remember()
+        status, body = await post(rig, PULL)
+        assert status == 200, body
+        await rig.until(lambda: rig.stage() is Stage.CONTAINED)
+        causes = rig.latches[HL_SCOPE].causes
+        assert [one.actor for one in causes] == ["person:risk"]
+        assert (await post(rig, PULL))[0] == 401, "a replay"
+        assert counted["replayed"] == 1
+        assert len(rig.latches[HL_SCOPE].causes) == 1
+
+    run(story)
+
+
+def replace_(request: OperatorRequest, **changes: object) -> OperatorRequest:
+    """The same request but for that."""
+    return msgspec.structs.replace(request, **changes)
+
+
+def test_the_command_line_works_while_http_is_down() -> None:
+    """It comes by a socket of its own."""
+
+    async def story(rig: Rig) -> None:
+        await rig.daemon.server.close()
+        assert (await rig.pull()).done
+        await rig.until(lambda: rig.stage() is Stage.CONTAINED)
+        assert (await rig.rearm()).done
+
+    run(story)
+
+
+@pytest.mark.parametrize(
+    ("content", "level"),
+    [
+        pytest.param(b"", Level.HALT, id="touched"),
+        pytest.param(b'{"level": "reduce_only", "reason": "desk"}', Level.REDUCE_ONLY, id="asked"),
+        pytest.param(b"flaten the bok!", Level.HALT, id="not-understood"),
+    ],
+)
+def test_a_kill_file_is_enforced_while_running(content: bytes, level: Level) -> None:
+    """Within seconds, once, and as long as it lies there nobody can re-arm."""
+
+    async def story(rig: Rig) -> None:
+        (rig.data / KILL_FILE_NAME).write_bytes(content)
+        await rig.until(lambda: rig.latches, within_s=3.0)
+        latch = rig.latches[PORTFOLIO]
+        assert latch.level is level
+        await rig.until(lambda: rig.stage(PORTFOLIO) is Stage.CONTAINED)
+        await rig.passes(5.0)
+        assert len(latch.causes) == 1
+        refused = await rig.ask(Verb.REARM)
+        assert not refused.done
+        assert KILL_FILE_NAME in refused.text
+        (rig.data / KILL_FILE_NAME).unlink()
+        assert (await rig.rearm(PORTFOLIO)).done
+
+    run(story)
+
+
+def test_a_kill_file_from_before_the_start_is_enforced_before_anything_connects() -> None:
+    """What was asked of nobody is asked of the next one."""
+
+    async def story(rig: Rig) -> None:
+        await rig.stop()
+        (rig.data / KILL_FILE_NAME).touch()
+        starting = rig.new_daemon()
+        task = asyncio.create_task(rig.start(starting))
+        while not task.done():
+            await asyncio.sleep(0)
+            assert not starting.drivers or starting.kill.machine.state.latches, "unlatched feeds"
+        await task
+        assert rig.latches[PORTFOLIO].level is Level.HALT
+        await rig.until(lambda: rig.stage(PORTFOLIO) is Stage.CONTAINED)
+        assert [one for one in rig.orders() if one.trigger_price is None] == []
+
+    run(story)
+
+
+def test_a_plan_shows_and_sends_nothing() -> None:
+    """Orders with limits and cost, and not one request to act nor one signature."""
+
+    async def story(rig: Rig) -> None:
+        assert rig.signer is not None
+        answer = await rig.ask(Verb.PLAN, scope=str(HL_SCOPE), gross_to_ratio=0.7)
+        assert answer.done
+        assert "Nothing is sent" in answer.text
+        assert "ETH" in answer.text
+        await rig.passes(3.0)
+        assert rig.main.requests_used == rig.requests_before
+        assert not rig.signer.signed
+        assert not rig.latches
+
+    run(story)
+
+
+def test_a_proposal_waits_for_a_person() -> None:
+    """A rule in propose shows its plan; nothing happens until somebody approves it, once."""
+
+    async def story(rig: Rig) -> None:
+        proposals = rig.daemon.kill.machine.state.proposals
+        await rig.until(lambda: rig.daemon.kill.machine.state.proposals, within_s=60.0)
+        await rig.passes(5.0)
+        assert rig.main.requests_used == rig.requests_before
+        assert not rig.latches
+        page = next(one for one in rig.told if "propos" in (one.alert + one.summary).lower())
+        proposals = rig.daemon.kill.machine.state.proposals
+        name = next(iter(proposals))
+        assert name in page.summary + page.description, page
+        rig.remember()
+        wrong = await rig.ask(Verb.APPROVE, proposal="no-such", reason="typing")
+        assert not wrong.done
+        answer = await rig.ask(Verb.APPROVE, proposal=name, reason="agreed")
+        assert answer.done, answer
+        await rig.until(lambda: rig.stage() is Stage.CONTAINED)
+        again = await rig.ask(Verb.APPROVE, proposal=name, reason="twice")
+        assert not again.done
+
+    run(story, Desk(rules=EXPOSED, proposing=("exposed",)))
+
+
+def test_a_proposal_that_nobody_approves_expires() -> None:
+    """And one that is refused is gone at once."""
+
+    async def story(rig: Rig) -> None:
+        await rig.until(lambda: rig.daemon.kill.machine.state.proposals, within_s=60.0)
+        name = next(iter(rig.daemon.kill.machine.state.proposals))
+        await rig.passes(31.0)
+        answer = await rig.ask(Verb.APPROVE, proposal=name, reason="too late")
+        assert not answer.done
+        assert not rig.latches
+        assert rig.main.requests_used == rig.requests_before
+
+    run(story, Desk(rules=EXPOSED, proposing=("exposed",), kill={"proposal_ttl_s": 30.0}))
+
+
+def test_observe_records_and_cannot_send() -> None:
+    """There is no signer and no executor; a person is told what would have been done."""
+
+    async def story(rig: Rig) -> None:
+        await rig.until(lambda: "would_have" in rig.actions(), within_s=60.0)
+        answer = await rig.pull()
+        await rig.passes(5.0)
+        assert not rig.daemon.executors
+        assert not rig.latches
+        assert rig.trading()["state"] == "ACTIVE"
+        assert rig.main.requests_used == rig.requests_before
+        assert isinstance(answer, OperatorAnswer)
+
+    run(story, Desk(mode="observe", signer=False, rules=EXPOSED))
+
+
+def test_two_principals_are_two_people() -> None:
+    """Where a second one is required, who asked cannot confirm; the other can, with a reason."""
+
+    async def story(rig: Rig) -> None:
+        await rig.pull("reduce_only")
+        await rig.until(lambda: rig.stage() is Stage.CONTAINED)
+        offer = await rig.ask(Verb.REARM, scope=str(HL_SCOPE))
+        nonce = nonce_in(offer)
+        same = await rig.ask(Verb.CONFIRM, nonce=nonce, reason="me again")
+        assert not same.done
+        assert rig.latches
+        wrong = OperatorRequest(id="http-2", verb=Verb.CONFIRM, nonce="guess", reason="guess")
+        status, body = await post(rig, wrong)
+        assert status == 409, "believed, and refused"
+        assert not msgspec.json.decode(body, type=OperatorAnswer).done
+        right = OperatorRequest(id="http-3", verb=Verb.CONFIRM, nonce=nonce, reason="I looked")
+        status, body = await post(rig, right)
+        assert msgspec.json.decode(body, type=OperatorAnswer).done, body
+        assert rig.stage() is Stage.ARMED
+
+    run(story, Desk(kill={"second_principal": True}))
+
+
+def test_an_offer_to_re_arm_lives_two_minutes() -> None:
+    """Later it is refused, and everything stays latched."""
+
+    async def story(rig: Rig) -> None:
+        await rig.pull("reduce_only")
+        await rig.until(lambda: rig.stage() is Stage.CONTAINED)
+        offer = await rig.ask(Verb.REARM, scope=str(HL_SCOPE))
+        await rig.passes(121.0)
+        late = await rig.ask(Verb.CONFIRM, nonce=nonce_in(offer), reason="late")
+        assert not late.done
+        assert rig.latches
+
+    run(story)
+
+
+def test_rebaseline_is_on_record() -> None:
+    """Drawdown is measured from now on; who said so and why is in the audit."""
+
+    async def story(rig: Rig) -> None:
+        answer = await rig.ask(Verb.REBASELINE, scope=str(PORTFOLIO), reason="money came in")
+        assert answer.done
+        await rig.until(lambda: "rebaselined" in rig.actions())
+        entry = next(one for one in rig.audit() if one.action == "rebaselined")
+        assert entry.reason == "money came in"
+        assert entry.actor.startswith("person:")
+
+    run(story)
