@@ -24,7 +24,8 @@ def read_legs(path: Path) -> OffBookLegsDeclared:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"The off-book legs file {path} cannot be read: {error}.") from error
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise ConfigError(f"The off-book legs file {path} cannot be read: {reason}.") from error
     document = parse_yaml(text, source=str(path))
     problems = list(document.problems)
     data = document.data if isinstance(document.data, dict) else {}

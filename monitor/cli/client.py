@@ -70,7 +70,7 @@ def fetch(arguments: argparse.Namespace, path: str) -> tuple[int, dict[str, Any]
         with error:
             status, body = error.code, error.read()
     except (OSError, http.client.HTTPException) as error:
-        reason = getattr(error, "reason", None) or str(error) or type(error).__name__
+        reason = _reason(error)
         raise NoAnswerError(
             f"riskd does not answer at {url} ({reason}). If it should be running, look at its log "
             "and start it with `riskd run --config …`; nothing watches the book meanwhile."
@@ -98,6 +98,16 @@ def _checked(url: str) -> str:
     if not good or not url.isascii() or any(character.isspace() for character in url):
         raise NoAnswerError(f"--url must be an address such as {DEFAULT_URL}; found {url!r}.")
     return url
+
+
+def _reason(error: Exception) -> str:
+    """Why nobody answered, in words: what the system says, without its number."""
+    inner = getattr(error, "reason", None)
+    for one in (inner, error):
+        words = getattr(one, "strerror", None)
+        if words:
+            return str(words)
+    return str(inner or error) or type(error).__name__
 
 
 def _token(arguments: argparse.Namespace) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import dataclasses
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,7 +19,7 @@ from monitor.cli.first_numbers import first_numbers
 from monitor.cli.runner import new_runner
 from monitor.cli.status import dark_feeds
 from monitor.config import Config, parse_config
-from monitor.core.errors import ConfigError
+from monitor.core.errors import ConfigError, Problem
 from monitor.observability.logging import configure_logging
 from monitor.runtime.clock import SystemClock
 from monitor.venues.hyperliquid.venue import HyperliquidVenue
@@ -75,7 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise ConfigError(f"{arguments.out} exists. Name another with --out, or say --force.")
     _check_writable(arguments.out)
     configure_logging(level="critical")  # what was not reached is told in sentences
-    trial = parse_config(_render(arguments, {}), source="the command line")
+    trial = _trial(arguments)
     with tempfile.TemporaryDirectory(prefix="riskd-init-") as folder, new_runner() as runner:
         found = runner.run(_look(trial, Path(folder)))
     text = _render(arguments, found)
@@ -86,6 +87,26 @@ def run(arguments: argparse.Namespace) -> int:
         raise ConfigError(f"{arguments.out} cannot be written: {error.strerror}.") from error
     print(f"\nWrote {arguments.out}. Next: riskd run --config {arguments.out}")
     return 0
+
+
+def _trial(arguments: argparse.Namespace) -> Config:
+    """The configuration before anything is known of the accounts.
+
+    Raises:
+        ConfigError: In the words of the flags, since nobody wrote a file yet.
+    """
+    try:
+        return parse_config(_render(arguments, {}), source="-")
+    except ConfigError as error:
+        raise ConfigError([_of_flag(problem) for problem in error.problems]) from error
+
+
+def _of_flag(problem: Problem) -> Problem:
+    venue = next((one for one in ("hyperliquid", "dydx") if f"venues.{one}" in problem.field), "")
+    tail = problem.field.rpartition(".")[2]
+    kind = {"rest_url": "-rest", "ws_url": "-ws"}.get(tail, "")
+    where = f"--{venue}{kind}" if venue else "the command line"
+    return dataclasses.replace(problem, where=where, field=tail)
 
 
 def _check_writable(out: Path) -> None:

@@ -7,6 +7,7 @@ text says how), 3 riskd cannot see or does not answer.
 from __future__ import annotations
 
 import argparse
+import difflib
 import importlib
 import sys
 from collections.abc import Sequence
@@ -80,8 +81,8 @@ def build_parser(verb: str | None) -> Parser:
     """The parser; only the verb that was asked for is imported."""
     parser = Parser(
         prog="riskd",
-        description="Watches perpetual and option positions on Layer-2 venues, judges the risk by "
-        "rules you can read, and pages.",
+        description="Watches perpetual positions on Layer-2 venues, judges the risk by rules you "
+        "can read, pages, and (armed) cuts.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -138,6 +139,9 @@ def problem_line(problem: Problem) -> str:
 def _run(words: Sequence[str]) -> int:
     verb = next((word for word in words if not word.startswith("-")), None)
     parser = build_parser(verb)
+    close = difflib.get_close_matches(verb or "", [name for name, _, _ in COMMANDS], n=1)
+    if verb is not None and close and close[0] != verb:
+        parser.error(f"there is no verb {verb!r}; did you mean {close[0]!r}?")
     arguments = parser.parse_args(words)
     if arguments.verb is None:
         parser.print_help()

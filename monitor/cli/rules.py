@@ -68,5 +68,6 @@ def _book(paths: list[Path], *, alone: bool) -> RuleBook:
         try:
             files.append((str(path), path.read_text(encoding="utf-8")))
         except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"The rulebook {path} cannot be read: {error}.") from error
+            reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+            raise ConfigError(f"The rulebook {path} cannot be read: {reason}.") from error
     return parse_rulebook(files, CATALOGUE)
