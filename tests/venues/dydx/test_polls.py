@@ -21,6 +21,7 @@ from monitor.core.events import (
     FundingPaid,
     FundingSettled,
     MarketContextSeen,
+    OrdersReported,
     PositionsReported,
     TransfersReported,
     VenueStatusSeen,
@@ -284,10 +285,10 @@ def test_orders_cut_off_at_the_limit_close_nothing() -> None:
     """1000 rows are a page, not a list."""
     rows = [order(f"o-{index}") for index in range(1000)]
     output = poll_of(venue(), "orders/main").received(answer(rows), NOW)
-    (told,) = [event for event in output.events if kinds([event]) == ["OrdersReported"]]
+    (told,) = of(output, OrdersReported)
     assert not told.complete
     output = poll_of(venue(), "orders/main").received(answer(rows[:999]), NOW)
-    (told,) = [event for event in output.events if kinds([event]) == ["OrdersReported"]]
+    (told,) = of(output, OrdersReported)
     assert told.complete
 
 
@@ -295,7 +296,7 @@ def test_no_orders_close_all() -> None:
     """An empty list is complete, and so is 404."""
     for response in (answer([]), answer({}, 404)):
         output = poll_of(venue(), "orders/main").received(response, NOW)
-        (told,) = [event for event in output.events if kinds([event]) == ["OrdersReported"]]
+        (told,) = of(output, OrdersReported)
         assert (told.complete, told.orders) == (True, ())
 
 
@@ -542,7 +543,7 @@ def test_a_validator_that_catches_up_is_not_believed() -> None:
 @pytest.mark.parametrize("overridden", [False, True])
 def test_a_validator_of_another_chain_is_refused(overridden: bool) -> None:
     """Unless the indexer itself was replaced: then the chain is not known."""
-    changes = {"rest_url": "http://127.0.0.1:9/v4"} if overridden else {}
+    changes: dict[str, Any] = {"rest_url": "http://127.0.0.1:9/v4"} if overridden else {}
     poll = poll_of(venue(validator_urls=("http://127.0.0.1:1",), **changes), "status/1")
     response = answer(status_body(100, "dydx-testnet-4"))
     if overridden:
