@@ -327,7 +327,14 @@ class Daemon:
         await contact_all(self._drivers, known, wait_s=self._first_contact_s)
         for driver in self._drivers:
             if driver.ready:
-                await self.store.remember_venue(driver.venue.name, self.clock.now())
+                await self._remember(driver.venue.name)
+
+    async def _remember(self, venue: str) -> None:
+        """A first contact that is not kept is no reason not to start."""
+        try:
+            await self.store.remember_venue(venue, self.clock.now())
+        except StoreError as error:
+            self._log.warning("first_contact_not_kept", venue=venue, reason=str(error))
 
     async def run(self) -> None:
         """Watch until ``stop``; raises whatever breaks the core."""

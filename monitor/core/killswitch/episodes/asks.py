@@ -97,10 +97,9 @@ def narrowed(book: Book | None, subject: Subject, scope: Subject, share_ratio: f
     own = account_subject(venue, account)
     if book is None:
         return own
-    whole = account_subject(venue, account.partition(".")[0])
     within = venue_subject(venue) if scope_kind is SubjectKind.VENUE else Subject("portfolio")
     known = any(concerns(own, one.venue, one.account) for one in book.accounts)
-    gross, all_gross = gross_in_scope_usd(whole, book), gross_in_scope_usd(within, book)
+    gross, all_gross = gross_in_scope_usd(own, book), gross_in_scope_usd(within, book)
     if not known or all_gross <= 0 or gross < share_ratio * all_gross:
         return own
     return scope
