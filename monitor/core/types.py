@@ -87,13 +87,6 @@ def channel_id(venue: str, feed: str, key: str = "") -> str:
     return f"{venue}/{feed}/{key}" if key else f"{venue}/{feed}"
 
 
-class Quality(enum.IntEnum):
-    """How much a measure's reading may be trusted; an absent measure has no reading at all."""
-
-    EXACT = 0
-    ESTIMATED = 1  # part of the book was re-marked from peers: may page and hold, never cut
-
-
 class Verdict(enum.Enum):
     """Three-valued truth of a rule's condition, and ERROR when it could not be judged at all."""
 

@@ -443,8 +443,3 @@ class SimAccount:
     def maintenance_margin(self) -> Decimal:
         """Maintenance margin of all cross positions, USD."""
         return sum((pool.maintenance_margin for pool in self.pools.values()), ZERO)
-
-    @property
-    def gross_exposure(self) -> Decimal:
-        """Sum of unsigned notionals, USD."""
-        return sum((pool.total_notional for pool in self.pools.values()), ZERO)

@@ -322,14 +322,6 @@ class SimMarket:
             total += (top - tier.lower_bound_usd) * tier.maintenance_rate
         return total
 
-    def maintenance_rate_at(self, notional_usd: Decimal) -> Decimal:
-        """Maintenance rate of the tier in which ``notional_usd`` lies."""
-        rate = self.spec.tiers[0].maintenance_rate
-        for tier in self.spec.tiers:
-            if notional_usd >= tier.lower_bound_usd:
-                rate = tier.maintenance_rate
-        return rate
-
     @property
     def initial_rate(self) -> Decimal:
         """The lowest initial margin rate now; dYdX's rises with open interest between its caps."""

@@ -71,13 +71,6 @@ def _preview_leverage(node: Node) -> float | None:
     return None if gross is None or equity is None else compute_leverage(gross, equity)
 
 
-def _preview_usage(node: AccountNode) -> float | None:
-    into = node.holdings
-    if into.liquidation.reason or any(one.isolated for one in into.held.values()):
-        return None
-    return compute_margin_usage(into.pool_maintenance_usd, into.pool_equity_usd)
-
-
 def _margin_usage(node: AccountNode, use: Use) -> float | None:
     """The fuller of the cross pool and the account as a whole.
 

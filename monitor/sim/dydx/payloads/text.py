@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import uuid
 from datetime import UTC, datetime, timedelta
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import Decimal
 
 from monitor.sim.addresses import bech32_address
 
@@ -28,12 +28,6 @@ def number(value: Decimal | float) -> str:
     if "." in written:
         written = written.rstrip("0").rstrip(".")
     return "0" if written in {"-0", ""} else written
-
-
-def to_step(value: Decimal | float, step: Decimal) -> Decimal:
-    """The multiple of ``step`` nearest to ``value``."""
-    exact = value if isinstance(value, Decimal) else Decimal(repr(float(value)))
-    return (exact / step).quantize(Decimal(1), rounding=ROUND_HALF_EVEN) * step
 
 
 def iso(at_s: float) -> str:
