@@ -451,8 +451,9 @@ def test_projected_funding_is_a_cost() -> None:
 
 
 def test_forced_fills() -> None:
-    """Liquidation and deleveraging count for a day, ordinary fills do not."""
-    desk = hl_desk()
+    """Liquidation and deleveraging count for a day, ordinary fills do not; none at all is known
+    only while the channel of fills proves itself alive."""
+    desk = hl_desk().open(f"{HL}/fills/main")
     assert desk.value("liquidations_24h", MAIN) is None
 
     def fill(fill_id: str, kind: FillKind) -> e.FillReport:
@@ -483,7 +484,13 @@ def test_forced_fills() -> None:
         ),
     )
     assert desk.after("liquidations_24h", MAIN) == 2.0
-    assert desk.at(86_400).after("liquidations_24h", MAIN) == 0.0
+    desk.at(86_399)
+    assert desk.after("liquidations_24h", MAIN) == 2.0  # known, however long nobody spoke since
+    assert desk.at(86_400).after("liquidations_24h", MAIN) is None
+    assert desk.why("liquidations_24h", MAIN) == "news of fills is too old"
+    assert desk.alive(f"{HL}/fills/main").after("liquidations_24h", MAIN) == 0.0
+    desk.at(86_401).lose(f"{HL}/fills/main", gap=True)
+    assert desk.after("liquidations_24h", MAIN) is None
 
 
 # ---------------------------------------------------------------------------------- off-book

@@ -241,16 +241,15 @@ def _positions_count(node: AccountNode, use: Use) -> float | None:
 
 def _liquidations(node: AccountNode, use: Use) -> float | None:
     """Forced fills of the last day. The venue's own announcement counts where fills have not told
-    (yet), so that neither source alone can hide one."""
+    (yet), so that neither source alone can hide one. A known one stands by itself; that there was
+    none is known only while fills are told."""
     account = node.account
     limit = use.now - DAY_NS
     fills = [at for at in account.forced_fills.values() if at > limit]
     announced = [at for at in account.liquidations_seen.values() if at > limit]
-    if not account.fills_seen.seen_ns and not announced:
-        use.reason = "no fills were told yet"
-        return None
-    if fills or announced:
-        use.wake_at(min((*fills, *announced)) + DAY_NS)
+    if not fills and not announced:
+        return 0.0 if use.fresh(account.fills_seen, node.ledger_limit, "news of fills") else None
+    use.wake_at(min((*fills, *announced)) + DAY_NS)
     return float(max(len(fills), len(announced)))
 
 
