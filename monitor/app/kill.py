@@ -99,6 +99,7 @@ class KillSwitch:
             latched=[str(scope) for scope in state.latches],
         )
         self._changed = changed
+        self._listeners: list[Callable[[Step], None]] = []
         self.reporter = Reporter(store, directory)
         self.machine = KillMachine(policy, plan_cut, state)
         self.driver = KillDriver(
@@ -124,9 +125,15 @@ class KillSwitch:
         self.driver.restarted()
         self.look_for_file()
 
+    def listen(self, listener: Callable[[Step], None]) -> None:
+        """Hear every step as it is concluded (the demo's narrator)."""
+        self._listeners.append(listener)
+
     def _heard(self, step: Step) -> None:
         self._changed()
         self.reporter.heard(step)
+        for listener in self._listeners:
+            listener(step)
 
     # ------------------------------------------------------------------------------ reading
 

@@ -1,8 +1,9 @@
 """``riskd demo``: riskd at work on an embedded simulated world of both venues, told in sentences.
 
 Everything is real but the venues: their wire protocols over loopback sockets, the daemon, its
-rules, its store, its pages (through a real Alertmanager where one is installed). Marked SIMULATED
-wherever it shows. At most five minutes; Ctrl-C or q ends it cleanly.
+rules, its store, its pages (through a real Alertmanager where one is installed), its kill switch
+and the signer, a process of its own. Marked SIMULATED wherever it shows. At most five minutes;
+Ctrl-C or q ends it cleanly.
 """
 
 from __future__ import annotations
@@ -19,13 +20,19 @@ from functools import partial
 from pathlib import Path
 
 from monitor.app.lifecycle import Daemon
+from monitor.cli.demo_desk import ACTING_RULE, DATA, write_desk
+from monitor.cli.demo_operator import SCENARIO, Operator
+from monitor.cli.demo_signer import DemoSigner
+from monitor.cli.demo_tempo import Tempo
 from monitor.cli.flags import port, speed
 from monitor.cli.keys import HELP, KEYS, Keyboard
+from monitor.cli.kill_record import record_lines
+from monitor.cli.kill_voice import KillVoice
 from monitor.cli.narrator import Narrator
 from monitor.cli.output import hush, hush_closed_terminals
 from monitor.cli.pager import Alertmanager, Pager
 from monitor.cli.runner import new_runner
-from monitor.config import Config, parse_config
+from monitor.config import Config
 from monitor.core.errors import ConfigError
 from monitor.core.types import SECOND_NS, Severity
 from monitor.observability.logging import configure_logging
@@ -41,7 +48,7 @@ LASTS_S = 240.0  # of the watcher's time, where a scenario does not say how fast
 PORT = ServerSettings().port
 SECRET_VARIABLE = "RISKD_DEMO_WEBHOOK_SECRET"  # noqa: S105 - the name of a variable
 END = """\
-[SIMULATED] That was the demo. Your own accounts, by address and without any key:
+[SIMULATED] That was the demo. Your own accounts, by address, without any key and in observe:
   riskd init --hyperliquid 0x… --dydx dydx1…
   riskd run --config riskd.yaml"""
 
@@ -65,7 +72,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help=f"of the page and the API (default {PORT}; 0 takes any free one)",
     )
     parser.add_argument(
-        "--keep", type=Path, metavar="DIR", help="keep store and journal there (for riskd replay)"
+        "--keep",
+        type=Path,
+        metavar="DIR",
+        help="keep store, journal and trip reports there (for riskd replay and riskd audit)",
     )
     parser.add_argument("--log", action="store_true", help="show riskd's own log lines too")
     parser.epilog = (
@@ -117,7 +127,11 @@ class Demo:
         )
         self._began_s = time.monotonic()
         self._stopping = asyncio.Event()
-        self._voice = Narrator(self._print, self._clock.now, self._clock.now())
+        self._voice = Narrator(
+            self._print, self._clock.now, self._clock.now(), acting=frozenset({ACTING_RULE})
+        )
+        self._tempo = Tempo(self._clock, fixed=arguments.speed is not None)
+        self._kills = KillVoice(partial(self._voice.say, "KILL"), self._tempo.look)
 
     async def run(self) -> None:
         """The whole show."""
@@ -132,31 +146,54 @@ class Demo:
             real = await alertmanager.start()
             period_s = period_at(self._clock.speed)
             async with Simulation(self._world, self._clock, period_s=period_s) as simulation:
+                self._tempo.changed = simulation.watch_at
                 os.environ[SECRET_VARIABLE] = pager.secret
                 config = self._config(simulation, pager, alertmanager.url if real else "")
-                daemon = Daemon(
-                    config,
-                    self._clock,
-                    base=self._folder,
-                    to_wall_ns=self._clock.to_wall_ns,
-                    simulated=True,
-                )
-                await self._watch(daemon, simulation, real=real)
+                signer = DemoSigner(self._folder, self._clock, aloud=self._arguments.log)
+                try:
+                    await signer.start()
+                    await self._with_signer(signer, config, simulation, real=real)
+                finally:
+                    await signer.close()
         finally:
             os.environ.pop(SECRET_VARIABLE, None)
             await alertmanager.close()
             await pager.close()
+        for line in record_lines(
+            self._folder / DATA, self._kills.trips, kept=self._arguments.keep is not None
+        ):
+            self._voice.say("audit", line)
         self._print(END)
         # Nothing is left but to leave: a terminal that closes meanwhile must not make it a crash.
         loop.remove_signal_handler(signal.SIGHUP)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
-    async def _watch(self, daemon: Daemon, simulation: Simulation, *, real: bool) -> None:
+    async def _with_signer(
+        self, signer: DemoSigner, config: Config, simulation: Simulation, *, real: bool
+    ) -> None:
+        await signer.ready()
+        daemon = Daemon(
+            config,
+            self._clock,
+            base=self._folder,
+            to_wall_ns=self._clock.to_wall_ns,
+            simulated=True,
+        )
+        showing = asyncio.create_task(signer.show_time(), name="signer's time")
+        try:
+            await self._watch(daemon, simulation, signer, real=real)
+        finally:
+            showing.cancel()
+            await asyncio.wait({showing})
+
+    async def _watch(
+        self, daemon: Daemon, simulation: Simulation, signer: DemoSigner, *, real: bool
+    ) -> None:
         passing = asyncio.create_task(self._clock.run(), name="time")
         try:
             await self._start(daemon)
             try:
-                await self._play(daemon, simulation, real=real)
+                await self._play(daemon, simulation, signer, real=real)
             finally:
                 await daemon.close()
         finally:
@@ -175,13 +212,21 @@ class Demo:
                 ) from error
             raise
 
-    async def _play(self, daemon: Daemon, simulation: Simulation, *, real: bool) -> None:
+    async def _play(
+        self, daemon: Daemon, simulation: Simulation, signer: DemoSigner, *, real: bool
+    ) -> None:
         say = self._voice.say
         self._voice.start_ns = self._clock.now()
         daemon.listen(self._voice.decided)
-        self._world.subscribe(partial(self._happened, simulation))
+        daemon.kill.listen(self._kills.heard)
+        self._world.subscribe(self._happened)
         way = "a real Alertmanager" if real else "a signed webhook (no Alertmanager here)"
         say("riskd", f"watches both venues; pages go out through {way}.")
+        say(
+            "riskd",
+            f"may act on Hyperliquid, by a signer of its own (pid {signer.pid}); one rule may ask "
+            f"for it, {ACTING_RULE}, every other observes. On dYdX it has no hands yet.",
+        )
         say("riskd", f"open {daemon.url}/ or run `riskd status --url {daemon.url}`.")
         say("riskd", f"keys: {HELP}")
         end_s = play(self._world, self._scenario)
@@ -191,7 +236,11 @@ class Demo:
                 tasks.create_task(self._tell_status(daemon), name="status"),
                 tasks.create_task(self._end(end_s), name="end"),
                 tasks.create_task(self._listen(simulation), name="keys"),
+                tasks.create_task(self._tempo.run(), name="tempo"),
             ]
+            if self._scenario.name == SCENARIO:
+                operator = self._operator(daemon)
+                extras.append(tasks.create_task(operator.run(), name="operator"))
             stopping = tasks.create_task(self._stopping.wait(), name="stopping")
             # The daemon ends by itself only when its core failed: then the show is over too.
             await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -231,13 +280,23 @@ class Demo:
             hush_closed_terminals()
             self._stopping.set()
 
-    def _happened(self, simulation: Simulation, events: Sequence[WorldEvent]) -> None:
+    def _happened(self, events: Sequence[WorldEvent]) -> None:
         for event in events:
             if isinstance(event, Narrated):
                 self._voice.say("world", event.text)
-            elif isinstance(event, Paced) and self._arguments.speed is None:
-                self._clock.speed = event.speed
-                simulation.watch_at(event.speed)
+            elif isinstance(event, Paced):
+                self._tempo.pace(event.speed)
+
+    def _operator(self, daemon: Daemon) -> Operator:
+        return Operator(
+            data=self._folder / DATA,
+            clock=self._clock,
+            state=lambda: daemon.kill.machine.state,
+            unmet=daemon.kill.unmet,
+            faults=self._world.faults,
+            say=partial(self._voice.say, "desk"),
+            eventful=self._tempo.look,
+        )
 
     async def _tell_status(self, daemon: Daemon) -> None:
         while True:
@@ -249,34 +308,11 @@ class Demo:
             ]
             self._voice.tell_status(daemon.engine, len(pages))
 
-    # -------------------------------------------------------------------------------- parts
-
     def _config(self, simulation: Simulation, pager: Pager, alertmanager: str) -> Config:
-        urls, addresses = simulation.urls, simulation.addresses
-        hyperliquid, dydx = urls["hyperliquid"], urls["dydx"]
-        notify = (
-            f"alertmanager: {{urls: ['{alertmanager}']}}"
-            if alertmanager
-            else f"webhooks: [{{name: pager, url: '{pager.url}/riskd', allow_loopback: true, "
-            f"secret: {{env: {SECRET_VARIABLE}}}}}]"
+        return write_desk(
+            self._folder,
+            simulation,
+            notify=alertmanager or f"{pager.url}/riskd",
+            port=self._arguments.port,
+            secret="" if alertmanager else SECRET_VARIABLE,
         )
-        text = f"""
-desk: demo
-data_dir: data
-venues:
-  hyperliquid:
-    rest_url: {hyperliquid["rest"]}
-    ws_url: {hyperliquid["ws"]}
-    accounts: [{{alias: main, address: "{addresses["hyperliquid"]["main"]}"}}]
-  dydx:
-    rest_url: {dydx["rest"]}
-    ws_url: {dydx["ws"]}
-    validator_urls: ["{dydx["rpc"]}"]
-    accounts: [{{alias: main, address: "{addresses["dydx"]["main"]}"}}]
-notify: {{{notify}}}
-server: {{port: {self._arguments.port}}}
-"""
-        try:
-            return parse_config(text, source="demo")
-        except ConfigError as error:
-            raise ConfigError(f"The demo cannot configure itself: {error}") from error

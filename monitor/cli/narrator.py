@@ -14,6 +14,7 @@ from monitor.core.decision import Decision
 from monitor.core.engine import Engine
 from monitor.core.rules import Rule
 from monitor.core.rules.words import duration, number, request_text
+from monitor.core.state.model import VenueState
 from monitor.core.types import PORTFOLIO, SECOND_NS, AlertState, EngineNs, Subject
 
 MARK = "[SIMULATED"
@@ -32,6 +33,7 @@ class Narrator:
     write: Callable[[str], None]
     now: Callable[[], EngineNs]
     start_ns: EngineNs
+    acting: frozenset[str] = frozenset()  # rules that may act; the others observe
     pages: int = 0
     ended: int = 0
     _would_have: list[str] = field(default_factory=list)
@@ -45,9 +47,11 @@ class Narrator:
     def decided(self, decision: Decision) -> None:
         """What riskd concluded: what it would have done, and which rules began to wait."""
         for request in decision.kill_requests:
+            if request.rule in self.acting:
+                continue  # what comes of it the kill switch says itself
             text = f"{request_text(request)}, by {request.rule}"
             self._would_have.append(text)
-            self.say("riskd", f"WOULD HAVE {text}; it observes, so nothing was sent.")
+            self.say("riskd", f"WOULD HAVE {text}; that rule observes, so nothing was sent.")
         waiting = [one for one in decision.transitions if one.after is AlertState.PENDING]
         counts = Counter(change.rule for change in waiting)
         for change in waiting:
@@ -75,7 +79,7 @@ class Narrator:
             for label, measure in PORTFOLIO_NUMBERS
         ]
         used = [
-            f"{venue.venue} {_shown(engine, 'margin_usage_ratio', account.subject, now)}"
+            f"{_named(venue, name)} {_shown(engine, 'margin_usage_ratio', account.subject, now)}"
             for venue in engine.state.venues.values()
             for name, account in venue.accounts.items()
             if "." not in name  # the main pools only: a line is short
@@ -102,6 +106,12 @@ def _shown(engine: Engine, measure: str, subject: Subject, now: EngineNs) -> str
     reading = engine.reading(measure, subject, now)
     spec = engine.catalogue[measure]
     return number(None if reading is None else reading.value, spec.unit, spec.words)
+
+
+def _named(venue: VenueState, account: str) -> str:
+    """The venue alone where it has one account."""
+    several = sum(1 for name in venue.accounts if "." not in name) > 1
+    return f"{venue.venue}/{account}" if several else venue.venue
 
 
 def _still_open(engine: Engine) -> Iterable[Rule]:

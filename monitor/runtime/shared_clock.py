@@ -59,6 +59,11 @@ class SharedClock:
         """The wall's time of a moment of engine time; see ``wall_ns_of``."""
         return wall_ns_of(engine_ns, self.now(), self.speed)
 
+    def show(self, now_ns: EngineNs) -> None:
+        """Let readers of the file see this moment of a time that is moved elsewhere; instead of
+        ``lead``."""
+        self._slots[_NOW] = now_ns
+
     async def lead(self) -> NoReturn:
         """Let time pass while somebody follows; the leader's task."""
         slots, pace, behind = self._slots, Pace(), False

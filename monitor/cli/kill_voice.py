@@ -1,0 +1,212 @@
+"""What the kill switch does, one plain sentence for each step that a trader would want to know.
+
+Made from the audit entries, so that nothing is told that is not on record. A repeated try that went
+as the one before is not told again. *Pure.*
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from monitor.core.killswitch.facts import AuditEntry, Step
+from monitor.core.killswitch.levels import Level
+from monitor.core.rules.words import duration
+from monitor.core.types import SECOND_NS, EngineNs
+
+NAMED_MAX = 4
+_PLAN_FIGURES = frozenset(
+    {"round", "gross_before_usd", "gross_after_usd", "goal_usd", "cost_usd", "sliced", "shortfall",
+     "note"}
+)  # fmt: skip
+BEGINS = frozenset({"tripped", "raised"})
+SMALL_RATIO = 0.01  # of what the first plan cut: what prices moved since, cut on top
+
+
+@dataclass
+class KillVoice:
+    """Says steps by ``say``; ``eventful`` is called whenever something happens at a venue."""
+
+    say: Callable[[str], None]
+    eventful: Callable[[], None]
+    trips: list[str] = field(default_factory=list)
+    _began_ns: dict[str, EngineNs] = field(default_factory=dict)
+    _told: set[tuple[str, str]] = field(default_factory=set)
+    _left: dict[tuple[str, str], str] = field(default_factory=dict)
+    _planned: dict[str, float] = field(default_factory=dict)
+    _small: set[tuple[str, str]] = field(default_factory=set)
+
+    def heard(self, step: Step) -> None:
+        """One step of the kill machine."""
+        for entry in step.audit:
+            if entry.action in BEGINS:
+                self._begins(entry)
+            self._note_left(entry)
+            text = self._sentence(entry)
+            # What was told of this trip already is not told again.
+            if not text or (entry.trip_id, text) in self._told:
+                continue
+            self._told.add((entry.trip_id, text))
+            self.eventful()
+            self.say(text)
+
+    def _begins(self, entry: AuditEntry) -> None:
+        self._began_ns.setdefault(entry.trip_id, entry.at_ns)
+        if entry.trip_id not in self.trips:
+            self.trips.append(entry.trip_id)
+
+    def _note_left(self, entry: AuditEntry) -> None:
+        """What is left is told once the trip says that it is incomplete: what an account lacks at
+        first is often there a moment later."""
+        account = dict(entry.details).get("account", "")
+        if entry.action == "account_incomplete":
+            self._left[entry.trip_id, account] = entry.reason
+        elif entry.action == "account_contained":
+            self._left.pop((entry.trip_id, account), None)
+
+    def _sentence(self, entry: AuditEntry) -> str:
+        """Empty for what is only for the record."""
+        if entry.action == "incomplete":
+            left = [why for (trip, _), why in self._left.items() if trip == entry.trip_id]
+            return _incomplete(entry, self._after(entry), left)
+        if entry.action == "plan" and self._tops_up(entry):
+            return "cuts a little more, for prices moved meanwhile."
+        if entry.action == "order_ended" and _round(entry) in self._small:
+            return ""
+        words = _SENTENCES.get(entry.action)
+        return "" if words is None else words(entry, self._after(entry))
+
+    def _tops_up(self, entry: AuditEntry) -> bool:
+        told = dict(entry.details)
+        usd = float(told["gross_before_usd"]) - float(told["gross_after_usd"])
+        small = usd < SMALL_RATIO * self._planned.get(entry.trip_id, 0.0)
+        if small:
+            self._small.add(_round(entry))
+        else:
+            self._planned[entry.trip_id] = usd
+        return small
+
+    def _after(self, entry: AuditEntry) -> str:
+        began_ns = self._began_ns.get(entry.trip_id)
+        return "" if began_ns is None else duration((entry.at_ns - began_ns) / SECOND_NS)
+
+
+def _round(entry: AuditEntry) -> tuple[str, str]:
+    return entry.trip_id, dict(entry.details).get("round", "")
+
+
+def _tripped(entry: AuditEntry, _after: str) -> str:
+    told = dict(entry.details)
+    goal, why = "", ""
+    if entry.actor.startswith("person:") and entry.reason:
+        why = f' ("{entry.reason}")'
+    if "baseline_usd" in told:
+        share = float(told["gross_to_ratio"])
+        goal = f" to {share * 100:.3g} % of ${float(told['baseline_usd']):,.0f}"
+    level = Level(entry.level_to).name.lower()
+    return (
+        f"LATCHED: {level} {entry.scope}{goal}, by {_who(entry.actor)}{why}. On record before "
+        "anything is sent; only a person can clear it."
+    )
+
+
+def _cancel(entry: AuditEntry, _after: str) -> str:
+    account, orders = _split(entry.details, {"account", "attempt"})
+    return (
+        f"cancels what adds risk at {account.get('account', '')}: {_some(orders.values())}. "
+        "Stops that protect stay."
+    )
+
+
+def _plan(entry: AuditEntry, _after: str) -> str:
+    told, orders = _split(entry.details, _PLAN_FIGURES)
+    if not orders:
+        return ""
+    kept = "hedges stay paired"
+    return (
+        f"plans on positions read again: {_some(orders.values())}. Gross "
+        f"${float(told['gross_before_usd']):,.0f} to ${float(told['gross_after_usd']):,.0f}, "
+        f"expected cost ${float(told['cost_usd']):,.0f}; {kept}."
+    )
+
+
+def _order_ended(entry: AuditEntry, _after: str) -> str:
+    told = dict(entry.details)
+    side, size, market = (*told.get("order", "").split(" ", 2), "", "", "")[:3]
+    if told.get("end") == "filled":
+        did = "sold" if side == "sell" else "bought"
+        return (
+            f"{did} {told['filled']} of {size} {market} at {told['average_price']}, reduce-only "
+            f"(reference {told['reference_price']})."
+        )
+    why = told.get("detail", "")
+    return f"{side} {size} {market} is {told.get('end', '')}{f': {why}' if why else ''}."
+
+
+def _failed(entry: AuditEntry, _after: str) -> str:
+    told = dict(entry.details)
+    known = "nobody knows yet what became of it" if told.get("uncertain") == "yes" else "not done"
+    return f"{told.get('account', entry.scope)} {told.get('stage', '')}: {known}: {entry.reason}."
+
+
+def _contained(entry: AuditEntry, after: str) -> str:
+    return f"CONTAINED: {entry.scope}, {after} after it began, proved from the venue's own data."
+
+
+def _incomplete(entry: AuditEntry, after: str, left: Sequence[str]) -> str:
+    what = f" Left: {'; '.join(left)}." if left else ""
+    return f"INCOMPLETE: {entry.scope}, {after} after it began.{what} It is tried again until done."
+
+
+def _rearm_refused(entry: AuditEntry, _after: str) -> str:
+    return f"stays latched: {entry.scope}. {entry.reason}"
+
+
+def _rearmed(entry: AuditEntry, after: str) -> str:
+    return f"CLEARED: {entry.scope} by {_who(entry.actor)}, {after} after it began."
+
+
+def _held(entry: AuditEntry, _after: str) -> str:
+    return f"HOLDS {entry.scope}: no new risk while its data is bad ({_who(entry.actor)})."
+
+
+def _released(entry: AuditEntry, _after: str) -> str:
+    return f"releases {entry.scope}: its data is good again."
+
+
+def _who(actor: str) -> str:
+    kind, _, name = actor.partition(":")
+    return f"{'a person' if kind == 'person' else kind} ({name})" if name else actor
+
+
+def _split(
+    details: Iterable[tuple[str, str]], known: Iterable[str]
+) -> tuple[dict[str, str], dict[str, str]]:
+    """What is known by name, and the orders by leg or id beside it."""
+    names = frozenset(known)
+    pairs: Mapping[str, str] = dict(details)
+    return (
+        {key: value for key, value in pairs.items() if key in names},
+        {key: value for key, value in pairs.items() if key not in names},
+    )
+
+
+def _some(texts: Iterable[str]) -> str:
+    found = list(texts)
+    more = f" and {len(found) - NAMED_MAX} more" if len(found) > NAMED_MAX else ""
+    return f"{', '.join(found[:NAMED_MAX])}{more}"
+
+
+_SENTENCES: Mapping[str, Callable[[AuditEntry, str], str]] = {
+    "tripped": _tripped,
+    "raised": _tripped,
+    "cancel": _cancel,
+    "plan": _plan,
+    "order_ended": _order_ended,
+    "command_failed": _failed,
+    "contained": _contained,
+    "rearm_refused": _rearm_refused,
+    "rearmed": _rearmed,
+    "held": _held,
+    "released": _released,
+}
