@@ -1,0 +1,155 @@
+"""A store that cannot keep what the kill switch does: it acts all the same, pages and says so."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from monitor.core.killswitch.levels import Level
+from monitor.core.killswitch.state import Stage
+from monitor.store.database import DATABASE_NAME
+from monitor.store.second_copy import COPY_NAME
+from tests.killpath.rig import HL_SCOPE, PORTFOLIO, Rig, run
+
+Trouble = Callable[[Rig], AbstractAsyncContextManager[None]]
+
+
+@asynccontextmanager
+async def full(rig: Rig) -> AsyncIterator[None]:
+    """The kernel lets no file of this process grow beyond what the largest one is."""
+    size = max(path.stat().st_size for path in rig.data.iterdir() if path.is_file())
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@asynccontextmanager
+async def read_only(rig: Rig) -> AsyncIterator[None]:
+    """The file may not be written."""
+    await _pragma(rig, "query_only = 1")
+    try:
+        yield
+    finally:
+        await _pragma(rig, "query_only = 0")
+
+
+@asynccontextmanager
+async def locked(rig: Rig) -> AsyncIterator[None]:
+    """Somebody's shell holds the file."""
+    rig.clock.hung_s = 0.02  # the store's thread waits for the lock: time goes on
+    other = sqlite3.connect(rig.data / DATABASE_NAME, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    finally:
+        other.execute("ROLLBACK")
+        other.close()
+        await asyncio.to_thread(lambda: None)
+
+
+async def _pragma(rig: Rig, text: str) -> None:
+    await rig.daemon.store._thread.call(
+        lambda connection: connection.execute(f"PRAGMA {text}").fetchall(),
+        what=text,
+        deadline_s=10.0,
+        write=False,
+    )
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        pytest.param(full, id="full"),
+        pytest.param(read_only, id="read-only"),
+        pytest.param(locked, id="locked"),
+    ],
+)
+def test_the_trip_acts_pages_and_says_so(trouble: Trouble) -> None:
+    """Cancels and cuts leave, people hear that there is no record, a re-arm waits; and when the
+    disk is well again the record has everything."""
+
+    async def story(rig: Rig) -> None:
+        async with trouble(rig):
+            assert (await rig.pull()).done
+            await rig.until(lambda: rig.stage() is Stage.CONTAINED, within_s=60.0)
+            assert rig.gross_usd() < 0.72 * 673_674
+            await rig.until(lambda: rig.pages("KillStoreFailing"), within_s=10.0)
+            assert rig.pages("KillSwitchTripped"), "the trip itself is paged beside"
+            assert rig.trading()["scopes"][0]["state"] == "REDUCE_ONLY"
+            refused = await rig.rearm()
+            assert not refused.done, "what loosens waits for the store"
+            assert rig.latches
+        rig.clock.hung_s = 2.0
+        await rig.until(
+            lambda: any(not one.firing and one.alert == "KillStoreFailing" for one in rig.told),
+            within_s=60.0,
+        )
+        assert {"tripped", "cancel", "plan", "order_ended", "contained"} <= set(rig.actions())
+        assert not rig.verified().findings
+        assert not rig.traded_twice()
+        await rig.passes(130.0)  # the first offer runs out
+        assert (await rig.rearm()).done
+
+    run(story)
+
+
+def _damage(path: Path) -> None:
+    path.write_bytes(b"\xff" * max(8192, path.stat().st_size))
+
+
+def test_a_file_damaged_under_a_running_daemon() -> None:
+    """The trip acts and pages; the next process has the latch from the second copy, and says so."""
+
+    async def story(rig: Rig) -> None:
+        await rig.daemon.store._thread.call(
+            lambda one: one.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall(),
+            what="empty the log",
+            deadline_s=10.0,
+            write=False,
+        )
+        _damage(rig.data / DATABASE_NAME)
+        await rig.daemon.store._thread.call(
+            lambda one: one.execute("PRAGMA shrink_memory").fetchall(),
+            what="forget pages",
+            deadline_s=10.0,
+            write=False,
+        )
+        await rig.pull()
+        await rig.until(lambda: rig.stage() is Stage.CONTAINED, within_s=60.0)
+        await rig.until(lambda: rig.pages("KillStoreFailing"), within_s=10.0)
+        await rig.kill_process()
+        await rig.start()
+        assert HL_SCOPE in rig.latches, "the second copy has it"
+
+    run(story)
+
+
+def test_a_store_that_cannot_be_read_starts_reduce_only_and_pages() -> None:
+    """Nobody knows what was latched: nothing but exits until a person looked."""
+
+    async def story(rig: Rig) -> None:
+        await rig.stop()
+        for path in rig.data.glob(f"{DATABASE_NAME}*"):
+            path.unlink() if path.name != DATABASE_NAME else _damage(path)
+        (rig.data / COPY_NAME).unlink(missing_ok=True)
+        told = len(rig.told)
+        await rig.start()
+        assert rig.latches[PORTFOLIO].level is Level.REDUCE_ONLY
+        assert rig.trading()["state"] == "REDUCE_ONLY"
+        await rig.until(
+            lambda: any(one.severity == "critical" for one in rig.told[told:]), within_s=10.0
+        )
+        await rig.passes(61.0)  # two starts within a minute use up what the venue answers in one
+        await rig.pull()
+        await rig.until(lambda: rig.stage() is Stage.CONTAINED, within_s=60.0)
+
+    run(story)
