@@ -31,4 +31,10 @@ def run(arguments: argparse.Namespace) -> int:
     )
     if config.notify.alertmanager is None and not config.notify.webhooks:
         print("Note: nobody would be paged, since notify: names no channel.")
+    dydx = config.venues.dydx
+    if dydx is not None and not dydx.validator_urls:
+        print(
+            "Note: a lagging dYdX indexer would go unseen, since venues.dydx names no"
+            " validator_urls; they also tell a halted chain from a slow API."
+        )
     return 0

@@ -244,7 +244,8 @@ def _render(arguments: argparse.Namespace, found: Found) -> str:
             lines += [f"      {text}" for text in found[venue]]
         if venue == "dydx":
             lines += [
-                "    # A validator, your own or a public one, tells a halt from a slow API:",
+                "    # A validator, your own or a public one, tells a halt from a slow API;",
+                "    # without one nobody sees the indexer lag (indexer_lag_blocks is unknown):",
                 '    # validator_urls: ["https://dydx-rpc.publicnode.com"]',
             ]
     lines += [

@@ -42,6 +42,24 @@ def test_fine_says_what_is_watched(check: Check) -> None:
     assert code == 0
     assert "fine. Accounts: hyperliquid: 1." in lines[0]
     assert "nobody would be paged" in lines[1]
+    assert len(lines) == 2
+
+
+@pytest.mark.parametrize(
+    ("more", "noted"),
+    [
+        pytest.param("", True, id="none"),
+        pytest.param("    validator_urls: [https://rpc.example.com]\n", False, id="one"),
+    ],
+)
+def test_what_nobody_sees_without_a_validator_is_said(
+    check: Check, more: str, *, noted: bool
+) -> None:
+    """The indexer cannot tell by itself that it is late."""
+    accounts = f"    accounts: [{{alias: main, address: {DYDX}}}]\n"
+    code, lines = check(f"venues:\n  dydx:\n{accounts}{more}")
+    assert code == 0
+    assert any("validator_urls" in line for line in lines) == noted
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,7 @@ def test_numbers_and_a_file_that_loads(
     text = out.read_text()
     assert "deploy/" not in text
     assert "# validator_urls: [" in text
+    assert "nobody sees the indexer lag" in text
     vault = venues.addresses["hyperliquid"]["vault"].lower()
     line = next(line for line in text.splitlines() if vault in line)
     assert line.lstrip().startswith("# - {alias: ")

@@ -201,30 +201,57 @@ def test_connections_and_rejected_frames() -> None:
 
 
 def test_an_old_block_told_again_stays_old() -> None:
-    """Block age goes by the venue's own clock; the lag by heights that are both fresh."""
+    """Block age goes by the venue's own clock, and is unknown once nobody answers."""
     desk = Desk()
-
-    def block(source: str, second: float, height: int) -> None:
-        desk.tell(
-            e.ChainTimeSeen(
-                venue=HL,
-                channel=f"{HL}/{source}",
-                source=source,
-                time_ns=desk.ns(second),
-                height=height,
-            ),
-        )
-
-    block("stream", 0, 100)
+    tell_block(desk, "stream", 0, 100)
     assert desk.after("block_age_s", HL_VENUE) == 0.0
-    assert desk.value("indexer_lag_blocks", HL_VENUE) is None
     desk.at(30)
-    block("stream", 0, 100)
-    block("indexer", 0, 92)
+    tell_block(desk, "stream", 0, 100)
     assert desk.after("block_age_s", HL_VENUE) == 30.0
-    assert desk.value("indexer_lag_blocks", HL_VENUE) == 8.0
-    assert desk.at(91).after("indexer_lag_blocks", HL_VENUE) is None
-    assert desk.value("block_age_s", HL_VENUE) is None
+    assert desk.at(91).after("block_age_s", HL_VENUE) is None
+
+
+def tell_block(desk: Desk, source: str, second: float, height: int) -> None:
+    """A block of that second, told by one source."""
+    desk.tell(
+        e.ChainTimeSeen(
+            venue=HL,
+            channel=f"{HL}/{source}",
+            source=source,
+            time_ns=desk.ns(second),
+            height=height,
+        ),
+    )
+
+
+def test_the_indexer_is_measured_against_a_validator_only() -> None:
+    """Its socket and its answers are equally late: that they agree proves nothing."""
+    desk = Desk()
+    tell_block(desk, "stream", 0, 100)
+    assert desk.after("indexer_lag_blocks", HL_VENUE) is None
+    assert "no indexer" in desk.why("indexer_lag_blocks", HL_VENUE)
+    tell_block(desk, "indexer", 0, 100)
+    assert desk.after("indexer_lag_blocks", HL_VENUE) is None
+    assert "validator_urls" in desk.why("indexer_lag_blocks", HL_VENUE)
+    tell_block(desk, "validator", 0, 250)
+    assert desk.after("indexer_lag_blocks", HL_VENUE) == 150.0
+    tell_block(desk, "stream", 0, 248)
+    assert desk.after("indexer_lag_blocks", HL_VENUE) == 2.0
+    desk.at(59)
+    tell_block(desk, "stream", 59, 300)
+    assert desk.after("indexer_lag_blocks", HL_VENUE) == 0.0
+    desk.at(60)
+    tell_block(desk, "stream", 60, 302)
+    assert desk.after("indexer_lag_blocks", HL_VENUE) == 0.0  # the validator's word just holds
+    desk.at(60.001)
+    assert desk.after("indexer_lag_blocks", HL_VENUE) is None
+    assert "validator_urls" in desk.why("indexer_lag_blocks", HL_VENUE)
+    tell_block(desk, "validator", 60, 304)
+    assert desk.after("indexer_lag_blocks", HL_VENUE) == 2.0
+    desk.at(121)
+    tell_block(desk, "validator", 121, 420)
+    assert desk.after("indexer_lag_blocks", HL_VENUE) is None
+    assert "indexer height" in desk.why("indexer_lag_blocks", HL_VENUE)
 
 
 def test_venue_words_age_too() -> None:

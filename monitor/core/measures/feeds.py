@@ -17,6 +17,7 @@ from monitor.core.types import SECOND_NS, EngineNs, SubjectKind
 
 # Below what the rules call a halt, so that plain silence cannot grow into one.
 BLOCK_QUIET_S = 20.0
+NO_VALIDATOR = "no validator is configured or answers: validator_urls"
 _FEED = (SubjectKind.FEED,)
 _VENUE = (SubjectKind.VENUE,)
 _WIDE = (SubjectKind.VENUE, SubjectKind.PORTFOLIO)
@@ -110,20 +111,27 @@ def _silent_at(fact: BlockFact, use: Use) -> EngineNs:
 
 
 def _indexer_lag(node: VenueNode, use: Use) -> float | None:
+    """How far all that the indexer tells, by socket or request, trails the validators. Its own two
+    voices say nothing about each other: both are as late as it is."""
     blocks = node.venue.blocks
-    indexer = blocks.get("indexer")
-    others = [
-        fact for source, fact in blocks.items() if source != "indexer" and fact.height is not None
-    ]
-    if indexer is None or indexer.height is None or not others:
-        use.reason = "the indexer's height or another to compare it with is not known"
+    indexer, validator = blocks.get("indexer"), blocks.get("validator")
+    if indexer is None or indexer.height is None:
+        use.reason = "no indexer of this venue has told its height"
         return None
-    if not use.fresh(indexer, node.block_limit, "indexer height"):
+    if validator is None or validator.height is None:
+        use.reason = NO_VALIDATOR
         return None
-    newest = max(others, key=lambda fact: fact.height or 0)
-    if not use.fresh(newest, node.block_limit, "chain height"):
+    if not use.fresh(validator, node.block_limit, "chain height"):
+        use.reason = NO_VALIDATOR
         return None
-    return float(max(0, (newest.height or 0) - indexer.height))
+    stream = blocks.get("stream")
+    latest, height = indexer, indexer.height
+    if stream is not None and stream.height is not None:
+        height = max(height, stream.height)
+        latest = max(indexer, stream, key=lambda fact: _heard_at(fact, use))
+    if not use.fresh(latest, node.block_limit, "indexer height"):
+        return None
+    return float(max(0, validator.height - height))
 
 
 def _clock_skew(node: VenueNode, use: Use) -> float | None:
@@ -257,7 +265,7 @@ DEFINITIONS: tuple[Definition, ...] = (
             "indexer_lag_blocks",
             _VENUE,
             Unit.COUNT,
-            "Blocks by which the venue's indexer trails its chain.",
+            "Blocks by which the venue's indexer trails its validators; absent without one.",
             typical=(1.0, 20.0),
             words=("block behind", "blocks behind"),
         ),
