@@ -7,6 +7,10 @@ sides cross the older level is the stale one. *Pure.*
 
 from __future__ import annotations
 
+from array import array
+from bisect import bisect_left, bisect_right
+from operator import mul
+
 SNAPSHOT_LEVELS_MAX = 100
 _NO_BID = 0.0
 _NO_ASK = float("inf")
@@ -14,16 +18,57 @@ _NO_ASK = float("inf")
 Top = tuple[float | None, float | None, float | None, float | None]
 
 
-class Book:
-    """Levels by price with the message id that set them, and the touch kept beside them."""
+class _Side:
+    """Levels in ascending order of price, with the message id that set each.
+
+    Packed arrays rather than dicts: an update touches a few neighbouring lines of memory instead
+    of objects strewn all over it, which is most of what it costs while other books come between.
+    """
+
+    __slots__ = ("clocks", "prices", "sizes")
 
     def __init__(self) -> None:
-        self._bids: dict[float, float] = {}
-        self._asks: dict[float, float] = {}
-        self._bid_clock: dict[float, int] = {}
-        self._ask_clock: dict[float, int] = {}
-        self._best_bid = _NO_BID
-        self._best_ask = _NO_ASK
+        self.prices = array("d")
+        self.sizes = array("d")
+        self.clocks = array("q")
+
+    def apply(self, levels: list[tuple[float, float]], clock: int, *, best_last: bool) -> bool:
+        """Lay absolute sizes over the levels; size 0 removes. Whether the best level was hit."""
+        prices, sizes = self.prices, self.sizes
+        touched = False
+        for price, size in levels:
+            at, count = bisect_left(prices, price), len(prices)
+            known = at < count and prices[at] == price
+            if size:
+                if known:
+                    sizes[at] = size
+                    self.clocks[at] = clock
+                else:
+                    prices.insert(at, price)
+                    sizes.insert(at, size)
+                    self.clocks.insert(at, clock)
+            elif known:
+                del prices[at], sizes[at], self.clocks[at]
+            else:
+                continue
+            # The best before or after: last of the bids, first of the asks.
+            if at >= count - known if best_last else not at:
+                touched = True
+        return touched
+
+    def drop(self, at: int) -> None:
+        """Remove a level."""
+        del self.prices[at], self.sizes[at], self.clocks[at]
+
+
+class Book:
+    """Bids and asks. Prices are above zero."""
+
+    __slots__ = ("_ask_horizon", "_asks", "_bid_horizon", "_bids")
+
+    def __init__(self) -> None:
+        self._bids = _Side()
+        self._asks = _Side()
         # How deep the snapshot saw: a side of fewer than 100 levels was seen whole. Levels beyond
         # it are known only where an update happened to name them.
         self._bid_horizon = _NO_BID
@@ -48,53 +93,28 @@ class Book:
         asks: list[tuple[float, float]] | None,
         clock: int,
     ) -> bool:
-        """Lay absolute sizes over the levels; size 0 removes. Prices are above zero.
+        """Lay absolute sizes over the levels; size 0 removes.
 
         Returns:
             Whether the touch may have changed.
         """
-        touched = False
-        if bids:
-            levels, clocks, best = self._bids, self._bid_clock, self._best_bid
-            for price, size in bids:
-                if size:
-                    levels[price] = size
-                    clocks[price] = clock
-                elif levels.pop(price, None) is None:
-                    continue
-                else:
-                    del clocks[price]
-                if price >= best:
-                    touched = True
-                    best = price if size else max(levels, default=_NO_BID)
-            self._best_bid = best
-        if asks:
-            levels, clocks, best = self._asks, self._ask_clock, self._best_ask
-            for price, size in asks:
-                if size:
-                    levels[price] = size
-                    clocks[price] = clock
-                elif levels.pop(price, None) is None:
-                    continue
-                else:
-                    del clocks[price]
-                if price <= best:
-                    touched = True
-                    best = price if size else min(levels, default=_NO_ASK)
-            self._best_ask = best
-        while touched and self._best_bid >= self._best_ask:
-            self._uncross()
+        touched = bool(bids) and self._bids.apply(bids or [], clock, best_last=True)
+        if asks and self._asks.apply(asks, clock, best_last=False):
+            touched = True
+        if touched:
+            while self._crossed():
+                self._uncross()
         return touched
 
     def top(self) -> Top:
         """Bid price and size, ask price and size; None where nobody stands."""
-        bid, ask = self._best_bid, self._best_ask
-        return (
-            bid if bid != _NO_BID else None,
-            self._bids.get(bid),
-            ask if ask != _NO_ASK else None,
-            self._asks.get(ask),
-        )
+        bids, asks = self._bids, self._asks
+        bid = bid_size = ask = ask_size = None
+        if bids.prices:
+            bid, bid_size = bids.prices[-1], bids.sizes[-1]
+        if asks.prices:
+            ask, ask_size = asks.prices[0], asks.sizes[0]
+        return bid, bid_size, ask, ask_size
 
     def depth(self, band_ratio: float) -> tuple[float | None, float | None]:
         """USD resting within ``band_ratio`` of mid, bids and asks.
@@ -102,56 +122,50 @@ class Book:
         A side is None when the levels seen do not reach the band's edge, both when a side is
         empty, since then there is no mid.
         """
-        bid, ask = self._best_bid, self._best_ask
-        if bid == _NO_BID or ask == _NO_ASK:
+        bids, asks = self._bids, self._asks
+        if not bids.prices or not asks.prices:
             return None, None
-        mid = (bid + ask) / 2.0
+        mid = (bids.prices[-1] + asks.prices[0]) / 2.0
         low, high = mid * (1.0 - band_ratio), mid * (1.0 + band_ratio)
-        bids = asks = None
+        bid_usd = ask_usd = None
         if self._bid_horizon <= low:
-            bids = sum([price * size for price, size in self._bids.items() if price >= low], 0.0)
+            first = bisect_left(bids.prices, low)
+            bid_usd = sum(map(mul, bids.prices[first:], bids.sizes[first:]), 0.0)
         if self._ask_horizon >= high:
-            asks = sum([price * size for price, size in self._asks.items() if price <= high], 0.0)
-        return bids, asks
+            end = bisect_right(asks.prices, high)
+            ask_usd = sum(map(mul, asks.prices[:end], asks.sizes[:end]), 0.0)
+        return bid_usd, ask_usd
 
     def sees(self, band_ratio: float) -> bool:
         """Whether the snapshot's depth reaches the band's edges as prices stand now."""
-        bid, ask = self._best_bid, self._best_ask
-        if bid == _NO_BID or ask == _NO_ASK:
+        bids, asks = self._bids.prices, self._asks.prices
+        if not bids or not asks:
             return True  # there is no band to miss
-        mid = (bid + ask) / 2.0
+        mid = (bids[-1] + asks[0]) / 2.0
         return self._bid_horizon <= mid * (1.0 - band_ratio) and self._ask_horizon >= mid * (
             1.0 + band_ratio
         )
 
-    def _drop_bid(self, price: float) -> None:
-        if self._bids.pop(price, None) is not None:
-            del self._bid_clock[price]
-            if price == self._best_bid:
-                self._best_bid = max(self._bids, default=_NO_BID)
-
-    def _drop_ask(self, price: float) -> None:
-        if self._asks.pop(price, None) is not None:
-            del self._ask_clock[price]
-            if price == self._best_ask:
-                self._best_ask = min(self._asks, default=_NO_ASK)
+    def _crossed(self) -> bool:
+        bids, asks = self._bids.prices, self._asks.prices
+        return bool(bids) and bool(asks) and bids[-1] >= asks[0]
 
     def _uncross(self) -> None:
         """Drop the older of the two crossing levels; of the same age, what trades against each
         other is gone."""
-        bid, ask = self._best_bid, self._best_ask
-        bid_clock, ask_clock = self._bid_clock[bid], self._ask_clock[ask]
-        if bid_clock < ask_clock:
-            self._drop_bid(bid)
-        elif bid_clock > ask_clock:
-            self._drop_ask(ask)
+        bids, asks = self._bids, self._asks
+        older = bids.clocks[-1] - asks.clocks[0]
+        if older < 0:
+            bids.drop(-1)
+        elif older > 0:
+            asks.drop(0)
         else:
-            left = self._bids[bid] - self._asks[ask]
+            left = bids.sizes[-1] - asks.sizes[0]
             if left <= 0.0:
-                self._drop_bid(bid)
+                bids.drop(-1)
             else:
-                self._bids[bid] = left
+                bids.sizes[-1] = left
             if left >= 0.0:
-                self._drop_ask(ask)
+                asks.drop(0)
             else:
-                self._asks[ask] = -left
+                asks.sizes[0] = -left

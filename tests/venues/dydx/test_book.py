@@ -151,17 +151,46 @@ def test_depth_of_levels_outside_the_band_is_zero_and_a_float() -> None:
 def test_touch_is_always_the_best_of_the_levels(
     updates: list[tuple[list[tuple[int, int]], list[tuple[int, int]]]],
 ) -> None:
-    """The tracked touch equals a search through all levels, and the book is never crossed."""
+    """Levels stay in order, each once, uncrossed; a touch that changed is announced."""
     made = Book()
     for clock, (bids, asks) in enumerate(updates):
-        made.apply(
+        before = made.top()
+        touched = made.apply(
             [(float(p), float(s)) for p, s in bids], [(float(p), float(s)) for p, s in asks], clock
         )
         bid, bid_size, ask, ask_size = made.top()
-        assert bid == max(made._bids, default=None)
-        assert ask == min(made._asks, default=None)
+        assert touched or made.top() == before
+        assert bid == max(made._bids.prices, default=None)
+        assert ask == min(made._asks.prices, default=None)
         assert bid is None or ask is None or bid < ask
         assert (bid is None) == (bid_size is None)
         assert (ask is None) == (ask_size is None)
-        assert made._bids.keys() == made._bid_clock.keys()
-        assert made._asks.keys() == made._ask_clock.keys()
+        for side in (made._bids, made._asks):
+            assert list(side.prices) == sorted(set(side.prices))
+            assert len(side.prices) == len(side.sizes) == len(side.clocks)
+            assert all(size > 0.0 for size in side.sizes)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.lists(st.tuples(st.integers(80, 99), st.integers(0, 3)), max_size=5),
+            st.lists(st.tuples(st.integers(101, 120), st.integers(0, 3)), max_size=5),
+        ),
+        max_size=30,
+    )
+)
+def test_levels_are_those_last_told(
+    updates: list[tuple[list[tuple[int, int]], list[tuple[int, int]]]],
+) -> None:
+    """Where nothing crosses, the newest size of every price, and none of size zero."""
+    made = Book()
+    told: tuple[dict[float, float], dict[float, float]] = ({}, {})
+    for clock, sides in enumerate(updates):
+        levels = [[(float(p), float(s)) for p, s in side] for side in sides]
+        made.apply(levels[0], levels[1], clock)
+        for known, side in zip(told, levels, strict=True):
+            known.update(side)
+    for known, kept in zip(told, (made._bids, made._asks), strict=True):
+        expected = sorted((price, size) for price, size in known.items() if size)
+        assert list(zip(kept.prices, kept.sizes, strict=True)) == expected
