@@ -128,6 +128,17 @@ def test_a_dex_of_another_length_is_refused_and_the_others_told() -> None:
     assert [event.market for event in of_type(events, MarketContextSeen)] == ["xyz:A"]
 
 
+def test_only_contexts_of_followed_dexes_are_read() -> None:
+    """What stands in another's list is none of our business; what stands in ours is."""
+    ours: dict[str, object] = {"universe": [{"name": "BTC", "szDecimals": 5, "maxLeverage": 40}]}
+    odd = [{**context(), "markPx": "dear"}]
+    known = decoder(("", ours))
+    events = known.all_contexts(encode({"ctxs": [["", [context()]], ["xyz", odd]]}), NOW)
+    assert [event.market for event in of_type(events, MarketContextSeen)] == ["BTC"]
+    with pytest.raises(msgspec.ValidationError, match="markPx"):
+        known.all_contexts(encode({"ctxs": [["", odd]]}), NOW)
+
+
 def test_a_meta_that_repeats_a_name_is_refused() -> None:
     """Positions would be ambiguous."""
     asset = {"name": "X", "szDecimals": 1, "maxLeverage": 5}

@@ -78,7 +78,8 @@ class MarketDecoder:
         self._active_context = msgspec.json.Decoder(wire.ActiveContext, strict=False)
         self._best_prices = msgspec.json.Decoder(wire.BestPrices, strict=False)
         self._book = msgspec.json.Decoder(wire.Book, strict=False)
-        self._all_contexts = msgspec.json.Decoder(wire.AllContexts, strict=False)
+        self._all_contexts = msgspec.json.Decoder(wire.PushedContexts)
+        self._contexts = msgspec.json.Decoder(list[wire.Context], strict=False)
         self._trades = msgspec.json.Decoder(list[wire.Trade], strict=False)
         self._mids = msgspec.json.Decoder(wire.Mids, strict=False)
         self._candle = msgspec.json.Decoder(wire.Candle, strict=False)
@@ -232,8 +233,9 @@ class MarketDecoder:
         """
         channel = channel_id(VENUE, "allDexsAssetCtxs")
         events: list[Event] = []
-        for dex, contexts in self._all_contexts.decode(data).ctxs:
-            events.extend(self.zip_contexts(dex, contexts, channel, now))
+        for dex, raw in self._all_contexts.decode(data).ctxs:
+            if self.markets is None or self.markets.names(dex) is not None:
+                events.extend(self.zip_contexts(dex, self._contexts.decode(raw), channel, now))
         return tuple(events)
 
     def zip_contexts(

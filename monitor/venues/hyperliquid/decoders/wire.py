@@ -110,6 +110,12 @@ class AllContexts(msgspec.Struct, gc=False):
     ctxs: list[tuple[str, list[Context]]]
 
 
+class PushedContexts(msgspec.Struct, gc=False):
+    """``AllContexts`` with each dex's list left as it stands: most dexes are nobody's."""
+
+    ctxs: list[tuple[str, msgspec.Raw]]
+
+
 class Level(msgspec.Struct, gc=False):
     """One price level."""
 
