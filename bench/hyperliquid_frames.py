@@ -28,6 +28,7 @@ RECORDED = {
     "xyz": 80,
 }  # fmt: skip
 FILLED = 0.05 / 1.09  # fills to pushes of the state, in the mix
+FUNDING_MOVES = 1.01 / 5.0  # the estimate is another about every 5 s (sheet, §3)
 DELISTED_EVERY = 230 // 51
 
 
@@ -43,6 +44,7 @@ class HyperliquidTalk:
         watched = min(len(assets), WATCHED_MAX)
         self._connections = min(CONNECTIONS_MAX - len(holders), -(-watched // COINS_PER_CONNECTION))
         self._trade_id = 0
+        self._funding: dict[str, str] = {}
         self._elsewhere = [Asset(index) for index in range(max(RECORDED.values()))]
         self._unwatched = [Asset(index) for index in range(len(assets), RECORDED[""])]
         self.now_ms = 0
@@ -187,10 +189,13 @@ class HyperliquidTalk:
 
     def _context(self, asset: Asset) -> dict[str, object]:
         price = asset.text(asset.mid)
+        if asset.name not in self._funding or self._chance.random() < FUNDING_MOVES:
+            self._funding[asset.name] = f"{self._chance.gauss(0.0, 5e-6):.10f}"
         return {
-            "funding": f"{self._chance.gauss(0.0, 5e-6):.10f}",
-            "openInterest": f"{2e6 / asset.price:.5f}", "prevDayPx": price,
-            "dayNtlVlm": "4161029539.9695", "premium": "-0.0006413454", "oraclePx": price,
+            "funding": self._funding[asset.name],
+            "openInterest": f"{self._chance.uniform(1.9e6, 2e6) / asset.price:.5f}",
+            "prevDayPx": price, "dayNtlVlm": f"{self._chance.uniform(4.1e9, 4.2e9):.10f}",
+            "premium": "-0.0006413454", "oraclePx": price,
             "markPx": price, "midPx": price,
             "impactPxs": [asset.text(asset.mid - 1), asset.text(asset.mid + 1)],
             "dayBaseVlm": "49116.08533",
