@@ -59,7 +59,6 @@ class Channel(Protocol):
     heals: tuple[Refresh, ...]
     needs_snapshot: bool
     incremental: bool  # a lost update spoils it until the next snapshot
-    hot: bool  # most of its frames fit ``wire.HotFrame``
 
     def subscribed(self, raw: msgspec.Raw, message_id: int, now: EngineNs) -> Output:
         """The snapshot. Raises ``DecodeError``."""
@@ -74,7 +73,7 @@ class Channel(Protocol):
     def update(
         self, contents: wire.HotContents, message_id: int, now: EngineNs
     ) -> tuple[Event, ...]:
-        """An update of a hot channel, decoded already. Raises ``DecodeError``."""
+        """An update that came in a ``wire.HotFrame``, decoded already. Raises ``DecodeError``."""
         ...
 
     def tick(self, now: EngineNs) -> tuple[Event, ...]:
@@ -96,12 +95,11 @@ class PlainChannel:
     heals: tuple[Refresh, ...] = ()
     needs_snapshot = False
     incremental = False
-    hot = False
 
     def update(
         self, contents: wire.HotContents, message_id: int, now: EngineNs
     ) -> tuple[Event, ...]:
-        """Not a hot channel."""
+        """None of its frames is a ``wire.HotFrame``."""
         del contents, message_id, now
         return ()
 
@@ -118,7 +116,6 @@ class MarketsChannel(PlainChannel):
     """All markets at once. One silent ticker is no news; the channel's silence is."""
 
     wire_name = V4_MARKETS
-    hot = True
     name = markets.MARKETS_CHANNEL
     # Prices of a hundred-odd markets move with nearly every block; statistics every 30 s.
     cadence_s: float | None = 5.0
@@ -159,7 +156,6 @@ class HeightChannel(PlainChannel):
     """
 
     wire_name = V4_BLOCK_HEIGHT
-    hot = True
     cadence_s: float | None = 1.0  # 0.6 to 1.1 s a block on mainnet, by governance
 
     def __init__(self, heights: ChainHeights, *, key: str = "") -> None:
@@ -197,10 +193,24 @@ class HeightChannel(PlainChannel):
 class BookChannel:
     """One order book: touch when it changes, depth at most once a second."""
 
+    __slots__ = (
+        "_book",
+        "_depth",
+        "_depth_at",
+        "_depth_is_old",
+        "_loaded_at",
+        "_market",
+        "_pending",
+        "_saw_band",
+        "_top",
+        "cadence_s",
+        "name",
+        "needs_snapshot",
+        "wire_id",
+    )
     wire_name = V4_ORDERBOOK
     heals: tuple[Refresh, ...] = ()
     incremental = True
-    hot = True
 
     def __init__(self, market: str) -> None:
         self.wire_id: str | None = market
@@ -328,7 +338,6 @@ class TradesChannel(PlainChannel):
     """Public trades of one market; not subscribed by the daemon, decoded for recordings."""
 
     wire_name = V4_TRADES
-    hot = True
 
     def __init__(self, market: str) -> None:
         self.wire_id = self._market = market

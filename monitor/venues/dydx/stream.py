@@ -66,6 +66,22 @@ def envelope(frame: bytes) -> wire.Envelope:
 class _Subscription:
     """A channel and how far its subscription has come on this connection."""
 
+    # What every frame reads comes first: it shares a line of memory.
+    __slots__ = (
+        "account",
+        "attempts",
+        "channel",
+        "data_at",
+        "due_at",
+        "last_id",
+        "listens",
+        "phase",
+        "sent_at",
+        "timeouts",
+        "told_at",
+        "update",
+    )
+
     def __init__(self, channel: Channel) -> None:
         self.channel: Final = channel
         self.update: Final = channel.update
@@ -115,8 +131,7 @@ class DydxStream:
         self._alive_at: EngineNs = 0
         self._frame_at: EngineNs = 0
         self._gap = False
-        self._hot = False  # whether any channel of this connection is
-        self._accounts = False  # whether any is of an account
+        self._accounts = False  # whether any channel of this connection is of an account
         for channel in channels:
             self._add(channel, 0)
 
@@ -141,7 +156,7 @@ class DydxStream:
         first taken for one of these and decoded in one go; what does not fit is read again in two
         stages, which alone judges whether it is sound.
         """
-        if self._accounts or not self._hot:
+        if self._accounts:
             return self._of_account(frame, now)
         try:
             hot = _hot_frame(frame)
@@ -433,7 +448,6 @@ class DydxStream:
         subscription = _Subscription(channel)
         subscription.reset(now)
         self._subscriptions[channel.name] = subscription
-        self._hot = self._hot or channel.hot
         self._accounts = self._accounts or subscription.account is not None
         self._by_key[channel.wire_name, channel.wire_id] = subscription
         if channel.wire_id is None:
