@@ -84,8 +84,6 @@ class MarketState:
     settled: SettledFact = field(default_factory=SettledFact)
     open_interest: NumberFact = field(default_factory=NumberFact)
     status: StatusFact = field(default_factory=StatusFact)
-    premium: NumberFact = field(default_factory=NumberFact)
-    volume_24h: NumberFact = field(default_factory=NumberFact)
     last_trade: NumberFact = field(default_factory=NumberFact)
     last_trade_liquidation_ns: EngineNs = 0
     next_funding_time_ns: int = 0

@@ -73,7 +73,7 @@ def market_context(  # noqa: PLR0912 - fact by fact, as said below
     _rates(state, market, event, now, channel, bits, again)
 
 
-def _rates(  # noqa: C901, PLR0912 - likewise
+def _rates(
     state: RiskState,
     market: MarketState,
     event: MarketContextSeen,
@@ -104,23 +104,6 @@ def _rates(  # noqa: C901, PLR0912 - likewise
     else:
         tell_number(fact, number, now, channel)
         bits |= _OPEN_INTEREST
-    # No measure reads these two: they ask for nothing.
-    number, fact = event.premium_ratio, market.premium
-    if number is None:
-        if complete:
-            _unsay_number(fact, name, 0)
-    elif number == fact.value and fact.channel == name and fact.generation == generation:
-        fact.seen_ns = now
-    else:
-        tell_number(fact, number, now, channel)
-    number, fact = event.volume_24h_usd, market.volume_24h
-    if number is None:
-        if complete:
-            _unsay_number(fact, name, 0)
-    elif number == fact.value and fact.channel == name and fact.generation == generation:
-        fact.seen_ns = now
-    else:
-        tell_number(fact, number, now, channel)
     if event.next_funding_time_ns is not None:
         market.next_funding_time_ns = event.next_funding_time_ns
     if again and (now >= market.context_due_ns or state.heeds_all):
@@ -182,7 +165,7 @@ def book_top(state: RiskState, event: BookTopSeen, now: EngineNs, channel: Chann
         market = market_of(state, event.venue, event.market)
     top = market.top
     bid, ask = event.bid_price, event.ask_price
-    top.bid_size, top.ask_size = event.bid_size, event.ask_size  # no measure reads these
+    top.bid_size, top.ask_size = event.bid_size, event.ask_size
     if (
         bid == top.bid
         and ask == top.ask

@@ -98,11 +98,12 @@ class Book:
         Returns:
             Whether the touch may have changed.
         """
-        touched = bool(bids) and self._bids.apply(bids or [], clock, best_last=True)
+        touched = self._bids.apply(bids, clock, best_last=True) if bids else False
         if asks and self._asks.apply(asks, clock, best_last=False):
             touched = True
         if touched:
-            while self._crossed():
+            bid_prices, ask_prices = self._bids.prices, self._asks.prices
+            while bid_prices and ask_prices and bid_prices[-1] >= ask_prices[0]:
                 self._uncross()
         return touched
 
@@ -145,10 +146,6 @@ class Book:
         return self._bid_horizon <= mid * (1.0 - band_ratio) and self._ask_horizon >= mid * (
             1.0 + band_ratio
         )
-
-    def _crossed(self) -> bool:
-        bids, asks = self._bids.prices, self._asks.prices
-        return bool(bids) and bool(asks) and bids[-1] >= asks[0]
 
     def _uncross(self) -> None:
         """Drop the older of the two crossing levels; of the same age, what trades against each
