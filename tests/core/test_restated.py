@@ -296,3 +296,10 @@ def test_an_ordinary_fill_asks_for_nothing() -> None:
     assert fill("c", FillKind.LIQUIDATION)
     assert not fill("d", FillKind.TRADE)
     assert desk.after("liquidations_24h", MAIN) == 1.0
+    desk.at(10.0)
+    assert not fill("e", FillKind.TRADE)
+    desk.at(20.001)
+    assert fill("f", FillKind.TRADE)  # after a silence it says that fills are told at all
+    desk.evaluate()
+    desk.lose(f"{HL}/userFills/main", gap=True)
+    assert fill("g", FillKind.TRADE)

@@ -16,7 +16,7 @@ from monitor.core.events import (
     LiquidationSeen,
     TransfersReported,
 )
-from monitor.core.state.accounts import account_of, mark_account, tell_seen
+from monitor.core.state.accounts import RESTATED_WITHIN_NS, account_of, mark_account, tell_seen
 from monitor.core.state.facts import FLOWS_BIT, AccountBit, Channel, VenueBit
 from monitor.core.state.model import (
     DAY_NS,
@@ -43,8 +43,15 @@ def fills_reported(
 ) -> None:
     """Remember the forced fills of the last day; ordinary ones change nothing here."""
     account = account_of(state, event.venue, event.account, now)
-    news = not account.fills_seen.seen_ns or state.heeds_all
-    tell_seen(account.fills_seen, now, channel)
+    seen = account.fills_seen
+    # That fills are told is known and fresh: one more asks for nothing.
+    news = (
+        now - seen.seen_ns > RESTATED_WITHIN_NS
+        or seen.generation != channel.generation
+        or seen.channel != channel.name
+        or state.heeds_all
+    )
+    tell_seen(seen, now, channel)
     forced = account.forced_fills
     for fill in event.fills:
         if fill.kind in FORCED and fill.time_ns > now - DAY_NS:
