@@ -54,7 +54,8 @@ function drawBanner(state) {
   $("verdict").textContent = { safe: "Safe", attention: "Look", danger: "Danger", blind: "Blind" }[state.safe.verdict] || "Unknown";
   $("verdict").className = state.safe.verdict;
   $("verdict-text").textContent = state.safe.text;
-  $("mode").textContent = `${state.riskd.mode}: ${state.riskd.mode_text}`;
+  $("banner").dataset.mode = state.riskd.mode;
+  $("mode").replaceChildren(el("b", {}, MODES[state.riskd.mode] || "mode unknown"), ` ${state.riskd.mode_text}`);
   $("desk").textContent = state.riskd.desk;
   $("simulated").hidden = !state.riskd.simulated;
   $("clock").textContent = `${new Date(state.riskd.now_ms).toISOString().replace("T", " ").slice(0, 19)} UTC`;
@@ -90,11 +91,88 @@ function drawPortfolio(state) {
   return el("div", { class: "tiles" }, state.portfolio.map((r) => el("div", { class: "tile" },
     el("div", { class: "dim" }, r.label), el("div", { class: "big" }, shown(r.ours, r.unit, true)))));
 }
-function drawWouldHave(state) {
-  const acts = [...((state.kill || {}).would_have || [])].reverse();
-  if (!acts.length) return [el("div", { class: "dim" }, "Nothing so far.")];
-  return [table([["when (UTC)", ""], ["what", ""]], acts.slice(0, 10).map((one) => el("tr", {},
-    cell(new Date(one.at_ms).toISOString().slice(11, 19), "dim"), cell(one.text))))];
+const LEVELS = ["normal", "caution", "reduce only", "cut", "halt", "flatten"];
+const MODES = { observe: "OBSERVE", rehearse: "REHEARSE", armed: "ARMED" };
+const unknown = (text) => el("span", { class: "unknown" }, text);
+// A fact with its name before it; what the document does not say is unknown, never empty.
+const fact = (label, value) => el("div", { class: "fact" }, el("span", { class: "label" }, label),
+  el("span", { class: "value" }, value === null || value === undefined || value === "" ? unknown("unknown") : value));
+// A command to copy: one click or tap selects it whole.
+const command = (text) => text ? el("code", { class: "command", tabindex: "0", title: "select and copy" }, text) : unknown("no command known");
+function left(latch) {
+  if (!Array.isArray(latch.left)) return unknown("unknown");
+  if (!latch.left.length) return ["contained", "rearm_requested"].includes(latch.stage) ? el("span", { class: "ok" }, "nothing")
+    : unknown("not known yet");
+  const more = (latch.left_count || latch.left.length) - latch.left.length;
+  return el("ul", {}, latch.left.map((one) => el("li", {}, one)), more > 0 ? el("li", { class: "dim" }, `and ${more} more`) : null);
+}
+function drawLatch(latch) {
+  const stage = String(latch.stage || "unknown");
+  return el("article", { class: `latch stage-${stage}` },
+    el("div", { class: "line" },
+      el("strong", { class: `level level-${latch.level}` }, String(latch.name || "unknown").replace("_", " ")),
+      el("span", { class: "big" }, latch.scope), latch.goal ? el("span", { class: "dim" }, latch.goal) : null,
+      el("span", { class: "stage" }, stage.replace("_", " "))),
+    fact("for", latch.for_s === undefined ? null : age(latch.for_s)),
+    fact("by", (latch.by || []).map((one) => el("div", {}, one.actor, one.reason ? el("span", { class: "dim" }, ` · ${one.reason}`) : null))),
+    fact("blocked", latch.blocked), fact("not blocked", latch.not_blocked), fact("left", left(latch)),
+    fact("what clears it", command(latch.clears)), fact("what it did", command(latch.explain)));
+}
+function drawHold(hold) {
+  return el("article", { class: "hold" },
+    el("div", { class: "line" }, el("strong", { class: "level level-2" }, "hold"), el("span", { class: "big" }, hold.scope)),
+    fact("for", hold.for_s === undefined ? null : age(hold.for_s)),
+    fact("by", [hold.by, el("span", { class: "dim" }, ` · ${hold.about}`)]),
+    fact("blocked", hold.blocked), fact("released", hold.clears));
+}
+function drawProposal(one) {
+  const late = typeof one.expires_s === "number" && one.expires_s <= 0;
+  return el("article", { class: "proposal" },
+    el("div", { class: "line" }, el("strong", { class: "level level-1" }, "asks you"),
+      el("span", { class: "big" }, `${String(one.level).toLowerCase().replace("_", " ")} ${one.scope}`),
+      el("span", { class: "stage" }, typeof one.expires_s !== "number" ? unknown("time left unknown") : late ? "expired" : `${age(one.expires_s)} left`)),
+    fact("by", one.by), fact("it would", one.plan), fact("to approve", command(one.approve)),
+    fact("to refuse", command(one.approve ? `${one.approve} --refuse` : "")));
+}
+function drawWouldHave(kill) {
+  const acts = [...(kill.would_have || [])].reverse();
+  if (!acts.length) return null;
+  return el("details", { open: kill.mode === "observe" ? "" : null, "data-group": "would-have" },
+    el("summary", {}, `WOULD HAVE done, by rules that observe (${acts.length})`),
+    table([["when (UTC)", ""], ["what", ""]], acts.slice(0, 10).map((one) => el("tr", {},
+      cell(new Date(one.at_ms).toISOString().slice(11, 19), "dim"), cell(one.text)))));
+}
+function killTone(kill) {
+  if (!kill || !kill.mode) return "unknown";
+  if (kill.problem) return "danger";
+  if ((kill.latched || []).length) return kill.latched.some((one) => one.stage !== "contained") ? "danger" : "latched";
+  return (kill.held || []).length || (kill.proposed || []).length ? "attention" : "quiet";
+}
+function drawKill(kill) {
+  if (!kill || !kill.mode) return [unknown("unknown"), " riskd does not say what is latched: take everything for blocked."];
+  const now = kill.would_happen_now || [];
+  const acting = kill.mode !== "observe";
+  return [
+    kill.problem ? el("p", { class: "critical" }, `It started stricter than it was kept: ${kill.problem}`) : null,
+    ...(kill.latched || []).map(drawLatch), ...(kill.held || []).map(drawHold), ...(kill.proposed || []).map(drawProposal),
+    !(kill.latched || []).length && !(kill.held || []).length
+      ? el("div", { class: "ok" }, "Nothing is latched, nothing is blocked.") : null,
+    el("div", { class: "fact" }, el("span", { class: "label" }, "asked for now"),
+      el("span", { class: "value" }, now.length ? el("ul", {}, now.map((one) => el("li", {}, one)),
+        el("li", { class: "dim" }, acting ? "Each is done, proposed or only recorded, as kill.rules says." : "In observe it is recorded, and nothing is sent."))
+        : el("span", { class: "dim" }, "no firing rule asks for anything"))),
+    drawWouldHave(kill),
+  ].filter((node) => node !== null);
+}
+function drawLatched(kill) {
+  const latched = (kill && kill.latched) || [], held = (kill && kill.held) || [];
+  $("latched").hidden = !latched.length && !held.length;
+  $("latched").className = latched.some((one) => one.stage !== "contained") ? "danger" : latched.length ? "attention" : "blind";
+  $("latched").textContent = [
+    ...latched.map((one) => `${String(one.name).replace("_", " ")} ${one.scope}: ${String(one.stage).replace("_", " ")}`),
+    ...held.map((one) => `hold ${one.scope}`)].join(" · ");
+  $("kill-box").dataset.tone = killTone(kill);
+  $("kill-text").textContent = kill && kill.text ? kill.text : "";
 }
 function drawUnwatched(state) {
   if (!state.unwatched.length) return [];
@@ -161,9 +239,10 @@ function keepOpen(box, nodes) {
 }
 function draw(state) {
   drawBanner(state);
+  drawLatched(state.kill);
+  keepOpen($("kill"), drawKill(state.kill));
   keepOpen($("alerts"), drawAlerts(state));
   $("portfolio").replaceChildren(drawPortfolio(state));
-  $("would-have").replaceChildren(...drawWouldHave(state));
   $("accounts").replaceChildren(el("div", { class: "cards" }, state.accounts.map(drawAccount)), ...drawUnwatched(state));
   $("feeds").replaceChildren(...drawFeeds(state));
   keepOpen($("rules"), drawRules(state));
