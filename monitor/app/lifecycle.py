@@ -61,7 +61,7 @@ from monitor.runtime.loop import collect_when_idle, freeze_after_warm_up, measur
 from monitor.runtime.writer import Writer
 from monitor.server.http import Server
 from monitor.store.audit import AuditStamp
-from monitor.store.database import Store, open_or_unreadable
+from monitor.store.database import KILL_DEADLINE_S, Store, open_or_unreadable
 from monitor.store.journal import JournalWriter
 
 WARM_UP_S = 60.0
@@ -90,6 +90,7 @@ class Daemon:
         to_wall_ns: ToWall = int,
         simulated: bool = False,
         first_contact_s: float = FIRST_CONTACT_S,
+        kill_deadline_s: float = KILL_DEADLINE_S,
     ) -> None:
         self.config = config
         self.clock = clock
@@ -98,6 +99,7 @@ class Daemon:
         self.started_ns = clock.now()
         self._to_wall_ns = to_wall_ns
         self._first_contact_s = first_contact_s
+        self._kill_deadline_s = kill_deadline_s
         self._stack = AsyncExitStack()
         self._stopping = asyncio.Event()
         self._drivers: tuple[VenueDriver, ...] = ()
@@ -196,7 +198,13 @@ class Daemon:
         stamp = AuditStamp(config_hash=config_hash(self.config), code_version=__version__)
         second = self.base / kill.second_copy_dir if kill.second_copy_dir else None
         make = Store if self.config.mode == "observe" else open_or_unreadable
-        return make(data, second_directory=second, stamp=stamp, phase_deadline_s=PAGE_DEADLINE_S)
+        return make(
+            data,
+            second_directory=second,
+            stamp=stamp,
+            phase_deadline_s=PAGE_DEADLINE_S,
+            kill_deadline_s=self._kill_deadline_s,
+        )
 
     async def _make_kill(self, data: Path) -> None:
         """The kill switch as an earlier process left it, and its hands."""

@@ -34,6 +34,8 @@ def record_lines(data: Path, trips: Iterable[str], *, kept: bool) -> Iterator[st
         yield f"riskd audit verify: {error}"
         return
     for line in verdict_lines(verdict):
+        if verdict.intact and line.startswith("Head "):
+            continue
         yield f"riskd audit verify: {line}"
     if not kept:
         yield "all of this goes with the demo; `riskd demo --keep DIR` keeps it to read."

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from monitor.core.killswitch.facts import AuditEntry, Step
+from monitor.core.killswitch.facts import AuditEntry, KillNotice, Step
 from monitor.core.killswitch.levels import Level
 from monitor.core.rules.words import duration
 from monitor.core.types import SECOND_NS, EngineNs
@@ -20,6 +20,7 @@ _PLAN_FIGURES = frozenset(
      "note"}
 )  # fmt: skip
 BEGINS = frozenset({"tripped", "raised"})
+LEFT = "Left: "
 SMALL_RATIO = 0.01  # of what the first plan cut: what prices moved since, cut on top
 
 
@@ -32,7 +33,6 @@ class KillVoice:
     trips: list[str] = field(default_factory=list)
     _began_ns: dict[str, EngineNs] = field(default_factory=dict)
     _told: set[tuple[str, str]] = field(default_factory=set)
-    _left: dict[tuple[str, str], str] = field(default_factory=dict)
     _planned: dict[str, float] = field(default_factory=dict)
     _small: set[tuple[str, str]] = field(default_factory=set)
 
@@ -41,8 +41,7 @@ class KillVoice:
         for entry in step.audit:
             if entry.action in BEGINS:
                 self._begins(entry)
-            self._note_left(entry)
-            text = self._sentence(entry)
+            text = self._sentence(entry, step.notices)
             # What was told of this trip already is not told again.
             if not text or (entry.trip_id, text) in self._told:
                 continue
@@ -55,20 +54,10 @@ class KillVoice:
         if entry.trip_id not in self.trips:
             self.trips.append(entry.trip_id)
 
-    def _note_left(self, entry: AuditEntry) -> None:
-        """What is left is told once the trip says that it is incomplete: what an account lacks at
-        first is often there a moment later."""
-        account = dict(entry.details).get("account", "")
-        if entry.action == "account_incomplete":
-            self._left[entry.trip_id, account] = entry.reason
-        elif entry.action == "account_contained":
-            self._left.pop((entry.trip_id, account), None)
-
-    def _sentence(self, entry: AuditEntry) -> str:
+    def _sentence(self, entry: AuditEntry, notices: Sequence[KillNotice]) -> str:
         """Empty for what is only for the record."""
         if entry.action == "incomplete":
-            left = [why for (trip, _), why in self._left.items() if trip == entry.trip_id]
-            return _incomplete(entry, self._after(entry), left)
+            return _incomplete(entry, self._after(entry), _left(entry.trip_id, notices))
         if entry.action == "plan" and self._tops_up(entry):
             return "cuts a little more, for prices moved meanwhile."
         if entry.action == "order_ended" and _round(entry) in self._small:
@@ -77,7 +66,9 @@ class KillVoice:
         return "" if words is None else words(entry, self._after(entry))
 
     def _tops_up(self, entry: AuditEntry) -> bool:
-        told = dict(entry.details)
+        told, orders = _split(entry.details, _PLAN_FIGURES)
+        if not orders:
+            return False
         usd = float(told["gross_before_usd"]) - float(told["gross_after_usd"])
         small = usd < SMALL_RATIO * self._planned.get(entry.trip_id, 0.0)
         if small:
@@ -99,7 +90,7 @@ def _tripped(entry: AuditEntry, _after: str) -> str:
     told = dict(entry.details)
     goal, why = "", ""
     if entry.actor.startswith("person:") and entry.reason:
-        why = f' ("{entry.reason}")'
+        why = f': "{entry.reason}"'
     if "baseline_usd" in told:
         share = float(told["gross_to_ratio"])
         goal = f" to {share * 100:.3g} % of ${float(told['baseline_usd']):,.0f}"
@@ -137,7 +128,7 @@ def _order_ended(entry: AuditEntry, _after: str) -> str:
         did = "sold" if side == "sell" else "bought"
         return (
             f"{did} {told['filled']} of {size} {market} at {told['average_price']}, reduce-only "
-            f"(reference {told['reference_price']})."
+            f"(reference {float(told['reference_price']):.6g})."
         )
     why = told.get("detail", "")
     return f"{side} {size} {market} is {told.get('end', '')}{f': {why}' if why else ''}."
@@ -153,9 +144,17 @@ def _contained(entry: AuditEntry, after: str) -> str:
     return f"CONTAINED: {entry.scope}, {after} after it began, proved from the venue's own data."
 
 
-def _incomplete(entry: AuditEntry, after: str, left: Sequence[str]) -> str:
-    what = f" Left: {'; '.join(left)}." if left else ""
-    return f"INCOMPLETE: {entry.scope}, {after} after it began.{what} It is tried again until done."
+def _incomplete(entry: AuditEntry, after: str, left: str) -> str:
+    return f"INCOMPLETE: {entry.scope}, {after} after it began. {left}It is tried again until done."
+
+
+def _left(trip_id: str, notices: Sequence[KillNotice]) -> str:
+    """What the page of a trip says is left, as a sentence; the record has it by account only."""
+    for notice in notices:
+        if notice.key == trip_id:
+            lines = notice.description.splitlines()
+            return next((f"{line} " for line in lines if line.startswith(LEFT)), "")
+    return ""
 
 
 def _rearm_refused(entry: AuditEntry, _after: str) -> str:
@@ -176,7 +175,7 @@ def _released(entry: AuditEntry, _after: str) -> str:
 
 def _who(actor: str) -> str:
     kind, _, name = actor.partition(":")
-    return f"{'a person' if kind == 'person' else kind} ({name})" if name else actor
+    return name if kind == "person" else f"{kind} {name}".rstrip()
 
 
 def _split(
