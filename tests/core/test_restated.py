@@ -13,7 +13,7 @@ from monitor.core.settings import EngineSettings, FreshnessSettings
 from monitor.core.state.facts import MarketBit
 from monitor.core.state.model import MarketState
 from monitor.core.types import SECOND_NS, AlertState, FillKind
-from tests.core.desk import BTC, DBTC, DYDX, HL, MAIN, START_NS, Desk
+from tests.core.desk import BTC, DBTC, DMAIN, DYDX, HL, MAIN, START_NS, Desk
 
 WINDOW_S = RESTATED_NS / SECOND_NS
 Tell = Callable[[Desk, float], object]
@@ -303,3 +303,16 @@ def test_an_ordinary_fill_asks_for_nothing() -> None:
     desk.evaluate()
     desk.lose(f"{HL}/userFills/main", gap=True)
     assert fill("g", FillKind.TRADE)
+
+
+def test_open_interest_values_positions_only_where_margin_scales_with_it() -> None:
+    """It changes with every trade; caps may be told at any time."""
+    desk = Desk((DYDX, "main")).list_market("BTC-USD", DYDX)
+    desk.context("BTC-USD", DYDX, oracle_price=100.0, open_interest_base=10.0)
+    desk.positions(("BTC-USD", 1), venue=DYDX, source="truth").evaluate()
+    valued = desk.engine.state.cells[f"_holdings|{DMAIN}"]
+    for second, caps, asks in ((1, None, False), (2, (1.0, 1e9), True), (4, None, False)):
+        desk.at(second).list_market("BTC-USD", DYDX, caps=caps).evaluate()
+        desk.at(second + 1).context("BTC-USD", DYDX, open_interest_base=10.0 + second)
+        desk.evaluate()
+        assert (valued.computed_ns == desk.now) is asks

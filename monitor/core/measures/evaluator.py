@@ -23,13 +23,8 @@ from monitor.core.state.facts import MarketBit
 from monitor.core.state.model import Cell, RiskState
 from monitor.core.types import SECOND_NS, EngineNs, Subject, SubjectKind
 
-HOLDER_BITS = (
-    MarketBit.MARK
-    | MarketBit.ORACLE
-    | MarketBit.PREDICTED
-    | MarketBit.OPEN_INTEREST
-    | MarketBit.PARAMETERS
-)
+_PARAMETERS = MarketBit.PARAMETERS
+HOLDER_BITS = MarketBit.MARK | MarketBit.ORACLE | MarketBit.PREDICTED | _PARAMETERS
 
 
 class Evaluator:
@@ -178,6 +173,8 @@ class Evaluator:
             node = nodes.get(subject)
             if node is None:
                 continue
+            if bits & _PARAMETERS:
+                node.by_bits.clear()  # caps may have come or gone
             affected = node.by_bits.get(bits)
             if affected is None:
                 affected = self._affected(node, bits)
@@ -221,7 +218,7 @@ class Evaluator:
 
     def _affected(self, node: Node, bits: int) -> tuple[Instance, ...]:
         found = [one for one in node.instances.values() if one.definition.bits & bits]
-        if isinstance(node, MarketNode) and bits & HOLDER_BITS:
+        if isinstance(node, MarketNode) and bits & _holder_bits(node):
             found.extend(holder.instances[HOLDINGS] for holder in node.holders)
         if isinstance(node, MarketNode):
             found.extend(one for one in node.followers if one.definition.market_bits & bits)
@@ -447,6 +444,12 @@ class Evaluator:
                 return Cell(reason=f"{name} is too old", computed_ns=cell.computed_ns)
             return self.peek(node, name, now)
         return cell
+
+
+def _holder_bits(node: MarketNode) -> int:
+    """What of a market values the positions in it; open interest where margin scales with it."""
+    capped = node.market.open_interest_upper_cap_usd
+    return HOLDER_BITS | MarketBit.OPEN_INTEREST if capped else HOLDER_BITS
 
 
 def reading_of(cell: Cell) -> Reading | None:
