@@ -31,7 +31,9 @@ async def honest(rig: Rig) -> None:
     await rig.passes(2.0)  # the venue tells of fills when it moves next
     assert not rig.flips(), "an order of ours made a position larger or turned it over"
     assert not rig.traded_twice(), "an order was sent twice"
-    assert len({one.key for one in rig.pages("KillSwitchTripped")}) == 1, "one incident"
+    pages = [one for one in rig.told if one.alert == "KillSwitchTripped"]
+    assert len({one.key for one in pages}) == 1, "one incident"
+    assert all(one.firing for one in pages), "it was called over while the book is latched"
     assert not rig.verified().findings
     stops = [one for one in rig.orders() if one.trigger_price is not None]
     assert len(stops) == 4, "protective stops stay below HALT"
@@ -223,6 +225,7 @@ def test_an_exit_that_the_venue_finds_too_small_is_a_residual() -> None:
     [
         pytest.param(FaultKind.ACTIONS_UNANSWERED, id="timeout-after-send"),
         pytest.param(FaultKind.ACTIONS_OVERLOADED, id="error-although-executed"),
+        pytest.param(FaultKind.ACTIONS_DELAYED, id="executed-after-the-timeout"),
     ],
 )
 @pytest.mark.parametrize("ratio", [pytest.param(1.0, id="all"), pytest.param(0.5, id="half")])
@@ -232,9 +235,11 @@ def test_what_was_executed_unseen_is_found_and_never_sent_again(
     """The outcome is unknown, so it is asked for by client id before anything else is sent."""
 
     async def story(rig: Rig) -> None:
-        rig.inject(kind, channel="order", ratio=ratio)
+        fault = rig.inject(kind, channel="order", ratio=ratio, delay_s=8.0)
+        rig.world.schedule(rig.world.now_s + 30.0, lambda: rig.world.faults.end(fault))
         await rig.pull()
         await is_contained(rig, within_s=120.0)
+        await rig.passes(10.0)  # nothing is on its way any more
         sold = sum(fill.size for fill in rig.fills if fill.symbol == "HYPE")
         assert sold <= Decimal("0.31") * rig.before["HYPE"], "more was sold than planned"
 
