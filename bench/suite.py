@@ -181,6 +181,31 @@ def metrics(plan: Plan) -> list[Row]:
     ]
 
 
+def trip(plan: Plan) -> list[Row]:
+    """From the tick to the last acknowledged cancel, against a bare request of the same run."""
+    command = [sys.executable, "-m", "bench.killpath", str(plan.rounds * 3)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"killpath failed: {done.stderr.strip().splitlines()[-1:]}")
+    told: Figures = json.loads(done.stdout)
+    bare = f"bare round trip {told['bare_p50_ms']:.2f} ms, p99 {told['bare_p99_ms']:.2f}"
+    return [
+        Row(
+            name,
+            f"{told[f'{key}_p50_ms']:.1f}",
+            f"p99 {told[f'{key}_p99_ms']:.1f}",
+            "",
+            missed=False,
+            note=note,
+        )
+        for name, key, note in (
+            ("ms, tick to decision and latch", "decision", bare),
+            ("ms, tick to the first byte sent", "first_byte", "kept, read and signed before"),
+            ("ms, trip to all cancels confirmed", "acknowledged", f"{told['orders']:.0f} orders"),
+        )
+    ]
+
+
 SUITE: dict[str, Callable[[Plan], list[Row]]] = {
     "floor": against_floor,
     "ccxt": against_ccxt,
@@ -189,4 +214,5 @@ SUITE: dict[str, Callable[[Plan], list[Row]]] = {
     "soak": soak,
     "metrics": metrics,
     "wider": wider,
+    "trip": trip,
 }

@@ -99,10 +99,10 @@ def test_killed_while_orders_are_out(kind: FaultKind) -> None:
     """The intents are on record: the next process finds out first and sends nothing again."""
 
     async def story(rig: Rig) -> None:
-        rig.inject(kind, channel="order", delay_s=3.0)
+        await rig.passes(61.0)  # so that the venue answers the second start at once
+        rig.inject(kind, channel="order", delay_s=9.0)
         await rig.pull()
         await rig.until(lambda: "plan" in rig.actions())
-        await rig.passes(0.5)
         await rig.kill_process()
         rig.heal()
         await goes_on(rig)
