@@ -13,6 +13,8 @@ import msgspec
 from monitor.core.errors import DecodeError
 from monitor.core.events import (
     BookTopSeen,
+    ChannelLost,
+    ChannelOpened,
     DepthSeen,
     Event,
 )
@@ -44,10 +46,28 @@ _DELTAS = wire.decoder(list[wire.BookDelta])
 _RAWS = wire.decoder(list[msgspec.Raw])
 
 
+def opened(channel: Channel) -> tuple[ChannelOpened, ...]:
+    """Its subscription was acknowledged: so are all its parts."""
+    names = ((channel.name, channel.cadence_s), *channel.parts)
+    return tuple(
+        ChannelOpened(venue=VENUE, channel=name, feed=channel.wire_name, cadence_s=cadence_s)
+        for name, cadence_s in names
+    )
+
+
+def lost(channel: Channel, reason: str, *, gap: bool = False) -> tuple[ChannelLost, ...]:
+    """Its subscription can no longer be trusted, in no part."""
+    names = (channel.name, *(name for name, _ in channel.parts))
+    return tuple(
+        ChannelLost(venue=VENUE, channel=name, reason=reason[:300], gap=gap) for name in names
+    )
+
+
 class Channel(Protocol):
     """One subscription's content.
 
-    ``cadence_s`` is how often it speaks while nothing is wrong; None if only on change.
+    ``cadence_s`` is how often it speaks while nothing is wrong; None if only on change. ``parts``
+    are further channels told by the same subscription, each by a producer and at a pace of its own.
     ``heals`` re-reads over REST what a lost or undecodable message may have said.
     ``needs_snapshot`` asks for a new subscription, because only that can heal it.
     """
@@ -56,6 +76,7 @@ class Channel(Protocol):
     wire_id: str | None
     name: str
     cadence_s: float | None
+    parts: tuple[tuple[str, float], ...]
     heals: tuple[Refresh, ...]
     needs_snapshot: bool
     incremental: bool  # a lost update spoils it until the next snapshot
@@ -92,6 +113,7 @@ class PlainChannel:
     wire_id: str | None = None
     name: str
     cadence_s: float | None = None
+    parts: tuple[tuple[str, float], ...] = ()
     heals: tuple[Refresh, ...] = ()
     needs_snapshot = False
     incremental = False
@@ -117,8 +139,9 @@ class MarketsChannel(PlainChannel):
 
     wire_name = V4_MARKETS
     name = markets.MARKETS_CHANNEL
-    # Prices of a hundred-odd markets move with nearly every block; statistics every 30 s.
-    cadence_s: float | None = 5.0
+    cadence_s: float | None = 30.0  # of statistics
+    # Of a hundred-odd markets some price moves with nearly every block.
+    parts: tuple[tuple[str, float], ...] = ((markets.ORACLE_CHANNEL, 5.0),)
 
     def __init__(self, universe: markets.Universe, reread: str) -> None:
         self._universe = universe
@@ -209,6 +232,7 @@ class BookChannel:
         "wire_id",
     )
     wire_name = V4_ORDERBOOK
+    parts: tuple[tuple[str, float], ...] = ()
     heals: tuple[Refresh, ...] = ()
     incremental = True
 

@@ -17,7 +17,6 @@ from monitor.core.errors import DecodeError
 from monitor.core.events import (
     BookTopSeen,
     ChannelLost,
-    ChannelOpened,
     ChannelProgressed,
     DepthSeen,
     Event,
@@ -74,10 +73,7 @@ def decode_frame(frame: bytes, now: EngineNs = 0) -> tuple[Event, ...]:
     channel = _channel(told)
     if told.type == "subscribed":
         output = channel.subscribed(told.contents, told.message_id, now)
-        opened = ChannelOpened(
-            venue=VENUE, channel=channel.name, feed=channel.wire_name, cadence_s=channel.cadence_s
-        )
-        return (opened, *output.events)
+        return (*channels.opened(channel), *output.events)
     if told.type not in {"channel_data", "channel_batch_data"}:
         raise DecodeError(f"dYdX frame type {told.type[:40]!r} is unknown.", sample=frame)
     output = channel.data(

@@ -19,11 +19,11 @@ from monitor.core.errors import (
     SequenceGap,
     TransientFeedError,
 )
-from monitor.core.events import ChannelLost, ChannelOpened, ChannelProgressed, Event
+from monitor.core.events import ChannelProgressed, Event
 from monitor.core.ports import NOTHING, Output
 from monitor.core.types import SECOND_NS, EngineNs
 from monitor.venues.dydx.account_channel import AccountChannel
-from monitor.venues.dydx.channels import V4_BLOCK_HEIGHT, V4_MARKETS, Channel
+from monitor.venues.dydx.channels import V4_BLOCK_HEIGHT, V4_MARKETS, Channel, lost, opened
 from monitor.venues.dydx.codec import wire
 from monitor.venues.dydx.heights import ChainHeights
 from monitor.venues.dydx.message_ids import MessageIds
@@ -235,7 +235,7 @@ class DydxStream:
                 subscription.timeouts += 1
                 self._retry(subscription, now)
             elif subscription.phase == "open" and (why := self._wants_snapshot(subscription, now)):
-                events.append(self._lost(subscription, why))
+                events += lost(channel, why)
                 sends.append(_message("unsubscribe", channel))
                 self._retry(subscription, now, wait_ns=SECOND_NS)
         events += self._vouched(now)
@@ -244,9 +244,10 @@ class DydxStream:
     def disconnected(self, reason: str, now: EngineNs) -> Output:
         """Nothing that came over this connection is kept current any more."""
         events = [
-            self._lost(subscription, reason, gap=self._gap)
+            event
             for subscription in self._subscriptions.values()
             if subscription.phase == "open"
+            for event in lost(subscription.channel, reason, gap=self._gap)
         ]
         for subscription in self._subscriptions.values():
             subscription.channel.lost()
@@ -305,10 +306,7 @@ class DydxStream:
         subscription.enter("open")
         subscription.attempts = subscription.timeouts = 0
         subscription.told_at = subscription.data_at = now
-        opened = ChannelOpened(
-            venue=VENUE, channel=channel.name, feed=channel.wire_name, cadence_s=channel.cadence_s
-        )
-        return Output((opened, *output.events), refresh=output.refresh)
+        return Output((*opened(channel), *output.events), refresh=output.refresh)
 
     def _spoiled(self, subscription: _Subscription, error: DecodeError, now: EngineNs) -> Output:
         """A message of a channel was not understood: what it said must come from elsewhere."""
@@ -319,10 +317,9 @@ class DydxStream:
     def _renewed(self, subscription: _Subscription, error: DecodeError, now: EngineNs) -> Output:
         """Only a new snapshot can heal this channel: leave it and subscribe again."""
         was_open = subscription.phase == "open"
-        lost = self._lost(subscription, str(error), gap=True)
         self._retry(subscription, now)
         return Output(
-            (lost,) if was_open else (),
+            lost(subscription.channel, str(error), gap=True) if was_open else (),
             send=(_message("unsubscribe", subscription.channel),),
             fault=error,
             refresh=subscription.channel.heals,
@@ -344,16 +341,15 @@ class DydxStream:
             if subscription is None:
                 return NOTHING  # the overdue acknowledgement will tell which one
             was_open = subscription.phase == "open"
-            lost = self._lost(subscription, text)
             self._retry(subscription, now)
-            return Output((lost,) if was_open else ())
+            return Output(lost(subscription.channel, text) if was_open else ())
         if "already subscribed" in text:
             if subscription is not None and subscription.phase == "open":
                 return NOTHING
             raise TransientFeedError(f"dYdX lost count of our subscriptions: {text}")
         if text.startswith("Invalid subscription id") and subscription is not None:
             subscription.enter("refused")
-            return Output((self._lost(subscription, text),))
+            return Output(lost(subscription.channel, text))
         return Output(fault=DecodeError(f"dYdX answered with an error: {text}"))
 
     def _meant(self, told: wire.Envelope) -> _Subscription | None:
@@ -434,11 +430,6 @@ class DydxStream:
                 name = subscription.channel.name
                 events.append(ChannelProgressed(venue=VENUE, channel=name))
         return events
-
-    def _lost(self, subscription: _Subscription, reason: str, *, gap: bool = False) -> ChannelLost:
-        return ChannelLost(
-            venue=VENUE, channel=subscription.channel.name, reason=reason[:300], gap=gap
-        )
 
     # ------------------------------------------------------------------------- subscriptions
 

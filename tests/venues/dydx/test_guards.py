@@ -230,7 +230,6 @@ def test_an_estimate_held_back_is_told_when_the_two_minutes_are_over() -> None:
     (event,) = universe.due(HOUR + 120 * SECOND_NS)
     assert isinstance(event, MarketContextSeen)
     assert (event.predicted_funding_rate_hourly, event.native_funding_rate) == (0.1, 0.1)
-    assert event.oracle_price is None
     assert universe.due(HOUR + 121 * SECOND_NS) == []
 
 

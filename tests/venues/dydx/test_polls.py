@@ -20,7 +20,7 @@ from monitor.core.events import (
     FillsReported,
     FundingPaid,
     FundingSettled,
-    MarketContextSeen,
+    OraclePricesSeen,
     OrdersReported,
     PositionsReported,
     TransfersReported,
@@ -420,10 +420,11 @@ def test_rest_prices_do_not_undo_the_socket_s() -> None:
     poll = poll_of(made, "perpetualMarkets")
     body = answer({"markets": {"BTC-USD": market(), "ETH-USD": market("ETH-USD")}})
 
-    def prices(at: int) -> dict[str, float | None]:
-        return {e.market: e.oracle_price for e in of(poll.received(body, at), MarketContextSeen)}
+    def prices(at: int) -> dict[str, float]:
+        (told,) = of(poll.received(body, at), OraclePricesSeen)
+        return dict(told.prices)
 
-    assert prices(now + 9 * SECOND_NS) == {"BTC-USD": None, "ETH-USD": 90000.0}
+    assert prices(now + 9 * SECOND_NS) == {"ETH-USD": 90000.0}
     assert prices(now + 10 * SECOND_NS) == {"BTC-USD": 90000.0, "ETH-USD": 90000.0}
 
 

@@ -121,7 +121,7 @@ EXACT: list[tuple[str, tuple[Event, ...]]] = [
         (
             OraclePricesSeen(
                 venue="dydx",
-                channel="dydx/v4_markets",
+                channel="dydx/v4_markets/oracle",
                 venue_time_ns=1_723_917_025_837_000_000,
                 prices=(("FTM-USD", 0.3866273177),),
             ),
@@ -534,7 +534,6 @@ def test_recorded_market_has_no_mark_and_hourly_funding() -> None:
             venue="dydx",
             channel="dydx/v4_markets",
             market="SOL-USD",
-            oracle_price=135.3,
             predicted_funding_rate_hourly=-0.00000143181818181818,
             native_funding_rate=-0.00000143181818181818,
             native_funding_interval_s=3600,
@@ -543,6 +542,9 @@ def test_recorded_market_has_no_mark_and_hourly_funding() -> None:
             next_funding_time_ns=1_765_213_200_000_000_000,
         )
     ]
+    (told,) = [e for e in events if isinstance(e, OraclePricesSeen)]
+    assert told.channel == "dydx/v4_markets/oracle"
+    assert dict(told.prices)["SOL-USD"] == 135.3
 
 
 def test_a_cap_of_zero_means_no_scaling() -> None:

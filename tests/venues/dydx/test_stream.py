@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from monitor.core.engine import Engine
 from monitor.core.errors import AuthError, DecodeError, SequenceGap, TransientFeedError
 from monitor.core.events import (
     AccountDiscovered,
@@ -14,10 +15,10 @@ from monitor.core.events import (
     ChannelOpened,
     ChannelProgressed,
     DepthSeen,
-    OraclePricesSeen,
 )
 from monitor.core.ports import NOTHING, StreamProtocol
-from monitor.core.types import SECOND_NS
+from monitor.core.settings import EngineSettings
+from monitor.core.types import SECOND_NS, market_subject
 from monitor.venues.dydx.venue import DydxVenue
 from tests.venues.dydx.wire_talk import (
     NOW,
@@ -160,21 +161,49 @@ def test_acknowledged_channels_are_opened_with_their_cadence() -> None:
     subscribe_all(stream, NOW)
     contents = {"markets": {"BTC-USD": market()}}
     output = stream.received(frame("subscribed", 1, "v4_markets", contents=contents), NOW)
-    assert kinds(output.events) == ["ChannelOpened", "MarketListed", "MarketContextSeen"]
-    (opening,) = events_of(output, ChannelOpened)
-    assert (opening.channel, opening.feed, opening.cadence_s) == (
-        "dydx/v4_markets",
-        "v4_markets",
-        5.0,
-    )
+    assert kinds(output.events) == [
+        *("ChannelOpened", "ChannelOpened", "MarketListed", "MarketContextSeen"),
+        "OraclePricesSeen",
+    ]
+    opening = events_of(output, ChannelOpened)
+    assert [(one.channel, one.feed, one.cadence_s) for one in opening] == [
+        ("dydx/v4_markets", "v4_markets", 30.0),
+        ("dydx/v4_markets/oracle", "v4_markets", 5.0),
+    ]
     assert [wish.poll for wish in output.refresh] == ["dydx/rest.perpetualMarkets"]
 
 
 def test_a_quiet_ticker_is_fresh_while_its_channel_speaks() -> None:
-    """All markets' facts hang on the one channel v4_markets."""
+    """All markets' prices hang on one channel, and on nothing but prices: statistics come from
+    another producer and do not vouch for them, nor prices for statistics."""
     stream, now = opened()
     output = stream.received(oracle(4), now)
-    assert {event.channel for event in events_of(output, OraclePricesSeen)} == {"dydx/v4_markets"}
+    assert {event.channel for event in output.events} == {"dydx/v4_markets/oracle"}
+    rows = {"BTC-USD": {"openInterest": "382.1"}}
+    data = frame("channel_data", 5, "v4_markets", contents={"trading": rows})
+    assert {event.channel for event in stream.received(data, now).events} == {"dydx/v4_markets"}
+
+
+def test_statistics_do_not_keep_oracle_prices_fresh() -> None:
+    """Half an hour of them and no price: the prices are half an hour old."""
+    stream, now = opened()
+    engine = Engine(EngineSettings(venues=(), accounts=()))
+    snapshot = frame("subscribed", 4, "v4_markets", contents={"markets": {"BTC-USD": market()}})
+    for event in stream.received(snapshot, now).events:
+        engine.apply(event, now)
+    subject = market_subject("dydx", "BTC-USD")
+    for number in range(60):
+        at = now + (number + 1) * 30 * SECOND_NS
+        rows = {"BTC-USD": {"openInterest": str(400 + number)}}
+        data = frame("channel_data", 5 + number, "v4_markets", contents={"trading": rows})
+        for event in stream.received(data, at).events:
+            engine.apply(event, at)
+        engine.evaluate(at)
+    age = engine.reading("oracle_age_s", subject, at)
+    assert age is not None
+    assert age.value == 1800.0
+    assert engine.reading("oracle_price", subject, at) is None
+    assert engine.reading("open_interest_base", subject, at) is not None
 
 
 def test_a_speaking_channel_without_news_still_progresses() -> None:
@@ -251,7 +280,7 @@ def test_a_missing_id_becomes_a_gap(wait_s: int, gap: bool) -> None:
     output = stream.tick(now + wait_s * SECOND_NS)
     assert isinstance(output.fault, SequenceGap) == gap
     lost = events_of(stream.disconnected("gap", now), ChannelLost)
-    assert [event.gap for event in lost] == [gap] * 3
+    assert [event.gap for event in lost] == [gap] * 4
 
 
 def test_a_late_message_fills_its_hole() -> None:
@@ -400,6 +429,7 @@ def test_losing_the_socket_loses_every_open_channel() -> None:
     assert sorted(event.channel for event in lost) == [
         "dydx/v4_block_height",
         "dydx/v4_markets",
+        "dydx/v4_markets/oracle",
         "dydx/v4_orderbook/BTC-USD",
     ]
     assert stream.disconnected("again", now).events == ()

@@ -28,7 +28,10 @@ from monitor.venues.dydx.codec import wire
 from monitor.venues.dydx.settings import VENUE
 
 FUNDING_INTERVAL_S = 3600
+# One subscription, two producers: oracle prices come from the chain with each block, statistics
+# and running funding from a task every 30 s. Neither vouches for what only the other tells.
 MARKETS_CHANNEL = channel_id(VENUE, "v4_markets")
+ORACLE_CHANNEL = channel_id(VENUE, "v4_markets", "oracle")
 _HOUR_NS = FUNDING_INTERVAL_S * SECOND_NS
 # Samples come once a minute and start anew with the hour: until the second, the estimate of the
 # hour before may still stand there.
@@ -181,6 +184,7 @@ class Universe:
 
     def _rows_told(self, rows: dict[str, wire.MarketRow], now: EngineNs) -> list[Event]:
         events: list[Event] = []
+        prices: list[tuple[str, float]] = []
         for ticker, row in rows.items():
             known = self._rows.get(ticker)
             if known is None:
@@ -190,8 +194,12 @@ class Universe:
                 listing = _merge(known, row)
             if listing and (listed := _listed(ticker, known)) is not None:
                 events.append(listed)
+            if row.oracle_price is not None:
+                prices.append((ticker, row.oracle_price))
             if context := _context(ticker, row, now, rate=self._estimate(ticker, row, now)):
                 events.append(context)
+        if prices:
+            events.append(_oracle_prices(prices, None))
         return events
 
     def due(self, now: EngineNs) -> list[Event]:
@@ -225,7 +233,7 @@ class Universe:
 
 def _oracle_prices(prices: list[tuple[str, float]], at_ns: int | None) -> OraclePricesSeen:
     return OraclePricesSeen(
-        venue=VENUE, channel=MARKETS_CHANNEL, venue_time_ns=at_ns, prices=tuple(prices)
+        venue=VENUE, channel=ORACLE_CHANNEL, venue_time_ns=at_ns, prices=tuple(prices)
     )
 
 
@@ -281,18 +289,16 @@ def _listed(ticker: str, row: wire.MarketRow) -> MarketListed | None:
 def _context(
     ticker: str, row: wire.MarketRow, now: EngineNs, *, rate: float | None
 ) -> MarketContextSeen | None:
-    """What a row says of the market's present, if anything; ``rate`` is what to believe of its
-    running funding."""
-    oracle = row.oracle_price
+    """What a row says of the market's present beside its price, if anything; ``rate`` is what to
+    believe of its running funding."""
     interest = row.open_interest
     volume = row.volume_24h
-    if oracle is None and rate is None and interest is None and volume is None:
+    if rate is None and interest is None and volume is None:
         return None
     return MarketContextSeen(
         venue=VENUE,
         channel=MARKETS_CHANNEL,
         market=ticker,
-        oracle_price=oracle,
         predicted_funding_rate_hourly=rate,
         native_funding_rate=rate,
         native_funding_interval_s=None if rate is None else FUNDING_INTERVAL_S,
