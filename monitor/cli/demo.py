@@ -297,7 +297,7 @@ class Demo:
             clock=self._clock,
             state=lambda: daemon.kill.machine.state,
             unmet=daemon.kill.unmet,
-            faults=self._world.faults,
+            world=self._world,
             say=partial(self._voice.say, "desk"),
             eventful=self._tempo.look,
         )

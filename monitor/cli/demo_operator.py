@@ -17,11 +17,15 @@ from monitor.core.killswitch.state import KillState, Stage
 from monitor.core.operator import OperatorAnswer, OperatorRequest, Verb
 from monitor.core.ports import Clock
 from monitor.core.types import Subject
-from monitor.sim.faults import Fault, FaultKind, Faults
+from monitor.sim.faults import Fault, FaultKind
+from monitor.sim.listings import HYPERLIQUID
+from monitor.sim.occurrences import Narrated
+from monitor.sim.world import World
 
 SCENARIO = "demo"
 LOOK_S = 0.5
 THINKS_S = 5.0
+REFUSED_S = 15.0  # how long the venue goes on refusing once that has shown
 ASSET = Subject("asset:HYPE")
 VENUE = Subject("venue:hyperliquid")
 SETTLED = frozenset({Stage.CONTAINED, Stage.INCOMPLETE})
@@ -38,7 +42,7 @@ class Operator:
         clock: The demo's time.
         state: The kill switch as it is now.
         unmet: What a scope's rules still want before it may go back.
-        faults: The venue's; it is told when it begins to refuse.
+        world: Whose venue begins to refuse; it takes orders again when that was seen for a while.
         say: Tells what is typed and answered.
         eventful: Called when something is about to be shown.
     """
@@ -47,29 +51,33 @@ class Operator:
     clock: Clock
     state: Callable[[], KillState]
     unmet: Callable[[Subject], tuple[str, ...]]
-    faults: Faults
+    world: World
     say: Callable[[str], None]
     eventful: Callable[[], None]
 
     async def run(self) -> None:
         """The whole part; ends when there is nothing left to do."""
-        refusing = asyncio.Event()
-
-        def changed(fault: Fault, injected: bool) -> None:
-            if injected and fault.kind is FaultKind.ACTIONS_REFUSED:
-                refusing.set()
-
-        self.faults.subscribe(changed)
+        faults = self.world.faults
+        faults.subscribe(self._changed)
         try:
-            await refusing.wait()
-            await self._until(lambda: self._stage(VENUE) in {*SETTLED, None})
+            await self._until(lambda: self._refuses() and self._stage(VENUE) in {*SETTLED, None})
             await self._flatten()
+            await self._until(lambda: self._stage(ASSET) is Stage.INCOMPLETE or not self._refuses())
+            await self.clock.sleep(REFUSED_S)
+            faults.heal(FaultKind.ACTIONS_REFUSED)
         finally:
-            self.faults.unsubscribe(changed)
+            faults.unsubscribe(self._changed)
         await self._until(lambda: self._stage(ASSET) is Stage.CONTAINED)
         await self._back(ASSET, "the venue takes orders again")
         await self._until(lambda: self._stage(VENUE) in SETTLED and not self.unmet(VENUE))
         await self._back(VENUE, "the storm is over")
+
+    def _refuses(self) -> bool:
+        return self.world.faults.holds(FaultKind.ACTIONS_REFUSED, HYPERLIQUID)
+
+    def _changed(self, fault: Fault, injected: bool) -> None:
+        if fault.kind is FaultKind.ACTIONS_REFUSED and not injected:
+            self.world.emit(Narrated(self.world.now_s, "Hyperliquid takes orders again."))
 
     async def _flatten(self) -> None:
         await self.clock.sleep(THINKS_S)

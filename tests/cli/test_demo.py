@@ -22,18 +22,45 @@ from tests.file_modes import file_modes_bind
 
 WAIT_S = 60.0  # two cores may be shared with other work
 LIVES = "keys: 1 outage"
+STORY_SPEED = 15  # of what people are shown while somebody acts, several times
+STORY_WAIT_S = 240.0
+# In this order, whatever else is told between.
+STORY = (
+    "KILL   LATCHED: cut venue:hyperliquid to 95 % of $",
+    "KILL   cancels what adds risk at hyperliquid/main: buy 5.0 ETH. Stops that protect stay.",
+    "KILL   plans on positions read again: sell ",
+    "HYPE at ",
+    "KILL   CONTAINED: venue:hyperliquid, ",
+    "world  Hyperliquid begins to refuse",
+    "desk   $ riskd kill --scope asset:HYPE --level flatten",
+    "KILL   LATCHED: flatten asset:HYPE",
+    "KILL   INCOMPLETE: asset:HYPE, ",
+    "world  Hyperliquid takes orders again.",
+    "KILL   CONTAINED: asset:HYPE, ",
+    "desk   $ riskd rearm --scope asset:HYPE",
+    "Left undone: nothing.",
+    "or clear venue:hyperliquid (CUT).",
+    "desk   $ riskd rearm --confirm ",
+    "KILL   CLEARED: asset:HYPE by ",
+)
+RECORD = (
+    "audit  report of trip trip-",
+    "audit  report of trip trip-",
+    "audit  riskd audit verify: ",
+    "`riskd demo --keep DIR` keeps it to read.",
+)
 
 
 class Terminal:
     """The demo on a terminal of its own, as a person has it."""
 
-    def __init__(self, temporary: Path) -> None:
+    def __init__(self, temporary: Path, *flags: str) -> None:
         self.temporary = temporary
         self.told = ""
         self._ours, self._theirs = pty.openpty()
         self.before = termios.tcgetattr(self._theirs)
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "monitor", "demo", "--port=0"],
+            [sys.executable, "-m", "monitor", "demo", "--port=0", *flags],
             stdin=self._theirs,
             stdout=self._theirs,
             stderr=self._theirs,
@@ -50,9 +77,9 @@ class Terminal:
         """Keys, all at once."""
         os.write(self._ours, keys.encode())
 
-    def until(self, *texts: str) -> None:
+    def until(self, *texts: str, wait_s: float = WAIT_S) -> None:
         """Until all of this was shown; fails when the demo ends before."""
-        deadline_s = time.monotonic() + WAIT_S
+        deadline_s = time.monotonic() + wait_s
         while not all(text in self.told for text in texts):
             assert time.monotonic() < deadline_s, self.told[-3000:]
             ready, _, _ = select.select([self._ours], [], [], 0.2)
@@ -158,6 +185,30 @@ def test_a_closed_window_ends_it_in_order(how: str, terminal: Terminal) -> None:
     assert list(terminal.temporary.iterdir()) == []
 
 
+@pytest.mark.component
+def test_the_kill_switch_has_its_part_in_the_story(tmp_path: Path) -> None:
+    """Storm, page, cancels, cut, proof; then a person's pull that the venue refuses, INCOMPLETE,
+    CONTAINED, and the way back in two steps; at the end reports and a record that is whole."""
+    shown = Terminal(tmp_path, f"--speed={STORY_SPEED}")
+    try:
+        shown.until(STORY[-1], wait_s=STORY_WAIT_S)
+        signers = [words for words in processes_of(tmp_path, wait_s=0.0) if " signer " in words]
+        assert len(signers) == 1, "the signer is a process of its own"
+        shown.type("q")
+        assert shown.ended() == 0, shown.told
+    finally:
+        shown.close()
+    lines = iter(shown.told.splitlines())
+    for text in (*STORY, *RECORD):
+        assert any(text in line for line in lines), f"{text}: not told in its turn\n{shown.told}"
+    # How soon a page arrives is the pager's: only that it does.
+    for page in ("critical: CUT venue:hyperliquid to 95 %", "critical: FLATTEN asset:HYPE"):
+        assert f"PAGE   {page}" in shown.told
+    assert "Traceback" not in shown.told
+    assert processes_of(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
+
+
 async def test_a_terminal_that_is_gone_has_no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     """It may close at any moment, so also before the first key is waited for."""
     ours, theirs = pty.openpty()
@@ -177,6 +228,17 @@ def test_its_alertmanager_dies_with_it(terminal: Terminal) -> None:
         pytest.skip("no Alertmanager here; tests/install-components installs it")
     before = processes_of(terminal.temporary, wait_s=0.0)
     assert any("--storage.path" in words for words in before)
+    terminal.process.kill()
+    terminal.process.wait()
+    assert processes_of(terminal.temporary) == []
+
+
+@pytest.mark.component
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child that its parent died")
+def test_its_signer_dies_with_it(terminal: Terminal) -> None:
+    """Whoever holds a key never outlives the demo, even one that is killed and can end nothing."""
+    before = processes_of(terminal.temporary, wait_s=0.0)
+    assert any(" signer " in words for words in before)
     terminal.process.kill()
     terminal.process.wait()
     assert processes_of(terminal.temporary) == []

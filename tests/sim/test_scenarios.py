@@ -229,12 +229,16 @@ def watched_s(name: str) -> float:
 
 
 def test_the_demo_tells_its_story_within_three_minutes() -> None:
-    """Calm, storm, an account over its limit, a dead feed, a settlement, calm."""
+    """Calm, storm, a venue that refuses actions for a while, an account over its limit, a dead
+    feed, a settlement, calm."""
     assert watched_s("demo") <= 170
     run = Run("demo")
     world = run.to(44)
     assert expensive_share(world, HYPERLIQUID) == 0.0
     assert usage(world.pool(*MAIN)) < 0.10
+    for at_s, refused in ((249, False), (251, True), (349, True), (351, False)):
+        found = run.to(at_s).faults.holds(FaultKind.ACTIONS_REFUSED, HYPERLIQUID)
+        assert found is refused, at_s
     world = run.to(6 * 60)
     assert expensive_share(world, HYPERLIQUID) > 0.8
     assert expensive_share(world, DYDX) > 0.8
