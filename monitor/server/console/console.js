@@ -157,9 +157,9 @@ function drawKill(kill) {
     ...(kill.latched || []).map(drawLatch), ...(kill.held || []).map(drawHold), ...(kill.proposed || []).map(drawProposal),
     !(kill.latched || []).length && !(kill.held || []).length
       ? el("div", { class: "ok" }, "Nothing is latched, nothing is blocked.") : null,
-    el("div", { class: "fact" }, el("span", { class: "label" }, "asked for now"),
+    el("div", { class: "fact" }, el("span", { class: "label" }, "would happen now"),
       el("span", { class: "value" }, now.length ? el("ul", {}, now.map((one) => el("li", {}, one)),
-        el("li", { class: "dim" }, acting ? "Each is done, proposed or only recorded, as kill.rules says." : "In observe it is recorded, and nothing is sent."))
+        el("li", { class: "dim note" }, acting ? "Each is done, proposed or only recorded, as kill.rules says." : "In observe it is recorded, and nothing is sent."))
         : el("span", { class: "dim" }, "no firing rule asks for anything"))),
     drawWouldHave(kill),
   ].filter((node) => node !== null);
