@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from monitor.core.engine import Engine
+from monitor.core.measures.liquidation import NEARER
 from monitor.core.measures.sight import is_stale
 from monitor.core.measures.spec import MeasureSpec
 from monitor.core.rules import Rule
@@ -81,6 +82,7 @@ POSITION_CELLS: tuple[tuple[str, str], ...] = (
 )
 MEASURES_MAX = 300
 NO_LIQUIDATION_PRICE = "no price of this market alone would liquidate"
+TOGETHER = "all markets together"  # in place of a market's name
 MODE_TEXTS = {
     "observe": "nothing can be sent to a venue",
     "rehearse": "acts with throw-away keys, on this machine or a testnet",
@@ -161,7 +163,8 @@ def feed_rows(engine: Engine, now: EngineNs) -> list[Json]:
 
 
 def nearest_liquidation(engine: Engine, now: EngineNs) -> Json | None:
-    """The open position closest to its liquidation price; None where none is open.
+    """The open position closest to its liquidation price, or the account that all its markets
+    moving together would liquidate sooner; None where nothing is open.
 
     Where the distance of an open position is unknown, that is the answer: another's number would
     pass for the nearest.
@@ -169,6 +172,10 @@ def nearest_liquidation(engine: Engine, now: EngineNs) -> Json | None:
     nearest: Json | None = None
     for venue in engine.state.venues.values():
         for account in venue.accounts.values():
+            if any(one.size != 0.0 for one in account.positions.values()):
+                joint = engine.reading("liquidation_distance_ratio", account.subject, now)
+            else:
+                joint = None
             for position in account.positions.values():
                 if position.size == 0.0:
                     continue
@@ -187,6 +194,13 @@ def nearest_liquidation(engine: Engine, now: EngineNs) -> Json | None:
                     return {**found, "reason": reason}
                 if nearest is None or reading.value < nearest["distance"]:
                     nearest = {**found, "distance": reading.value}
+            if joint and nearest and joint.value < nearest["distance"] * NEARER:
+                nearest = {
+                    "venue": venue.venue,
+                    "account": account.account,
+                    "market": TOGETHER,
+                    "distance": joint.value,
+                }
     return nearest
 
 

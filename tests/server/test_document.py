@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import orjson
 
 from monitor.core import events as e
-from monitor.core.types import SECOND_NS
+from monitor.core.types import SECOND_NS, MarketStatus
 from monitor.server.document import measures_document, state_document, unseen_accounts
-from tests.server.desk import KILL, NOW, VENUE, Daemon, engine_of, seen_events
+from tests.server.desk import KILL, NOW, TIER, VENUE, Daemon, engine_of, seen_events
 
 
 def document(*extra: e.Event, now: int = NOW, alerts: list[Any] | None = None) -> dict[str, Any]:
@@ -95,6 +96,32 @@ def test_positions_keep_the_venues_digits() -> None:
     assert position["size"] == "1"
     assert position["notional"]["value"] == 100_000.0
     assert position["venue_liquidation_price"]["value"] == 50_627.6
+
+
+def test_the_nearest_liquidation_may_be_of_all_markets_together() -> None:
+    """Two longs under one cushion: neither market alone comes as near as both. Of one position the
+    two moves are the same, and it is named."""
+    nearest = document()["nearest_liquidation"]
+    assert nearest["market"] == "BTC"
+    truth = f"{VENUE}/rest.clearinghouseState/main"
+    meta, ctx = f"{VENUE}/rest.meta", f"{VENUE}/activeAssetCtx/ETH"
+    made = document(
+        e.MarketListed(
+            venue=VENUE, channel=meta, market="ETH", asset="ETH", status=MarketStatus.ACTIVE,
+            has_mark=True, funding_interval_s=3600, margin_tiers=(TIER,),
+        ),
+        e.MarketContextSeen(venue=VENUE, channel=ctx, market="ETH", mark_price=1_000.0),
+        e.PositionsReported(
+            venue=VENUE, channel=truth, account="main", source="truth", complete=False,
+            positions=(e.PositionReport(market="ETH", size=Decimal(100)),),
+        ),
+    )  # fmt: skip
+    joint = made["nearest_liquidation"]
+    assert (joint["account"], joint["market"]) == ("main", "all markets together")
+    (row_,) = [r for r in account(made, "main")["rows"] if r["label"] == "nearest liquidation"]
+    assert joint["distance"] == row_["ours"]["value"]
+    positions = account(made, "main")["positions"]
+    assert joint["distance"] < 0.6 * min(one["distance"]["value"] for one in positions)
 
 
 def test_a_lost_feed_says_why() -> None:
