@@ -89,6 +89,11 @@ def document(*latches: tuple[Subject, Level], age_s: float = 0.0) -> Json:
         pytest.param([(venue_subject("hyperliquid"), Level.CUT)], False, True, True, id="venue"),
         pytest.param([(venue_subject("dydx"), Level.HALT)], True, True, True, id="another venue"),
         pytest.param(
+            [(Subject("account:hyperliquid/main.xyz"), Level.CUT)], False, True, True, id="a pool"
+        ),
+        pytest.param([(Subject("account:hyperliquid/main2"), Level.HALT)], True, True, True,
+                     id="an account of a longer name"),
+        pytest.param(
             [(PORTFOLIO, Level.CUT), (Subject("account:hyperliquid/main"), Level.HALT)],
             False, False, False,
             id="the stricter holds",
@@ -121,6 +126,10 @@ def test_silence_is_reduce_only(url: str) -> None:
     Riskd.document = document(age_s=15.5)
     state.refresh()
     assert state.state(*BTC) == "REDUCE_ONLY"
+    assert not state.allows(*BTC, reduces=False, lowers_net=True), "the net is not known"
+    Riskd.document = document((PORTFOLIO, Level.HALT), age_s=15.5)
+    state.refresh()
+    assert state.state(*BTC) == "HALTED", "silence never loosens"
 
 
 @pytest.mark.parametrize(
@@ -144,4 +153,4 @@ def test_a_lease_is_believed_when_it_is_signed(url: str, key: bytes, desk: str, 
 def test_it_is_about_thirty_lines() -> None:
     """Short enough to be read before it is copied."""
     lines = [line for line in printed().splitlines() if line.strip()]
-    assert len(lines) <= 32
+    assert len(lines) <= 35

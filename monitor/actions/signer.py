@@ -3,7 +3,8 @@
 It signs cancels, the end of a TWAP, ``noop``, and reduce-only orders that execute at once within a
 bound of their reference and under an hourly cap; for its own accounts alone. It writes each action
 itself from a structured request. Everything else is refused with a reason and counted. Whoever
-takes over the daemon can thus shrink the book, slowly and at fair prices, and nothing more.
+takes over the daemon can thus shrink the book, up to the cap and near the references that it
+states itself, and nothing more.
 """
 
 from __future__ import annotations

@@ -27,6 +27,8 @@ from monitor.server.http import COMMANDS_PATH, Server
 from monitor.server.trading import TradingFeed, trading_document, with_lease
 from monitor.store.database import Store
 
+LEASE_SHOWN_S = 3.0  # those who ask every two seconds shall see it
+
 
 class Doors:
     """The trading state, signed commands and the control socket of one daemon.
@@ -86,8 +88,15 @@ class Doors:
             now_wall_ns=lambda: self._to_wall_ns(self._clock.now()),
         )
 
+    async def shut(self) -> None:
+        """Take no command any more, before the kill switch stops: `riskd kill` then leaves the
+        KILL file, which the next riskd enforces."""
+        await self._control.close()
+        if self.commands is not None:
+            self.commands.closed = True
+
     async def close(self) -> None:
-        """Nobody comes in any more."""
+        """Give back what was opened; safe to call twice."""
         await self._control.close()
         for session in self._sessions:
             await session.close()
@@ -108,7 +117,8 @@ class Doors:
         """A planned stop of an unlatched book lets the desk go on for a while; anything else does
         not: the state that was last told runs out after its 15 s."""
         document = self.document()
-        if self._lease_key is not None and document["state"] == Trading.ACTIVE:
+        clear = document["state"] == Trading.ACTIVE and not document["scopes"]
+        if self._lease_key is not None and clear:
             document = with_lease(
                 document,
                 key=self._lease_key,
@@ -117,6 +127,8 @@ class Doors:
             )
         self.trading.leave(document)
         await asyncio.gather(*(push.send(document) for push in self.pushes))
+        if "lease" in document:
+            await asyncio.sleep(LEASE_SHOWN_S)
 
     async def _remember(self, message_id: str, until_s: int) -> bool:
         """Whether a signed message is new. A store that fails cannot keep a kill from happening:

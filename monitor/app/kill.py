@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -16,15 +17,18 @@ import structlog
 from monitor.actions.driver import KillDriver
 from monitor.actions.telling import STORE_KEY, store_notice
 from monitor.app.book import book_of
+from monitor.app.kill_file import KillFile
 from monitor.app.report import Reporter
 from monitor.app.way_back import unmet, would_fire
 from monitor.app.words import plan_text
 from monitor.core.engine import Engine
 from monitor.core.errors import StoreError
 from monitor.core.events import OperatorCommanded
-from monitor.core.kill_file import CONTENT_BYTES_MAX, KILL_FILE_NAME, parse_kill_file
+from monitor.core.kill_file import KILL_FILE_NAME
 from monitor.core.killswitch.book import Book
+from monitor.core.killswitch.episodes.asks import WOULD_ALERT
 from monitor.core.killswitch.facts import (
+    KillNotice,
     PersonApproved,
     PersonPulled,
     RearmConfirmed,
@@ -37,14 +41,16 @@ from monitor.core.killswitch.planner import gross_in_scope_usd, plan_cut
 from monitor.core.killswitch.policy import KillPolicy
 from monitor.core.killswitch.restore import more_restrictive, state_after_restart
 from monitor.core.killswitch.trading import TradingState
+from monitor.core.killswitch.turn import digest
 from monitor.core.operator import OperatorAnswer, OperatorRequest, Verb, level_of, scope_of
 from monitor.core.ports import Clock, EventSink, Executor
 from monitor.core.state.control import REBASELINE
-from monitor.core.types import PORTFOLIO, EngineNs, Subject
+from monitor.core.types import PORTFOLIO, EngineNs, Severity, Subject
 from monitor.notify.pager import Pager
 from monitor.store.database import Store
 
 FILE_PERIOD_S = 1.0
+HOST = "host"  # everybody on this machine, where two people must agree
 NOT_KEPT = "It is NOT ON RECORD yet: the store keeps nothing now. A restart may not know of it."
 REFUSED = "_refused"  # how audit actions of what was not done end
 
@@ -83,8 +89,7 @@ class KillSwitch:
         self._events = events
         self._clock = clock
         self._majors = frozenset(majors)
-        self._file = directory / KILL_FILE_NAME
-        self._file_seen = ""
+        self._file = KillFile(directory / KILL_FILE_NAME)
         self._store = store
         self._record = ""
         self._log = structlog.get_logger("kill")
@@ -154,13 +159,18 @@ class KillSwitch:
         what loosens waits for it."""
         self._log.info("operator_asked", verb=request.verb.value, by=principal, over=channel)
         scope = scope_of(request.scope)
+        if channel == "cli" and request.verb in {Verb.REARM, Verb.CONFIRM}:
+            # Whoever may open the socket is one principal: root and riskd's user are one person.
+            principal = HOST
         match request.verb:
             case Verb.KILL:
                 answer = self._kill(request, scope, principal, channel)
                 # Said once it is on record; done in any case.
                 if await self.driver.settled():
                     return answer
-                return OperatorAnswer(done=answer.done, text=f"{answer.text}\n{NOT_KEPT}")
+                return OperatorAnswer(
+                    done=answer.done, text=f"{answer.text}\n{NOT_KEPT}", kept=False
+                )
             case Verb.PLAN:
                 return self._plan(scope, request.gross_to_ratio or 0.0)
             case Verb.APPROVE:
@@ -216,8 +226,8 @@ class KillSwitch:
         if self._file.exists():
             return OperatorAnswer(
                 done=False,
-                text=f"The KILL file is still there: {self._file}. Remove it first; while it lies "
-                "there it asks for the same again.",
+                text=f"The KILL file is still there: {self._file.path}. Remove it first; while it "
+                "lies there it asks for the same again.",
             )
         nonce = secrets.token_urlsafe(9)
         step = self.driver.submit(
@@ -236,8 +246,13 @@ class KillSwitch:
         return OperatorAnswer(done=True, text=f"{answer.text}\n  {command}")
 
     async def _confirm(self, request: OperatorRequest, principal: str) -> OperatorAnswer:
+        # The latch that this nonce was given for, and no other that waits for one.
         scope = next(
-            (one.scope for one in self.machine.state.latches.values() if one.offer is not None),
+            (
+                one.scope
+                for one in self.machine.state.latches.values()
+                if one.offer is not None and one.offer.digest == digest(one.trip_id, request.nonce)
+            ),
             PORTFOLIO,
         )
         fact = RearmConfirmed(
@@ -257,6 +272,11 @@ class KillSwitch:
     def _rebaseline(
         self, request: OperatorRequest, scope: Subject, principal: str
     ) -> OperatorAnswer:
+        if scope != PORTFOLIO and scope not in self._engine.state.drawdowns:
+            known = ", ".join(sorted(self._engine.state.drawdowns)) or "none yet"
+            return OperatorAnswer(
+                done=False, text=f"Nothing is measured from a peak in {scope}. Known: {known}."
+            )
         arguments = () if scope == PORTFOLIO else (("subject", str(scope)),)
         self._events.submit(
             (
@@ -288,32 +308,34 @@ class KillSwitch:
     # ----------------------------------------------------------------------------- KILL file
 
     async def watch_file(self) -> None:
-        """Take the KILL file for what it asks, as long as it lies there; once for each content.
+        """Take the KILL file for what it asks, as long as it lies there; once for each file.
         Beside it, watch the second copy and the audit's anchor."""
         while True:
-            self.look_for_file()
+            self._take_file(await asyncio.to_thread(self._file.look, time.time_ns()))
             self._look_at_record()
             await asyncio.sleep(FILE_PERIOD_S)
 
     def look_for_file(self) -> None:
-        """Once; before anything connects, too."""
-        try:
-            stamp = self._file.stat().st_mtime_ns
-            with self._file.open("rb") as file:
-                content = file.read(CONTENT_BYTES_MAX)
-        except FileNotFoundError:
-            self._file_seen = ""
+        """Once, before anything connects."""
+        self._take_file(self._file.look(time.time_ns()))
+
+    def _take_file(self, request: OperatorRequest | None) -> None:
+        if request is None:
             return
-        except OSError as error:
-            # It is there and cannot be read: somebody wants the book stopped.
-            stamp, content = 0, b""
-            self._log.error("kill_file_unreadable", reason=error.strerror)
-        request = parse_kill_file(content, stamp)
-        if request.id == self._file_seen:
-            return
-        self._file_seen = request.id
         answer = self._kill(request, scope_of(request.scope), "the KILL file", "file")
         self._log.warning("kill_file_taken", done=answer.done, answer=answer.text)
+        if not answer.done:
+            self.driver.tell(
+                KillNotice(
+                    key=f"kill-file/{request.id}",
+                    alert=WOULD_ALERT,
+                    severity=Severity.CRITICAL,
+                    scope=PORTFOLIO,
+                    at_ns=self._clock.now(),
+                    summary="A KILL file was found and NOTHING was stopped: act at the venues",
+                    description=answer.text,
+                )
+            )
 
     def _look_at_record(self) -> None:
         problem = self._store.audit_problem or self._store.second_problem

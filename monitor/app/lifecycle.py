@@ -359,6 +359,7 @@ class Daemon:
                 task.cancel()
             await asyncio.wait(workers)
             self.writer.drain()
+            await self.doors.shut()
             out = await self.kill.driver.shut_down()
             await self.doors.leave()
             for task in tellers[1:]:

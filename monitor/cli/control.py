@@ -11,15 +11,16 @@ from pathlib import Path
 
 import msgspec
 
-from monitor.config import load_config
-from monitor.core.errors import MonitorError
+from monitor.core.errors import ConfigError, MonitorError
 from monitor.core.killswitch.levels import Level
 from monitor.core.operator import OperatorAnswer, OperatorRequest, check_request, level_of
 from monitor.core.types import PORTFOLIO
+from monitor.core.yamltext import parse_yaml
 from monitor.server.control import SOCKET_NAME
 
 ANSWER_S = 15.0  # a plan may read accounts first
 REFUSED = 1
+DATA_DIR = "./riskd-data"  # where the configuration says nothing else
 ANSWER_BYTES_MAX = 1024 * 1024
 
 
@@ -63,15 +64,26 @@ def new_id() -> str:
 
 
 def directory_of(arguments: argparse.Namespace) -> Path:
-    """The data directory of the riskd that is meant.
+    """The data directory of the riskd that is meant. Of the configuration nothing else is read, so
+    that a mistake elsewhere in it stands in nobody's way.
 
     Raises:
-        ConfigError: When the configuration that should name it cannot be used.
+        ConfigError: When the file cannot be read; says what works without it.
     """
     if arguments.data_dir is not None:
         return Path(arguments.data_dir)
-    config = load_config(arguments.config)
-    return Path(arguments.config).resolve().parent / config.data_dir
+    path = Path(arguments.config)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise ConfigError(
+            f"{path} cannot be read ({why}), so nobody knows where riskd's data is. Name it with "
+            "--data-dir DIR. To stop the book without riskd's help: touch DIR/KILL"
+        ) from error
+    data = parse_yaml(text, source=str(path)).data
+    named = data.get("data_dir") if isinstance(data, dict) else None
+    return path.resolve().parent / (named if isinstance(named, str) else DATA_DIR)
 
 
 def ask(arguments: argparse.Namespace, request: OperatorRequest) -> int:

@@ -7,16 +7,18 @@ import os
 from pathlib import Path
 
 from monitor.cli.control import (
+    REFUSED,
     NobodyThereError,
     add_arguments,
-    ask,
     describe,
+    directory_of,
     new_id,
+    send,
     share_cut,
 )
 from monitor.core.errors import ConfigError
 from monitor.core.kill_file import KILL_FILE_NAME, kill_file_content
-from monitor.core.operator import OperatorRequest, Verb
+from monitor.core.operator import OperatorRequest, Verb, check_request
 
 NOT_ENFORCED = 3
 
@@ -26,11 +28,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add_arguments(parser)
     parser.add_argument(
         "--level",
-        default="halt",
-        help="caution, reduce_only, cut, halt (default) or flatten, or its number 1 to 5",
+        help="caution, reduce_only, cut, halt (default, or cut with --cut) or flatten, or its "
+        "number 1 to 5",
     )
     parser.add_argument(
-        "--cut", type=share_cut, metavar="SHARE", help="how much of it, with --level cut: 30%%"
+        "--cut", type=share_cut, metavar="SHARE", help="how much of it to cut: 30%%"
     )
     parser.add_argument("--reason", required=True, help="why; it goes into the audit and the pages")
     parser.epilog = (
@@ -51,12 +53,13 @@ def run(arguments: argparse.Namespace) -> int:
         id=new_id(),
         verb=Verb.KILL,
         scope=arguments.scope,
-        level=arguments.level,
+        level=arguments.level or ("halt" if arguments.cut is None else "cut"),
         gross_to_ratio=arguments.cut,
         reason=arguments.reason,
     )
+    check_request(request)
     try:
-        return ask(arguments, request)
+        answer = send(directory_of(arguments), request)
     except NobodyThereError as error:
         path = leave_file(error.directory, request)
         what = describe(request.level, request.scope, request.gross_to_ratio)
@@ -66,6 +69,12 @@ def run(arguments: argparse.Namespace) -> int:
             "Until then nothing stops the book: act at the venues by hand."
         )
         return NOT_ENFORCED
+    print(answer.text)
+    if answer.done and not answer.kept:
+        path = leave_file(directory_of(arguments), request)
+        print(f"So that the next riskd does it too, it is left in {path} as well.")
+        return NOT_ENFORCED
+    return 0 if answer.done else REFUSED
 
 
 def leave_file(directory: Path, request: OperatorRequest) -> Path:
@@ -83,6 +92,7 @@ def leave_file(directory: Path, request: OperatorRequest) -> Path:
     )
     draft = path.with_suffix(".draft")
     try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         with draft.open("wb") as file:
             file.write(content)
             file.flush()

@@ -32,9 +32,10 @@ def kill_file_content(
     return msgspec.json.encode(_Content(scope, level, reason, gross_to_ratio))
 
 
-def parse_kill_file(content: bytes, modified_ns: int) -> OperatorRequest:
-    """The request that a KILL file stands for. The same file is the same request for ever."""
-    digest = hashlib.sha256(content + str(modified_ns).encode()).hexdigest()[:32]
+def parse_kill_file(content: bytes, stamp: str) -> OperatorRequest:
+    """The request that a KILL file stands for; ``stamp`` tells one file from another. The same file
+    is the same request for ever."""
+    digest = hashlib.sha256(content + stamp.encode()).hexdigest()[:32]
     request_id = f"file-{digest}"
     if content.strip():
         try:

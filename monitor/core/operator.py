@@ -63,10 +63,12 @@ class OperatorRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
 
 class OperatorAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of it. ``text`` is for the person; ``done`` False when it was refused."""
+    """What came of it. ``text`` is for the person; ``done`` False when it was refused, ``kept``
+    False when it was done and is not on record: a restart may not know of it."""
 
     done: bool
     text: str
+    kept: bool = True
 
 
 class OperatorDesk(Protocol):
@@ -120,6 +122,11 @@ def check_request(request: OperatorRequest) -> None:
     if len(request.reason) > REASON_CHARACTERS_MAX:
         raise ConfigError(f"A reason has at most {REASON_CHARACTERS_MAX} characters.")
     if request.verb is Verb.KILL:
+        if ratio is not None and level_of(request.level) is not Level.CUT:
+            raise ConfigError(
+                f"How much may stay goes with a cut alone, not with {request.level}: leave it out, "
+                "or ask for level cut."
+            )
         if level_of(request.level) is Level.CUT and ratio is None:
             raise ConfigError("A cut needs how much may stay: give gross_to, 0.7 to cut 30 %.")
         _need(request.reason, "kill", "a reason; it goes into the audit")

@@ -50,12 +50,15 @@ class SignedCommands:
         self._desk = desk
         self._remember = remember
         self._wall_s = wall_s
+        self.closed = False  # riskd is stopping: nothing that is taken now would be done
         self._seen: OrderedDict[str, None] = OrderedDict()
         self.rejected: dict[str, int] = dict.fromkeys(Refusal, 0)
         self._log = structlog.get_logger("control")
 
     async def handle(self, request: web.Request) -> web.Response:
         """One ``POST /v1/commands``."""
+        if self.closed:
+            return web.Response(status=503)
         body = await request.read()  # bounded by the application
         headers = request.headers
         message_id = headers.get("webhook-id", "")

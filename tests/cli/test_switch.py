@@ -23,7 +23,7 @@ class Desk:
 
     def __init__(self) -> None:
         self.asked: list[OperatorRequest] = []
-        self.done = True
+        self.done = self.kept = True
 
     async def run(
         self, request: OperatorRequest, *, principal: str, channel: str
@@ -32,7 +32,7 @@ class Desk:
         assert principal
         assert channel == "cli"
         self.asked.append(request)
-        return OperatorAnswer(done=self.done, text="as you say")
+        return OperatorAnswer(done=self.done, text="as you say", kept=self.kept)
 
 
 class Daemon:
@@ -84,6 +84,12 @@ def call(verb: Verb, directory: Path, *words: str) -> int:
             {"scope": "venue:dydx", "level": "3", "gross_to_ratio": 0.7},
             id="a cut of 30 %",
         ),
+        pytest.param(
+            kill,
+            ["--cut", "30%", "--reason", "x"],
+            {"level": "cut", "gross_to_ratio": 0.7},
+            id="a share means a cut",
+        ),
         pytest.param(plan, ["--cut", "0.25"], {"verb": "plan", "gross_to_ratio": 0.75}, id="plan"),
         pytest.param(
             approve, ["p-1"], {"verb": "approve", "proposal": "p-1", "refuse": False}, id="approve"
@@ -132,6 +138,9 @@ def test_a_refusal_is_exit_code_1(daemon: Daemon, tmp_path: Path) -> None:
     [
         pytest.param(kill, ["--level", "cut", "--reason", "x"], id="a cut of how much?"),
         pytest.param(kill, ["--scope", "all", "--reason", "x"], id="no scope"),
+        pytest.param(
+            kill, ["--level", "flatten", "--cut", "30%", "--reason", "x"], id="cut or flatten?"
+        ),
         pytest.param(rearm, ["--confirm", "n"], id="no reason"),
     ],
 )
@@ -155,14 +164,54 @@ def test_a_kill_that_nobody_hears_is_left_as_a_file(
     assert said.startswith("NOT YET ENFORCED")
     assert "CUT to 50 % of portfolio" in said
     path = tmp_path / "KILL"
-    request = parse_kill_file(path.read_bytes(), path.stat().st_mtime_ns)
+    request = parse_kill_file(path.read_bytes(), "1")
     assert (request.level, request.gross_to_ratio, request.reason) == ("cut", 0.5, "bridge")
 
 
 def test_a_kill_that_cannot_be_left_says_what_to_do(tmp_path: Path) -> None:
-    """The directory is not there."""
+    """The directory is a file."""
+    (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="by hand now"):
-        call(kill, tmp_path / "nowhere", "--reason", "x")
+        call(kill, tmp_path / "file", "--reason", "x")
+
+
+def test_a_kill_that_is_not_on_record_is_left_as_a_file_too(
+    daemon: Daemon, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Done, and not kept: a restart must not forget it."""
+    daemon.desk.kept = False
+    assert call(kill, tmp_path, "--reason", "x") == 3
+    assert "left in" in capsys.readouterr().out
+    assert (tmp_path / "KILL").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "folder"),
+    [
+        pytest.param("data_dir: here\nvenues: {hyperlikwid: 3}\n", "here", id="a mistake in it"),
+        pytest.param("venues: {}\n", "riskd-data", id="the default place"),
+        pytest.param("][\n", "riskd-data", id="no YAML at all"),
+    ],
+)
+def test_a_mistake_in_the_configuration_stops_no_kill(
+    tmp_path: Path, text: str, folder: str
+) -> None:
+    """Of the file only the data directory is read."""
+    config = tmp_path / "riskd.yaml"
+    config.write_text(text)
+    parser = Parser()
+    kill.arguments(parser)
+    assert kill.run(parser.parse_args(["--reason", "x", "--config", str(config)])) == 3
+    assert (tmp_path / folder / "KILL").exists()
+
+
+def test_without_a_configuration_the_way_that_needs_none_is_named(tmp_path: Path) -> None:
+    """At 3 a.m. nobody looks it up."""
+    parser = Parser()
+    kill.arguments(parser)
+    words = ["--reason", "x", "--config", str(tmp_path / "none.yaml")]
+    with pytest.raises(ConfigError, match="touch DIR/KILL"):
+        kill.run(parser.parse_args(words))
 
 
 @pytest.mark.parametrize("verb", [plan, approve, rearm, rebaseline])

@@ -170,7 +170,8 @@ async def test_a_signed_command_is_carried_out_once() -> None:
     """By the principal whose key it was; its id is kept for twice the window."""
     rig = Rig()
     status, answer = await rig.post()
-    assert (status, msgspec.json.decode(answer)) == (200, {"done": True, "text": "kill for ana"})
+    told = msgspec.json.decode(answer, type=OperatorAnswer)
+    assert (status, told) == (200, OperatorAnswer(done=True, text="kill for ana"))
     assert rig.desk.asked == [(Verb.KILL, "ana", "http")]
     assert rig.kept == {"m-1": NOW_S + 2 * WINDOW_S}
     assert (await rig.post())[0] == 401
@@ -178,6 +179,14 @@ async def test_a_signed_command_is_carried_out_once() -> None:
     assert (await rig.post(message_id="m-2", key=b"b" * 24))[0] == 200
     assert (await rig.post(message_id="m-3", key=OLD))[0] == 200, "rotation"
     assert [principal for _, principal, _ in rig.desk.asked] == ["ana", "ben", "ana"]
+
+
+async def test_while_riskd_stops_nothing_is_taken() -> None:
+    """What would not be done any more is not said to be."""
+    rig = Rig()
+    rig.commands.closed = True
+    assert (await rig.post())[0] == 503
+    assert rig.desk.asked == []
 
 
 async def test_a_replay_after_a_restart_is_refused() -> None:
