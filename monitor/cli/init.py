@@ -86,6 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
     except OSError as error:
         raise ConfigError(f"{arguments.out} cannot be written: {error.strerror}.") from error
     print(f"\nWrote {arguments.out}. Next: riskd run --config {arguments.out}")
+    print("It only watches. How it acts where it may (cancels, cuts, proves): riskd demo")
     return 0
 
 
