@@ -7,12 +7,14 @@ from collections.abc import Callable
 from monitor.core.formulas.ratios import compute_deviation
 from monitor.core.measures.definition import ABSENT, Definition, define
 from monitor.core.measures.spec import MeasureSpec, Unit
-from monitor.core.measures.tree import MarketNode
+from monitor.core.measures.tree import MarketNode, VenueNode
 from monitor.core.measures.use import Use, known_ns
 from monitor.core.state.facts import MarketBit, PriceFact
 from monitor.core.types import SECOND_NS, MarketStatus, SubjectKind
 
 _MARKET = (SubjectKind.MARKET,)
+# Looking a member up in its class costs more than all else around it (before Python 3.12).
+_ACTIVE = MarketStatus.ACTIVE
 _PRICE_MAX = 1e15
 
 
@@ -113,6 +115,25 @@ def compute_age(fact: PriceFact, what: str, use: Use) -> float | None:
     known = known_ns(fact, use.channels.get(fact.channel)) or fact.seen_ns
     use.observed = fact.seen_ns
     return max(0, use.now - known) / SECOND_NS
+
+
+def _oracle_unchanged(node: VenueNode, use: Use) -> float | None:
+    """Since any major's oracle last moved, as far as was listened: a message that repeats a price
+    is fresh however long nobody makes new ones. Other markets may rest for minutes."""
+    changed_ns = 0
+    for market in node.venue.markets.values():
+        oracle = market.oracle
+        if market.asset not in node.freshness.majors or not oracle.seen_ns or market.dex:
+            continue
+        if market.status.value is not _ACTIVE:
+            continue
+        if not use.fresh(oracle, node.oracle_limit, f"oracle price of {market.market}"):
+            return None
+        changed_ns = max(changed_ns, oracle.changed_ns)
+    if not changed_ns:
+        use.reason = "no oracle price of a major was told"
+        return None
+    return max(0, use.now - changed_ns) / SECOND_NS
 
 
 def _market_active(node: MarketNode, use: Use) -> float | None:
@@ -225,6 +246,19 @@ DEFINITIONS: tuple[Definition, ...] = (
         _age(lambda node: node.market.mark, "mark price"),
         bits=MarketBit.MARK,
         clock=True,
+    ),
+    define(
+        MeasureSpec(
+            name="oracle_unchanged_s",
+            kinds=(SubjectKind.VENUE,),
+            unit=Unit.SECONDS,
+            help="Seconds since the oracle price of any major last changed, repetitions aside.",
+            low=0.0,
+            cadence_s=1.0,
+            typical=(3.0, 60.0),
+        ),
+        SubjectKind.VENUE,
+        _oracle_unchanged,
     ),
     define(
         MeasureSpec(

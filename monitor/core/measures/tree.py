@@ -76,6 +76,7 @@ class VenueNode(Node):
         self.block_limit = limit_ns(freshness.block_s)
         self.health_limit = limit_ns(freshness.venue_status_s)
         self.skew_limit = limit_ns(freshness.clock_skew_s)
+        self.oracle_limit = limit_ns(freshness.oracle_majors_s)  # of majors
 
 
 class MarketNode(Node):

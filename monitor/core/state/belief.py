@@ -27,6 +27,8 @@ def tell_price(
 ) -> None:
     """Believe ``value`` if it moved plausibly; otherwise the fact is absent until confirmed."""
     last = fact.value
+    if value != last:  # else only its channel is another
+        fact.changed_ns = now
     # NaN fails both comparisons, and zero and below fail the first.
     if last is not None and last * state.price_low <= value <= last * state.price_high:
         fact.value = value

@@ -53,7 +53,9 @@ class PriceFact:
     """A price that is believed only while it moves plausibly.
 
     While ``value`` is None although told, ``reference`` is the last price believed and
-    ``candidate`` the suspect one that waits for a second message to agree.
+    ``candidate`` the suspect one that waits for a second message to agree. ``changed_ns`` is when
+    another price than the last was told: a message that repeats it proves that the messenger lives,
+    not that anybody makes new prices.
     """
 
     value: float | None = None
@@ -62,6 +64,7 @@ class PriceFact:
     generation: int = 0
     reference: float | None = None
     candidate: float | None = None
+    changed_ns: EngineNs = 0
 
 
 @dataclass(slots=True)
