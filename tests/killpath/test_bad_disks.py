@@ -16,6 +16,7 @@ from monitor.core.killswitch.state import Stage
 from monitor.store.database import DATABASE_NAME
 from monitor.store.second_copy import COPY_NAME
 from tests.killpath.rig import HL_SCOPE, PORTFOLIO, Rig, run
+from tests.killpath.virtual_time import HUNG_S
 
 Trouble = Callable[[Rig], AbstractAsyncContextManager[None]]
 
@@ -88,7 +89,7 @@ def test_the_trip_acts_pages_and_says_so(trouble: Trouble) -> None:
             refused = await rig.rearm()
             assert not refused.done, "what loosens waits for the store"
             assert rig.latches
-        rig.clock.hung_s = 2.0
+        rig.clock.hung_s = HUNG_S
         await rig.until(
             lambda: any(not one.firing and one.alert == "KillStoreFailing" for one in rig.told),
             within_s=60.0,

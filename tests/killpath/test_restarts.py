@@ -41,7 +41,7 @@ async def goes_on(rig: Rig, *, goal: float = 0.7) -> None:
     assert HL_SCOPE in rig.latches
     assert rig.trading()["scopes"][0]["state"] == "REDUCE_ONLY"
     await rig.until(lambda: rig.stage() is Stage.CONTAINED, within_s=180.0)
-    await rig.passes(2.0)
+    await rig.passes(12.0)  # whatever was on its way has arrived, or expired
     assert rig.latches[HL_SCOPE].trip_id == trip
     assert not rig.traded_twice()
     assert not rig.flips()
@@ -150,6 +150,7 @@ def test_a_re_armed_book_stays_re_armed() -> None:
         await rig.pull("reduce_only")
         await rig.until(lambda: rig.stage() is Stage.CONTAINED)
         assert (await rig.rearm()).done
+        await rig.until(lambda: "rearmed" in rig.actions())
         await rig.kill_process()
         await rig.start()
         assert not rig.latches

@@ -18,7 +18,7 @@ from types import FrameType
 from monitor.core.types import SECOND_NS, EngineNs
 
 POLL_S = 0.002
-HUNG_S = 2.0  # a thread that works for longer hangs, and time goes on without it
+HUNG_S = 15.0  # a thread that works for longer hangs, and time goes on without it
 
 
 class VirtualClock:
