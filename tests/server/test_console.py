@@ -248,3 +248,6 @@ async def test_a_silent_daemon_is_said_loudly(tmp_path: Path) -> None:
         await server.close()
     assert "riskd does not answer" in page
     assert "It answered with status 500." in page
+    panel = page.split('<section id="kill-box"')[1].split("</section>")[0]
+    assert 'data-tone="unknown"' in panel
+    assert '<span class="unknown">unknown</span>' in panel

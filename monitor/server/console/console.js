@@ -63,7 +63,7 @@ function drawBanner(state) {
 }
 function drawAlert(a, named) {
   // What riskd did stands in the summary already; it is not said twice.
-  const action = a.action && a.action !== "none" && !a.summary.includes("WOULD HAVE") ? a.action : null;
+  const action = a.action && a.action !== "none" && !/WOULD HAVE|ASKED to/.test(a.summary) ? a.action : null;
   return el("div", { class: `alert ${a.severity}` },
     named ? el("b", {}, a.alert) : null, named ? " " : null, named ? tag(a.severity) : null,
     a.stale ? el("span", { class: "unknown" }, "inputs stale") : null, " ",
@@ -248,6 +248,8 @@ function draw(state) {
   keepOpen($("rules"), drawRules(state));
 }
 function silent(reason) {
+  $("kill-box").dataset.tone = "unknown";
+  $("kill-text").textContent = "unknown since riskd stopped answering";
   $("banner").dataset.tone = "danger";
   $("verdict").textContent = "riskd does not answer";
   $("verdict").className = "danger";
