@@ -46,7 +46,8 @@ class MarginTier(msgspec.Struct, frozen=True, gc=False):
 class MarketListed(_VenueEvent, frozen=True, gc=False, kw_only=True):
     """A market's name and parameters, at start and whenever the venue states them anew.
 
-    ``has_mark`` is False where the venue margins on its oracle alone (dYdX). ``asset`` is the base
+    ``has_mark`` is False where the venue margins on its oracle alone (dYdX), ``has_index`` where it
+    states no index price beside its oracle. ``asset`` is the base
     asset shared between venues; ``dex`` the builder dex on Hyperliquid, ``""`` elsewhere.
     ``open_interest_lower_cap_usd`` and ``open_interest_upper_cap_usd`` are dYdX's open-interest
     scaling of margin rates; None where there is none.
@@ -65,6 +66,7 @@ class MarketListed(_VenueEvent, frozen=True, gc=False, kw_only=True):
     max_leverage: float | None = None
     open_interest_lower_cap_usd: float | None = None
     open_interest_upper_cap_usd: float | None = None
+    has_index: bool = False
 
 
 class MarketStatusSeen(_VenueEvent, frozen=True, gc=False, kw_only=True):

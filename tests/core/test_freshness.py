@@ -274,6 +274,19 @@ def test_limits_come_from_the_settings() -> None:
     assert desk.at(2.001).after("mark_price", SOL) is None
 
 
+def test_an_index_that_no_message_has_says_so() -> None:
+    """Neither late nor lost: the venue states none. What tells one, has one."""
+    desk = Desk().list_market().context(mark_price=100.0)
+    for name in ("index_price", "basis_ratio"):
+        assert desk.after(name) is None
+        assert "this venue states no index price" in desk.why(name)
+    desk.context(index_price=80.0)
+    assert desk.after("index_price") == 80.0
+    assert desk.value("basis_ratio") == 0.25
+    desk.list_market().evaluate()
+    assert desk.value("index_price") == 80.0
+
+
 def test_dydx_has_no_mark_and_says_so() -> None:
     """Not unknown: the venue margins on its oracle."""
     desk = Desk().list_market("BTC-USD", DYDX).context("BTC-USD", DYDX, oracle_price=100.0)

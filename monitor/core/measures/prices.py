@@ -48,7 +48,10 @@ def read_oracle(node: MarketNode, use: Use) -> float | None:
 
 
 def read_index(node: MarketNode, use: Use) -> float | None:
-    """Index price."""
+    """Index price; what tells one has one."""
+    if not node.market.has_index and not node.market.index.seen_ns:
+        use.reason = "this venue states no index price"
+        return None
     return read_price(node.market.index, node.oracle_limit, "index price", use)
 
 
@@ -205,7 +208,7 @@ DEFINITIONS: tuple[Definition, ...] = (
         SubjectKind.MARKET,
         read_index,
         preview=lambda node: node.market.index.value,
-        bits=MarketBit.INDEX,
+        bits=MarketBit.INDEX | MarketBit.PARAMETERS,
     ),
     define(
         _price("mid_price", "Middle of best bid and ask, quote per base."),
@@ -231,7 +234,7 @@ DEFINITIONS: tuple[Definition, ...] = (
         _ratio("basis_ratio", "(mark - index) / index, signed."),
         SubjectKind.MARKET,
         _deviation(read_mark, read_index),
-        bits=MarketBit.MARK | MarketBit.INDEX,
+        bits=MarketBit.MARK | MarketBit.INDEX | MarketBit.PARAMETERS,
     ),
     define(
         _age_spec("oracle_age_s", "Seconds since the oracle price was last known to be current."),

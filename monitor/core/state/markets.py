@@ -71,6 +71,7 @@ def market_listed(state: RiskState, event: MarketListed, now: EngineNs, channel:
     market.asset = event.asset
     market.dex = event.dex
     market.has_mark = event.has_mark
+    market.has_index = event.has_index
     market.only_isolated = event.only_isolated
     market.funding_interval_s = event.funding_interval_s
     market.margin_tiers = event.margin_tiers

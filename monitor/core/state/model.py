@@ -66,6 +66,7 @@ class MarketState:
     asset: str = ""
     dex: str = ""
     has_mark: bool = True
+    has_index: bool = False
     only_isolated: bool = False
     funding_interval_s: int = 3600
     margin_tiers: tuple[MarginTier, ...] = ()
