@@ -19,6 +19,7 @@ from monitor.core.state.facts import StatedFact
 from monitor.core.state.model import (
     AccountState,
     FeedState,
+    MarketState,
     PositionState,
     RuleMemory,
     VenueState,
@@ -359,8 +360,16 @@ def _position(
         "size": str(position.exact),
         "margin_mode": position.margin_mode.value,
         "entry_price": position.entry_price,
+        "funding_next_s": _funding_next_s(market, now),
         **cells,
     }
+
+
+def _funding_next_s(market: MarketState | None, now: EngineNs) -> float | None:
+    """Seconds to the next settlement as announced; None where nothing was, or none
+    since the last one passed."""
+    at_ns = 0 if market is None else market.next_funding_time_ns
+    return round((at_ns - now) / SECOND_NS, 3) if at_ns > now else None
 
 
 def _feed(engine: Engine, venue: VenueState, feed: FeedState, now: EngineNs) -> Json:

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 import orjson
+import pytest
 
 from monitor.core import events as e
 from monitor.core.types import SECOND_NS, MarketStatus
@@ -122,6 +123,23 @@ def test_the_nearest_liquidation_may_be_of_all_markets_together() -> None:
     assert joint["distance"] == row_["ours"]["value"]
     positions = account(made, "main")["positions"]
     assert joint["distance"] < 0.6 * min(one["distance"]["value"] for one in positions)
+
+
+@pytest.mark.parametrize(
+    ("in_s", "shown"), [(0.001, 0.001), (1800.0, 1800.0), (0.0, None), (-5.0, None), (None, None)]
+)
+def test_the_next_funding_is_counted_down(in_s: float | None, shown: float | None) -> None:
+    """As announced; a time that has passed says nothing about the next."""
+    at = None if in_s is None else NOW + round(in_s * SECOND_NS)
+    made = document(
+        e.MarketContextSeen(
+            venue=VENUE,
+            channel=f"{VENUE}/activeAssetCtx/BTC",
+            market="BTC",
+            next_funding_time_ns=at,
+        )
+    )
+    assert account(made, "main")["positions"][0]["funding_next_s"] == shown
 
 
 def test_a_lost_feed_says_why() -> None:
