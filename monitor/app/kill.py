@@ -162,34 +162,40 @@ class KillSwitch:
         if channel == "cli" and request.verb in {Verb.REARM, Verb.CONFIRM}:
             # Whoever may open the socket is one principal: root and riskd's user are one person.
             principal = HOST
+        if request.verb is Verb.PLAN:
+            return self._plan(scope, request.gross_to_ratio or 0.0)
+        answer = await self._do(request, scope, principal, channel)
+        # Said once it is on record; what makes safer is done in any case.
+        if await self.driver.settled():
+            return answer
+        return OperatorAnswer(done=answer.done, text=f"{answer.text}\n{NOT_KEPT}", kept=False)
+
+    async def _do(
+        self, request: OperatorRequest, scope: Subject, principal: str, channel: str
+    ) -> OperatorAnswer:
         match request.verb:
             case Verb.KILL:
-                answer = self._kill(request, scope, principal, channel)
-                # Said once it is on record; done in any case.
-                if await self.driver.settled():
-                    return answer
-                return OperatorAnswer(
-                    done=answer.done, text=f"{answer.text}\n{NOT_KEPT}", kept=False
-                )
-            case Verb.PLAN:
-                return self._plan(scope, request.gross_to_ratio or 0.0)
-            case Verb.APPROVE:
-                return _answered(
-                    self.driver.submit(
-                        PersonApproved(
-                            proposal_id=request.proposal,
-                            principal=principal,
-                            approve=not request.refuse,
-                            reason=request.reason,
-                        )
-                    )
-                )
+                return self._kill(request, scope, principal, channel)
             case Verb.REARM:
                 return self._rearm(scope, principal)
             case Verb.CONFIRM:
                 return await self._confirm(request, principal)
             case Verb.REBASELINE:
                 return self._rebaseline(request, scope, principal)
+            case _:
+                return self._approve(request, principal)
+
+    def _approve(self, request: OperatorRequest, principal: str) -> OperatorAnswer:
+        return _answered(
+            self.driver.submit(
+                PersonApproved(
+                    proposal_id=request.proposal,
+                    principal=principal,
+                    approve=not request.refuse,
+                    reason=request.reason,
+                )
+            )
+        )
 
     def _kill(
         self, request: OperatorRequest, scope: Subject, principal: str, channel: str
