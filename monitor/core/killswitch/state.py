@@ -149,7 +149,8 @@ class Latch(msgspec.Struct, kw_only=True):
     """One trip over one scope. Only a person's re-arm takes it away.
 
     ``baseline_usd`` is the scope's gross when a target was first asked for, and ``baselines`` the
-    part of each account in it; targets do not add.
+    part of each position in it; targets do not add. ``based`` are the accounts that are counted in
+    it, each from its first truth, and ``unpriced`` positions of theirs that had no price yet.
     ``gate_ns`` is when the first account was ready for the next plan. ``told`` is a digest of what
     the last page said.
     """
@@ -163,6 +164,8 @@ class Latch(msgspec.Struct, kw_only=True):
     gross_to_ratio: float | None = None
     baseline_usd: float | None = None
     baselines: dict[str, float] = msgspec.field(default_factory=dict)
+    based: tuple[str, ...] = ()
+    unpriced: tuple[str, ...] = ()
     goal_usd: float | None = None
     enumerated: bool = False
     round: int = 0

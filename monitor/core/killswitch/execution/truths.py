@@ -11,6 +11,7 @@ from math import fsum
 import msgspec
 
 from monitor.core.killswitch.book import AccountTruth, Book, HeldPosition
+from monitor.core.killswitch.execution.orders import concerns
 from monitor.core.killswitch.planning.legs import read_legs
 from monitor.core.killswitch.state import Latch, Run
 from monitor.core.types import Side
@@ -72,20 +73,63 @@ def _toward_zero(size: Decimal, change: Decimal | None) -> Decimal:
 
 
 def fix_baseline(latch: Latch, book: Book | None) -> None:
-    """Remember the scope's gross, whole and by position, once, when a target is first asked for."""
-    if latch.baseline_usd is None and book is not None and latch.cutting:
-        latch.baselines = gross_by_position(latch, trip_book(book, latch, ()))
-        latch.baseline_usd = fsum(latch.baselines.values())
+    """Remember the scope's gross, by position, once for each account: from its first truth after a
+    target was asked for. What nobody has read, or cannot be priced yet, is unknown and not zero:
+    it is counted when it becomes known."""
+    if book is None or not latch.cutting:
+        return
+    merged = trip_book(book, latch, ())
+    legs = [leg for leg in read_legs(latch.scope, merged) if leg.in_scope and leg.venue]
+    counted = {*latch.based, *(_account_of(name) for name in latch.baselines)}
+    fresh = [key for key in _read_accounts(latch, merged) if key not in counted]
+    due = [
+        leg for leg in legs if leg.name in latch.unpriced or f"{leg.venue}/{leg.account}" in fresh
+    ]
+    latch.based = (*latch.based, *fresh)
+    latch.unpriced = (
+        *(name for name in latch.unpriced if name not in {leg.name for leg in due}),
+        *(leg.name for leg in due if leg.price is None),
+    )
+    begun = {leg.name: float(leg.notional_usd) for leg in due if leg.price is not None}
+    latch.baselines |= begun
+    if latch.based:
+        latch.baseline_usd = fsum((latch.baseline_usd or 0.0, *begun.values()))
     if latch.baseline_usd is not None:
         latch.goal_usd = latch.baseline_usd * latch.target_ratio
 
 
+def _read_accounts(latch: Latch, book: Book) -> list[str]:
+    """Accounts in question that were read at least once, by the feeds or by this trip. A dark one
+    that was never read stands in the book without any position: unknown, not flat."""
+    return [
+        f"{one.venue}/{one.account}"
+        for one in book.accounts
+        if concerns(latch.scope, one.venue, one.account)
+        and (one.read_ns > 0 or not _dark(book, one))
+    ]
+
+
+def _dark(book: Book, truth: AccountTruth) -> bool:
+    return (truth.venue, truth.account) in book.dark
+
+
+def _account_of(name: str) -> str:
+    return "/".join(name.split("/", 2)[:2])
+
+
+def basis_usd(latch: Latch) -> float:
+    """What shares of this trip are of: its baseline, with what came to light later, USD. Zero
+    where nothing with a price was found yet, of which no share means anything."""
+    return max(latch.baseline_usd or 0.0, fsum(latch.baselines.values()))
+
+
 def gross_by_position(latch: Latch, book: Book) -> dict[str, float]:
-    """USD in scope by ``venue/account/market``, as the planner counts it."""
+    """USD in scope by ``venue/account/market``, as the planner counts it. What has no price is
+    left out: unknown."""
     return {
         leg.name: float(leg.notional_usd)
         for leg in read_legs(latch.scope, book)
-        if leg.in_scope and leg.venue
+        if leg.in_scope and leg.venue and leg.price is not None
     }
 
 

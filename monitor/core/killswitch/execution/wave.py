@@ -11,7 +11,12 @@ from monitor.core.killswitch.execution.checks import KEPT, checked, halts_over, 
 from monitor.core.killswitch.execution.fills import turnover_usd
 from monitor.core.killswitch.execution.orders import asset_of, held_in, size_in
 from monitor.core.killswitch.execution.run import begin, command_id, leftovers, settle
-from monitor.core.killswitch.execution.truths import fix_baseline, reachable_goal_usd, trip_book
+from monitor.core.killswitch.execution.truths import (
+    basis_usd,
+    fix_baseline,
+    reachable_goal_usd,
+    trip_book,
+)
 from monitor.core.killswitch.facts import PlaceOrders, ReduceOrder
 from monitor.core.killswitch.plan import Plan, PlanLimits, PlannedOrder, Target
 from monitor.core.killswitch.state import Intent, Latch, Outcome, Residual, Run, Work
@@ -93,7 +98,6 @@ def _round(turn: Turn, latch: Latch, ready: list[Run], book: Book) -> None:
 
 def make_plan(turn: Turn, latch: Latch, book: Book, left_usd: float | None) -> Plan:
     """What the planner says for this trip's target."""
-    baseline_usd = latch.baseline_usd or 0.0
     kept = {(one.venue, one.market) for one in book.instruments if one.size_step <= 0}
     accounts = {f"{venue}/{account}" for venue, account in book.executable}
 
@@ -102,11 +106,14 @@ def make_plan(turn: Turn, latch: Latch, book: Book, left_usd: float | None) -> P
         return f"{venue}/{account}" not in accounts or (venue, market) in kept
 
     goal_usd = reachable_goal_usd(latch, book, stuck)
+    # The goal may lie above the baseline: what is stuck may have grown. It is the goal that counts.
+    whole_usd = max(basis_usd(latch), goal_usd)
     return turn.planner(
         Target(
             scope=latch.scope,
-            baseline_usd=baseline_usd,
-            gross_to_ratio=min(goal_usd / baseline_usd, 1.0) if baseline_usd > 0 else 0.0,
+            baseline_usd=whole_usd,
+            # Of nothing with a price no share is asked for, least of all none.
+            gross_to_ratio=goal_usd / whole_usd if whole_usd > 0 else latch.target_ratio,
         ),
         book,
         PlanLimits(
@@ -123,8 +130,8 @@ def turnover_left(turn: Turn, latch: Latch) -> float | None:
     policy, left = turn.policy, []
     if policy.turnover_usd_per_hour is not None:
         left.append(policy.turnover_usd_per_hour - turnover_usd(turn.state))
-    if policy.turnover_ratio_per_hour is not None and latch.baseline_usd is not None:
-        cap_usd = policy.turnover_ratio_per_hour * latch.baseline_usd
+    if policy.turnover_ratio_per_hour is not None and basis_usd(latch) > 0:
+        cap_usd = policy.turnover_ratio_per_hour * basis_usd(latch)
         left.append(cap_usd - turnover_usd(turn.state, latch.trip_id))
     return max(0.0, min(left)) if left else None
 
