@@ -35,8 +35,7 @@ def trip(turn: Turn, scope: Subject, cause: Cause, *, by_person: bool) -> Latch:
         before, news = latch.level, cause.level > latch.level
     latch.level = max(latch.level, cause.level)
     news |= _lower(turn, latch, cause)
-    if len(latch.causes) < CAUSES_MAX:
-        latch.causes.append(cause)
+    remember(latch, cause)
     # The word of a person goes on with a cutting that stopped, and calls off a re-arm.
     again = by_person and any(
         run.stopped or run.outcome is Outcome.INCOMPLETE for run in latch.runs.values()
@@ -58,6 +57,24 @@ def trip(turn: Turn, scope: Subject, cause: Cause, *, by_person: bool) -> Latch:
     )
     enumerate_accounts(turn, latch)
     return latch
+
+
+def remember(latch: Latch, cause: Cause) -> None:
+    """One entry for each actor and level, with its newest reason. Where there are too many, the
+    oldest goes that did not bring the latch to a level: who raised it is always kept."""
+    for index, one in enumerate(latch.causes):
+        if (one.actor, one.level) == (cause.actor, cause.level):
+            latch.causes[index] = cause
+            return
+    latch.causes.append(cause)
+    if len(latch.causes) <= CAUSES_MAX:
+        return
+    height = Level.NORMAL
+    for index, one in enumerate(latch.causes[:-1]):
+        if one.level <= height:
+            del latch.causes[index]
+            return
+        height = one.level
 
 
 def _lower(turn: Turn, latch: Latch, cause: Cause) -> bool:
