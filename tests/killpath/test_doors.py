@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 
 import aiohttp
@@ -94,6 +95,14 @@ def replace_(request: OperatorRequest, **changes: object) -> OperatorRequest:
     return msgspec.structs.replace(request, **changes)
 
 
+def leave_kill_file(rig: Rig, content: bytes) -> None:
+    """Written some seconds ago by the wall's clock: a younger one may still be being written."""
+    path = rig.data / KILL_FILE_NAME
+    path.write_bytes(content)
+    written_s = time.time() - 5.0
+    os.utime(path, (written_s, written_s))
+
+
 def test_the_command_line_works_while_http_is_down() -> None:
     """It comes by a socket of its own."""
 
@@ -118,7 +127,7 @@ def test_a_kill_file_is_enforced_while_running(content: bytes, level: Level) -> 
     """Within seconds, once, and as long as it lies there nobody can re-arm."""
 
     async def story(rig: Rig) -> None:
-        (rig.data / KILL_FILE_NAME).write_bytes(content)
+        leave_kill_file(rig, content)
         await rig.until(lambda: rig.latches, within_s=3.0)
         latch = rig.latches[PORTFOLIO]
         assert latch.level is level
@@ -139,7 +148,7 @@ def test_a_kill_file_from_before_the_start_is_enforced_before_anything_connects(
 
     async def story(rig: Rig) -> None:
         await rig.stop()
-        (rig.data / KILL_FILE_NAME).touch()
+        leave_kill_file(rig, b"")
         starting = rig.new_daemon()
         task = asyncio.create_task(rig.start(starting))
         while not task.done():
