@@ -312,14 +312,16 @@ class KillDriver:
         try:
             await self._store.persist(phase)
         except StoreError as error:
-            return False, phase.entries + await self._keep_elsewhere(phase, error)
+            await self._keep_elsewhere(phase, error)
+            return False, phase.entries
         if not self._unkept:
             return True, phase.entries
         self._unkept = False
         self._log.info("kill_phases_kept_again")
-        return True, phase.entries + self._tell_store("")
+        self.tell(store_notice("", self._clock.now()))
+        return True, phase.entries
 
-    async def _keep_elsewhere(self, phase: Phase, error: StoreError) -> tuple[OutboxEntry, ...]:
+    async def _keep_elsewhere(self, phase: Phase, error: StoreError) -> None:
         self.unkept_phases += 1
         first, self._unkept = not self._unkept, True
         reason = str(error)
@@ -328,10 +330,8 @@ class KillDriver:
         except StoreError as second:
             reason = f"{reason} And there is no second copy: {second}"
         self._log.error("kill_phase_not_kept", reason=reason)
-        return self._tell_store(reason) if first else ()
-
-    def _tell_store(self, reason: str) -> tuple[OutboxEntry, ...]:
-        return self._pages.prepare([store_notice(reason, self._clock.now())]).entries
+        if first:
+            self.tell(store_notice(reason, self._clock.now()))
 
     def _take(self, step: Step) -> None:
         if step.wake_at_ns != self._wake_at_ns:

@@ -142,6 +142,10 @@ class Dispatcher(AlertBook):
             # Another severity is another alert for a channel that knows alerts by their labels.
             self._resolve(held.identity, changes, "superseded", goes_on=True)
             self._open(alert, changes)
+        elif notice.resolved and held is None:
+            # An earlier process may have told it and lost its record: channels still hold it.
+            self._hold(alert, notice.at_ns)
+            self._resolve(alert.identity, changes, "")
         elif not notice.resolved and alert != held:
             self._open(alert, changes)
         return changes.phase()

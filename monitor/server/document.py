@@ -230,8 +230,16 @@ def _unknowns(portfolio: Sequence[Json], rules: Sequence[Json]) -> list[str]:
         f"the portfolio's {row['label']} is unknown: {row['ours']['reason']}" for row in absent
     ]
     grave = {Severity.HIGH.value, Severity.CRITICAL.value}
+    # What is unknown of a venue or a feed is said with its feeds.
+    about = {SubjectKind.PORTFOLIO, SubjectKind.ACCOUNT, SubjectKind.POSITION}
     blind = sorted(
-        {rule["id"] for rule in rules if rule["verdict"] == "unknown" and rule["severity"] in grave}
+        {
+            rule["id"]
+            for rule in rules
+            if rule["verdict"] == "unknown"
+            and rule["severity"] in grave
+            and subject_kind(rule["subject"]) in about
+        }
     )
     if blind:
         more = f" and {len(blind) - 3} more" if len(blind) > 3 else ""

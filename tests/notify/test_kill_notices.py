@@ -107,10 +107,12 @@ def test_an_incident_is_not_closed_by_becoming_milder() -> None:
     assert over.channels == ("alertmanager", "pagerduty")
 
 
-def test_an_end_of_what_never_began_is_silent() -> None:
-    """And other scopes and episodes are other alerts."""
+def test_an_end_is_told_although_its_beginning_was_lost() -> None:
+    """An earlier process told it and its record is gone; other scopes are other alerts."""
     dispatcher = Dispatcher(POLICY, now=START_NS)
-    assert dispatcher.killed(later(resolved=True)).empty
+    (ended,) = notices(dispatcher.killed(later(resolved=True)))
+    assert ended.kind.value == "alert.resolved"
+    dispatcher = Dispatcher(POLICY, now=START_NS)
     dispatcher.killed(TRIPPED)
     (other,) = notices(dispatcher.killed(later(key="trip-2", scope=venue_subject("dydx"))))
     assert other.label("venue") == "dydx"
