@@ -304,6 +304,8 @@ class KillMachine:
                 due.append(latch.pause_ns if latch.pause_ns > turn.now else None)
             if latch.level >= Level.REDUCE_ONLY and not latch.enumerated:
                 due.append(turn.now)
+            if not latch.found and turn.book is not None:
+                due.append(after(turn.now, HANDS_S))
             due += [_due_ns(run) for run in latch.runs.values()]
             if any(not run.reachable and run.work is Work.IDLE for run in latch.runs.values()):
                 due.append(after(turn.now, HANDS_S))

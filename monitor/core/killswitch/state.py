@@ -151,8 +151,8 @@ class Latch(msgspec.Struct, kw_only=True):
     ``baseline_usd`` is the scope's gross when a target was first asked for, and ``baselines`` the
     part of each position in it; targets do not add. ``based`` are the accounts that are counted in
     it, each from its first truth, and ``unpriced`` positions of theirs that had no price yet.
-    ``gate_ns`` is when the first account was ready for the next plan. ``told`` is a digest of what
-    the last page said.
+    ``gate_ns`` is when the first account was ready for the next plan. ``found`` is whether anything
+    in this scope was ever known. ``told`` is a digest of what the last page said.
     """
 
     trip_id: str
@@ -168,6 +168,7 @@ class Latch(msgspec.Struct, kw_only=True):
     unpriced: tuple[str, ...] = ()
     goal_usd: float | None = None
     enumerated: bool = False
+    found: bool = False
     round: int = 0
     burst: int = 0
     runs: dict[str, Run] = msgspec.field(default_factory=dict)

@@ -19,6 +19,8 @@ ALERT = "KillSwitchTripped"
 SUMMARY_MAX = 120
 RESIDUALS_MAX = 20
 ELLIPSIS = "…"
+KNOWN_MAX = 20
+NOTHING_KNOWN = "NOTHING KNOWN IN THIS SCOPE"
 
 # What each level blocks and does, and what it leaves alone.
 EFFECTS = {
@@ -65,9 +67,38 @@ def summary_of(latch: Latch) -> str:
     else:
         tail = latch.stage.value.upper().replace("_", " ")
     actor = first_cause(latch).actor
+    if latch.stage is Stage.TRIPPED and latch.enumerated and not latch.found:
+        tail = NOTHING_KNOWN
     if latch.stage is Stage.INCOMPLETE:
         return cut_short(f"{head}: {tail}; by {actor}")
     return cut_short(f"{head} by {actor}: {tail}")
+
+
+def nothing_known(turn: Turn, latch: Latch) -> str:
+    """What a scope without anything in it is told as: mistyped, or not known yet. Else empty."""
+    if latch.found or turn.book is None:
+        return ""
+    book = turn.book
+    accounts = sorted(
+        {f"account:{one.venue}/{one.account}" for one in book.accounts}
+        | {f"account:{venue}/{account}" for venue, account in (*book.executable, *book.dark)}
+    )
+    assets = sorted(
+        {f"asset:{one.asset}" for one in book.instruments}
+        | {f"asset:{one.asset}" for one in book.outside}
+    )
+    known = [*accounts[:KNOWN_MAX], *assets[:KNOWN_MAX]]
+    return f"{NOTHING_KNOWN}; known: {', '.join(known) or 'nothing yet'}"
+
+
+def not_carried_out(latch: Latch, asked: Level) -> str:
+    """What a HALT keeps from being done: a cut that was asked for under it. Empty otherwise."""
+    if asked is not Level.CUT or latch.level is not Level.HALT:
+        return ""
+    return (
+        "The CUT that was asked for is NOT carried out: the scope is latched at HALT, which keeps "
+        "positions as they are. FLATTEN outranks it; a re-arm of the HALT lets a new CUT act."
+    )
 
 
 def first_cause(latch: Latch) -> Cause:
@@ -79,6 +110,7 @@ def description_of(turn: Turn, latch: Latch) -> str:
     """What was asked and by whom, what is left, what is unprotected, and what clears it."""
     lines = [
         f"Trip {latch.trip_id}: {EFFECTS[latch.level]}.",
+        *(f"{words}." for words in (nothing_known(turn, latch),) if words),
         *(
             f"Asked for {one.level.name} by {one.actor}"
             + (f": {one.reason}." if one.reason else ".")

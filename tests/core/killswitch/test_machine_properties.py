@@ -205,7 +205,13 @@ class Storm(RuleBasedStateMachine):
         self.world.executable, self.world.dark = PLACES, ()
         self.world.run(300)
         if self.mode is not DaemonMode.OBSERVE:
-            stages = {one.stage.value for one in self.world.machine.state.latches.values()}
+            latches = self.world.machine.state.latches.values()
+            unknown = {one.stage.value for one in latches if not one.found}
+            assert "contained" not in {
+                one.stage.value for one in latches if not one.found and one.level > Level.CAUTION
+            }
+            assert unknown <= {"tripped", "contained", "incomplete", "rearm_requested"}
+            stages = {one.stage.value for one in latches if one.found}
             assert stages <= {"contained", "incomplete", "rearm_requested"}, stages
 
 

@@ -10,7 +10,7 @@ from monitor.core.killswitch.levels import Level
 from monitor.core.killswitch.scope import scope_parts
 from monitor.core.killswitch.state import Cause
 from monitor.core.killswitch.turn import Turn
-from monitor.core.killswitch.words import EFFECTS, goal_words
+from monitor.core.killswitch.words import EFFECTS, goal_words, not_carried_out, nothing_known
 from monitor.core.types import PORTFOLIO
 
 PULLS_MAX = 1000  # remembered pull ids; a repeated message comes within seconds
@@ -56,6 +56,11 @@ def pulled(turn: Turn, fact: PersonPulled) -> None:
         f"{fact.scope} is latched at {words} (trip {latch.trip_id}): {EFFECTS[latch.level]}. "
         f"It stays so until a person re-arms it."
     )
+    missing = nothing_known(turn, latch)
+    if missing:
+        turn.answer += f" {missing}. Nothing is done there until something is known."
+    if not_carried_out(latch, fact.level):
+        turn.answer += f" {not_carried_out(latch, fact.level)}"
 
 
 def _refusal(turn: Turn, fact: PersonPulled) -> str:
@@ -101,4 +106,7 @@ def approved(turn: Turn, fact: PersonApproved) -> None:
         turn.answer = f"{ask.scope} is held until its data is good."
     else:
         asks.latch(turn, ask, ask.level, approved_by=fact.principal)
-        turn.answer = f"{ask.scope} is latched at {ask.level.name}: {EFFECTS[ask.level]}."
+        latch = turn.state.latches[ask.scope]
+        turn.answer = f"{ask.scope} is latched at {latch.level.name}: {EFFECTS[latch.level]}."
+        if not_carried_out(latch, ask.level):
+            turn.answer += f" {not_carried_out(latch, ask.level)}"

@@ -5,13 +5,15 @@
 
 from __future__ import annotations
 
-from monitor.core.killswitch.execution.orders import concerns
+from monitor.core.killswitch.book import Book
+from monitor.core.killswitch.execution.orders import asset_of, concerns, within
 from monitor.core.killswitch.execution.run import begin, reopen
 from monitor.core.killswitch.execution.truths import fix_baseline
 from monitor.core.killswitch.levels import Level
+from monitor.core.killswitch.scope import scope_parts
 from monitor.core.killswitch.state import Cause, Latch, Outcome, Run, Stage
 from monitor.core.killswitch.turn import Turn, digest
-from monitor.core.types import EngineNs, Subject
+from monitor.core.types import EngineNs, Subject, SubjectKind
 
 CAUSES_MAX = 32
 
@@ -53,7 +55,7 @@ def trip(turn: Turn, scope: Subject, cause: Cause, *, by_person: bool) -> Latch:
         level_to=latch.level,
         trip_id=latch.trip_id,
         reason=cause.reason,
-        details=_details(latch),
+        details=(*_details(latch), *_undone(latch, cause)),
     )
     enumerate_accounts(turn, latch)
     return latch
@@ -91,6 +93,12 @@ def _lower(turn: Turn, latch: Latch, cause: Cause) -> bool:
     return fell
 
 
+def _undone(latch: Latch, cause: Cause) -> tuple[tuple[str, str], ...]:
+    if cause.level is Level.CUT and latch.level is Level.HALT:
+        return (("not_carried_out", "CUT under HALT"),)
+    return ()
+
+
 def _details(latch: Latch) -> tuple[tuple[str, str], ...]:
     details = [("since_ns", str(latch.since_ns))]
     if latch.baseline_usd is not None:
@@ -104,7 +112,10 @@ def _details(latch: Latch) -> tuple[tuple[str, str], ...]:
 def enumerate_accounts(turn: Turn, latch: Latch) -> None:
     """Every account the scope could touch has its run, also one that was configured since."""
     book = turn.book
-    if book is None or latch.level < Level.REDUCE_ONLY:
+    if book is None:
+        return
+    latch.found = latch.found or bool(latch.baselines) or knows(book, latch)
+    if latch.level < Level.REDUCE_ONLY:
         return
     latch.enumerated = True
     executable = set(book.executable)
@@ -124,6 +135,30 @@ def enumerate_accounts(turn: Turn, latch: Latch) -> None:
     fix_baseline(latch, book)
 
 
+def knows(book: Book, latch: Latch) -> bool:
+    """Whether anything in the scope is known: an account, or of an asset or market a position, an
+    order or a declared leg. A mistyped scope has nothing, and must not look like a calm one."""
+    kind, parts = scope_parts(latch.scope)
+    if kind in {SubjectKind.PORTFOLIO, SubjectKind.VENUE, SubjectKind.ACCOUNT}:
+        places = [(one.venue, one.account) for one in book.accounts]
+        return any(
+            concerns(latch.scope, venue, account)
+            for venue, account in (*places, *book.executable, *book.dark)
+        )
+    if kind is SubjectKind.ASSET and any(leg.asset == parts[0] for leg in book.outside):
+        return True
+    assets = asset_of(book)
+    truths = (*book.accounts, *(run.truth for run in latch.runs.values() if run.truth is not None))
+    return any(
+        within(latch.scope, truth.venue, truth.account, market, assets(truth.venue, market))
+        for truth in truths
+        for market in (
+            *(position.market for position in truth.positions),
+            *(order.market for order in truth.orders),
+        )
+    )
+
+
 def stage_of(latch: Latch, now: EngineNs) -> Stage:
     """Where a latch stands, from what its runs have shown."""
     if latch.offer is not None and now <= latch.offer.expires_ns:
@@ -138,7 +173,8 @@ def stage_of(latch: Latch, now: EngineNs) -> Stage:
         return Stage.VERIFYING if verifying else Stage.EXECUTING
     if any(run.outcome is Outcome.INCOMPLETE for run in latch.runs.values()):
         return Stage.INCOMPLETE
-    return Stage.CONTAINED
+    # Of a scope in which nothing is known nobody can say that it is contained.
+    return Stage.CONTAINED if latch.found else Stage.TRIPPED
 
 
 def busy(latch: Latch) -> str:
