@@ -48,6 +48,7 @@ from monitor.core.ports import (
 from monitor.core.types import SECOND_NS, AlertState, EngineNs, Subject
 
 SETTLE_S = 2.0  # a person's answer waits so long for its record: store, then second copy
+UNKEPT_TIMES = 3  # in a row, a second apart
 RETRY_S = 1.0  # how often what could not be kept is tried again
 DRAIN_S = 5.0  # what a planned stop waits for commands that are out
 
@@ -99,7 +100,8 @@ class KillDriver:
         self._pages = pages
         self._told = told
         self._steps: list[Step] = []
-        self._unkept = False
+        self._unkept = self._unkept_told = False
+        self._unkept_times = 0
         self._waiting: list[Command] = []  # those that may not leave before the store keeps again
         self._running: dict[str, asyncio.Task[None]] = {}
         self._wake_at_ns: EngineNs | None = None
@@ -282,10 +284,10 @@ class KillDriver:
             return
         taken = self._taken
         kept, entries = await self._keep(steps)
+        self._pages.leave(entries)  # before anything else may be awaited: a stop must not part them
         async with self._done:
             self._flushed = taken
             self._done.notify_all()
-        self._pages.leave(entries)
         commands = [command for step in steps for command in step.commands]
         if kept:
             commands, self._waiting = [*self._waiting, *commands], []
@@ -312,16 +314,19 @@ class KillDriver:
         try:
             await self._store.persist(phase)
         except StoreError as error:
-            await self._keep_elsewhere(phase, error)
+            acts = any(step.commands for step in steps)
+            await self._keep_elsewhere(phase, error, acts=acts)
             return False, phase.entries
         if not self._unkept:
             return True, phase.entries
         self._unkept = False
         self._log.info("kill_phases_kept_again")
-        self.tell(store_notice("", self._clock.now()))
+        if self._unkept_told:
+            self._unkept_told = False
+            self.tell(store_notice("", self._clock.now()))
         return True, phase.entries
 
-    async def _keep_elsewhere(self, phase: Phase, error: StoreError) -> None:
+    async def _keep_elsewhere(self, phase: Phase, error: StoreError, *, acts: bool) -> None:
         self.unkept_phases += 1
         first, self._unkept = not self._unkept, True
         reason = str(error)
@@ -330,7 +335,10 @@ class KillDriver:
         except StoreError as second:
             reason = f"{reason} And there is no second copy: {second}"
         self._log.error("kill_phase_not_kept", reason=reason)
-        if first:
+        # One late write of a watching riskd is a busy disk; what acts without its record is told.
+        self._unkept_times = 1 if first else self._unkept_times + 1
+        if not self._unkept_told and (acts or self._unkept_times >= UNKEPT_TIMES):
+            self._unkept_told = True
             self.tell(store_notice(reason, self._clock.now()))
 
     def _take(self, step: Step) -> None:
