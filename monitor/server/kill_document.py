@@ -13,7 +13,7 @@ from monitor.core.killswitch.levels import Level
 from monitor.core.killswitch.machine import KillMachine
 from monitor.core.killswitch.policy import DaemonMode
 from monitor.core.killswitch.state import Hold, Latch
-from monitor.core.killswitch.words import EFFECTS, goal_words
+from monitor.core.killswitch.words import EFFECTS, HOLD_EFFECT, goal_words
 from monitor.core.types import PORTFOLIO, SECOND_NS, EngineNs
 
 Json = dict[str, Any]
@@ -57,6 +57,7 @@ def kill_document(
     level = machine.effective(PORTFOLIO)
     return {
         "level": int(level),
+        "level_anywhere": int(_level_anywhere(machine)),
         "mode": mode.value,
         "stage": machine.stage(PORTFOLIO).value,
         "text": _text(machine),
@@ -78,6 +79,14 @@ def kill_document(
         "would_happen_now": list(would_fire),
         "would_have": list(would_have),
     }
+
+
+def _level_anywhere(machine: KillMachine) -> Level:
+    """The highest level of any scope: the portfolio's own does not show a venue that is halted."""
+    state = machine.state
+    levels = [latch.level for latch in state.latches.values()]
+    levels += [Level.REDUCE_ONLY] * bool(state.holds)
+    return max([machine.effective(PORTFOLIO), *levels])
 
 
 def _text(machine: KillMachine) -> str:
@@ -119,9 +128,9 @@ def _hold(hold: Hold, release_s: float, now: EngineNs) -> Json:
         "by": hold.rule,
         "about": str(hold.subject),
         "for_s": (now - hold.since_ns) / SECOND_NS,
-        "blocked": EFFECTS[Level.REDUCE_ONLY],
+        "blocked": HOLD_EFFECT,
         "clears": (
-            "by itself, five minutes after its data is good"
+            f"by itself, {release_s:g} s after its data is good"
             if over is None
             else f"by itself in {max(0.0, release_s - (now - over) / SECOND_NS):.0f} s"
         ),

@@ -181,7 +181,7 @@ async def test_holds_and_proposals_say_when_they_end(tmp_path: Path) -> None:
     header, panel = await kill_panel(tmp_path, kill)
     assert "hold venue:dydx · hold account:hyperliquid/main" in header
     assert 'data-tone="attention"' in panel
-    assert "by itself, five minutes after its data is good" in panel
+    assert "by itself, 300 s after its data is good" in panel
     assert "by itself in 120 s" in panel
     assert "Nothing is latched" not in panel
     assert "11 min left" in panel

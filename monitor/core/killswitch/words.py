@@ -36,6 +36,11 @@ EFFECTS = {
     "positions are unwound",
 }
 
+HOLD_EFFECT = (
+    "riskd asks the desk to send no risk-increasing orders; nothing is cancelled and nothing is "
+    "cut; positions and working orders stay"
+)
+
 
 def cut_short(text: str) -> str:
     """At most 120 characters."""
