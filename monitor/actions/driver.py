@@ -45,6 +45,7 @@ from monitor.core.ports import (
     PhaseStore,
     SecondCopy,
 )
+from monitor.core.rule_runner import REMOVED as RULE_REMOVED
 from monitor.core.types import SECOND_NS, AlertState, EngineNs, Subject
 
 SETTLE_S = 2.0  # a person's answer waits so long for its record: store, then second copy
@@ -132,7 +133,8 @@ class KillDriver:
                 self._note_inputs(request, decision, step)
         for change in decision.transitions:
             if change.after is AlertState.INACTIVE and change.before is not AlertState.PENDING:
-                self.submit(RuleEnded(rule=change.rule, subject=change.subject))
+                removed = change.reason == RULE_REMOVED
+                self.submit(RuleEnded(rule=change.rule, subject=change.subject, removed=removed))
 
     def _note_inputs(self, request: KillRequest, decision: Decision, step: Step) -> None:
         """What the rule had read when it asked, beside what came of it."""

@@ -32,10 +32,14 @@ class RuleAsked(_Fact, frozen=True, gc=False, kw_only=True):
 
 
 class RuleEnded(_Fact, frozen=True, gc=False, kw_only=True):
-    """A rule is no longer firing about a subject, on known data. Releases holds; never a latch."""
+    """A rule is no longer firing about a subject, on known data. Releases holds; never a latch.
+
+    ``removed``: it is not over, it is in no rulebook any more. That releases nothing.
+    """
 
     rule: str
     subject: Subject
+    removed: bool = False
 
 
 class PersonPulled(_Fact, frozen=True, gc=False, kw_only=True):

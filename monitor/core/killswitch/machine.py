@@ -181,7 +181,7 @@ class KillMachine:
             case RuleAsked():
                 asks.rule_asked(turn, fact)
             case RuleEnded():
-                asks.rule_ended(turn, fact.rule, fact.subject)
+                asks.rule_ended(turn, fact.rule, fact.subject, removed=fact.removed)
             case PersonPulled():
                 people.pulled(turn, fact)
             case PersonApproved():

@@ -280,6 +280,7 @@ class KillState(msgspec.Struct, kw_only=True):
     touched: dict[str, EngineNs] = msgspec.field(default_factory=dict)  # by venue/account
     turnover: list[Turnover] = msgspec.field(default_factory=list)
     sight: Sight = Sight()
+    hold_offers: dict[str, Offer] = msgspec.field(default_factory=dict)  # by held scope
 
 
 class _Packed(msgspec.Struct, kw_only=True):

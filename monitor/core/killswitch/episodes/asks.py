@@ -229,11 +229,15 @@ def _would_notice(turn: Turn, ask: Ask, words: str, *, resolved: bool) -> KillNo
     )
 
 
-def rule_ended(turn: Turn, rule: str, subject: Subject) -> None:
-    """A rule is over: its hold may go in time, what waited is dropped, no latch is touched."""
+def rule_ended(turn: Turn, rule: str, subject: Subject, *, removed: bool = False) -> None:
+    """A rule is over: its hold may go in time, what waited is dropped, no latch is touched. Of one
+    that was ``removed`` the hold stays: nobody says that its data is good."""
     key = f"{rule}|{subject}"
     state = turn.state
-    holds.ended(turn, key)
+    if removed:
+        holds.orphaned(turn, key)
+    else:
+        holds.ended(turn, key)
     seen = state.would.pop(key, None)
     if seen is not None:
         turn.notices.append(

@@ -11,7 +11,7 @@ from monitor.core.killswitch.levels import Level
 from monitor.core.killswitch.state import Ask, Hold
 from monitor.core.killswitch.turn import Turn, after
 from monitor.core.killswitch.words import cut_short
-from monitor.core.types import EngineNs, Severity
+from monitor.core.types import EngineNs, Severity, Subject
 
 ALERT = "KillSwitchHold"
 
@@ -47,6 +47,44 @@ def ended(turn: Turn, key: str) -> None:
     hold = turn.state.holds.get(key)
     if hold is not None and hold.over_ns is None:
         hold.over_ns = turn.now
+
+
+def orphaned(turn: Turn, key: str) -> None:
+    """The rule was taken out of the rulebook: no fresh data says that it is over, so the hold
+    stays until the rule is there again and over."""
+    hold = turn.state.holds.get(key)
+    if hold is None:
+        return
+    hold.over_ns = None
+    turn.record(
+        "hold_kept",
+        actor="riskd",
+        scope=hold.scope,
+        level_from=Level.REDUCE_ONLY,
+        level_to=Level.REDUCE_ONLY,
+        reason=f"{hold.rule} was removed from the rulebook, which is not being over on fresh data",
+        details=(("subject", hold.subject),),
+    )
+
+
+def over(turn: Turn, scope: Subject) -> list[Hold]:
+    """The holds of exactly this scope."""
+    return [hold for hold in turn.state.holds.values() if hold.scope == scope]
+
+
+def let_go(turn: Turn, hold: Hold, actor: str, reason: str) -> None:
+    """Take one hold away and say so."""
+    del turn.state.holds[f"{hold.rule}|{hold.subject}"]
+    turn.loosens = True
+    turn.record(
+        "released",
+        actor=actor,
+        scope=hold.scope,
+        level_from=Level.REDUCE_ONLY,
+        reason=reason,
+        details=(("subject", hold.subject),),
+    )
+    turn.notices.append(_notice(turn, hold, resolved=True))
 
 
 def due_ns(turn: Turn, hold: Hold) -> EngineNs | None:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from monitor.core.killswitch.episodes import holds
 from monitor.core.killswitch.episodes.trips import busy, stage_of
 from monitor.core.killswitch.execution.run import residual_words
 from monitor.core.killswitch.facts import RearmConfirmed, RearmRequested
@@ -11,7 +12,7 @@ from monitor.core.killswitch.levels import Level
 from monitor.core.killswitch.state import Latch, Offer
 from monitor.core.killswitch.turn import Turn, after, digest
 from monitor.core.killswitch.words import notice_of
-from monitor.core.types import PORTFOLIO
+from monitor.core.types import PORTFOLIO, Subject
 
 POSITIONS_MAX = 50
 
@@ -20,6 +21,9 @@ def requested(turn: Turn, fact: RearmRequested) -> None:
     """Step one: say what is latched, what is in the way and what would happen, and offer."""
     actor = f"person:{fact.principal}"
     latch = turn.state.latches.get(fact.scope)
+    if latch is None and holds.over(turn, fact.scope) and len(fact.nonce) >= 8:
+        _offer_hold(turn, fact, actor)
+        return
     if latch is None:
         scopes = ", ".join(turn.state.latches) or "none"
         turn.answer = f"{fact.scope} is not latched. Latched now: {scopes}."
@@ -46,6 +50,56 @@ def requested(turn: Turn, fact: RearmRequested) -> None:
         details=tuple(("would_fire", rule) for rule in fact.would_fire),
     )
     turn.answer = offer_words(turn, latch, fact)
+
+
+def _offer_hold(turn: Turn, fact: RearmRequested, actor: str) -> None:
+    """Step one for a scope that is held and not latched: the hold can be cleared by a person."""
+    ttl_s = turn.policy.rearm.nonce_ttl_s
+    rules = ", ".join(hold.rule for hold in holds.over(turn, fact.scope))
+    turn.state.hold_offers[fact.scope] = Offer(
+        digest=digest(fact.scope, fact.nonce),
+        principal=fact.principal,
+        expires_ns=after(turn.now, ttl_s),
+    )
+    turn.record(
+        "hold_release_requested",
+        actor=actor,
+        scope=fact.scope,
+        level_from=Level.REDUCE_ONLY,
+        level_to=Level.REDUCE_ONLY,
+        reason="; ".join(fact.unmet),
+        details=tuple(("would_fire", rule) for rule in fact.would_fire),
+    )
+    turn.answer = (
+        f"Release the hold of {fact.scope} by {rules}. Not met: "
+        f"{'; '.join(fact.unmet) or 'nothing'}. To confirm, send the nonce and a reason within "
+        f"{ttl_s:g} s."
+    )
+
+
+def _confirmed_hold(turn: Turn, fact: RearmConfirmed, actor: str) -> bool:
+    """Step two for a held scope; False where the nonce is of none."""
+    scope = next(
+        (
+            Subject(scope)
+            for scope, offer in turn.state.hold_offers.items()
+            if offer.digest == digest(scope, fact.nonce)
+        ),
+        None,
+    )
+    if scope is None or not holds.over(turn, scope):
+        return False
+    offer = turn.state.hold_offers[scope]
+    refusal = _refused(turn, offer, fact)
+    if refusal:
+        turn.answer = f"{scope} stays held: {refusal}"
+        turn.record("rearm_refused", actor=actor, scope=scope, reason=refusal)
+        return True
+    del turn.state.hold_offers[scope]
+    for hold in holds.over(turn, scope):
+        holds.let_go(turn, hold, actor, fact.reason)
+    turn.answer = f"{scope} is no longer held: released by {actor}."
+    return True
 
 
 def _in_the_way(turn: Turn, latch: Latch) -> tuple[str, ...]:
@@ -109,6 +163,8 @@ def confirmed(turn: Turn, fact: RearmConfirmed) -> None:
         ),
         None,
     )
+    if latch is None and _confirmed_hold(turn, fact, actor):
+        return
     if latch is None:
         turn.answer = "No re-arm was asked for with this nonce, or the scope was tripped again."
         turn.record("rearm_refused", actor=actor, scope=PORTFOLIO, reason=turn.answer)
@@ -130,7 +186,14 @@ def confirmed(turn: Turn, fact: RearmConfirmed) -> None:
 
 
 def _refusal(turn: Turn, latch: Latch, fact: RearmConfirmed) -> str:
-    offer, rearm = latch.offer, turn.policy.rearm
+    refusal = _refused(turn, latch.offer, fact)
+    if refusal:
+        return refusal
+    return f"{'; '.join(_in_the_way(turn, latch))}." if _in_the_way(turn, latch) else ""
+
+
+def _refused(turn: Turn, offer: Offer | None, fact: RearmConfirmed) -> str:
+    rearm = turn.policy.rearm
     if offer is None or turn.now > offer.expires_ns:
         return f"the nonce was valid for {rearm.nonce_ttl_s:g} s only; ask again."
     if rearm.second_principal_required and fact.principal == offer.principal:
@@ -139,7 +202,7 @@ def _refusal(turn: Turn, latch: Latch, fact: RearmConfirmed) -> str:
         return "a reason is missing."
     if fact.unmet:
         return f"not met: {'; '.join(fact.unmet)}. Mend it, or `riskd rebaseline` where it fits."
-    return f"{'; '.join(_in_the_way(turn, latch))}." if _in_the_way(turn, latch) else ""
+    return ""
 
 
 def clear(turn: Turn, latch: Latch, actor: str, reason: str) -> None:
