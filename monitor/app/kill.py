@@ -103,6 +103,8 @@ class KillSwitch:
             problem=self.problem,
             latched=[str(scope) for scope in state.latches],
         )
+        if restored.unkept is not None:
+            pager.take_over(restored.unkept)
         self._changed = changed
         self._listeners: list[Callable[[Step], None]] = []
         self.reporter = Reporter(store, directory)
@@ -252,20 +254,21 @@ class KillSwitch:
         return OperatorAnswer(done=True, text=f"{answer.text}\n  {command}")
 
     async def _confirm(self, request: OperatorRequest, principal: str) -> OperatorAnswer:
-        # The latch that this nonce was given for, and no other that waits for one.
-        scope = next(
+        # The latch that this nonce was given for, and no other that waits for one; a hold has no
+        # rule whose way back is asked.
+        latch = next(
             (
-                one.scope
+                one
                 for one in self.machine.state.latches.values()
                 if one.offer is not None and one.offer.digest == digest(one.trip_id, request.nonce)
             ),
-            PORTFOLIO,
+            None,
         )
         fact = RearmConfirmed(
             principal=principal,
             nonce=request.nonce,
             reason=request.reason,
-            unmet=self.unmet(scope),
+            unmet=() if latch is None else self.unmet(latch.scope),
         )
         try:
             return _answered(await self.driver.submit_when_kept(fact))

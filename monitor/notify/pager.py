@@ -102,6 +102,11 @@ class Pager:
         """These were kept by somebody else (or could not be): they leave now."""
         self._sender.offer(entries)
 
+    def take_over(self, phase: Phase) -> None:
+        """Go on with what an earlier process told or owed and only a second copy of it has."""
+        self._dispatcher.restore(phase.alerts, self._clock.now())
+        self._sender.offer(phase.entries)
+
     async def restore(
         self,
         alerts: Sequence[AlertRow],

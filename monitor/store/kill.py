@@ -45,7 +45,8 @@ class RestoredKill(msgspec.Struct, frozen=True, kw_only=True):
     """The kill switch's state after a restart, from where it came and why.
 
     ``problem`` is not empty where one of the two places cannot be read: something newer and more
-    restrictive may have stood there. Start in REDUCE_ONLY, and page it.
+    restrictive may have stood there. Start in REDUCE_ONLY, and page it. ``unkept`` is what the
+    second copy alone has: alerts to go on with, and pages that may never have left.
     """
 
     state: bytes | None
@@ -53,6 +54,7 @@ class RestoredKill(msgspec.Struct, frozen=True, kw_only=True):
     source: KillSource
     why: str
     problem: str = ""
+    unkept: Phase | None = None
 
 
 class KillLedger:
@@ -77,6 +79,11 @@ class KillLedger:
     def unkept(self) -> bool:
         """True while something waits for the store."""
         return self._unkept is not None
+
+    @property
+    def waiting(self) -> Phase | None:
+        """What waits for the store; None while nothing does."""
+        return self._unkept
 
     def settle(self, state: bytes | None) -> None:
         """Note the state that was chosen at the restart."""

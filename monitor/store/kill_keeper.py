@@ -59,7 +59,7 @@ class KillKeeper:
         chosen = choose(self._standing, self._copy, more_restrictive)
         self._ledger.settle(chosen.state)
         problem = " ".join(filter(None, (self._unreadable, self._copy_unreadable)))
-        return msgspec.structs.replace(chosen, problem=problem)
+        return msgspec.structs.replace(chosen, problem=problem, unkept=self._ledger.waiting)
 
     async def persist(self, phase: Phase, *, deadline_s: float) -> None:
         """Keep ``phase`` in the store, with what was not kept before it.

@@ -160,6 +160,9 @@ class Life:
         pages = Pages(self.page_log, self._point, clock.now())
         pages.dispatcher.restore(await self.store.alerts(), clock.now())
         pages.leave(tuple(each.entry for each in await self.store.pending()))
+        if restored.unkept is not None:
+            pages.dispatcher.restore(restored.unkept.alerts, clock.now())
+            pages.leave(restored.unkept.entries)
         self._keeping = Keeping(self.store)
         machine = KillMachine(POLICY, plan_cut, state)
         driver = KillDriver(
