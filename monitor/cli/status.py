@@ -52,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.json:
             print(orjson.dumps({"safe": {"verdict": "blind", "text": str(error)}}).decode())
         else:
-            print(textwrap.fill(f"BLIND  {error}", WIDTH, subsequent_indent="       "))
+            print("\n".join(_wrapped("BLIND  ", str(error), 7)))
         return EXIT["blind"]
     if arguments.json:
         sys.stdout.buffer.write(orjson.dumps(state, option=orjson.OPT_INDENT_2) + b"\n")
@@ -331,6 +331,7 @@ def _wrapped(first: str, text: str, indent: int = 0) -> Item:
         initial_indent=first,
         subsequent_indent=" " * indent,
         break_on_hyphens=False,
+        break_long_words=False,  # a path or an address stays whole
     ) or [first.rstrip()]
 
 

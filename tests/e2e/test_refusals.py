@@ -212,7 +212,7 @@ async def test_check_config_tells_ten_mistakes_at_once(tmp_path: Path) -> None:
 
 TEN_MISTAKES = """\
 desk: Desk One
-mode: armed
+mode: dry_run
 data_dirr: data
 venues:
   hyperliquid:
@@ -227,7 +227,7 @@ journal: {segment_mb: 0}
 """
 TEN_WORDS = {
     1: ("desk:", "'Desk One'", "a-z, 0-9"),
-    2: ("mode:", "'armed'", "'observe'"),
+    2: ("mode:", "'dry_run'", "'observe'"),
     3: ("data_dirr: there is no such setting", "Did you mean 'data_dir'?"),
     6: ("network:", "'mainnett'", "Did you mean 'mainnet'?"),
     7: ("accounts[0].address:", "'0x12'", "exactly 40 hexadecimal digits"),
