@@ -39,13 +39,13 @@ from monitor.actions.nonces import KEPT_MS, MS_NS, NonceCounter, Writer, write_p
 from monitor.actions.settings import ActingAccount, SignerSettings
 from monitor.core.errors import ConfigError
 from monitor.core.ports import Clock
+from monitor.runtime.unix_path import reachable
 from monitor.venues.hyperliquid.actions import Noop, Reduce, ReduceLine, digest_of, wire_of
 from monitor.venues.hyperliquid.knowledge import shorten
 from monitor.venues.hyperliquid.signing import SigningKey
 
 SOCKET_NAME = "signer.sock"
 STATE_NAME = "signer-state.json"
-PATH_BYTES_MAX = 100  # what fits into a socket's address everywhere
 CLIENTS_MAX = 32
 IDLE_S = 60.0
 CLOSE_S = 1.0
@@ -343,9 +343,10 @@ class SignerServer:
         self._check_path()
         before = os.umask(0o177)
         try:
-            self._server = await asyncio.start_unix_server(
-                self._serve, self._path, limit=LINE_BYTES_MAX
-            )
+            with reachable(self._path) as name:
+                self._server = await asyncio.start_unix_server(
+                    self._serve, name, limit=LINE_BYTES_MAX
+                )
         except OSError as error:
             raise ConfigError(
                 f"The signer cannot listen at {self._path}: {error.strerror}."
@@ -369,14 +370,10 @@ class SignerServer:
             self._path.unlink()
 
     def _check_path(self) -> None:
-        if len(os.fsencode(self._path)) > PATH_BYTES_MAX:
-            raise ConfigError(
-                f"The path of the signer's socket is too long for a socket: {self._path}. Use a "
-                "shorter data_dir."
-            )
         probe = socket.socket(socket.AF_UNIX)
         try:
-            probe.connect(str(self._path))
+            with reachable(self._path) as name:
+                probe.connect(name)
         except FileNotFoundError:
             return
         except OSError as error:

@@ -24,6 +24,7 @@ from monitor.actions.messages import (
     SignRequest,
     ToSigner,
 )
+from monitor.runtime.unix_path import reachable
 
 TIMEOUT_S = 2.0
 
@@ -69,9 +70,8 @@ class SignerClient:
     async def _ask(self, request: ToSigner) -> FromSigner:
         try:
             async with asyncio.timeout(self._timeout_s):
-                reader, writer = await asyncio.open_unix_connection(
-                    self._path, limit=LINE_BYTES_MAX
-                )
+                with reachable(self._path) as name:
+                    reader, writer = await asyncio.open_unix_connection(name, limit=LINE_BYTES_MAX)
                 try:
                     writer.write(_ENCODER.encode(request) + b"\n")
                     line = await reader.readline()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
 import socket
 import uuid
 from pathlib import Path
@@ -16,6 +15,7 @@ from monitor.core.killswitch.levels import Level
 from monitor.core.operator import OperatorAnswer, OperatorRequest, check_request, level_of
 from monitor.core.types import PORTFOLIO
 from monitor.core.yamltext import parse_yaml
+from monitor.runtime.unix_path import reachable
 from monitor.server.control import SOCKET_NAME
 
 ANSWER_S = 15.0  # a plan may read accounts first
@@ -109,7 +109,8 @@ def send(directory: Path, request: OperatorRequest) -> OperatorAnswer:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(ANSWER_S)
         try:
-            connection.connect(os.fspath(path))
+            with reachable(path) as name:
+                connection.connect(name)
             connection.sendall(msgspec.json.encode(request) + b"\n")
             answer = _line(connection)
         except TimeoutError as error:

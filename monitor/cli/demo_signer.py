@@ -19,6 +19,7 @@ from monitor.cli.demo_desk import DATA, FILE, KEY_VARIABLE
 from monitor.core.errors import ConfigError
 from monitor.core.ports import Clock
 from monitor.runtime.shared_clock import SharedClock
+from monitor.runtime.unix_path import reachable
 from monitor.sim.addresses import HYPERLIQUID_SIGNER_KEY
 
 START_S = 30.0  # of a machine that is busy with other work
@@ -108,7 +109,8 @@ class DemoSigner:
 
 async def _listens(path: Path) -> bool:
     try:
-        _, writer = await asyncio.open_unix_connection(path)
+        with reachable(path) as name:
+            _, writer = await asyncio.open_unix_connection(name)
     except OSError:
         return False
     writer.close()

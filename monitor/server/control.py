@@ -20,12 +20,12 @@ import structlog
 
 from monitor.core.errors import ConfigError
 from monitor.core.operator import OperatorAnswer, OperatorDesk, decode_request
+from monitor.runtime.unix_path import reachable
 
 SOCKET_NAME = "control.sock"
 LINE_BYTES_MAX = 16 * 1024
 REQUEST_S = 5.0  # how long a client may take to say what it wants
 _CREDENTIALS = struct.Struct("3i")  # pid, uid, gid of SO_PEERCRED
-_PATH_BYTES_MAX = 107  # what the kernel takes as the name of a unix socket
 
 
 class ControlServer:
@@ -43,19 +43,14 @@ class ControlServer:
         Raises:
             ConfigError: When the socket cannot be made.
         """
-        name = os.fsencode(self.path)
-        if len(name) > _PATH_BYTES_MAX:
-            raise ConfigError(
-                f"The data directory's path is too long for a socket in it ({len(name)} bytes, "
-                f"at most {_PATH_BYTES_MAX}): {self.path}. Set data_dir to a shorter one."
-            )
         bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             # The directory is held by this process alone: a socket there is an earlier process's.
             self.path.unlink(missing_ok=True)
             before = os.umask(0o177)
             try:
-                bound.bind(str(self.path))
+                with reachable(self.path) as name:
+                    bound.bind(name)
             finally:
                 os.umask(before)
             self._server = await asyncio.start_unix_server(
