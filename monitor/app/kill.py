@@ -320,12 +320,12 @@ class KillSwitch:
         """Take the KILL file for what it asks, as long as it lies there; once for each file.
         Beside it, watch the second copy and the audit's anchor."""
         while True:
-            self._take_file(await asyncio.to_thread(self._file.look, time.time_ns()))
+            self.look_for_file()
             self._look_at_record()
             await asyncio.sleep(FILE_PERIOD_S)
 
     def look_for_file(self) -> None:
-        """Once, before anything connects."""
+        """Once; also before anything connects. A look waits for nobody, so it needs no thread."""
         self._take_file(self._file.look(time.time_ns()))
 
     def _take_file(self, request: OperatorRequest | None) -> None:

@@ -230,15 +230,14 @@ def _unknowns(portfolio: Sequence[Json], rules: Sequence[Json]) -> list[str]:
         f"the portfolio's {row['label']} is unknown: {row['ours']['reason']}" for row in absent
     ]
     grave = {Severity.HIGH.value, Severity.CRITICAL.value}
-    # What is unknown of a venue or a feed is said with its feeds.
-    about = {SubjectKind.PORTFOLIO, SubjectKind.ACCOUNT, SubjectKind.POSITION}
     blind = sorted(
         {
             rule["id"]
             for rule in rules
             if rule["verdict"] == "unknown"
             and rule["severity"] in grave
-            and subject_kind(rule["subject"]) in about
+            # What is unknown of a venue, a feed or an account is said with it.
+            and rule["subject"] == PORTFOLIO
         }
     )
     if blind:

@@ -136,6 +136,7 @@ async def test_a_stale_oracle_shows_as_divergence(faults: Played) -> None:
         once={"OracleDivergenceMajors": [{"venue": "hyperliquid"}]},
         beside=frozenset(
             {"FundingBroadExpense", "FundingBroadElevated", "FundingAgainst", "FundingSpike"}
+            | {"FundingCost", "OracleFrozen"}
             | {"FundingCost"}
         ),
     )
