@@ -11,10 +11,13 @@ import asyncio
 import heapq
 import itertools
 import selectors
+import sys
 import time
 
 from monitor.core.types import SECOND_NS, EngineNs
+from tests.killpath.virtual_time import threads_work
 
+BUSY_S, BUSY_POLL_S = 15.0, 0.002
 POLL_S = 0.05  # while nobody sleeps on the clock: the store's thread, or an end
 
 
@@ -68,9 +71,19 @@ class _JumpingSelector(selectors.DefaultSelector):
     def __init__(self, clock: JumpingClock) -> None:
         super().__init__()
         self._clock = clock
+        self._strangers = frozenset(sys._current_frames())  # of the test's surroundings
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         found = super().select(0)
-        if found or timeout == 0 or self._clock.jump():
+        if found or timeout == 0:
+            return found
+        # What a thread (the store's) is busy with is waited for: its answer comes by a socket.
+        give_up_s = time.monotonic() + BUSY_S
+        while threads_work(self._strangers) and time.monotonic() < give_up_s:
+            found = super().select(BUSY_POLL_S)
+            if found:
+                return found
+        found = super().select(0)
+        if found or self._clock.jump():
             return found
         return super().select(POLL_S if timeout is None else min(timeout, POLL_S))
