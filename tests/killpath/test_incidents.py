@@ -50,13 +50,6 @@ NOT_HERE = frozenset(
 # Simulated seconds of each: long enough for every rule about data to fire and act.
 SECONDS = {FaultKind.STALE_ORACLE: 400.0}
 SECONDS_ELSE = 100.0
-# The rule about funding judges the cross-section of all venues together, and the markets of one of
-# them are enough for its limit: its frozen oracle, prices moving, is a storm to it.
-MARKS = {
-    FaultKind.STALE_ORACLE: pytest.mark.xfail(
-        strict=True, reason="funding_broad_expense takes one venue's frozen oracle for a storm"
-    )
-}
 # Only dYdX is read through an indexer.
 WHERE = {FaultKind.STALE_INDEXER: DYDX}
 
@@ -83,10 +76,7 @@ def test_every_recorded_incident_is_played_or_is_about_something_else() -> None:
     assert sum(len(ids) for kind, ids in incidents().items() if kind in PLAYED) >= 18
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [pytest.param(one, marks=MARKS.get(one, ()), id=one) for one in sorted(set(PLAYED.values()))],
-)
+@pytest.mark.parametrize("kind", sorted(set(PLAYED.values())))
 def test_an_incident_reaches_level_3_nowhere_but_where_it_is(kind: FaultKind) -> None:
     """With every rule allowed to act: the failed venue is held at most, the other goes on."""
     assert [one for name, one in incidents().items() if PLAYED.get(name) is kind]
@@ -108,7 +98,10 @@ def test_an_incident_reaches_level_3_nowhere_but_where_it_is(kind: FaultKind) ->
                 level = machine.effective(Subject(scope))
                 causes = [one.causes for one in rig.latches.values()]
                 assert level < Level.CUT, f"{scope} at {level.name} by {causes}"
-        assert sizes_at(rig, other) == held
+        now = sizes_at(rig, other)
+        assert all(abs(now[name]) >= abs(size) for name, size in held.items()), (
+            "nothing was sold there; an order of the desk's own may have filled on the way"
+        )
         assert kind is FaultKind.SLOW or rig.told, "somebody was told"
         rig.heal()
         await rig.passes(10.0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from monitor.core.formulas.funding import annualize_hourly_rate
 from monitor.core.measures.definition import ABSENT, Definition, define
@@ -10,9 +10,10 @@ from monitor.core.measures.prices import margin_price, read_oracle
 from monitor.core.measures.spec import MeasureSpec, Unit
 from monitor.core.measures.tree import MarketNode, PortfolioNode, VenueNode
 from monitor.core.measures.use import FOREVER_NS, Use
+from monitor.core.state.belief import RESTS_NS
 from monitor.core.state.facts import MarketBit
-from monitor.core.state.model import MarketState
-from monitor.core.types import SECOND_NS, MarketStatus, SubjectKind
+from monitor.core.state.model import VenueState
+from monitor.core.types import SECOND_NS, EngineNs, MarketStatus, SubjectKind
 
 _MARKET = (SubjectKind.MARKET,)
 _WIDE = (SubjectKind.VENUE, SubjectKind.PORTFOLIO)
@@ -71,32 +72,57 @@ def _open_interest_usd(node: MarketNode, use: Use) -> float | None:
     return None if price is None else base * price
 
 
-class _Census:
-    """Active markets counted, and how many of them have known and expensive funding."""
+def _stood_still_until(venue: VenueState, majors: Collection[str], now: EngineNs) -> EngineNs:
+    """When a venue last told its oracles again and again and no major's price ever changed; 0 for
+    never. The premium, and with it funding, then measured how far the market ran from a dead
+    number. A venue that tells only changes is never caught by it."""
+    since, until, resting = 0, now, False
+    for market in venue.markets.values():
+        oracle = market.oracle
+        if not oracle.changed_ns or market.asset not in majors or market.dex:
+            continue
+        if market.status.value is not MarketStatus.ACTIVE:
+            continue
+        rests = oracle.seen_ns - oracle.changed_ns >= RESTS_NS
+        started, ended = (oracle.changed_ns, now) if rests else oracle.rested
+        since, until, resting = max(since, started), min(until, ended), True
+    return until if resting and until - since >= RESTS_NS else 0
 
-    def __init__(self, markets: Iterable[MarketState], use: Use) -> None:
-        self.active = self.known = self.expensive = 0
+
+class _Census:
+    """Active markets counted, and how many of them have known and expensive funding. Those of a
+    venue whose oracle stands still, or stood within the interval that funding is averaged over,
+    are known, and say nothing about what the market asks."""
+
+    def __init__(self, venues: Iterable[VenueState], use: Use) -> None:
+        self.active = self.known = self.expensive = self.meaningless = 0
         self.as_of, self.observed, self.expires = use.now, 0, FOREVER_NS
         freshness = use.settings.freshness
         threshold = use.settings.funding_expensive_per_year
         pen, _ = use.sides
         active = MarketStatus.ACTIVE
-        for market in markets:
-            # A market whose status is unknown counts: what is not known is not left out.
-            status = market.status.value
-            if not market.listed or (status is not None and status is not active):
-                continue
-            self.active += 1
-            fact = market.predicted
-            limit_s = freshness.funding_intervals * market.funding_interval_s
-            pen.begin(use.now)
-            if fact.value is None or not pen.fresh(fact, round(limit_s * SECOND_NS) + 1, "funding"):
-                continue
-            self.known += 1
-            self.as_of = min(self.as_of, pen.as_of)
-            self.expires = min(self.expires, pen.expires)
-            self.observed = max(self.observed, pen.observed)
-            self.expensive += abs(annualize_hourly_rate(fact.value)) >= threshold
+        for venue in venues:
+            dead_ns = _stood_still_until(venue, freshness.majors, use.now)
+            for market in venue.markets.values():
+                # A market whose status is unknown counts: what is not known is not left out.
+                status = market.status.value
+                if not market.listed or (status is not None and status is not active):
+                    continue
+                self.active += 1
+                fact = market.predicted
+                limit_s = freshness.funding_intervals * market.funding_interval_s
+                limit = round(limit_s * SECOND_NS) + 1
+                pen.begin(use.now)
+                if fact.value is None or not pen.fresh(fact, limit, "funding"):
+                    continue
+                self.known += 1
+                self.as_of = min(self.as_of, pen.as_of)
+                self.expires = min(self.expires, pen.expires)
+                self.observed = max(self.observed, pen.observed)
+                if dead_ns and use.now - dead_ns < market.funding_interval_s * SECOND_NS:
+                    self.meaningless += 1
+                else:
+                    self.expensive += abs(annualize_hourly_rate(fact.value)) >= threshold
 
     def known_ratio(self, use: Use) -> float | None:
         if not self.active:
@@ -108,26 +134,27 @@ class _Census:
         return self.known / self.active
 
     def expensive_ratio(self, use: Use) -> float | None:
-        known = self.known_ratio(use)
-        if known is None:
+        if self.known_ratio(use) is None:
             return None
-        if known < use.settings.funding_known_ratio_min:
-            use.reason = f"funding is known for only {self.known} of {self.active} active markets"
+        counted = self.known - self.meaningless
+        if counted < use.settings.funding_known_ratio_min * self.active:
+            use.reason = f"funding is known for only {counted} of {self.active} active markets"
+            if self.meaningless:
+                use.reason += f"; {self.meaningless} more rest on a dead oracle"
             return None
-        return self.expensive / self.known
+        return self.expensive / counted if counted else None
 
 
-def _markets_of(node: VenueNode | PortfolioNode, use: Use) -> list[MarketState]:
-    venues = [node.venue] if isinstance(node, VenueNode) else list(use.state.venues.values())
-    return [market for venue in venues for market in venue.markets.values()]
+def _venues_of(node: VenueNode | PortfolioNode, use: Use) -> list[VenueState]:
+    return [node.venue] if isinstance(node, VenueNode) else list(use.state.venues.values())
 
 
 def _expensive_share(node: VenueNode | PortfolioNode, use: Use) -> float | None:
-    return _Census(_markets_of(node, use), use).expensive_ratio(use)
+    return _Census(_venues_of(node, use), use).expensive_ratio(use)
 
 
 def _known_share(node: VenueNode | PortfolioNode, use: Use) -> float | None:
-    return _Census(_markets_of(node, use), use).known_ratio(use)
+    return _Census(_venues_of(node, use), use).known_ratio(use)
 
 
 def _rate(name: str, unit: Unit, help_text: str, typical: tuple[float, float]) -> MeasureSpec:
@@ -150,7 +177,8 @@ _EXPENSIVE = MeasureSpec(
     unit=Unit.RATIO,
     help=(
         "Share of active markets whose annualized predicted funding is at or beyond the configured "
-        "threshold, either sign; absent while too few are known."
+        "threshold, either sign; absent while too few are known, and without the markets of a "
+        "venue whose oracle stands still."
     ),
     low=0.0,
     high=1.0,

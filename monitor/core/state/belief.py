@@ -9,12 +9,13 @@ from math import isfinite
 
 from monitor.core.state.facts import Channel, NumberFact, PriceFact, TopFact
 from monitor.core.state.model import MarketState, RiskState
-from monitor.core.types import EngineNs
+from monitor.core.types import SECOND_NS, EngineNs
 
 # Two prices "agree" when they are this close: wide enough for one fast second of a small coin,
 # far narrower than the jump that made one of them suspect.
 AGREEMENT_RATIO = 0.05
-AGREEMENT_AGE_NS = 60 * 1_000_000_000
+AGREEMENT_AGE_NS = 60 * SECOND_NS
+RESTS_NS = 30 * SECOND_NS  # as the rule `oracle_frozen`
 
 
 def tell_price(
@@ -28,6 +29,8 @@ def tell_price(
     """Believe ``value`` if it moved plausibly; otherwise the fact is absent until confirmed."""
     last = fact.value
     if value != last:  # else only its channel is another
+        if fact.seen_ns - fact.changed_ns >= RESTS_NS:
+            fact.rested = (fact.changed_ns, now)
         fact.changed_ns = now
     # NaN fails both comparisons, and zero and below fail the first.
     if last is not None and last * state.price_low <= value <= last * state.price_high:

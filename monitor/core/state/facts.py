@@ -55,7 +55,8 @@ class PriceFact:
     While ``value`` is None although told, ``reference`` is the last price believed and
     ``candidate`` the suspect one that waits for a second message to agree. ``changed_ns`` is when
     another price than the last was told: a message that repeats it proves that the messenger lives,
-    not that anybody makes new prices.
+    not that anybody makes new prices. ``rested`` is the last time from and until when it was told
+    for ``RESTS_NS`` or longer without a change.
     """
 
     value: float | None = None
@@ -65,6 +66,7 @@ class PriceFact:
     reference: float | None = None
     candidate: float | None = None
     changed_ns: EngineNs = 0
+    rested: tuple[EngineNs, EngineNs] = (0, 0)
 
 
 @dataclass(slots=True)
