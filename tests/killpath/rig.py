@@ -47,6 +47,9 @@ from monitor.store.second_copy import ANCHOR_NAME
 from tests.killpath.virtual_time import VirtualClock
 
 START_S = 1_790_000_000.0
+# Data folders are made in memory where there is such a place: virtual time waits for every write,
+# and a disk that stalls would be taken for riskd.
+MEMORY = next((one for one in ("/dev/shm",) if Path(one).is_dir()), None)  # noqa: S108
 PERIOD_S = 1.0  # the world is looked at this often
 LOOK_S = 0.25
 PAGER_SECRET = "RISKD_TEST_KILLPATH_PAGER"  # noqa: S105 - the name of a variable
@@ -534,7 +537,7 @@ async def _run(test: Callable[[Rig], Awaitable[None]], desk: Desk, clock: Virtua
 @asynccontextmanager
 async def opened(desk: Desk, clock: VirtualClock) -> AsyncIterator[Rig]:
     """A desk for the time of a block; its paths are short, as sockets need them."""
-    with tempfile.TemporaryDirectory(prefix="riskd-") as folder:
+    with tempfile.TemporaryDirectory(prefix="riskd-", dir=MEMORY) as folder:
         rig = Rig(desk, Path(folder), clock)
         try:
             await rig.open()
