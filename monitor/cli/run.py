@@ -100,6 +100,15 @@ def simulated_clock(path: Path, config: Config) -> SimulatedClock:
             f"--sim is for simulated venues on this machine only; this configuration watches "
             f"{', '.join(far)}."
         )
+    return clock_of_line(path)
+
+
+def clock_of_line(path: Path) -> SimulatedClock:
+    """The clock of a simulator, from the line that it printed into ``path``.
+
+    Raises:
+        ConfigError: The file is not such a line.
+    """
     try:
         return msgspec.json.decode(path.read_bytes(), type=SimulatedWorld).clock.clock()
     except OSError as error:

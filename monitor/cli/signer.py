@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import msgspec
 import structlog
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -32,7 +31,7 @@ from monitor.actions.signer import (
     SignerServer,
     SignerState,
 )
-from monitor.cli.run import SimulatedWorld
+from monitor.cli.run import clock_of_line
 from monitor.cli.runner import new_runner
 from monitor.config import read_config
 from monitor.core.errors import ConfigError, Problem
@@ -142,14 +141,7 @@ def _clock(sim: Path | None, mode: Mode) -> Clock:
         return SystemClock()
     if mode != "rehearse":
         raise ConfigError("--sim is for rehearsals: an armed signer lives in real time.")
-    try:
-        return msgspec.json.decode(sim.read_bytes(), type=SimulatedWorld).clock.clock()
-    except OSError as error:
-        raise ConfigError(f"{sim} cannot be read: {error.strerror}.") from error
-    except (msgspec.MsgspecError, ValueError) as error:
-        raise ConfigError(
-            f"{sim} does not hold the line that `riskd sim` printed: {error}."
-        ) from error
+    return clock_of_line(sim)
 
 
 async def _serve(part: SignerPart, base: Path, clock: Clock) -> None:

@@ -484,17 +484,10 @@ MarketEvent = (
 )
 VenueEvent = ChainTimeSeen | VenueStatusSeen | RequestBudgetSeen | ClockSkewSeen
 AccountEvent = (
-    PositionsReported
-    | AccountReported
-    | CollateralReported
-    | AccountModeSeen
-    | AccountDiscovered
-    | OrdersReported
-    | FillsReported
-    | FundingPaid
-    | TransfersReported
+    PositionsReported | AccountReported | CollateralReported | AccountModeSeen
+    | AccountDiscovered | OrdersReported | FillsReported | FundingPaid | TransfersReported
     | LiquidationSeen
-)
+)  # fmt: skip
 FeedEvent = (
     ChannelOpened | ChannelProgressed | ChannelLost | FeedConnected | FeedLost | FrameRejected
 )
