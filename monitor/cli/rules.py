@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from monitor.core.errors import ConfigError
+from monitor.cli import client
+from monitor.cli.rules_check import check, read_rules
 from monitor.core.measures.catalogue import CATALOGUE
 from monitor.core.rules import RuleBook, parse_rulebook
 from monitor.rulebook import builtin_files
@@ -20,7 +21,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "or\noverride them by id. Or checks your files before you put them under rules.files."
     )
     parser.epilog = (
-        "exit code: 0 the rulebook can be used, 2 it has mistakes, each told with its line"
+        "exit code: 0 the rulebook can be used, 1 it can and something in it is odd, 2 it has\n"
+        "mistakes, each told with its line"
     )
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     text = "every rule: what it says, when it fires, how severe it is and what it asks for"
@@ -32,14 +34,20 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="your own files, after the built-in ones",
     )
-    text = "every mistake in your files, each with its line"
-    check = actions.add_parser("check", help=text, description=f"Tells {text}.")
-    check.add_argument(
+    text = "every mistake in your files, each with its line; each threshold beside a value"
+    checking = actions.add_parser(
+        "check",
+        help=text,
+        description=f"Tells {text}\n(of now where riskd answers, else typical ones), and warns of "
+        "what is never or always crossed.",
+    )
+    checking.add_argument(
         "files", nargs="*", type=Path, metavar="FILE", help="default: the built-in rulebook"
     )
-    check.add_argument(
+    checking.add_argument(
         "--alone", action="store_true", help="without the built-in rules before them"
     )
+    client.add_arguments(checking)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -47,8 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
     alone = arguments.action == "check" and arguments.alone
     book = _book(arguments.files, alone=alone)
     if arguments.action == "check":
-        print(f"{len(book.rules)} rules, no mistakes.")
-        return 0
+        return check(arguments, book, contradictions=())
     width = max((len(rule.id) for rule in book.rules), default=4)
     for rule in book.rules:
         wait = f" for {rule.for_ns / MINUTE_NS:g} min" if rule.for_ns else ""
@@ -64,10 +71,4 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _book(paths: list[Path], *, alone: bool) -> RuleBook:
     files = [] if alone else list(builtin_files())
-    for path in paths:
-        try:
-            files.append((str(path), path.read_text(encoding="utf-8")))
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-            raise ConfigError(f"The rulebook {path} cannot be read: {reason}.") from error
-    return parse_rulebook(files, CATALOGUE)
+    return parse_rulebook([*files, *read_rules(paths)], CATALOGUE)

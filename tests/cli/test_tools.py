@@ -108,7 +108,7 @@ OWN = """\
 - id: own_leverage
   for_each: portfolio
   summary: Our own limit
-  when: leverage >= 2.0
+  when: leverage >= 3.5
   severity: warning
   runbook: leverage_high
 """
@@ -119,6 +119,14 @@ OWN = """\
     [
         pytest.param(OWN, [], 0, "rules, no mistakes.", id="beside the built-in"),
         pytest.param(OWN, ["--alone"], 0, "1 rules, no mistakes.", id="alone"),
+        pytest.param(OWN, ["--alone"], 0, "typical 2x, stressed 12x", id="beside a value"),
+        pytest.param(
+            OWN.replace("3.5", "350.0"),
+            [],
+            1,
+            "own.yaml:1: own_leverage.when: warning: leverage >= 350x is never crossed",
+            id="never crossed",
+        ),
         pytest.param(
             OWN.replace("leverage >=", "leverrage >="), [], 2, "own.yaml:", id="mistyped measure"
         ),

@@ -269,6 +269,7 @@ def _count(
     help_text: str,
     words: tuple[str, str],
     kinds: tuple[SubjectKind, ...] = _WIDE,
+    typical: tuple[float, float] = (3.0, 300.0),
 ) -> MeasureSpec:
     return MeasureSpec(
         name=name,
@@ -276,7 +277,7 @@ def _count(
         unit=Unit.COUNT,
         help=help_text,
         low=0.0,
-        typical=(3.0, 300.0),
+        typical=typical,
         aggregate=Aggregate.SUM if kinds is _WIDE else Aggregate.NONE,
         words=words,
     )
@@ -378,6 +379,7 @@ DEFINITIONS: tuple[Definition, ...] = (
             "Fills by which this account was liquidated or auto-deleveraged in 24 hours.",
             ("forced fill in 24 h", "forced fills in 24 h"),
             _ACCOUNT,
+            (0.0, 2.0),
         ),
         SubjectKind.ACCOUNT,
         _liquidations,

@@ -294,6 +294,7 @@ DEFINITIONS: tuple[Definition, ...] = (
             Unit.BOOL,
             "1 while the venue says so itself.",
             high=1.0,
+            typical=(1.0, 0.0),
             words=("healthy", "not healthy"),
         ),
         SubjectKind.VENUE,

@@ -248,7 +248,7 @@ USAGE = MeasureSpec(
     low=0.0,
     high=MARGIN_USAGE_MAX,
     at_zero="10 when equity is gone with a requirement left; 0 without requirement",
-    typical=(0.2, 0.9),
+    typical=(0.1, 0.9),
     aggregate=Aggregate.MAX,
 )
 _EQUITY_HERE = (_SELF_HOLDINGS, (Relation.SELF, _EQUITY))
