@@ -18,11 +18,11 @@ from statistics import median
 from monitor.core.types import MarketStatus
 from monitor.sim.books import EMPTY_BOOK, Book, BookSource, Level, Liquidity, impact_price
 from monitor.sim.funding import HOUR_S, FundingMeter, FundingRow, FundingTerms, as_rate
-from monitor.sim.prices import DAY_S, ORACLE_PERIOD_S, YEAR_S, Asset
+from monitor.sim.past import BAR_HOURS, SETTLED_HOURS, Bar, Past, fold
+from monitor.sim.prices import DAY_S, ORACLE_PERIOD_S, Asset
 
 MARK_AVERAGE_S = 150.0
 TRADES_KEPT = 200
-HISTORY_HOURS = 720
 OPEN_INTEREST_PERIOD_S = 15.0
 BARS_KEPT = 3_000
 DEFAULT_TERMS = FundingTerms()
@@ -81,50 +81,6 @@ class Trade:
 
 
 @dataclass(slots=True)
-class Bar:
-    """One minute of trading; prices USD, volume in base units."""
-
-    start_s: int
-    open: float
-    high: float
-    low: float
-    close: float
-    volume: float
-    trades: int
-
-
-@dataclass(frozen=True, slots=True)
-class Past:
-    """What happened in a market before the world began, told from a seed of its own."""
-
-    seed: str
-    start_s: float
-    price: float
-
-    def write(self, market: SimMarket) -> tuple[list[FundingRow], list[Bar]]:
-        """Settlements of ``HISTORY_HOURS`` hours and minute bars of a day, oldest first."""
-        rng = random.Random(self.seed)  # noqa: S311 - nature, not a secret
-        hour, premium, settled = int(self.start_s // HOUR_S) * HOUR_S, 0.0, list[FundingRow]()
-        price = market.oracle_at(self.price)
-        for back in range(HISTORY_HOURS, 0, -1):
-            premium = premium * 0.9 + rng.gauss(0.0, 0.00012)
-            time_s = hour - (back - 1) * HOUR_S + rng.uniform(0.002, 0.118)
-            rate = market.meter.rate_hourly(premium, settled=True)
-            settled.append(FundingRow(time_s, as_rate(rate), as_rate(premium), price))
-        value, sigma = self.price, market.asset.spec.volatility * math.sqrt(60.0 / YEAR_S)
-        start, bars = int(self.start_s // 60) * 60, list[Bar]()
-        for back in range(1, 24 * 60 + 1):
-            opened = value * math.exp(-sigma * rng.gauss(0.0, 1.0))
-            high = max(opened, value) * (1.0 + sigma / 4.0)
-            low = min(opened, value) * (1.0 - sigma / 4.0)
-            volume = market.spec.depth_25bp_usd * 0.05 * rng.expovariate(1.0) / value
-            trades = rng.randrange(1, 40)
-            bars.append(Bar(start - back * 60, opened, high, low, value, volume, trades))
-            value = opened
-        return settled, bars[::-1]
-
-
-@dataclass(slots=True)
 class SimMarket:
     """A market now. Floats are USD; see the properties for what the venue would print."""
 
@@ -149,9 +105,12 @@ class SimMarket:
     funding_index: Decimal = Decimal(0)  # USD per base unit that a long has paid since the start
     trades: deque[Trade] = field(default_factory=lambda: deque(maxlen=TRADES_KEPT))
     next_trade_id: int = 1
-    past: Past | None = None  # written when first asked for: most markets' never is
-    _settled: deque[FundingRow] = field(default_factory=lambda: deque(maxlen=HISTORY_HOURS * 2))
+    past: Past | None = None
+    past_written: bool = False
+    hours_written: bool = False
+    _settled: deque[FundingRow] = field(default_factory=lambda: deque(maxlen=SETTLED_HOURS * 2))
     _bars: deque[Bar] = field(default_factory=lambda: deque(maxlen=BARS_KEPT))
+    _hours: deque[Bar] = field(default_factory=lambda: deque(maxlen=BAR_HOURS))
     _book: tuple[int, Book] | None = None
     _book_source: BookSource | None = None
     _day: tuple[tuple[int, int], tuple[float, float, float]] | None = None
@@ -161,7 +120,7 @@ class SimMarket:
 
     @property
     def settled(self) -> deque[FundingRow]:
-        """Settlements, oldest first, from ``HISTORY_HOURS`` before the start."""
+        """Settlements, oldest first, from ``SETTLED_HOURS`` before the start."""
         self._remember()
         return self._settled
 
@@ -178,6 +137,18 @@ class SimMarket:
     @bars.setter
     def bars(self, rows: deque[Bar]) -> None:
         self._bars = rows
+
+    def bars_of(self, width_s: int) -> list[Bar]:
+        """What bars of ``width_s`` are made of, oldest first: minutes and, where whole hours will
+        do, the hours before the first of them."""
+        minutes = list(self.bars)
+        if width_s % HOUR_S or not minutes:
+            return minutes
+        if self.past is not None and not self.hours_written:
+            self.hours_written = True
+            self._hours = deque([*self.past.hours(self), *self._hours], maxlen=BAR_HOURS)
+        first_s = minutes[0].start_s
+        return [*(hour for hour in self._hours if hour.start_s + HOUR_S <= first_s), *minutes]
 
     @property
     def day(self) -> tuple[float, float, float]:
@@ -435,6 +406,9 @@ class SimMarket:
     def _bar(self, time_s: float, price: float, size: float) -> None:
         start = int(time_s // 60) * 60
         if not self._bars or self._bars[-1].start_s != start:
+            if self._bars and self._bars[-1].start_s // HOUR_S != start // HOUR_S:
+                ended = self._bars[-1].start_s // HOUR_S
+                self._hours += fold(bar for bar in self._bars if bar.start_s // HOUR_S == ended)
             first = self._bars[-1].close if self._bars else price
             self._bars.append(Bar(start, first, first, first, first, 0.0, 0))
         bar = self._bars[-1]
@@ -444,10 +418,10 @@ class SimMarket:
 
     def _remember(self) -> None:
         """Put the past before what has happened since; it is the same whenever it is written."""
-        past, self.past = self.past, None
-        if past is None:
+        if self.past is None or self.past_written:
             return
-        settled, bars = past.write(self)
+        self.past_written = True
+        settled, bars = self.past.write(self)
         # What the deques would drop on the right is kept: the newest matters.
         self._settled = deque([*settled, *self._settled], maxlen=self._settled.maxlen)
         self._bars = deque([*bars, *self._bars], maxlen=self._bars.maxlen)

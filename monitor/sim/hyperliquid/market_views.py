@@ -23,7 +23,8 @@ from monitor.sim.hyperliquid.wire import (
     number,
     ratio,
 )
-from monitor.sim.markets import Bar, SimMarket, Tier, Trade
+from monitor.sim.markets import SimMarket, Tier, Trade
+from monitor.sim.past import Bar
 from monitor.sim.world import SimVenue, World
 
 BOOK_LEVELS = 20
@@ -283,7 +284,7 @@ def candles(market: SimMarket, interval: str, start_ms: int, end_ms: int) -> lis
     """Bars of ``interval`` that start within the range, oldest first."""
     width = INTERVALS_S[interval]
     grouped: dict[int, list[Bar]] = {}
-    for bar in market.bars:
+    for bar in market.bars_of(width):
         opens = bar.start_s // width * width
         if start_ms <= opens * 1_000 <= end_ms:
             grouped.setdefault(opens, []).append(bar)

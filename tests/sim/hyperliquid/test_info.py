@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections import deque
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -437,13 +439,30 @@ def test_predicted_fundings_name_the_past_settlement(world: World) -> None:
 
 
 def test_candles_cover_the_past_and_now(world: World) -> None:
-    """A day of hourly bars; numbers as strings but times and counts; high and low bound."""
+    """Half a year of hourly bars without a hole; numbers as strings but times and counts; high and
+    low bound; minutes go back a day."""
     bars = ask(world, "candleSnapshot", req={"coin": "BTC", "interval": "1h", "startTime": 0})
-    assert len(bars) >= 24
+    assert 180 * 24 <= len(bars) <= 180 * 24 + 2
+    assert {later["t"] - bar["t"] for bar, later in pairwise(bars)} == {3_600_000}
+    assert all(bar["c"] == later["o"] for bar, later in pairwise(bars))
+    minutes = ask(world, "candleSnapshot", req={"coin": "BTC", "interval": "1m", "startTime": 0})
+    assert 24 * 60 <= len(minutes) <= 24 * 60 + 2
     for bar in bars:
         assert Decimal(bar["l"]) <= min(Decimal(bar["o"]), Decimal(bar["c"]))
         assert Decimal(bar["h"]) >= max(Decimal(bar["o"]), Decimal(bar["c"]))
         assert bar["T"] - bar["t"] == 3_599_999
+
+
+def test_hours_stay_when_their_minutes_are_dropped() -> None:
+    """A world that runs for days keeps its minutes for two; the hours before them have no hole."""
+    hour_s = (START_S // 3_600 + 1) * 3_600
+    world = World(7, hour_s - 120)
+    market = world.venues["hyperliquid"].markets["BTC"]
+    market.bars = deque(market.bars, maxlen=3)
+    world.advance(hour_s + 3_900)
+    bars = ask(world, "candleSnapshot", req={"coin": "BTC", "interval": "1h", "startTime": 0})
+    assert bars[-1]["t"] == (hour_s + 3_600) * 1_000
+    assert {later["t"] - bar["t"] for bar, later in pairwise(bars[-3:])} == {3_600_000}
 
 
 def test_state_time_stands_still_in_a_halt() -> None:

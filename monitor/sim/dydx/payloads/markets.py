@@ -17,7 +17,8 @@ from monitor.sim.books import Book, Level
 from monitor.sim.dydx.chain import Stamp
 from monitor.sim.dydx.payloads.text import event_id, iso, number
 from monitor.sim.dydx.session import RESOLUTIONS
-from monitor.sim.markets import Bar, SimMarket, Trade
+from monitor.sim.markets import SimMarket, Trade
+from monitor.sim.past import Bar
 
 DAY_S = 86_400
 MAX_LEVELS = 100
@@ -211,14 +212,14 @@ def trade_object(trade: Trade, stamp: Stamp) -> dict[str, object]:
 
 
 def candles(market: SimMarket, resolution: str) -> list[dict[str, object]]:
-    """Candles of one resolution, newest first, folded from the minutes that are kept.
+    """Candles of one resolution, newest first, folded from what is kept.
 
     Raises:
         KeyError: If the resolution is not one of the venue's.
     """
     length = RESOLUTIONS[resolution]
     groups: dict[int, list[Bar]] = {}
-    for bar in market.bars:
+    for bar in market.bars_of(length):
         groups.setdefault(bar.start_s - bar.start_s % length, []).append(bar)
     newest_first = sorted(groups, reverse=True)
     return [_candle(market, resolution, start, groups[start]) for start in newest_first]

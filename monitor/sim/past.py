@@ -1,0 +1,105 @@
+"""What happened in a simulated market before the world began, told from a seed of its own.
+
+It is the same whenever it is written, so it is written when first asked for: most markets' never
+is. Settlements go back a month, hourly bars half a year, minute bars a day.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from monitor.sim.funding import HOUR_S, FundingRow, as_rate
+from monitor.sim.prices import YEAR_S
+
+if TYPE_CHECKING:
+    from monitor.sim.markets import SimMarket
+
+SETTLED_HOURS = 720
+BAR_HOURS = 180 * 24
+MINUTES = 24 * 60
+
+
+@dataclass(slots=True)
+class Bar:
+    """A minute or an hour of trading; prices USD, volume in base units."""
+
+    start_s: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+    trades: int
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """A market's past. ``price`` is what it ends with, at ``start_s``."""
+
+    seed: str
+    start_s: float
+    price: float
+
+    def write(self, market: SimMarket) -> tuple[list[FundingRow], list[Bar]]:
+        """Settlements of ``SETTLED_HOURS`` hours and minute bars of a day, oldest first."""
+        rng = random.Random(self.seed)  # noqa: S311 - nature, not a secret
+        hour, premium, settled = int(self.start_s // HOUR_S) * HOUR_S, 0.0, list[FundingRow]()
+        price = market.oracle_at(self.price)
+        for back in range(SETTLED_HOURS, 0, -1):
+            premium = premium * 0.9 + rng.gauss(0.0, 0.00012)
+            time_s = hour - (back - 1) * HOUR_S + rng.uniform(0.002, 0.118)
+            rate = market.meter.rate_hourly(premium, settled=True)
+            settled.append(FundingRow(time_s, as_rate(rate), as_rate(premium), price))
+        start = int(self.start_s // 60) * 60
+        return settled, _backward(rng, market, self.price, start, 60, MINUTES)
+
+    def hours(self, market: SimMarket) -> list[Bar]:
+        """Hourly bars of ``BAR_HOURS`` hours, oldest first; the last day is that of the minutes."""
+        _, minutes = self.write(market)
+        newest = fold(minutes)
+        rng = random.Random(f"{self.seed}/hours")  # noqa: S311 - nature, not a secret
+        first = newest[0]
+        older = _backward(rng, market, first.open, first.start_s, 3600, BAR_HOURS - len(newest))
+        return [*older, *newest]
+
+
+def fold(minutes: Iterable[Bar]) -> list[Bar]:
+    """Minutes, oldest first, as the hours they are in."""
+    hours: dict[int, Bar] = {}
+    for bar in minutes:
+        start_s = bar.start_s // 3600 * 3600
+        hour = hours.get(start_s)
+        if hour is None:
+            hours[start_s] = Bar(
+                start_s, bar.open, bar.high, bar.low, bar.close, bar.volume, bar.trades
+            )
+            continue
+        hour.high, hour.low, hour.close = (
+            max(hour.high, bar.high),
+            min(hour.low, bar.low),
+            bar.close,
+        )
+        hour.volume += bar.volume
+        hour.trades += bar.trades
+    return list(hours.values())
+
+
+def _backward(
+    rng: random.Random, market: SimMarket, price: float, end_s: int, width_s: int, count: int
+) -> list[Bar]:
+    """Bars of ``width_s`` that end with ``price`` at ``end_s``, oldest first."""
+    value, sigma = price, market.asset.spec.volatility * math.sqrt(width_s / YEAR_S)
+    bars: list[Bar] = []
+    for back in range(1, count + 1):
+        opened = value * math.exp(-sigma * rng.gauss(0.0, 1.0))
+        high = max(opened, value) * (1.0 + sigma / 4.0)
+        low = min(opened, value) * (1.0 - sigma / 4.0)
+        usd = market.spec.depth_25bp_usd * 0.05 * (width_s / 60) * rng.expovariate(1.0)
+        trades = rng.randrange(1, 40) * (width_s // 60)
+        bars.append(Bar(end_s - back * width_s, opened, high, low, value, usd / value, trades))
+        value = opened
+    return bars[::-1]
