@@ -240,7 +240,9 @@ class AuditEntry(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 class KillNotice(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """A page of the kill switch. ``key`` is stable over restarts: the same episode, the same page.
 
-    ``resolved`` ends it. ``summary`` is at most 120 characters.
+    ``resolved`` ends it. ``summary`` is at most 120 characters. ``stage`` says what a person has to
+    do about a trip (``acting``: look on, ``incomplete``: act by hand, ``contained``: re-arm); empty
+    where there is only one thing to do.
     """
 
     key: str
@@ -251,6 +253,7 @@ class KillNotice(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     summary: str
     description: str
     resolved: bool = False
+    stage: str = ""
 
 
 class Step(msgspec.Struct, frozen=True, gc=False, kw_only=True):

@@ -244,6 +244,7 @@ class KillMachine:
         """Do all that is due now: timers first, then the work of each trip, then its words."""
         state = turn.state
         holds.release(turn)
+        rearm.forget_offers(turn)
         proposals.expire(turn)
         fills.forget_old_turnover(state, turn.now)
         asks.forget_old_rearms(turn)
@@ -293,6 +294,7 @@ class KillMachine:
         due = [holds.due_ns(turn, hold) for hold in state.holds.values()]
         due += [asks.due_ns(pending) for pending in state.pendings.values()]
         due += [proposal.expires_ns + 1 for proposal in state.proposals.values()]
+        due += [offer.expires_ns + 1 for offer in state.hold_offers.values()]
         for latch in state.latches.values():
             due.append(None if latch.offer is None else latch.offer.expires_ns + 1)
             if not turn.acting:
@@ -302,11 +304,13 @@ class KillMachine:
                 waited = after(latch.gate_ns, policy.plan_wait_s)
                 due.append(max(latch.pause_ns, turn.now) if waited <= turn.now else waited)
                 due.append(latch.pause_ns if latch.pause_ns > turn.now else None)
+                due.append(after(turn.now, POLL_S) if wave.unlisted(turn, latch) else None)
             if latch.level >= Level.REDUCE_ONLY and not latch.enumerated:
                 due.append(turn.now)
             if not latch.found and turn.book is not None:
                 due.append(after(turn.now, HANDS_S))
             due += [_due_ns(run) for run in latch.runs.values()]
+            due += [runs.overdue_ns(turn, run) for run in latch.runs.values()]
             if any(not run.reachable and run.work is Work.IDLE for run in latch.runs.values()):
                 due.append(after(turn.now, HANDS_S))
         times = [one for one in due if one is not None]

@@ -72,6 +72,8 @@ class KillPolicy(msgspec.Struct, frozen=True, kw_only=True):
         verify_within_s: How long a venue may take to show our own fills.
         answer_within_s: A command without answer for so long counts as uncertain.
         order_expiry_s: The venue must refuse an order after so long.
+        say_within_s: An account in which no cancel and no order had an effect for so long is said
+            to be INCOMPLETE, while the work goes on.
         watch_s: How often a contained account is read again; 0: never.
     """
 
@@ -105,6 +107,7 @@ class KillPolicy(msgspec.Struct, frozen=True, kw_only=True):
     verify_within_s: float = 10.0
     answer_within_s: float = 45.0
     order_expiry_s: float = 10.0
+    say_within_s: float = 25.0
     watch_s: float = 60.0
     runbook: str = "kill_switch_tripped"
 

@@ -78,7 +78,8 @@ class Run(msgspec.Struct, kw_only=True):
     ``wait_ns`` when the next command may leave. ``bases`` are sizes when the round was planned,
     ``floors`` what our own fills left, ``firsts`` unsigned sizes when the trip first looked.
     ``in_the_way`` are reduce-only orders that a cut has to take away, since they would take off
-    the same position.
+    the same position. ``trying_ns`` is when the first command left since anything had an effect,
+    and ``trouble`` what stood in the way last.
     """
 
     venue: str
@@ -103,6 +104,8 @@ class Run(msgspec.Struct, kw_only=True):
     truth: AccountTruth | None = None
     cancels: tuple[WorkingOrder, ...] = ()
     in_the_way: tuple[str, ...] = ()
+    trying_ns: EngineNs | None = None
+    trouble: str = ""
     intents: list[Intent] = msgspec.field(default_factory=list)
     bases: dict[str, Decimal] = msgspec.field(default_factory=dict)
     floors: dict[str, Decimal] = msgspec.field(default_factory=dict)

@@ -22,6 +22,14 @@ ELLIPSIS = "…"
 KNOWN_MAX = 20
 NOTHING_KNOWN = "NOTHING KNOWN IN THIS SCOPE"
 
+# What a person has to do; every other stage is riskd's own work.
+DUTIES = {
+    Stage.INCOMPLETE: "incomplete",
+    Stage.CONTAINED: "contained",
+    Stage.REARM_REQUESTED: "contained",
+}
+ACTING = "acting"
+
 # What each level blocks and does, and what it leaves alone.
 EFFECTS = {
     Level.NORMAL: "nothing is blocked",
@@ -181,4 +189,5 @@ def notice_of(turn: Turn, latch: Latch, *, resolved: bool = False) -> KillNotice
         summary=summary_of(latch),
         description=description_of(turn, latch),
         resolved=resolved,
+        stage=DUTIES.get(latch.stage, ACTING),
     )

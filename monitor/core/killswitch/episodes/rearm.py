@@ -77,6 +77,14 @@ def _offer_hold(turn: Turn, fact: RearmRequested, actor: str) -> None:
     )
 
 
+def forget_offers(turn: Turn) -> None:
+    """An offer to release a hold goes when its time is over, and with the hold itself."""
+    offers = turn.state.hold_offers
+    for scope, offer in list(offers.items()):
+        if turn.now > offer.expires_ns or not holds.over(turn, Subject(scope)):
+            del offers[scope]
+
+
 def _confirmed_hold(turn: Turn, fact: RearmConfirmed, actor: str) -> bool:
     """Step two for a held scope; False where the nonce is of none."""
     scope = next(
@@ -166,7 +174,10 @@ def confirmed(turn: Turn, fact: RearmConfirmed) -> None:
     if latch is None and _confirmed_hold(turn, fact, actor):
         return
     if latch is None:
-        turn.answer = "No re-arm was asked for with this nonce, or the scope was tripped again."
+        turn.answer = (
+            "No re-arm waits for this nonce: none was asked for with it, it has run out, or the "
+            "scope was tripped again."
+        )
         turn.record("rearm_refused", actor=actor, scope=PORTFOLIO, reason=turn.answer)
         return
     refusal = _refusal(turn, latch, fact)

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 
-from monitor.core.killswitch.execution.run import barren_round, unresolved
+from monitor.core.killswitch.execution.run import barren_round, had_effect, unresolved
 from monitor.core.killswitch.facts import OrderEnd, OrderOutcome
 from monitor.core.killswitch.state import Intent, KillState, Latch, Run, Turnover, Work
 from monitor.core.killswitch.turn import Turn
@@ -49,6 +49,7 @@ def answered(
         return
     detail = next((one.detail for one in outcomes if one.detail), "nothing was filled")
     if filled:
+        had_effect(run)
         run.barren = 0
         run.work, run.verifying, run.tries, run.wait_ns = Work.READ, True, 0, turn.now
     else:

@@ -22,6 +22,7 @@ from monitor.core.killswitch.levels import Level
 from monitor.core.killswitch.policy import step_of
 from monitor.core.killswitch.state import KillState, Latch, Outcome, Residual, Run, Work
 from monitor.core.killswitch.turn import Turn, after, digest
+from monitor.core.types import EngineNs
 
 
 def command_id(latch: Latch, run: Run, stage: Work) -> str:
@@ -53,6 +54,35 @@ def begin(run: Run, turn: Turn) -> None:
     run.inflight = ""
     run.wait_ns = turn.now
     run.wake_ns = None
+    had_effect(run)
+
+
+def had_effect(run: Run) -> None:
+    """An order went, or something was filled: the time to the next effect starts anew."""
+    run.trying_ns, run.trouble = None, ""
+
+
+def overdue_ns(turn: Turn, run: Run) -> EngineNs | None:
+    """When an account whose work has no effect is said to be INCOMPLETE; None where it is not."""
+    if run.trying_ns is None or run.outcome is not Outcome.NONE:
+        return None
+    return after(run.trying_ns, turn.policy.say_within_s)
+
+
+def _say_overdue(turn: Turn, latch: Latch, run: Run) -> None:
+    """Attempts may take long, each until its deadline; people hear of it before the last one."""
+    due_ns = overdue_ns(turn, run)
+    if due_ns is None or turn.now < due_ns:
+        return
+    trouble = run.trouble or "no answer yet"
+    reason = f"nothing has worked for {turn.policy.say_within_s:g} s, tried on: {trouble}"
+    run.outcome, run.residuals = Outcome.INCOMPLETE, (Residual(reason=reason),)
+    turn.note(
+        latch,
+        "account_incomplete",
+        reason="; ".join(residual_words(run)),
+        details=(("account", run.key), ("round", str(latch.round))),
+    )
 
 
 def reopen(latch: Latch, turn: Turn, *, by_person: bool) -> None:
@@ -81,6 +111,7 @@ def settle(turn: Turn, latch: Latch, run: Run, residuals: tuple[Residual, ...]) 
     run.inflight = ""
     run.verifying = False
     run.residuals = residuals
+    had_effect(run)
     if residuals:
         run.outcome = Outcome.INCOMPLETE
         run.wake_ns = after(turn.now, step_of(turn.policy.backoff_s, run.failures))
@@ -116,6 +147,7 @@ def residual_words(run: Run) -> tuple[str, ...]:
 
 def drive(turn: Turn, latch: Latch, run: Run) -> None:
     """Send the next command of this account, if one is due."""
+    _say_overdue(turn, latch, run)
     if run.inflight:
         if turn.now < run.deadline_ns:
             return
@@ -131,6 +163,7 @@ def drive(turn: Turn, latch: Latch, run: Run) -> None:
     if holder(turn.state, run.key) != latch.trip_id:
         if not run.changing:
             run.work, run.wait_ns = Work.READ, turn.now
+            had_effect(run)  # it waits for another trip, not for the venue
         return
     if turn.now < run.wait_ns:
         return
@@ -176,6 +209,7 @@ def _command(latch: Latch, run: Run) -> Command:
 
 def _send(turn: Turn, run: Run, command: Command) -> None:
     run.inflight = command.id
+    run.trying_ns = turn.now if run.trying_ns is None else run.trying_ns
     run.deadline_ns = after(turn.now, turn.policy.answer_within_s)
     turn.commands.append(command)
 
@@ -199,7 +233,7 @@ def failed(
     retry_after_s: float | None,
 ) -> None:
     """The command in flight had no effect, or (``uncertain``) nobody knows."""
-    run.inflight = ""
+    run.inflight, run.trouble = "", reason
     pause_s = turn.policy.attempt_pause_s
     if retry_after_s is not None:
         pause_s = max(retry_after_s, pause_s)
@@ -273,6 +307,8 @@ def barren_round(turn: Turn, latch: Latch, run: Run, reason: str, pause_s: float
 def cancelled(turn: Turn, latch: Latch, run: Run, outcomes: Sequence[CancelOutcome]) -> None:
     """What the venue said of our cancels. Only the list that is read next proves them."""
     kept = [one for one in outcomes if not one.gone]
+    if len(kept) < len(outcomes):
+        had_effect(run)
     turn.note(
         latch,
         "cancels_answered",

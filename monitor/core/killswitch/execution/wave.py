@@ -10,7 +10,13 @@ from monitor.core.killswitch.book import Book
 from monitor.core.killswitch.execution.checks import KEPT, checked, halts_over, without_halted
 from monitor.core.killswitch.execution.fills import turnover_usd
 from monitor.core.killswitch.execution.orders import asset_of, held_in, size_in
-from monitor.core.killswitch.execution.run import begin, command_id, leftovers, settle
+from monitor.core.killswitch.execution.run import (
+    begin,
+    command_id,
+    had_effect,
+    leftovers,
+    settle,
+)
 from monitor.core.killswitch.execution.truths import (
     basis_usd,
     fix_baseline,
@@ -41,7 +47,9 @@ def gate(turn: Turn, latch: Latch) -> None:
     )
     if waiting and turn.now < after(latch.gate_ns, turn.policy.plan_wait_s):
         return
-    if turn.now < latch.pause_ns or turn.book is None:
+    if turn.now < latch.pause_ns or turn.book is None or unlisted(turn, latch):
+        for run in ready:
+            had_effect(run)  # a pause of ours is no trouble of the venue's
         return
     for run in ready:
         if run.truth is None or turn.now > after(run.truth.read_ns, turn.policy.truth_age_s):
@@ -52,6 +60,23 @@ def gate(turn: Turn, latch: Latch) -> None:
     if ready:
         latch.gate_ns = None
         _round(turn, latch, ready, turn.book)
+
+
+def unlisted(turn: Turn, latch: Latch) -> bool:
+    """Whether a first plan waits for the lot rules and prices of what is held: a riskd that
+    has just started knows the accounts before the markets, and would find nothing to cut."""
+    if latch.gate_ns is None or turn.book is None:
+        return False
+    if turn.now >= after(latch.gate_ns, turn.policy.plan_wait_s):
+        return False
+    priced = {(one.venue, one.market) for one in turn.book.quotes if one.references}
+    known = {(one.venue, one.market) for one in turn.book.instruments} & priced
+    return any(
+        (run.venue, market) not in known
+        for run in latch.runs.values()
+        if run.work is Work.READY and run.outcome is Outcome.NONE and not run.failures
+        for market in _held(run, latch, turn)
+    )
 
 
 def _join(turn: Turn, latch: Latch, *, retried: bool) -> None:
@@ -173,6 +198,7 @@ def _place(turn: Turn, latch: Latch, ready: list[Run], orders: list[PlannedOrder
         )
         run.inflight = command.id
         run.deadline_ns = after(turn.now, turn.policy.answer_within_s)
+        run.trying_ns = turn.now if run.trying_ns is None else run.trying_ns
         turn.state.touched[run.key] = run.ordered_ns = turn.now
         turn.commands.append(command)
 
