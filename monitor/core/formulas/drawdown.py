@@ -26,7 +26,8 @@ class DrawdownMemory(msgspec.Struct, frozen=True):
     ``raised`` are recent rises of the peak, (when, USD): a deposit shows in the equity before it is
     told, and must then not lift the peak twice. ``awaiting_usd`` is the part of all outflows that
     ``external_total_usd`` leaves out while its arrival may still be told, ``<= 0``. ``ratio`` is
-    the last drawdown; None before the first.
+    the last drawdown; None before the first. ``shifted_usd`` is by how much flows moved the peak in
+    all, so that peaks of different moments can be compared.
     """
 
     peak_usd: float
@@ -35,6 +36,7 @@ class DrawdownMemory(msgspec.Struct, frozen=True):
     raised: Rises = ()
     awaiting_usd: float = 0.0
     ratio: float | None = None
+    shifted_usd: float = 0.0
 
 
 class Flows(msgspec.Struct, frozen=True, gc=False):
@@ -80,6 +82,7 @@ def resume_drawdown(memory: DrawdownMemory) -> DrawdownMemory:
         own_in_total_usd=0.0,
         awaiting_usd=memory.awaiting_usd,
         ratio=memory.ratio,
+        shifted_usd=memory.shifted_usd,
     )
 
 
@@ -110,6 +113,7 @@ def follow_drawdown(
     if arrived > 0.0:
         raised, taken = _take_back(raised, arrived)
         peak -= taken
+    shifted = memory.shifted_usd + peak - memory.peak_usd
 
     shown = equity_usd + flows.transit_usd
     drawdown = compute_drawdown(shown, peak, exposed=exposed)
@@ -133,6 +137,7 @@ def follow_drawdown(
         raised=raised,
         awaiting_usd=flows.awaiting_usd,
         ratio=max(ratio, 0.0),
+        shifted_usd=shifted,
     )
     return known, drawdown
 
