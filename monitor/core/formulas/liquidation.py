@@ -1,4 +1,4 @@
-"""Where positions are liquidated: one market alone, or all markets moving together. *Pure.*
+"""Where positions are liquidated: one market alone, all together, or along a shock. *Pure.*
 
 Sign: size > 0 long. A price at or below zero is no price: the market alone cannot liquidate.
 """
@@ -6,11 +6,18 @@ Sign: size > 0 long. A price at or below zero is no price: the market alone cann
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import fsum, log
+
+import msgspec
 
 from monitor.core.events import MarginTier
+from monitor.core.formulas.margin import compute_tiered_maintenance
+from monitor.core.formulas.ratios import compute_margin_usage
 
 # Returned as distance where no move of the market alone can liquidate: a move of +1000 %.
 OUT_OF_REACH_RATIO = 10.0
+SIGMAS_MAX = 1000.0
+SHOCK_PRECISION = 1e-7
 
 
 def compute_liquidation_price(
@@ -92,3 +99,84 @@ def compute_uniform_move(
         return None
     move = (maintenance_usd - equity_usd) / divisor
     return move if move > -1.0 else None
+
+
+def compute_distance_sigmas(distance_ratio: float, volatility_daily: float, *, up: bool) -> float:
+    """A liquidation distance in daily sigmas, ``|ln(p'/p)| / sigma``, in ``[0, 1000]``.
+
+    ``up`` where a rise liquidates. 0 where it is liquidated already; 1000 where the price would
+    have to fall to nothing, or does not move at all.
+    """
+    if distance_ratio <= 0.0:
+        return 0.0
+    if not up and distance_ratio >= 1.0:
+        return SIGMAS_MAX
+    move = log(1.0 + distance_ratio) if up else -log(1.0 - distance_ratio)
+    return min(move / volatility_daily, SIGMAS_MAX) if volatility_daily > 0.0 else SIGMAS_MAX
+
+
+# ------------------------------------------------------------------------- along a shock direction
+
+
+class Exposed(msgspec.Struct, frozen=True, gc=False):
+    """One position under a shock: signed notional in USD, how many times the shock its price moves
+    (``beta``; 0: not at all, < 0: against it), and its maintenance tiers, at least one."""
+
+    notional_usd: float
+    beta: float
+    tiers: tuple[MarginTier, ...]
+
+
+def compute_shocked_room(equity_usd: float, book: Sequence[Exposed], move: float) -> float:
+    """Equity less maintenance in USD after a shock of ``move``; at or below 0 is liquidation.
+
+    No price falls below zero; maintenance is taken at the tiers of the shocked notionals.
+    """
+    parts = [equity_usd]
+    for one in book:
+        factor = max(1.0 + one.beta * move, 0.0)
+        parts.append(one.notional_usd * (factor - 1.0))
+        parts.append(-compute_tiered_maintenance(abs(one.notional_usd) * factor, one.tiers))
+    return fsum(parts)
+
+
+def compute_shock_distance(equity_usd: float, book: Sequence[Exposed], *, sign: float) -> float:
+    """Least ``|x|`` of a shock of that sign at which the pool is liquidated, in ``[0, 10]``.
+
+    0 where it is liquidated already, 10 where no shock up to 10 does it. Up to the shock at which a
+    price reaches zero, and from there to the next, room is concave in ``x`` (profits are linear,
+    maintenance is convex): it can cross zero only once in between, which bisection finds.
+    """
+    if compute_shocked_room(equity_usd, book, 0.0) <= 0.0:
+        return 0.0
+    floors = {-sign / one.beta for one in book if one.beta * sign < 0.0}
+    within = sorted(floor for floor in floors if floor < OUT_OF_REACH_RATIO)
+    low = 0.0
+    for high in (*within, OUT_OF_REACH_RATIO):
+        if compute_shocked_room(equity_usd, book, sign * high) <= 0.0:
+            return _bisect(equity_usd, book, sign, low, high)
+        low = high
+    return OUT_OF_REACH_RATIO
+
+
+def _bisect(
+    equity_usd: float, book: Sequence[Exposed], sign: float, low: float, high: float
+) -> float:
+    while high - low > SHOCK_PRECISION:
+        middle = 0.5 * (low + high)
+        if compute_shocked_room(equity_usd, book, sign * middle) <= 0.0:
+            high = middle
+        else:
+            low = middle
+    return high
+
+
+def compute_stressed_usage(equity_usd: float, book: Sequence[Exposed], move: float) -> float:
+    """Maintenance over equity after a shock of ``move``, in ``[0, 10]``; 10 where equity is gone
+    but the requirement is not."""
+    required, equity = [], [equity_usd]
+    for one in book:
+        factor = max(1.0 + one.beta * move, 0.0)
+        equity.append(one.notional_usd * (factor - 1.0))
+        required.append(compute_tiered_maintenance(abs(one.notional_usd) * factor, one.tiers))
+    return compute_margin_usage(fsum(required), fsum(equity))

@@ -1,0 +1,70 @@
+"""What collateral is worth when it has to be sold, and how lopsided it is. *Pure.*"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from math import fsum
+from statistics import median
+
+# Share of its value that a token loses when it must be sold in a hurry. Judgement, not fitted.
+HAIRCUTS: dict[str, float] = {
+    "USDC": 0.0,
+    "USD": 0.0,
+    "USDC.e": 0.01,
+    "USDT": 0.01,
+    "USDT0": 0.01,
+    "USDE": 0.05,
+    "USDH": 0.05,
+    "FEUSD": 0.05,
+    "DAI": 0.05,
+    "STETH": 0.10,
+    "WSTETH": 0.10,
+}
+# A venue's own token, or one nobody has judged.
+HAIRCUT_OTHER = 0.40
+SOURCES_MIN = 3
+
+
+def compute_concentration(amounts: Iterable[float]) -> float:
+    """Herfindahl-Hirschman index of amounts >= 0, in ``[0, 1]``: the sum of squared shares.
+
+    1 over it is the effective number of parts. 0 where there is nothing; amounts below zero count
+    as zero: what is gone is no share.
+    """
+    parts = [max(amount, 0.0) for amount in amounts]
+    total = fsum(parts)
+    return fsum((part / total) ** 2 for part in parts) if total > 0.0 else 0.0
+
+
+def haircut_of(token: str) -> float:
+    """Default haircut of a token, as a fraction; 0.40 for one that is not listed."""
+    return HAIRCUTS.get(token.upper(), HAIRCUTS.get(token, HAIRCUT_OTHER))
+
+
+def compute_haircut_value(
+    values_usd: Mapping[str, float], haircuts: Mapping[str, float] | None = None
+) -> float:
+    """USD of collateral after haircuts: sum of value x (1 - h) by token.
+
+    Debts (values below zero) get no haircut: what is owed is owed in full. ``haircuts`` replace the
+    defaults where given.
+    """
+    own = haircuts or {}
+    return fsum(
+        value * (1.0 - own.get(token, haircut_of(token))) if value > 0.0 else value
+        for token, value in values_usd.items()
+    )
+
+
+def compute_depeg(prices: Sequence[float]) -> float | None:
+    """``|1 - median price|`` of a dollar token over independent sources; None below three sources,
+    because a single thin book prints silly minutes."""
+    if len(prices) < SOURCES_MIN:
+        return None
+    return abs(1.0 - median(prices))
+
+
+def compute_worst_depeg(prices: Sequence[float]) -> float | None:
+    """``|1 - price|`` of whichever source is furthest from a dollar; None without a source. It may
+    warn and never act."""
+    return max((abs(1.0 - price) for price in prices), default=None)
