@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Protocol, runtime_checkable
 
 from monitor.core.engine import Engine
+from monitor.core.events import OrderReport
 from monitor.core.killswitch.book import (
     AccountTruth,
     Book,
@@ -33,6 +34,7 @@ PEER_LOW, PEER_HIGH = 0.8, 1.25
 # the least value of an order (exits are exempt from it here, and sent whole).
 PRICE_FIGURES = {"hyperliquid": 5}
 MIN_NOTIONAL_USD = {"hyperliquid": Decimal(10)}
+TWAPS_APART = frozenset({"hyperliquid"})  # where TWAPs are not among the working orders
 
 
 @runtime_checkable
@@ -99,6 +101,15 @@ def book_of(
             and isinstance(one, SaysWhyNot)
             and (why := one.why_not(place[1]))
         ),
+        second=tuple(
+            other for place in _accounts(engine) if (other := _other_reading(*place)) is not None
+        ),
+        listed=frozenset(
+            (venue.venue, market.market, market.asset or market.market)
+            for venue in engine.state.venues.values()
+            for market in venue.markets.values()
+            if market.listed
+        ),
         dark=tuple(
             (venue, name)
             for venue, name, pools in _accounts(engine)
@@ -129,6 +140,10 @@ def _accounts(engine: Engine) -> list[tuple[str, str, list[AccountState]]]:
 
 
 def _truth(venue: str, name: str, pools: Sequence[AccountState]) -> AccountTruth:
+    orders_ns = min(pool.orders_listed_ns for pool in pools)
+    twaps_ns = orders_ns
+    if venue in TWAPS_APART:  # told for an account as a whole, with its first pool
+        twaps_ns = max(pool.twaps_listed_ns for pool in pools)
     return AccountTruth(
         venue=venue,
         account=name,
@@ -142,20 +157,52 @@ def _truth(venue: str, name: str, pools: Sequence[AccountState]) -> AccountTruth
             if position.exact
         ),
         orders=tuple(
-            WorkingOrder(
-                order_id=order.order_id,
-                market=order.market,
-                side=order.side,
-                size=order.size,
-                limit_price=order.limit_price,
-                reduce_only=order.reduce_only,
-                trigger=order.trigger_price is not None,
-                client_id=order.client_id,
-            )
+            _working(order, twap=twap)
             for pool in pools
-            for order in pool.orders.values()
+            for orders, twap in ((pool.orders.values(), False), (pool.twaps, True))
+            for order in orders
             if order.open
         ),
+        orders_ns=orders_ns or None,
+        twaps_ns=twaps_ns or None,
+    )
+
+
+def _working(order: OrderReport, *, twap: bool) -> WorkingOrder:
+    return WorkingOrder(
+        order_id=order.order_id,
+        market=order.market,
+        side=order.side,
+        size=order.size,
+        limit_price=order.limit_price,
+        reduce_only=order.reduce_only,
+        trigger=order.trigger_price is not None,
+        twap=twap,
+        client_id=order.client_id,
+    )
+
+
+def _other_reading(venue: str, name: str, pools: Sequence[AccountState]) -> AccountTruth | None:
+    """What the stream says of positions that a newer re-read contradicts; None where they agree.
+    (Of two that differ, the account's own numbers are of the newer.)"""
+    told = [
+        (pool, position)
+        for pool in pools
+        for position in pool.positions.values()
+        if position.difference_ratio and position.stream_size is not None
+    ]
+    if not told:
+        return None
+    return AccountTruth(
+        venue=venue,
+        account=name,
+        read_ns=min(pool.positions_stream.seen_ns for pool, _ in told),
+        positions=tuple(
+            HeldPosition(market=position.market, size=Decimal(repr(position.stream_size)))
+            for _, position in told
+            if position.stream_size
+        ),
+        orders=(),
     )
 
 

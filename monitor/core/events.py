@@ -300,6 +300,13 @@ class OrdersReported(_VenueEvent, frozen=True, gc=False, kw_only=True):
     height: int | None = None
 
 
+class TwapsReported(_VenueEvent, frozen=True, gc=False, kw_only=True):
+    """All running TWAPs of an account over its pools, where its orders do not list them."""
+
+    account: str
+    twaps: tuple[OrderReport, ...]
+
+
 class FillReport(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """One execution of ours. ``size`` signed: bought > 0. ``fee_usd`` > 0 is paid."""
 
@@ -485,8 +492,8 @@ MarketEvent = (
 VenueEvent = ChainTimeSeen | VenueStatusSeen | RequestBudgetSeen | ClockSkewSeen
 AccountEvent = (
     PositionsReported | AccountReported | CollateralReported | AccountModeSeen
-    | AccountDiscovered | OrdersReported | FillsReported | FundingPaid | TransfersReported
-    | LiquidationSeen
+    | AccountDiscovered | OrdersReported | TwapsReported | FillsReported | FundingPaid
+    | TransfersReported | LiquidationSeen
 )  # fmt: skip
 FeedEvent = (
     ChannelOpened | ChannelProgressed | ChannelLost | FeedConnected | FeedLost | FrameRejected

@@ -171,3 +171,64 @@ def test_a_market_without_lot_rules_cannot_be_planned_for() -> None:
     found = book(desk)
     assert found.instruments == ()
     assert len(found.quotes) == 1
+
+
+def orders_told(desk: Desk, *, venue: str = HL, complete: bool = True) -> Desk:
+    """A list of working orders without any, or a message about one of them."""
+    return desk.tell(
+        e.OrdersReported(
+            venue=venue,
+            channel=f"{venue}/orders/main",
+            account="main",
+            source="truth",
+            complete=complete,
+            orders=(),
+        )
+    )
+
+
+def twaps_told(desk: Desk, *twaps: e.OrderReport) -> Desk:
+    """All TWAPs that run."""
+    return desk.tell(
+        e.TwapsReported(venue=HL, channel=f"{HL}/twaps/main", account="main", twaps=twaps)
+    )
+
+
+def test_how_old_orders_and_twaps_are_is_said() -> None:
+    """Of the last whole list; one message about one order does not make it younger."""
+    desk = hedged()
+    (dydx, main) = book(desk).accounts
+    assert (main.orders_ns, main.twaps_ns, dydx.orders_ns) == (None, None, None)
+    told_ns = orders_told(orders_told(desk.at(5)), venue=DYDX).now
+    orders_told(desk.at(6), complete=False)
+    (dydx, main) = book(desk).accounts
+    assert (main.orders_ns, main.twaps_ns) == (told_ns, None)
+    assert (dydx.orders_ns, dydx.twaps_ns) == (told_ns, told_ns)  # there they are in the list
+    twap = e.OrderReport(order_id="7", market="BTC", side=Side.BUY, size=Decimal(1))
+    twaps_told(desk.at(8), twap)
+    (_, main) = book(desk).accounts
+    assert main.twaps_ns == desk.now
+    assert [(one.order_id, one.twap) for one in main.orders] == [("7", True)]
+    twaps_told(desk.at(9))
+    assert book(desk).accounts[1].orders == ()
+
+
+def test_what_the_stream_says_beside_a_newer_truth_is_a_second_reading() -> None:
+    """Both sizes reach the planner where the two contradict each other, and only there."""
+    desk = hedged()
+    desk.at(1).positions(("BTC", 2), source="truth")
+    assert book(desk).second == ()
+    desk.at(2).positions(("BTC", 3), source="truth")
+    found = book(desk)
+    assert found.accounts[1].positions[0].size == 3
+    assert [(o.venue, o.account, o.positions[0].size) for o in found.second] == [
+        (HL, "main", Decimal("2.0"))
+    ]
+
+
+def test_markets_that_nobody_is_in_are_listed_all_the_same() -> None:
+    """So that a scope in which nothing is held is told from a mistyped one."""
+    desk = hedged()
+    listed(desk, "ETH", HL, "ETH")
+    desk.context("DOGE", mark_price=1.0)
+    assert book(desk).listed == {(HL, "BTC", "BTC"), (HL, "ETH", "ETH"), (DYDX, "BTC-USD", "BTC")}

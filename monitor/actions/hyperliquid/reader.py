@@ -115,6 +115,8 @@ class Reader:
             positions=tuple(held),
             orders=tuple(orders),
             equity_usd=equity,
+            orders_ns=read_ns,
+            twaps_ns=read_ns,
         )
 
     async def _dex(

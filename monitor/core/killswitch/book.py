@@ -56,7 +56,9 @@ class HeldPosition(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 class AccountTruth(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """One account re-read from the venue, whole: every dex, trigger orders and TWAPs included.
 
-    ``read_ns`` is when the request left: what happened after it may be missing.
+    ``read_ns`` is when the request left: what happened after it may be missing. ``orders_ns`` and
+    ``twaps_ns`` say the same of the working orders and of the TWAPs among them; None where nobody
+    knows how old they are, or whether any runs.
     """
 
     venue: str
@@ -65,6 +67,8 @@ class AccountTruth(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     positions: tuple[HeldPosition, ...]
     orders: tuple[WorkingOrder, ...]
     equity_usd: Decimal | None = None
+    orders_ns: EngineNs | None = None
+    twaps_ns: EngineNs | None = None
 
 
 class Quote(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -91,7 +95,9 @@ class OutsideLeg(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 class Book(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Everything the planner may know. ``executable`` lists the (venue, account) that orders can be
     sent for now; ``dark`` those whose positions are old and are the last known ones. ``unable`` are
-    (venue, account, why) of those that orders cannot be sent for, in words."""
+    (venue, account, why) of those that orders cannot be sent for, in words. ``second`` are further
+    fresh readings of accounts, by another source than the one in ``accounts``. ``listed`` are
+    (venue, market, asset) of all markets that the venues name, held or not."""
 
     at_ns: EngineNs
     accounts: tuple[AccountTruth, ...]
@@ -101,3 +107,5 @@ class Book(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     executable: tuple[tuple[str, str], ...] = ()
     dark: tuple[tuple[str, str], ...] = ()
     unable: tuple[tuple[str, str, str], ...] = ()
+    second: tuple[AccountTruth, ...] = ()
+    listed: frozenset[tuple[str, str, str]] = frozenset()

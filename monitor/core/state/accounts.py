@@ -417,6 +417,7 @@ def orders_reported(
     account = account_of(state, event.venue, event.account, now)
     tell_seen(account.orders_seen, now, channel)
     if event.complete:
+        account.orders_listed_ns = now
         account.orders = {order.order_id: order for order in event.orders if order.open}
     else:
         for order in event.orders:

@@ -60,6 +60,7 @@ NEWS: dict[type[object], NewsHandler] = dict(
         _news(e.AccountModeSeen, accounts.account_mode),
         _news(e.AccountDiscovered, accounts.account_discovered),
         _news(e.OrdersReported, accounts.orders_reported),
+        _news(e.TwapsReported, ledger.twaps_reported),
         _news(e.FillsReported, ledger.fills_reported),
         _news(e.FundingPaid, ledger.funding_paid),
         _news(e.TransfersReported, ledger.transfers_reported),

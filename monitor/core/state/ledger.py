@@ -15,6 +15,7 @@ from monitor.core.events import (
     FundingPaid,
     LiquidationSeen,
     TransfersReported,
+    TwapsReported,
 )
 from monitor.core.state.accounts import RESTATED_WITHIN_NS, account_of, mark_account, tell_seen
 from monitor.core.state.facts import FLOWS_BIT, AccountBit, Channel, VenueBit
@@ -178,3 +179,14 @@ def _prune(items: dict[str, int], limit: int) -> None:
         del items[key]
     while len(items) > ITEMS_MAX:
         del items[next(iter(items))]
+
+
+def twaps_reported(
+    state: RiskState,
+    event: TwapsReported,
+    now: EngineNs,
+    _channel: Channel,
+) -> None:
+    """All TWAPs that run. No measure reads them: what trades by them shows in fills and sizes."""
+    account = account_of(state, event.venue, event.account, now)
+    account.twaps, account.twaps_listed_ns = event.twaps, now

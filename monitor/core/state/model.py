@@ -204,6 +204,9 @@ class AccountState(msgspec.Struct, omit_defaults=True):
     stream_changed_ns: EngineNs = 0  # when the stream last altered what truth had said
     orders: dict[str, OrderReport] = msgspec.field(default_factory=dict)
     orders_seen: SeenFact = msgspec.field(default_factory=SeenFact)
+    orders_listed_ns: EngineNs = 0  # when all of them were last told at once; 0: never
+    twaps: tuple[OrderReport, ...] = ()
+    twaps_listed_ns: EngineNs = 0  # likewise
     fills_seen: SeenFact = msgspec.field(default_factory=SeenFact)
     forced_fills: dict[str, int] = msgspec.field(default_factory=dict)  # id -> time, one day
     liquidations_seen: dict[str, int] = msgspec.field(default_factory=dict)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from monitor.core.errors import DecodeError
-from monitor.core.events import Event
+from monitor.core.events import Event, OrderReport, TwapsReported
 from monitor.core.ports import PollOutput, Request, Response
 from monitor.core.types import EngineNs
 from monitor.venues.hyperliquid.decoders import account_wire
@@ -33,8 +33,11 @@ from monitor.venues.hyperliquid.knowledge import (
 )
 from monitor.venues.hyperliquid.markets import FIRST_DEX, HOUR_NS
 from monitor.venues.hyperliquid.polls import PAGE_ROWS, InfoPoll
+from monitor.venues.hyperliquid.settings import VENUE
+from monitor.venues.hyperliquid.truth import read_twaps
 
 _STATE = "clearinghouseState"
+TWAP_ROWS_EXPECTED = 20
 
 
 class _PerDexPoll(InfoPoll):
@@ -155,6 +158,43 @@ class OrdersPoll(_PerDexPoll):
             channel=self.channel,
             markets=self.knowledge.markets,
         )
+
+
+class TwapsPoll(InfoPoll):
+    """``twapHistory``: what trades by the clock, over all dexes; no list of orders has it."""
+
+    def __init__(self, knowledge: Knowledge, account: Account) -> None:
+        super().__init__(knowledge, "twapHistory", knowledge.settings.polls.twaps_s, account.alias)
+        self._account = account
+        self._rows = TWAP_ROWS_EXPECTED
+
+    def request(self, now: EngineNs) -> Request:
+        """By address; it is answered whole, however long it is."""
+        del now
+        return self.ask(user=self._account.address, rows=self._rows)
+
+    def received(self, response: Response, now: EngineNs) -> PollOutput:
+        """Those that run."""
+        what = f"{self.kind} of {self._account.alias}"
+        body = check_response(response, what)
+        with decoding(what, body):
+            running, self._rows = read_twaps(body, now // MS_NS)
+        told = TwapsReported(
+            venue=VENUE,
+            channel=self.channel,
+            account=self._account.alias,
+            twaps=tuple(
+                OrderReport(
+                    order_id=one.order_id,
+                    market=one.market,
+                    side=one.side,
+                    size=one.size,
+                    reduce_only=one.reduce_only,
+                )
+                for one in running
+            ),
+        )
+        return PollOutput((self.opened(), told))
 
 
 class BalancesPoll(InfoPoll):

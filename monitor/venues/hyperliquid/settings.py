@@ -64,6 +64,7 @@ class PollPeriods(_Strict):
     balances_s: Seconds = 30.0  # weight 2
     balances_pooled_s: Seconds = 10.0  # where the balances are the collateral itself
     orders_s: Seconds = 60.0  # weight 20 per dex; the stream tells changes
+    twaps_s: Seconds = 60.0  # weight 20 and rows; no other list has them
     fills_s: Seconds = 120.0  # weight 20 and rows
     funding_payments_s: Seconds = 600.0
     ledger_s: Seconds = 120.0

@@ -25,6 +25,7 @@ from monitor.venues.hyperliquid.polls_account import (
     OrdersPoll,
     PositionsPoll,
     RateLimitPoll,
+    TwapsPoll,
     history_polls,
 )
 from monitor.venues.hyperliquid.polls_identity import AccountModePoll, DiscoveryPoll
@@ -89,6 +90,7 @@ class HyperliquidVenue:
                 PositionsPoll(knowledge, account),
                 BalancesPoll(knowledge, account),
                 OrdersPoll(knowledge, account),
+                TwapsPoll(knowledge, account),
                 *history_polls(knowledge, account),
                 RateLimitPoll(knowledge, account),
                 AccountModePoll(knowledge, account),

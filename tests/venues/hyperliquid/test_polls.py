@@ -26,6 +26,7 @@ from monitor.core.events import (
     PositionsReported,
     RequestBudgetSeen,
     TransfersReported,
+    TwapsReported,
     VenueStatusSeen,
 )
 from monitor.core.ports import Poll, PollOutput, Request, Response
@@ -728,3 +729,41 @@ def test_over_budget_waits(headers: tuple[tuple[str, str], ...], wait_s: float) 
     with pytest.raises(TransientFeedError) as caught:
         poll.received(Response(status=429, headers=headers, body=b"null"), NOW)
     assert caught.value.retry_after_s == wait_s
+
+
+def twaps_told(*states: tuple[int, str, int]) -> tuple[Event, ...]:
+    """What one round says of TWAPs: (id, status, seconds ago)."""
+    venue = make_venue()
+    rows = [
+        {
+            "time": NOW // SECOND_NS - ago_s,
+            "state": {
+                "coin": "BTC",
+                "user": ADDRESS,
+                "side": "B",
+                "sz": "2.0",
+                "executedSz": "0.5",
+                "executedNtl": "50000.0",
+                "minutes": 30,
+                "reduceOnly": False,
+                "randomize": False,
+                "timestamp": (NOW // SECOND_NS - ago_s) * 1000,
+            },
+            "status": {"status": status},
+            "twapId": twap_id,
+        }
+        for twap_id, status, ago_s in states
+    ]
+    _, events = run(poll_named(venue, "hyperliquid/twapHistory/main"), by_type(twapHistory=rows))
+    return events
+
+
+def test_running_twaps_are_told_whole_with_what_they_have_not_traded() -> None:
+    """One that ended is none; that there is none is told as well."""
+    (told,) = of_type(twaps_told((7, "activated", 60), (6, "finished", 90)), TwapsReported)
+    assert [(one.order_id, one.market, one.size) for one in told.twaps] == [
+        ("7", "BTC", Decimal("1.5"))
+    ]
+    assert (told.account, told.twaps[0].reduce_only) == ("main", False)
+    (none,) = of_type(twaps_told((6, "finished", 90)), TwapsReported)
+    assert none.twaps == ()
