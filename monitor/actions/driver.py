@@ -40,7 +40,6 @@ from monitor.core.ports import (
     Clock,
     Executor,
     KillPages,
-    OutboxEntry,
     Phase,
     PhaseStore,
     SecondCopy,
@@ -78,6 +77,7 @@ class KillDriver:
         second_copy: Where the state goes when the store cannot keep it.
         pages: How people are told.
         told: Hears each step as it is concluded.
+        recorded: Called when ``on_record`` is another one.
     """
 
     def __init__(
@@ -91,6 +91,7 @@ class KillDriver:
         second_copy: SecondCopy,
         pages: KillPages,
         told: Callable[[Step], None] = lambda _step: None,
+        recorded: Callable[[], None] = lambda: None,
     ) -> None:
         self._machine = machine
         self._executors = tuple(executors)
@@ -100,6 +101,8 @@ class KillDriver:
         self._second_copy = second_copy
         self._pages = pages
         self._told = told
+        self._recorded = recorded
+        self.on_record = machine.packed()  # the newest state that the store has; at first its own
         self._steps: list[Step] = []
         self._unkept = self._unkept_told = False
         self._unkept_times = 0
@@ -285,8 +288,13 @@ class KillDriver:
         if not steps and not self._unkept:
             return
         taken = self._taken
-        kept, entries = await self._keep(steps)
-        self._pages.leave(entries)  # before anything else may be awaited: a stop must not part them
+        phase = self._phase(steps)
+        kept = await self._keep(phase, acts=any(step.commands for step in steps))
+        # Before anything else may be awaited: a stop must not part them.
+        self._pages.leave(phase.entries)
+        if kept and phase.kill_state is not None:
+            self.on_record = phase.kill_state
+            self._recorded()
         async with self._done:
             self._flushed = taken
             self._done.notify_all()
@@ -309,24 +317,22 @@ class KillDriver:
             audit=tuple(entry for step in steps for entry in step.audit),
         )
 
-    async def _keep(self, steps: Sequence[Step]) -> tuple[bool, tuple[OutboxEntry, ...]]:
-        """Whether everything is kept now, and the pages that may leave. What the store could not
-        keep it takes along with the next phase by itself."""
-        phase = self._phase(steps)
+    async def _keep(self, phase: Phase, *, acts: bool) -> bool:
+        """Whether everything is kept now. What the store could not keep it takes along with the
+        next phase by itself. ``acts`` where commands wait for it."""
         try:
             await self._store.persist(phase)
         except StoreError as error:
-            acts = any(step.commands for step in steps)
             await self._keep_elsewhere(phase, error, acts=acts)
-            return False, phase.entries
+            return False
         if not self._unkept:
-            return True, phase.entries
+            return True
         self._unkept = False
         self._log.info("kill_phases_kept_again")
         if self._unkept_told:
             self._unkept_told = False
             self.tell(store_notice("", self._clock.now()))
-        return True, phase.entries
+        return True
 
     async def _keep_elsewhere(self, phase: Phase, error: StoreError, *, acts: bool) -> None:
         self.unkept_phases += 1

@@ -40,7 +40,8 @@ from monitor.core.killswitch.plan import PlanLimits, Target
 from monitor.core.killswitch.planner import gross_in_scope_usd, plan_cut
 from monitor.core.killswitch.policy import KillPolicy
 from monitor.core.killswitch.restore import more_restrictive, state_after_restart
-from monitor.core.killswitch.trading import TradingState
+from monitor.core.killswitch.state import unpack
+from monitor.core.killswitch.trading import TradingState, trading_state, with_kept
 from monitor.core.killswitch.turn import digest
 from monitor.core.operator import OperatorAnswer, OperatorRequest, Verb, level_of, scope_of
 from monitor.core.ports import Clock, EventSink, Executor
@@ -118,7 +119,9 @@ class KillSwitch:
             second_copy=store.second_copy,
             pages=pager,
             told=self._heard,
+            recorded=self._changed,
         )
+        self._on_record = self.driver.on_record, unpack(self.driver.on_record)
 
     def started(self) -> None:
         """Begin where an earlier process ended: say so in the audit, find out what was possibly
@@ -149,8 +152,14 @@ class KillSwitch:
         return book_of(self._engine, now, executors=self._executors, majors=self._majors)
 
     def trading_state(self) -> TradingState:
-        """What the desk's own systems may do."""
-        return self.machine.trading_state(self._clock.now())
+        """What the desk's own systems may do: riskier than before only once that is on record."""
+        packed, kept = self._on_record
+        if packed is not self.driver.on_record:
+            packed = self.driver.on_record
+            kept = unpack(packed)
+            self._on_record = packed, kept
+        told = with_kept(self.machine.state, kept)
+        return trading_state(told, self.policy.mode, self._clock.now())
 
     # ------------------------------------------------------------------------------- asking
 

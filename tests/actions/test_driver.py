@@ -383,3 +383,21 @@ async def test_a_planned_stop_waits_for_what_is_out() -> None:
         recorder.gates["read-1"].set()
         assert await stopping == 0
         assert recorder.phases[-1].audit == (AUDIT,)
+
+
+async def test_what_is_on_record_is_what_the_store_has() -> None:
+    """Neither a conclusion nor a second copy is a record; whoever waits for it is told."""
+    rig = Rig(Step(changed=True), Step(changed=True))
+    heard: list[bytes] = []
+    rig.driver._recorded = lambda: heard.append(rig.driver.on_record)
+    assert rig.driver.on_record == b"0"
+    async with rig.running() as recorder:
+        recorder.failing = True
+        rig.driver.submit(asked())
+        await settle()
+        assert (rig.driver.on_record, heard) == (b"0", [])
+        recorder.failing = False
+        rig.driver.submit(asked())
+        await settle()
+        assert rig.driver.on_record == b"2"
+        assert heard[-1] == b"2"

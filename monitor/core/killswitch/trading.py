@@ -111,6 +111,21 @@ def trading_state(state: KillState, mode: DaemonMode, now: EngineNs) -> TradingS
     )
 
 
+def with_kept(state: KillState, kept: KillState) -> KillState:
+    """What the desk may be told: ``state``, and whatever ``kept`` forbids beyond it.
+
+    ``kept`` is the state as it is on record. What makes trading safer is told at once; what was
+    cleared or released only when the record has it, for a restart knows of nothing else.
+    """
+    latches, holds = dict(state.latches), dict(state.holds)
+    for scope, latch in kept.latches.items():
+        if scope not in latches or latches[scope].level < latch.level:
+            latches[scope] = latch
+    for key, hold in kept.holds.items():
+        holds.setdefault(key, hold)
+    return msgspec.structs.replace(state, latches=latches, holds=holds)
+
+
 def _latched(latch: Latch) -> ScopeState:
     return ScopeState(
         scope=latch.scope,
