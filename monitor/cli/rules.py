@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from monitor.cli import client
+from monitor.cli import client, rules_test
 from monitor.cli.rules_check import check, read_rules
 from monitor.core.measures.catalogue import CATALOGUE
 from monitor.core.rules import RuleBook, parse_rulebook
@@ -48,10 +48,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--alone", action="store_true", help="without the built-in rules before them"
     )
     client.add_arguments(checking)
+    text = "unit tests of rules: series of measures in, expected states and requests out"
+    rules_test.arguments(actions.add_parser("test", help=text, description=f"Runs {text}."))
 
 
 def run(arguments: argparse.Namespace) -> int:
     """0 when the rulebook can be used; its mistakes are raised as ConfigError."""
+    if arguments.action == "test":
+        return rules_test.run(arguments)
     alone = arguments.action == "check" and arguments.alone
     book = _book(arguments.files, alone=alone)
     if arguments.action == "check":

@@ -20,6 +20,7 @@ from monitor.core.measures.evaluator import Evaluator, reading_of
 from monitor.core.measures.spec import MeasureSpec, Reading
 from monitor.core.ports import RuleStateRow
 from monitor.core.rule_runner import RuleRunner
+from monitor.core.rule_view import Explanation, explain
 from monitor.core.rules import RuleBook, parse_rulebook
 from monitor.core.settings import EngineSettings
 from monitor.core.state import apply as apply_event
@@ -220,6 +221,14 @@ class Engine:
     def rule_states(self) -> Iterator[RuleMemory]:
         """State of every rule about every subject it was asked about; not to be changed."""
         yield from self.state.rules.values()
+
+    def explain(
+        self, rule: str, subject: Subject, now: EngineNs | None = None
+    ) -> Explanation | None:
+        """A rule about a subject as it stands; None where it is not asked about that one."""
+        asked = self._rules.asked(rule, subject)
+        at = self.state.now_ns if now is None else now
+        return None if asked is None else explain(asked, self._evaluator, self.state, at)
 
     def permits_reentry(self, rule: str, subject: Subject, now: EngineNs) -> bool:
         """Whether a rule that has ended permits going back now; never on data that is not known."""

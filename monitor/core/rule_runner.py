@@ -296,6 +296,10 @@ class RuleRunner:
                 self._ask(asked, now)
             self._collect()
 
+    def asked(self, rule: str, subject: Subject) -> Asked | None:
+        """A rule about a subject, with what it reads; None where it is not asked."""
+        return self._asked.get(f"{rule}|{subject}")
+
     def permits(self, rule: str, subject: Subject, now: EngineNs) -> bool:
         """Whether a rule that has ended permits re-entry now, on known data; one that asks for
         nothing, or is gone from the rulebook, does."""

@@ -425,6 +425,10 @@ class Evaluator:
         definition = self._definitions.get((name, kind))
         return definition is not None and not definition.hidden
 
+    def unit(self, name: str, kind: SubjectKind) -> str:
+        """Unit of a measure that exists for this kind of subject."""
+        return self._definitions[name, kind].spec.unit.value
+
     def cell(self, name: str, node: Node, now: EngineNs) -> Cell:
         """The present cell of a measure, in demand or not. An age in demand grows when read; the
         kept cell is left alone, so that looking changes nothing."""

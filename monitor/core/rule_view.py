@@ -1,0 +1,132 @@
+"""One rule about one subject as it stands now: inputs, verdicts, flags and timers, for people.
+
+Reading only: nothing here moves a rule or computes a measure that is kept. *Pure.*
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import msgspec
+
+from monitor.core.decision import CitedReading
+from monitor.core.measures.definition import Definition, Relation
+from monitor.core.measures.evaluator import Evaluator, reading_of
+from monitor.core.measures.instance import Instance
+from monitor.core.measures.spec import Reading
+from monitor.core.rule_runner import Asked
+from monitor.core.rules import Rule, RuleState, Step, step
+from monitor.core.rules.checks import expressions_of, rule_input
+from monitor.core.state.model import Cell, RiskState
+from monitor.core.types import EngineNs, Subject
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """A number that an input was made from, about the same subject; None is absent."""
+
+    measure: str
+    value: float | None
+    unit: str
+    reason: str = ""
+
+
+class Input(msgspec.Struct, frozen=True, kw_only=True):
+    """One input as it was read, how the measure says it is made, and what it was made from."""
+
+    variable: str
+    reading: CitedReading
+    help: str = ""
+    parts: tuple[Part, ...] = ()
+
+
+class Explanation(msgspec.Struct, frozen=True, kw_only=True):
+    """What a rule would conclude if it were asked now; ``step`` is not taken."""
+
+    rule: Rule
+    subject: Subject
+    state: RuleState
+    step: Step
+    inputs: tuple[Input, ...]
+    at_ns: EngineNs
+
+
+def explain(asked: Asked, evaluator: Evaluator, state: RiskState, now: EngineNs) -> Explanation:
+    """The present standing of a rule about a subject. What is absent carries its reason."""
+    names = sorted({name for _, one in expressions_of(asked.rule) for name in one.variables})
+    return Explanation(
+        rule=asked.rule,
+        subject=asked.node.subject,
+        state=asked.memory.state,
+        step=step(asked.rule, asked.memory.state, partial(_reading, asked, evaluator, now), now),
+        inputs=tuple(
+            Input(
+                variable=name,
+                reading=_cited(name, asked, evaluator, state, now),
+                help=_help(asked.inputs.get(name)),
+                parts=_parts(asked.inputs.get(name), evaluator, now),
+            )
+            for name in names
+        ),
+        at_ns=now,
+    )
+
+
+def _cell(evaluator: Evaluator, now: EngineNs, instance: Instance) -> Cell:
+    cell = evaluator.cell(instance.definition.name, instance.node, now)
+    if cell.value is not None and cell.expires_ns <= now:
+        return Cell(reason=f"{instance.definition.name} is too old", computed_ns=now)
+    return cell
+
+
+def _reading(asked: Asked, evaluator: Evaluator, now: EngineNs, name: str) -> Reading | None:
+    instance = asked.inputs.get(name)
+    return None if instance is None else reading_of(_cell(evaluator, now, instance))
+
+
+def _cited(
+    name: str, asked: Asked, evaluator: Evaluator, state: RiskState, now: EngineNs
+) -> CitedReading:
+    other = rule_input(name)
+    instance = asked.inputs.get(name)
+    if instance is None:
+        return CitedReading(
+            measure=name if other is None else other.measure,
+            subject=asked.node.subject,
+            value=None,
+            unit="",
+            as_of_ns=None,
+            reason="there is no such measure here",
+        )
+    cell = _cell(evaluator, now, instance)
+    spec, detail = instance.definition.spec, instance.definition.detail
+    known = cell.value is not None
+    return CitedReading(
+        measure=spec.name,
+        subject=instance.node.subject,
+        value=cell.value,
+        unit=spec.unit.value,
+        as_of_ns=cell.as_of_ns if known else None,
+        estimated=cell.estimated and known,
+        reason="" if known else cell.reason,
+        words=spec.words,
+        text=detail(instance.node, state, now) if known and detail is not None else "",
+    )
+
+
+def _help(instance: Instance | None) -> str:
+    return "" if instance is None else instance.definition.spec.help
+
+
+def _parts(instance: Instance | None, evaluator: Evaluator, now: EngineNs) -> tuple[Part, ...]:
+    """Measures of the same subject that the input reads; those of others are that subject's own."""
+    if instance is None:
+        return ()
+    definition: Definition = instance.definition
+    found = []
+    for relation, name in definition.needs:
+        if relation is not Relation.SELF or not evaluator.exists(name, instance.node.kind):
+            continue
+        cell = evaluator.cell(name, instance.node, now)
+        unit = evaluator.unit(name, instance.node.kind)
+        found.append(Part(measure=name, value=cell.value, unit=unit, reason=cell.reason))
+    return tuple(found)
