@@ -29,7 +29,13 @@ from monitor.core.state.facts import (
     StatusFact,
     VenueBit,
 )
-from monitor.core.state.model import Candle, MarketState, RiskState, VenueState
+from monitor.core.state.model import (
+    Candle,
+    MarginTerms,
+    MarketState,
+    RiskState,
+    VenueState,
+)
 from monitor.core.types import EngineNs, MarketStatus, market_subject, venue_subject
 
 
@@ -67,7 +73,8 @@ def market_listed(state: RiskState, event: MarketListed, now: EngineNs, channel:
     if not market.listed:
         state.assets.setdefault(event.asset, []).append((event.venue, event.market))
         state.appeared.append(("asset", event.venue, event.market, event.asset))
-    market.listed = True
+    before = margin_terms(market)
+    known, market.listed = market.listed, True
     market.asset = event.asset
     market.dex = event.dex
     market.has_mark = event.has_mark
@@ -80,10 +87,22 @@ def market_listed(state: RiskState, event: MarketListed, now: EngineNs, channel:
     market.max_leverage = event.max_leverage
     market.open_interest_lower_cap_usd = event.open_interest_lower_cap_usd
     market.open_interest_upper_cap_usd = event.open_interest_upper_cap_usd
+    if known and margin_terms(market) != before:
+        market.terms, market.terms_changed_ns = before, now
     if not event.has_mark:
         state.venues[event.venue].oracle_margined = True
     _tell_status(market.status, event.status, now, channel)
     _mark(state, market, MarketBit.PARAMETERS | MarketBit.STATUS)
+
+
+def margin_terms(market: MarketState) -> MarginTerms:
+    """What the venue asks of whoever holds the market now."""
+    return MarginTerms(
+        market.margin_tiers,
+        market.max_leverage,
+        market.open_interest_lower_cap_usd,
+        market.open_interest_upper_cap_usd,
+    )
 
 
 def market_status(

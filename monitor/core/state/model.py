@@ -22,6 +22,7 @@ from monitor.core.events import (
 )
 from monitor.core.formulas.drawdown import DrawdownMemory
 from monitor.core.rules.rule import NEW, RuleState
+from monitor.core.state.book_history import BookHistory
 from monitor.core.state.facts import (
     BlockFact,
     Channel,
@@ -53,6 +54,15 @@ class Candle(msgspec.Struct, frozen=True, gc=False, array_like=True):
     close: float
     volume_base: float
     seen_ns: EngineNs
+
+
+class MarginTerms(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """What a venue asks of whoever holds a market, as far as it moves liquidation or margin."""
+
+    tiers: tuple[MarginTier, ...]
+    max_leverage: float | None
+    lower_cap_usd: float | None
+    upper_cap_usd: float | None
 
 
 @dataclass(slots=True)
@@ -90,6 +100,13 @@ class MarketState:
     next_funding_time_ns: int = 0
     candles: dict[int, Candle] = field(default_factory=dict)
     suspects: int = 0
+    volume_24h: NumberFact = field(default_factory=NumberFact)  # USD, every few seconds
+    volume_due_ns: EngineNs = 0
+    books: BookHistory = field(default_factory=BookHistory)
+    spread_due_ns: EngineNs = 0  # when the history of the book is to be sampled next
+    depth_due_ns: EngineNs = 0
+    terms: MarginTerms | None = None  # what the venue asked before it last changed its mind
+    terms_changed_ns: EngineNs = 0  # when that was; 0: never
     # From when on a value told again as it was asks for an evaluation.
     context_due_ns: EngineNs = 0
     top_due_ns: EngineNs = 0

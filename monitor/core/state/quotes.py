@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from monitor.core.events import BookTopSeen, DepthSeen, MarketContextSeen, OraclePricesSeen
 from monitor.core.state.belief import judge_level, suspect_top, tell_number, tell_price
+from monitor.core.state.book_history import sample_depth, sample_spread
 from monitor.core.state.facts import Channel, MarketBit, NumberFact, PriceFact
 from monitor.core.state.markets import market_of
 from monitor.core.state.model import MarketState, RiskState
-from monitor.core.types import EngineNs
+from monitor.core.types import SECOND_NS, EngineNs
 
 DEPTH_BAND_RATIO = 0.0025
+VOLUME_EVERY_NS = 10 * SECOND_NS  # a day's volume hardly moves meanwhile
 _MARK, _ORACLE, _INDEX, _MID = MarketBit.MARK, MarketBit.ORACLE, MarketBit.INDEX, MarketBit.MID
 _TOP, _DEPTH = MarketBit.TOP, MarketBit.DEPTH
 _PREDICTED, _OPEN_INTEREST = MarketBit.PREDICTED, MarketBit.OPEN_INTEREST
@@ -104,6 +106,9 @@ def _rates(
     else:
         tell_number(fact, number, now, channel)
         bits |= _OPEN_INTEREST
+    if now >= market.volume_due_ns and event.volume_24h_usd is not None:
+        market.volume_due_ns = now + VOLUME_EVERY_NS
+        tell_number(market.volume_24h, event.volume_24h_usd, now, channel)
     if event.next_funding_time_ns is not None:
         market.next_funding_time_ns = event.next_funding_time_ns
     if again and (now >= market.context_due_ns or state.heeds_all):
@@ -164,6 +169,8 @@ def book_top(state: RiskState, event: BookTopSeen, now: EngineNs, channel: Chann
     if market is None:
         market = market_of(state, event.venue, event.market)
     top = market.top
+    if now >= market.spread_due_ns:
+        market.spread_due_ns = sample_spread(market.books, top, now)
     bid, ask = event.bid_price, event.ask_price
     top.bid_size, top.ask_size = event.bid_size, event.ask_size
     if (
@@ -220,5 +227,7 @@ def depth(state: RiskState, event: DepthSeen, now: EngineNs, channel: Channel) -
     fact = market.depth
     fact.bid_usd, fact.ask_usd = event.bid_depth_usd, event.ask_depth_usd
     fact.seen_ns, fact.channel, fact.generation = now, channel.name, channel.generation
+    if now >= market.depth_due_ns:
+        market.depth_due_ns = sample_depth(market.books, fact, now)
     dirty, subject = state.dirty, market.subject
     dirty[subject] = dirty.get(subject, 0) | _DEPTH
