@@ -148,6 +148,8 @@ class Venue:
             venue=VENUE,
             account=ACCOUNT,
             read_ns=read_ns,
+            orders_ns=read_ns,
+            twaps_ns=read_ns,
             positions=positions,
             orders=orders,
         )

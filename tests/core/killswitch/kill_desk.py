@@ -165,6 +165,7 @@ class World:
         self.orders: dict[tuple[str, str], list[WorkingOrder]] = {MAIN: [], SIDE: []}
         self.dark: tuple[tuple[str, str], ...] = ()
         self.slow: set[tuple[str, str]] = set()
+        self.listed: dict[tuple[str, str], tuple[EngineNs | None, EngineNs | None]] = {}
         self.refuse: Callable[[Command], KillFact | None] = lambda _: None
         self.lose: Callable[[Command], bool] = lambda _: False
         self.out: list[Command] = []
@@ -212,11 +213,15 @@ class World:
         return self
 
     def truth(self, place: tuple[str, str], read_ns: EngineNs | None = None) -> AccountTruth:
-        """What the venue would answer now."""
+        """What the venue would answer now; ``listed`` may say that its lists are of before."""
+        at_ns = self.now if read_ns is None else read_ns
+        orders_ns, twaps_ns = self.listed.get(place, (at_ns, at_ns))
         return AccountTruth(
             venue=place[0],
             account=place[1],
-            read_ns=self.now if read_ns is None else read_ns,
+            read_ns=at_ns,
+            orders_ns=orders_ns,
+            twaps_ns=twaps_ns,
             positions=tuple(
                 HeldPosition(market=market, size=size)
                 for market, size in sorted(self.positions[place].items())

@@ -196,6 +196,7 @@ def restart(turn: Turn) -> None:
         touched[key] = min(at_ns, turn.now)
     for latch in turn.state.latches.values():
         latch.gate_ns, latch.pause_ns = None, min(latch.pause_ns, turn.now)
+        latch.since_ns = min(latch.since_ns, turn.now)
         for run in latch.runs.values():
             resume(turn, latch, run)
         turn.note(latch, "restored", details=_details(latch))

@@ -5,8 +5,8 @@ did. *Pure.*
 from __future__ import annotations
 
 from monitor.core.killswitch.book import AccountTruth, Book
-from monitor.core.killswitch.execution.orders import asset_of, held_in, to_cancel
-from monitor.core.killswitch.execution.run import residual_words
+from monitor.core.killswitch.execution.orders import asset_of, held_in, to_cancel, unproved
+from monitor.core.killswitch.execution.run import last_action_ns, residual_words
 from monitor.core.killswitch.execution.truths import within_goal
 from monitor.core.killswitch.levels import Level
 from monitor.core.killswitch.state import Latch, Outcome, Residual, Run, Work
@@ -30,7 +30,13 @@ def by_other_hands(turn: Turn, latch: Latch, run: Run) -> None:
         out_of_reach(turn, latch, run, Residual(reason=_by_hand(turn, run)))
         return
     run.truth = truth
-    out_of_reach(turn, latch, run, *_left_by_hand(turn, latch, run, truth, book))
+    left = _left_by_hand(turn, latch, run, truth, book)
+    # What is listed has to go whatever else is known; that nothing is, takes lists of after it.
+    left = left or tuple(
+        Residual(reason=f"{words}, so nobody can say that it is done; {_by_hand(turn, run)}")
+        for words in unproved(truth, last_action_ns(turn, latch, run))
+    )
+    out_of_reach(turn, latch, run, *left)
 
 
 def _by_hand(turn: Turn, run: Run) -> str:

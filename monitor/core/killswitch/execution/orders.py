@@ -11,7 +11,7 @@ from decimal import Decimal
 from monitor.core.killswitch.book import AccountTruth, Book, WorkingOrder
 from monitor.core.killswitch.levels import Level
 from monitor.core.killswitch.scope import covers, covers_account, scope_parts
-from monitor.core.types import Side, Subject, SubjectKind
+from monitor.core.types import EngineNs, Side, Subject, SubjectKind
 
 AssetOf = Callable[[str, str], str]
 
@@ -102,6 +102,22 @@ def _increasing(orders: list[WorkingOrder], size: Decimal, share_left: float) ->
         else:
             gone.append(order)
     return gone
+
+
+def unproved(truth: AccountTruth, since_ns: EngineNs) -> tuple[str, ...]:
+    """What of a reading says nothing about how things stand since ``since_ns``, in words: what it
+    does not list may be there all the same. Empty where it proves what it shows."""
+    parts = (
+        ("its positions", truth.read_ns),
+        ("its working orders", truth.orders_ns),
+        ("its TWAPs", truth.twaps_ns),
+    )
+    unknown = [what for what, at_ns in parts if at_ns is None]
+    old = [what for what, at_ns in parts if at_ns is not None and at_ns < since_ns]
+    return (
+        *(f"{what} are not known" for what in unknown),
+        *(f"{what} were last read before the last action" for what in old),
+    )
 
 
 def size_in(truth: AccountTruth, market: str) -> Decimal:

@@ -10,7 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from monitor.core.killswitch.book import AccountTruth
-from monitor.core.killswitch.execution.orders import asset_of, grown_back, held_in, to_cancel
+from monitor.core.killswitch.execution.orders import (
+    asset_of,
+    grown_back,
+    held_in,
+    to_cancel,
+    unproved,
+)
 from monitor.core.killswitch.facts import (
     CancelOrders,
     CancelOutcome,
@@ -355,7 +361,17 @@ def read(turn: Turn, latch: Latch, run: Run, truth: AccountTruth) -> None:
 
 
 def judge(turn: Turn, latch: Latch, run: Run, truth: AccountTruth) -> None:
-    """Cancel what is left to cancel; else go on to the plan, or settle."""
+    """Cancel what is left to cancel; else go on to the plan, or settle.
+
+    What is read off feeds may be older in its orders than in its positions: a list of before our
+    own last command is waited for and not worked off once more, and nothing is contained by one of
+    before the last action. No exit waits for ever.
+    """
+    missing = unproved(truth, last_action_ns(turn, latch, run))
+    touched_ns = turn.state.touched.get(run.key, 0)
+    old = truth.orders_ns is not None and truth.orders_ns < touched_ns
+    if old and _wait_for_proof(turn, run, missing):
+        return
     left = to_cancel(
         truth,
         latch.scope,
@@ -365,7 +381,7 @@ def judge(turn: Turn, latch: Latch, run: Run, truth: AccountTruth) -> None:
         protective_too=turn.policy.halt_cancels_protective,
         in_the_way=run.in_the_way,
     )
-    if left and run.cancel_tries < turn.policy.cancel_attempts:
+    if left and not old and run.cancel_tries < turn.policy.cancel_attempts:
         if run.outcome is Outcome.CONTAINED:
             run.outcome = Outcome.NONE
         run.work, run.cancels = Work.CANCEL, left
@@ -377,7 +393,26 @@ def judge(turn: Turn, latch: Latch, run: Run, truth: AccountTruth) -> None:
     if latch.cutting and not run.stopped and not run.cut_done:
         run.work = Work.READY
         return
-    settle(turn, latch, run, leftovers(latch, run))
+    if missing and _wait_for_proof(turn, run, missing):
+        return
+    unshown = tuple(Residual(reason=f"nobody can say that it is done: {one}") for one in missing)
+    settle(turn, latch, run, (*leftovers(latch, run), *unshown))
+
+
+def last_action_ns(turn: Turn, latch: Latch, run: Run) -> EngineNs:
+    """When this trip began, or riskd last changed the account: what proves it is younger."""
+    return max(latch.since_ns, turn.state.touched.get(run.key, 0))
+
+
+def _wait_for_proof(turn: Turn, run: Run, missing: tuple[str, ...]) -> bool:
+    """Have it read again, for as long as nobody need be told; False once that time is over."""
+    begun_ns = turn.now if run.trying_ns is None else run.trying_ns
+    if turn.now >= after(begun_ns, turn.policy.say_within_s):
+        return False
+    run.trouble, run.trying_ns = "; ".join(missing), begun_ns
+    run.work, run.verifying = Work.READ, True
+    run.wait_ns = after(turn.now, turn.policy.attempt_pause_s)
+    return True
 
 
 def leftovers(latch: Latch, run: Run) -> tuple[Residual, ...]:

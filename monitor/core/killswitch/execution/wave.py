@@ -14,6 +14,7 @@ from monitor.core.killswitch.execution.run import (
     begin,
     command_id,
     had_effect,
+    judge,
     leftovers,
     settle,
 )
@@ -244,6 +245,11 @@ def _conclude(
             ]
             if not (plan.shortfalls or refused) and _held(run, latch, turn):
                 residuals.append(Residual(reason=notes))
+        if run.cut_done:  # no more to cut: whether nothing else is left, its own list has to show
+            run.work, run.wait_ns, run.verifying = Work.READ, turn.now, True
+            if run.truth is not None:
+                judge(turn, latch, run, run.truth)
+            continue
         settle(turn, latch, run, tuple(residuals))
 
 
