@@ -15,6 +15,7 @@ from monitor.core.measures import (
     margin,
     positions,
     prices,
+    shocks,
     sight,
 )
 from monitor.core.measures.definition import Definition
@@ -53,6 +54,7 @@ DEFINITIONS = table(
         *accounts.DEFINITIONS,
         *drawdown.DEFINITIONS,
         *positions.DEFINITIONS,
+        *shocks.DEFINITIONS,
     ),
 )
 CATALOGUE: dict[str, MeasureSpec] = {

@@ -91,7 +91,8 @@ def _solve(into: Holdings, one: Holding, tiers: tuple[MarginTier, ...]) -> None:
     )
 
 
-def _solved(node: PositionNode, use: Use) -> Holding | None:
+def solved(node: PositionNode, use: Use) -> Holding | None:
+    """The position with its liquidation price and distance; None where they are not known."""
     if use.read(node.owner, LIQUIDATIONS) is None:
         return None
     holding = node.owner.holdings.held.get(node.market.market.market)
@@ -104,7 +105,7 @@ def _liquidation_price(node: PositionNode, use: Use) -> float | None:
     if is_closed(node, use):
         use.reason = "the position is closed"
         return None
-    holding = _solved(node, use)
+    holding = solved(node, use)
     if holding is None:
         return None
     if holding.liquidation_price is None:
@@ -115,7 +116,7 @@ def _liquidation_price(node: PositionNode, use: Use) -> float | None:
 def _position_distance(node: PositionNode, use: Use) -> float | None:
     if is_closed(node, use):
         return OUT_OF_REACH_RATIO
-    holding = _solved(node, use)
+    holding = solved(node, use)
     return None if holding is None else holding.distance_ratio
 
 

@@ -1,0 +1,225 @@
+"""What moves of all prices at once do to accounts, hedged ones above all. *Pure.*
+
+A shock moves every price by the same share, alts by 1.3 times that of BTC, or BTC one way and all
+else the other: the last is what a hedged book dies of, and what no single market's price shows.
+"""
+
+from __future__ import annotations
+
+from math import fsum
+
+from monitor.core.formulas.liquidation import (
+    OUT_OF_REACH_RATIO,
+    Exposed,
+    compute_shock_distance,
+    compute_stressed_usage,
+)
+from monitor.core.formulas.ratios import MARGIN_USAGE_MAX
+from monitor.core.measures.aggregate import upward
+from monitor.core.measures.definition import Definition, Relation, define
+from monitor.core.measures.exposure import is_closed
+from monitor.core.measures.liquidation import (
+    LIQUIDATIONS,
+    SOLVED_HERE,
+    SOLVED_OF_OWNER,
+    solved,
+)
+from monitor.core.measures.spec import Aggregate, MeasureSpec, Unit
+from monitor.core.measures.tree import AccountNode, Node, PortfolioNode, PositionNode
+from monitor.core.measures.use import Use
+from monitor.core.state.model import RiskState
+from monitor.core.types import EngineNs, SubjectKind
+
+_WIDE = (SubjectKind.ACCOUNT, SubjectKind.VENUE, SubjectKind.PORTFOLIO)
+LEADER = "BTC"  # what the others are measured against
+# Name, beta of the leader, beta of everything else.
+DIRECTIONS = (("together", 1.0, 1.0), ("alts 1.3x", 1.0, 1.3), ("hedges break", 1.0, -1.0))
+STRESSES = (-0.15, 0.15)
+STRESSED_FROM = 0.8  # usage after the shock from which an account counts as stressed
+
+
+def cross_book(node: AccountNode, leader: float, others: float) -> list[Exposed]:
+    """The positions that share the account's margin, under a shock with these betas."""
+    return _book(node, leader, others, isolated=False)
+
+
+def _book(node: AccountNode, leader: float, others: float, *, isolated: bool) -> list[Exposed]:
+    book = []
+    for name, one in node.holdings.held.items():
+        if isolated or not one.isolated:
+            market = node.markets[name].market
+            beta = leader if market.asset == LEADER else others
+            book.append(Exposed(one.notional_usd, beta, market.margin_tiers))
+    return book
+
+
+def nearest_shock(node: AccountNode) -> tuple[float, str]:
+    """Least shock that liquidates the cross pool, of any direction, and which."""
+    equity = node.holdings.pool_equity_usd
+    nearest, words = OUT_OF_REACH_RATIO, ""
+    for name, leader, others in DIRECTIONS:
+        book = cross_book(node, leader, others)
+        if not book:
+            break
+        for sign in (-1.0, 1.0):
+            distance = compute_shock_distance(equity, book, sign=sign)
+            if distance < nearest:
+                nearest, words = distance, f"{sign * distance * 100:+.1f} % {name}"
+    return nearest, words
+
+
+def _uniform_move(node: AccountNode, use: Use) -> float | None:
+    return None if use.read(node, LIQUIDATIONS) is None else nearest_shock(node)[0]
+
+
+def _named_shock(node: Node, _state: RiskState, _now: EngineNs) -> str:
+    """``-4.2 % hedges break``."""
+    if not isinstance(node, AccountNode) or node.holdings.liquidation.reason:
+        return ""
+    return nearest_shock(node)[1]
+
+
+def stressed_usage(node: AccountNode, move: float) -> float:
+    """Usage after a move of all prices: of the cross pool, or of the whole account where that is
+    worse."""
+    into = node.holdings
+    pool = compute_stressed_usage(into.pool_equity_usd, cross_book(node, 1.0, 1.0), move)
+    apart = [one.margin_equity_usd or 0.0 for one in into.held.values() if one.isolated]
+    if not apart:
+        return pool
+    whole = fsum((into.pool_equity_usd, *apart))
+    return max(pool, compute_stressed_usage(whole, _book(node, 1.0, 1.0, isolated=True), move))
+
+
+def _stressed(node: AccountNode, use: Use) -> float | None:
+    if use.read(node, LIQUIDATIONS) is None:
+        return None
+    return max(stressed_usage(node, move) for move in STRESSES)
+
+
+def _stressed_count(node: PortfolioNode, use: Use) -> float | None:
+    """Accounts stressed by the same move. Two that are known to be are enough to say so; fewer are
+    only known when all accounts are."""
+    counts = [0] * len(STRESSES)
+    unknown = ""
+    for account in node.related(Relation.ALL_ACCOUNTS):
+        if not isinstance(account, AccountNode):
+            continue
+        if use.read(account, LIQUIDATIONS) is None:
+            unknown = unknown or use.reason
+            continue
+        for index, move in enumerate(STRESSES):
+            counts[index] += stressed_usage(account, move) >= STRESSED_FROM
+    if unknown and max(counts) < 2:
+        use.reason = unknown
+        return None
+    return float(max(counts))
+
+
+def _stressed_named(node: Node, _state: RiskState, _now: EngineNs) -> str:
+    """``-15 %: hyperliquid/main 92 %, dydx/main 88 %``: the worst two."""
+    accounts = [
+        account
+        for account in node.related(Relation.ALL_ACCOUNTS)
+        if isinstance(account, AccountNode) and not account.holdings.liquidation.reason
+    ]
+    told = []
+    for move in STRESSES:
+        usages = [(stressed_usage(one, move), one.subject) for one in accounts]
+        worst = sorted((one for one in usages if one[0] >= STRESSED_FROM), reverse=True)[:2]
+        if worst:
+            parts = ", ".join(
+                f"{name.partition(':')[2]} {usage * 100:.0f} %" for usage, name in worst
+            )
+            told.append(f"{move * 100:+.0f} %: {parts}")
+    return "; ".join(told)
+
+
+def _account_buffer(node: AccountNode, use: Use) -> float | None:
+    """The smaller of the whole account's and the cross pool's."""
+    if use.read(node, LIQUIDATIONS) is None:
+        return None
+    into = node.holdings
+    apart = [
+        (one.margin_equity_usd or 0.0) - (one.maintenance_usd or 0.0)
+        for one in into.held.values()
+        if one.isolated
+    ]
+    pool = into.pool_equity_usd - into.pool_maintenance_usd
+    return min(pool, fsum((pool, *apart)))
+
+
+def _position_buffer(node: PositionNode, use: Use) -> float | None:
+    """Of the pool that the position is liquidated with: its own margin, or the cross pool."""
+    if is_closed(node, use):
+        use.reason = "the position is closed"
+        return None
+    holding = solved(node, use)
+    if holding is None:
+        return None
+    if holding.isolated:
+        return (holding.margin_equity_usd or 0.0) - (holding.maintenance_usd or 0.0)
+    into = node.owner.holdings
+    return into.pool_equity_usd - into.pool_maintenance_usd
+
+
+UNIFORM = MeasureSpec(
+    name="liquidation_uniform_move_ratio",
+    kinds=_WIDE,
+    unit=Unit.RATIO,
+    help=(
+        "Least move of all prices at once that liquidates the cross pool, either way: all alike, "
+        "alts 1.3 times BTC, or BTC against the rest."
+    ),
+    low=0.0,
+    high=OUT_OF_REACH_RATIO,
+    cadence_s=1.0,
+    at_zero="0 when at or below maintenance; 10 when no move of +1000 % or less liquidates",
+    typical=(0.4, 0.04),
+    aggregate=Aggregate.MIN,
+)
+STRESSED = MeasureSpec(
+    name="margin_usage_stressed_ratio",
+    kinds=_WIDE,
+    unit=Unit.RATIO,
+    help="Maintenance margin over equity after all prices moved 15 %, the worse way.",
+    low=0.0,
+    high=MARGIN_USAGE_MAX,
+    cadence_s=1.0,
+    at_zero="10 when equity would be gone with a requirement left; 0 without requirement",
+    typical=(0.2, 1.5),
+    aggregate=Aggregate.MAX,
+)
+BUFFER = MeasureSpec(
+    name="liquidation_buffer_usd",
+    kinds=(SubjectKind.POSITION, SubjectKind.ACCOUNT),
+    unit=Unit.USD,
+    help="Equity less maintenance of the pool that is liquidated, USD; at or below 0 it is.",
+    cadence_s=1.0,
+    typical=(5e5, 1e3),
+)
+
+DEFINITIONS: tuple[Definition, ...] = (
+    define(UNIFORM, SubjectKind.ACCOUNT, _uniform_move, needs=SOLVED_HERE, detail=_named_shock),
+    *upward(UNIFORM, empty=OUT_OF_REACH_RATIO),
+    define(STRESSED, SubjectKind.ACCOUNT, _stressed, needs=SOLVED_HERE),
+    *upward(STRESSED),
+    define(
+        MeasureSpec(
+            name="accounts_stressed_count",
+            kinds=(SubjectKind.PORTFOLIO,),
+            unit=Unit.COUNT,
+            help="Accounts at 80 % margin usage or more after one and the same 15 % move.",
+            low=0.0,
+            cadence_s=1.0,
+            typical=(0.0, 2.0),
+            words=("account", "accounts"),
+        ),
+        SubjectKind.PORTFOLIO,
+        _stressed_count,
+        needs=((Relation.ALL_ACCOUNTS, STRESSED.name),),
+        detail=_stressed_named,
+    ),
+    define(BUFFER, SubjectKind.ACCOUNT, _account_buffer, needs=SOLVED_HERE),
+    define(BUFFER, SubjectKind.POSITION, _position_buffer, needs=SOLVED_OF_OWNER),
+)
