@@ -148,7 +148,11 @@ def kill_alert(policy: DispatchPolicy, notice: KillNotice) -> ActiveAlert:
         subject=notice.scope,
     )
     # Two rules may ask for the same of one scope: without it the end of one would end the other.
-    labels = tuple(sorted((*labels, ("episode", digest_of(notice.key, length=12)))))
+    more = [("episode", digest_of(notice.key, length=12))]
+    if notice.stage:
+        # Words that change are no news to Alertmanager; another thing to do is another alert.
+        more.append(("stage", notice.stage))
+    labels = tuple(sorted((*labels, *more)))
     key = f"riskd/{policy.deployment}/{digest_of(notice.key)}"
     return ActiveAlert(
         identity=digest_of(labels),

@@ -139,7 +139,7 @@ class Dispatcher(AlertBook):
             )
             self._resolve(held.identity, changes, "")
         elif held is not None and alert.identity != held.identity:
-            # Another severity is another alert for a channel that knows alerts by their labels.
+            # Another severity or stage is another alert for a channel that knows them by labels.
             self._resolve(held.identity, changes, "superseded", goes_on=True)
             self._open(alert, changes)
         elif notice.resolved and held is None:

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from monitor.core.killswitch.facts import KillNotice
-from monitor.core.ports import Phase
+from monitor.core.ports import AlertRow, Phase
 from monitor.core.types import PORTFOLIO, SECOND_NS, Severity, venue_subject
 from monitor.notify.alerts import DispatchPolicy, Route
 from monitor.notify.dispatch import Dispatcher
@@ -42,7 +42,7 @@ def restarted(phase: Phase) -> Dispatcher:
 
 def later(**changes: object) -> KillNotice:
     """The same episode some seconds later, with other words."""
-    return msgspec.structs.replace(TRIPPED, at_ns=START_NS + 5 * SECOND_NS, **changes)
+    return msgspec.structs.replace(TRIPPED, **{"at_ns": START_NS + 5 * SECOND_NS} | changes)
 
 
 def test_an_episode_is_told_once_and_again_when_its_words_change() -> None:
@@ -82,6 +82,11 @@ def test_a_restart_before_the_phase_was_kept_gives_the_same_key() -> None:
             ["alert.resolved", "alert.firing"],
             id="another severity is another alert",
         ),
+        pytest.param(
+            {"stage": "incomplete"},
+            ["alert.resolved", "alert.firing"],
+            id="another thing to do is another alert",
+        ),
     ],
 )
 def test_how_an_episode_goes_on(changes: dict[str, object], kinds: list[str]) -> None:
@@ -97,13 +102,15 @@ def test_an_incident_is_not_closed_by_becoming_milder() -> None:
     policy = msgspec.structs.replace(POLICY, routes=(*POLICY.routes, folding))
     dispatcher = Dispatcher(policy, now=START_NS)
     dispatcher.killed(TRIPPED)
-    milder = dispatcher.killed(later(severity=Severity.HIGH))
+    milder = dispatcher.killed(later(severity=Severity.HIGH, stage="contained"))
     heard = [(decode_notice(entry.notice).kind.value, entry.channels) for entry in milder.entries]
     assert heard == [
         ("alert.resolved", ("alertmanager",)),
         ("alert.firing", ("alertmanager", "pagerduty")),
     ]
-    (over,) = dispatcher.killed(later(severity=Severity.HIGH, resolved=True)).entries
+    (over,) = dispatcher.killed(
+        later(severity=Severity.HIGH, stage="contained", resolved=True)
+    ).entries
     assert over.channels == ("alertmanager", "pagerduty")
 
 
@@ -132,3 +139,49 @@ def test_two_episodes_about_one_scope_end_by_themselves() -> None:
     assert [alert.firing for alert in dispatcher.active] == [False, True]
     (also,) = notices(dispatcher.killed(msgspec.structs.replace(ended, key="trip-2")))
     assert (also.identity, also.kind.value) == (second.identity, "alert.resolved")
+
+
+STAGES = ("acting", "incomplete", "acting", "incomplete", "contained")
+
+
+@pytest.mark.parametrize("dies_after", range(len(STAGES)))
+def test_a_stage_that_is_over_leaves_nothing_firing(dies_after: int) -> None:
+    """One label set fires at a time, whichever came before it and wherever a process died; the end
+    ends the last of them."""
+    dispatcher = Dispatcher(POLICY, now=START_NS)
+    rows: dict[str, AlertRow] = {}
+    firing: set[str] = set()
+
+    def told(phase: Phase) -> None:
+        rows.update({row.identity: row for row in phase.alerts})
+        for one in notices(phase):
+            (firing.add if one.kind.value == "alert.firing" else firing.discard)(one.identity)
+
+    for number, stage in enumerate(STAGES):
+        told(dispatcher.killed(later(at_ns=START_NS + number * SECOND_NS, stage=stage)))
+        assert len(firing) == 1
+        if number == dies_after:
+            dispatcher = Dispatcher(POLICY, now=START_NS)
+            dispatcher.restore(tuple(rows.values()), START_NS)
+    told(
+        dispatcher.killed(later(at_ns=START_NS + 60 * SECOND_NS, stage="contained", resolved=True))
+    )
+    assert not firing
+    assert not [one for one in dispatcher.active if one.firing]
+
+
+def test_what_a_second_copy_alone_knows_ends_what_the_store_still_has() -> None:
+    """The store has the stage before, the copy its end and the next one."""
+    dispatcher = Dispatcher(POLICY, now=START_NS)
+    before = dispatcher.killed(later(stage="acting"))
+    unkept = dispatcher.killed(later(at_ns=START_NS + 6 * SECOND_NS, stage="incomplete"))
+    for rows in (unkept.alerts, tuple(reversed(unkept.alerts))):
+        restored = Dispatcher(POLICY, now=START_NS)
+        restored.restore(before.alerts, START_NS)
+        restored.restore(rows, START_NS)
+        (firing,) = [one for one in restored.active if one.firing]
+        assert dict(firing.labels)["stage"] == "incomplete"
+        (ended,) = notices(
+            restored.killed(later(at_ns=START_NS + 9 * SECOND_NS, stage="contained", resolved=True))
+        )
+        assert ended.identity == firing.identity

@@ -13,8 +13,9 @@ import aiohttp
 import msgspec
 import pytest
 
+from monitor.core.killswitch.facts import KillNotice
 from monitor.core.ports import Phase
-from monitor.core.types import SECOND_NS, AlertState
+from monitor.core.types import PORTFOLIO, SECOND_NS, AlertState, Severity
 from monitor.notify.alertmanager import AlertmanagerChannel, AlertmanagerSettings
 from monitor.notify.alerts import DispatchPolicy, Route
 from monitor.notify.dispatch import Dispatcher
@@ -56,6 +57,7 @@ class Rig:
 
     def __init__(self, alertmanager: Alertmanager, store: Store, session: aiohttp.ClientSession):
         self.clock = SystemClock()
+        self.store = store
         self.observer = Counting()
         channel = AlertmanagerChannel(
             AlertmanagerSettings(urls=[alertmanager.url]), session, now=self.clock.now
@@ -184,3 +186,61 @@ async def test_what_it_may_hold_is_what_it_holds(tmp_path: Path) -> None:
         (held,) = await alertmanager.alerts()
     ends_s = datetime.fromisoformat(held["endsAt"]).timestamp()
     assert abs(ends_s - (sent_ns / SECOND_NS + 600.0)) < 0.01
+
+
+KILLED = "KillSwitchTripped"
+
+
+def tripped(rig: Rig, stage: str, *, resolved: bool = False) -> None:
+    """The kill switch says where its trip stands; kept and told as its driver does."""
+    notice = KillNotice(
+        key="trip-1",
+        alert=KILLED,
+        severity=Severity.CRITICAL,
+        scope=PORTFOLIO,
+        at_ns=rig.clock.now(),
+        summary=f"CUT of the portfolio: {stage}",
+        description="By funding_stress.",
+        resolved=resolved,
+        stage=stage,
+    )
+    rig.pager._take(rig.pager.prepare([notice]))
+
+
+async def test_a_trip_notifies_again_when_a_person_has_to_do_something_else(
+    tmp_path: Path,
+) -> None:
+    """INCOMPLETE rings at once and not hours later, also after it rang before and over a restart;
+    what is over is ended, and nothing is left firing."""
+    stages = ["acting", "incomplete", "acting", "incomplete", "contained"]
+    async with running_alertmanager(tmp_path / "alertmanager") as alertmanager:
+        receiver = alertmanager.receiver
+
+        def rang() -> list[str]:
+            return [one["labels"]["stage"] for one in receiver.named(KILLED, "firing")]
+
+        for half in (stages[:2], stages[2:]):
+            async with running(alertmanager, tmp_path / "data") as rig:
+                await rig.pager.restore(await rig.store.alerts(), firing=set())
+                for stage in half:
+                    count = len(rang())
+                    tripped(rig, stage)
+                    await receiver.wait_for(lambda: len(rang()) > count)  # noqa: B023 - awaited here
+                    await rig.observer.deliveries(2)  # repeats ring nobody
+                assert rang() == stages[: len(rang())]
+                if half[-1] == "contained":
+                    tripped(rig, "contained", resolved=True)
+                    await receiver.wait_for(
+                        lambda: (
+                            "contained"
+                            in [
+                                one["labels"]["stage"] for one in receiver.named(KILLED, "resolved")
+                            ]
+                        )
+                    )
+                    await rig.observer.deliveries(2)
+        assert rang() == stages
+        ended = [one["labels"]["stage"] for one in receiver.named(KILLED, "resolved")]
+        assert sorted(ended) == sorted(stages), "each ring has its end"
+        held = [one["labels"]["alertname"] for one in await alertmanager.alerts()]
+        assert KILLED not in held
