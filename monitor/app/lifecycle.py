@@ -30,7 +30,7 @@ from monitor.app.kill import KillSwitch
 from monitor.app.kill_metrics import KillCollector
 from monitor.app.legs import read_legs
 from monitor.app.pages import DecisionLog, EngineKeeper
-from monitor.app.rulebooks import rulebook_files
+from monitor.app.rulebooks import Rulebooks
 from monitor.app.signer_watch import SignerWatch
 from monitor.app.source import DaemonSource
 from monitor.app.venues import FIRST_CONTACT_S, VenueDriver, contact_all
@@ -46,10 +46,8 @@ from monitor.config import Config
 from monitor.core.decision import Decision
 from monitor.core.engine import Engine
 from monitor.core.errors import ConfigError, StoreError
-from monitor.core.events import Event, RulebookLoaded
-from monitor.core.measures.catalogue import CATALOGUE
+from monitor.core.events import Event
 from monitor.core.ports import Clock
-from monitor.core.rules import parse_rulebook
 from monitor.core.types import SECOND_NS
 from monitor.notify.dispatch import Dispatcher
 from monitor.notify.pager import Pager
@@ -59,6 +57,8 @@ from monitor.runtime.clock import SystemClock
 from monitor.runtime.http import HttpClient, open_session
 from monitor.runtime.loop import collect_when_idle, freeze_after_warm_up, measure_lag
 from monitor.runtime.writer import Writer
+from monitor.server.explain import PATH as EXPLAIN_PATH
+from monitor.server.explain import Explainer
 from monitor.server.http import Server
 from monitor.store.audit import AuditStamp
 from monitor.store.database import KILL_DEADLINE_S, Store, open_or_unreadable
@@ -74,7 +74,6 @@ PREPARE_RETRY_S = 10.0
 # A page may wait this long for its record: well within the five seconds from event to page, and
 # long enough that a busy disk is not called a broken one. A kill phase will have 250 ms.
 PAGE_DEADLINE_S = 2.0
-RuleFiles = tuple[tuple[str, str], ...]
 MEGABYTE = 1024 * 1024
 
 
@@ -144,7 +143,8 @@ class Daemon:
     async def _start(self) -> None:
         config = self.config
         # What can be refused without touching anything comes first.
-        rules = self._checked_rules()
+        self.rulebooks = Rulebooks(config, base=self.base)
+        rules = self.rulebooks.read()
         token = read_token(config.server, self.base)
         legs = self._legs_path()
         declared = read_legs(legs) if legs else None
@@ -177,8 +177,10 @@ class Daemon:
         )
         await self.doors.open(self.kill, server=self.server, store=self.store, data=data)
         self._stack.push_async_callback(self.doors.close)
+        explainer = Explainer(self.engine, self.clock.now)
+        self.server.add("GET", EXPLAIN_PATH, explainer.handle)
         await self.server.start()
-        self._load_rules(rules, "start")
+        self.rulebooks.load(rules, self, by="start")
         if declared is not None:
             self.writer.submit((declared,))
         await self._reach_venues(session)
@@ -408,25 +410,7 @@ class Daemon:
 
     def reload_rules(self) -> bool:
         """Read the rulebook again (SIGHUP); a wrong one changes nothing and is logged whole."""
-        try:
-            files = self._checked_rules()
-        except ConfigError as error:
-            self._log.error(
-                "rulebook_refused", problems=[str(problem) for problem in error.problems]
-            )
-            return False
-        self._load_rules(files, "reload")
-        return True
-
-    def _checked_rules(self) -> RuleFiles:
-        """The rule files, read once: what was checked is what is loaded."""
-        files = rulebook_files(self.config, base=self.base)
-        parse_rulebook(files, CATALOGUE)
-        return files
-
-    def _load_rules(self, files: RuleFiles, loaded_by: str) -> None:
-        self.writer.submit((RulebookLoaded(files=files, loaded_by=loaded_by),))
-        self._log.info("rulebook_loaded", files=[name for name, _ in files], by=loaded_by)
+        return self.rulebooks.reload(self)
 
     def _legs_path(self) -> Path | None:
         name = self.config.off_book_legs_file

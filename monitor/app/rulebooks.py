@@ -1,14 +1,58 @@
-"""Puts the rulebook together: the built-in files first, the desk's own after them, by id."""
+"""Puts the rulebook together: the built-in files first, the desk's own after them, by id; loads
+it at start and again when asked.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import structlog
+
 from monitor.config import Config, RulesSection
 from monitor.core.errors import ConfigError, Problem
+from monitor.core.events import RulebookLoaded
 from monitor.core.measures.catalogue import CATALOGUE
+from monitor.core.ports import EventSink
 from monitor.core.rules import RuleBook, parse_rulebook
 from monitor.rulebook import builtin_files
+
+RuleFiles = tuple[tuple[str, str], ...]
+
+
+class Rulebooks:
+    """The rulebook of a running daemon."""
+
+    def __init__(self, config: Config, *, base: Path) -> None:
+        self._config = config
+        self._base = base
+        self._log = structlog.get_logger("riskd")
+
+    def read(self) -> RuleFiles:
+        """The rule files, read once: what was checked is what is loaded.
+
+        Raises:
+            ConfigError: With every mistake in every file.
+        """
+        files = rulebook_files(self._config, base=self._base)
+        parse_rulebook(files, CATALOGUE)
+        return files
+
+    def load(self, files: RuleFiles, events: EventSink, *, by: str) -> None:
+        """Let checked files take effect."""
+        events.submit((RulebookLoaded(files=files, loaded_by=by),))
+        self._log.info("rulebook_loaded", files=[name for name, _ in files], by=by)
+
+    def reload(self, events: EventSink) -> bool:
+        """Read the files again; a wrong one changes nothing and is logged whole."""
+        try:
+            files = self.read()
+        except ConfigError as error:
+            self._log.error(
+                "rulebook_refused", problems=[str(problem) for problem in error.problems]
+            )
+            return False
+        self.load(files, events, by="reload")
+        return True
 
 
 def rulebook_files(config: Config, *, base: Path) -> tuple[tuple[str, str], ...]:

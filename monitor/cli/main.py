@@ -22,6 +22,7 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("init", "monitor.cli.init", "write a configuration for your own addresses; no keys needed"),
     ("run", "monitor.cli.run", "watch the venues of a configuration and page"),
     ("status", "monitor.cli.status", "am I safe, what fires, what can riskd not see"),
+    ("explain", "monitor.cli.explain", "why a rule says what it says, to be redone by hand"),
     ("kill", "monitor.cli.kill", "stop the book at once, in one step; latched until re-armed"),
     ("plan", "monitor.cli.plan", "what a cut would do and cost now; sends nothing"),
     ("approve", "monitor.cli.approve", "let a proposed plan go ahead, or turn it down"),

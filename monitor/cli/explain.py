@@ -1,0 +1,188 @@
+"""``riskd explain``: why a rule says what it says, on one screen, to be redone by hand."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import textwrap
+from typing import Any
+from urllib.parse import urlencode
+
+import orjson
+
+from monitor.cli.client import NoAnswerError, add_arguments, fetch, stranger
+from monitor.cli.status import HEIGHT, WIDTH, age
+
+Document = dict[str, Any]
+MISTAKE, NO_ANSWER = 2, 3
+# What is left out first where the screen is too short: words, then parts, then other subjects.
+_HELP, _PARTS, _OTHERS, _ALWAYS = range(4)
+Line = tuple[int, str]
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Which rule, about whom, of which riskd."""
+    parser.add_argument("rule", help="its id, as `riskd rules list` and the page say")
+    parser.add_argument(
+        "subject",
+        nargs="?",
+        default="",
+        help="account:hyperliquid/main, or a part of it; default: the worst that it is asked about",
+    )
+    add_arguments(parser)
+    parser.add_argument("--json", action="store_true", help="all of it as JSON")
+    parser.epilog = (
+        "Every number is as the rule read it, with its age; what is unknown says why. Comparisons\n"
+        "show the bare numbers, so that the arithmetic can be done again by hand.\n"
+        "exit code: 0 explained, 2 no such rule or subject, 3 riskd does not answer"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Ask and print."""
+    query = urlencode({"rule": arguments.rule, "subject": arguments.subject})
+    try:
+        status, document = fetch(arguments, f"/v1/explain?{query}")
+        if status not in {200, 404} or not document.keys() & {"rule", "error"}:
+            raise stranger(arguments.url)
+    except NoAnswerError as error:
+        print(error, file=sys.stderr)
+        return NO_ANSWER
+    if "error" in document:
+        print(document["error"], file=sys.stderr)
+        return MISTAKE
+    if arguments.json:
+        sys.stdout.buffer.write(orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n")
+        sys.stdout.flush()
+    else:
+        print("\n".join(screen(document)))
+    return 0
+
+
+def screen(document: Document) -> list[str]:
+    """At most ``HEIGHT`` - 1 lines of at most ``WIDTH`` characters."""
+    lines: list[Line] = [
+        *_head(document),
+        *_conditions(document),
+        *_inputs(document),
+        *_timers(document),
+        *_tail(document),
+    ]
+    room = HEIGHT - 1
+    for rank in (_HELP, _PARTS, _OTHERS):
+        if len(lines) > room:
+            lines = [line for line in lines if line[0] != rank]
+    texts = [text if len(text) <= WIDTH else f"{text[: WIDTH - 1]}…" for _, text in lines]
+    if len(texts) <= room:
+        return texts
+    return [*texts[: room - 1], f"  … and {len(texts) - room + 1} more lines (--json shows all)"]
+
+
+def _head(document: Document) -> list[Line]:
+    rule, state = document["rule"], document["state"]
+    target = "" if rule["gross_to"] is None else f" to {rule['gross_to']:.0%}"
+    title = f"{rule['id']}  {rule['severity']}, {rule['level']}{target}, {rule['mode']}"
+    standing = f"{state['state'].upper()} {age(state['since_s'])}".replace(" -", "")
+    lines = [
+        (_ALWAYS, f"{title:<{WIDTH - len(standing) - 1}} {standing}"),
+        (_ALWAYS, f"about {document['subject']}: {rule['summary']}"),
+    ]
+    if state["error"]:
+        lines.append((_ALWAYS, f"CANNOT BE JUDGED  {state['error']}"))
+    return lines
+
+
+def _conditions(document: Document) -> list[Line]:
+    verdict = document["verdict"].upper()
+    why = " because its data is missing" if document["by_absence"] else ""
+    lines = [(_ALWAYS, f"VERDICT  {verdict}{why}")]
+    flags = {flag["name"]: flag for flag in document["flags"]}
+    for condition in document["conditions"]:
+        field = condition["field"]
+        flag = flags.get(field.removeprefix("flags."))
+        counted = ""
+        if flag is not None:
+            counted = f" for {age(flag['since_s'])}, counts {flag['counts'].upper()}"
+        lines.append(
+            (_ALWAYS, f"  {field} {condition['verdict'].upper()}{counted}: {condition['text']}")
+        )
+        lines += [
+            (
+                _ALWAYS,
+                f"    {one['name']} {one['value']} {one['op']} {one['limit']}: {one['verdict']}",
+            )
+            for one in condition["comparisons"]
+        ]
+    return lines
+
+
+def _inputs(document: Document) -> list[Line]:
+    lines: list[Line] = [(_ALWAYS, "READ")]
+    for one in document["inputs"]:
+        where = "" if one["subject"] == document["subject"] else f" of {one['subject']}"
+        if one["value"] is None:
+            lines.append((_ALWAYS, f"  {one['name']}{where}: UNKNOWN, {one['reason']}"))
+        else:
+            said = f" ({one['shown']})" if one["shown"] != one["number"] else ""
+            guess = ", estimated" if one["estimated"] else ""
+            value = f"{one['number']}{said}, {age(one['age_s'])} old{guess}"
+            lines.append((_ALWAYS, f"  {one['name']}{where} = {value}"))
+        lines += [(_HELP, text) for text in _wrapped(one["help"])]
+        lines += [
+            (_PARTS, f"    from {part['measure']} {part['shown']}{_because(part['reason'])}")
+            for part in one["parts"]
+        ]
+    return lines
+
+
+def _because(reason: str) -> str:
+    return f" ({reason})" if reason else ""
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, WIDTH, initial_indent="    ", subsequent_indent="    ")
+
+
+def _timers(document: Document) -> list[Line]:
+    rule, state = document["rule"], document["state"]
+    said = []
+    if rule["for_s"]:
+        held = f", held {age(state['pending_s'])}" if state["pending_s"] is not None else ""
+        said.append(f"fires after {age(rule['for_s'])}{held}")
+    if rule["confirm"]:
+        confirm = rule["confirm"]
+        said.append(
+            f"confirmed by {state['confirmed']} of {confirm['need']} observations "
+            f"{age(confirm['apart_s'])} apart"
+        )
+    if rule["within_s"]:
+        said.append(f"a flag counts for {age(rule['within_s'])}")
+    if rule["keep_firing_for_s"]:
+        held = f", held {age(state['recovering_s'])}" if state["recovering_s"] is not None else ""
+        said.append(f"ends after {age(rule['keep_firing_for_s'])} of a known end{held}")
+    if state["unknown_s"] is not None:
+        said.append(f"unknown for {age(state['unknown_s'])}")
+    if state["reentry_pending"]:
+        said.append("ended; the way back waits for `reentry` and a person")
+    return [(_ALWAYS, text) for text in _filled("TIMERS  ", "; ".join(said))] if said else []
+
+
+def _filled(first: str, text: str) -> list[str]:
+    return textwrap.wrap(text, WIDTH, initial_indent=first, subsequent_indent=" " * len(first))
+
+
+def _tail(document: Document) -> list[Line]:
+    rule = document["rule"]
+    lines: list[Line] = []
+    if document["action"]:
+        lines += [(_ALWAYS, text) for text in _filled("ACTION  ", document["action"])]
+    if document["others"]:
+        names = [
+            f"{one['subject']} {'unknown' if one['unknown'] else one['state']}"
+            for one in document["others"][:3]
+        ]
+        more = document["subjects"] - 1 - len(names)
+        text = ", ".join(names) + (f" and {more} more" if more > 0 else "")
+        lines += [(_OTHERS, line) for line in _filled("ALSO    ", text)[:2]]
+    lines.append((_OTHERS, f"RULE    {rule['where']}; runbook {rule['runbook']}"))
+    return lines

@@ -1,0 +1,146 @@
+"""``riskd explain``: one screen, bare numbers, unknown with its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import pytest
+
+from monitor.cli.explain import screen
+from monitor.cli.main import main
+from monitor.core.engine import Engine
+from monitor.core.events import RulebookLoaded
+from monitor.core.measures.catalogue import CATALOGUE
+from monitor.core.trial.series import parse_series
+from monitor.core.trial.world import engine_of
+from monitor.core.types import SECOND_NS, Subject
+from monitor.rulebook import builtin_files
+from monitor.server.explain import explain_document
+from tests.cli.test_asking import Server
+
+START = 1_790_000_000 * SECOND_NS
+MINUTE = 60 * SECOND_NS
+A, B = "account:dydx/main", "account:hyperliquid/main"
+
+
+def engine(series: Mapping[str, str], *, minutes: int) -> Engine:
+    """The built-in rules over these series (``measure subject``), run for some minutes."""
+    played = {
+        (name.partition(" ")[0], Subject(name.partition(" ")[2] or "portfolio")): parse_series(text)
+        for name, text in series.items()
+    }
+    made = engine_of(played, (), start_ns=START, step_ns=MINUTE, catalogue=CATALOGUE)
+    made.apply(RulebookLoaded(files=builtin_files(), loaded_by="test"), START)
+    for minute in range(minutes + 1):
+        made.evaluate(START + minute * MINUTE)
+    return made
+
+
+def explained(rule: str, about: str, series: Mapping[str, str], *, minutes: int = 5) -> list[str]:
+    """The screen of a rule."""
+    now = START + minutes * MINUTE
+    lines = screen(explain_document(engine(series, minutes=minutes), rule, about, now))
+    assert len(lines) <= 23
+    assert max(len(line) for line in lines) <= 80
+    return lines
+
+
+def test_a_firing_rule_is_recomputed_by_hand() -> None:
+    """Condition, both numbers, the verdict, the age, what it asks for."""
+    lines = explained("margin_usage_high", A, {f"margin_usage_ratio {A}": "0.3412x9"})
+    assert lines[0].startswith("margin_usage_high  high, block_new, observe")
+    assert lines[0].endswith("FIRING 4 min")
+    assert lines[1].startswith(f"about {A}: ")
+    assert "VERDICT  TRUE" in lines
+    assert "    margin_usage_ratio 0.3412 >= 0.3: true" in lines
+    assert "    margin_usage_ratio 0.3412 <= 0.25: false" in lines
+    assert "  margin_usage_ratio = 0.3412 (34.12 %), 0 s old" in lines
+    assert any(line.startswith("ACTION  WOULD HAVE blocked new risk") for line in lines)
+
+
+def test_unknown_says_why() -> None:
+    """Never a zero; the rule keeps firing."""
+    series = {f"margin_usage_ratio {A}": "0.3412x3 _x9"}
+    lines = explained("margin_usage_high", A, series)
+    assert lines[0].endswith("FIRING 4 min")
+    assert "VERDICT  UNKNOWN" in lines
+    assert "    margin_usage_ratio unknown >= 0.3: unknown" in lines
+    assert "  margin_usage_ratio: UNKNOWN, a gap in its series" in lines
+    assert any("unknown for 120 s" in line or "unknown for 2 min" in line for line in lines)
+
+
+def test_the_worst_is_shown_where_nobody_is_named() -> None:
+    """And the others by name and state."""
+    series = {f"margin_usage_ratio {A}": "0.1x9", f"margin_usage_ratio {B}": "0.5x9"}
+    lines = explained("margin_usage_high", "", series)
+    assert lines[1].startswith(f"about {B}")
+    assert f"ALSO    {A} inactive" in lines
+
+
+def test_a_part_of_the_name_is_enough() -> None:
+    """As a person would say it."""
+    series = {f"margin_usage_ratio {A}": "0.1x9", f"margin_usage_ratio {B}": "0.5x9"}
+    assert explained("margin_usage_high", "dydx", series)[1].startswith(f"about {A}")
+
+
+def test_flags_are_shown_with_what_they_count() -> None:
+    """True now, true a while ago, or not known."""
+    lines = explained("any_two", "", {"drawdown_ratio": "0.06x2 0.01x9"})
+    flag = next(line for line in lines if "flags.loss" in line)
+    assert flag.startswith("  flags.loss FALSE for 3 min, counts TRUE: drawdown_ratio")
+    assert any(line.startswith("  flags.funding") and "UNKNOWN" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("rule", "about", "said"),
+    [
+        ("margin_usage_hihg", "", "Did you mean 'margin_usage_high'?"),
+        ("margin_usage_high", "paradex", f"It is about: {A}"),
+        ("clock_skew", "", "is asked about nothing: no venue"),
+    ],
+    ids=["mistyped rule", "mistyped subject", "nothing known"],
+)
+def test_what_cannot_be_explained(rule: str, about: str, said: str) -> None:
+    """In one sentence, with what there is."""
+    found = engine({f"margin_usage_ratio {A}": "0.1x9"}, minutes=1)
+    if rule == "clock_skew":
+        found = engine({}, minutes=1)
+    assert said in explain_document(found, rule, about, START)["error"]
+
+
+def test_looking_changes_nothing() -> None:
+    """A snapshot before and after is the same, byte for byte."""
+    made = engine({f"margin_usage_ratio {A}": "0.3412x3 _x9"}, minutes=5)
+    before = made.snapshot()
+    for rule in made.rulebook.rules:
+        explain_document(made, rule.id, "", START + 5 * MINUTE)
+    assert made.snapshot() == before
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """A riskd that answers what the test says."""
+    made = Server()
+    yield made
+    made.close()
+
+
+def test_the_verb_asks_and_prints(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    """Rule and subject go into the question."""
+    made = engine({f"margin_usage_ratio {A}": "0.3412x9"}, minutes=5)
+    document = explain_document(made, "margin_usage_high", A, START + 5 * MINUTE)
+    server.says(200, document)
+    assert main(["explain", "margin_usage_high", A, f"--url={server.url}"]) == 0
+    assert capsys.readouterr().out.splitlines() == screen(document)
+    (asked, _) = server.handler.asked[0]  # type: ignore[attr-defined]  # made by the fixture
+    assert asked == "/v1/explain?rule=margin_usage_high&subject=account%3Adydx%2Fmain"
+
+
+def test_exit_codes(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    """2 where there is no such rule, 3 where nobody answers."""
+    server.says(404, {"error": "There is no rule."})
+    assert main(["explain", "x", f"--url={server.url}"]) == 2
+    assert capsys.readouterr().err == "There is no rule.\n"
+    server.says(200, {})
+    assert main(["explain", "x", f"--url={server.url}"]) == 3
+    assert "it is not riskd" in capsys.readouterr().err
