@@ -57,6 +57,25 @@ class FreshnessSettings(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+class MarginSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How fast help can be where margin runs out.
+
+    Args:
+        reach_minutes: (venue, minutes) that collateral needs to arrive there, or a position to be
+            left, at worst.
+        reach_minutes_default: The same for venues not named.
+        participation_ratio: Share of a market's volume that leaving may be.
+    """
+
+    reach_minutes: tuple[tuple[str, float], ...] = ()
+    reach_minutes_default: float = 60.0
+    participation_ratio: float = 0.10
+
+    def reach_s(self, venue: str) -> float:
+        """Of one venue, in seconds."""
+        return 60.0 * dict(self.reach_minutes).get(venue, self.reach_minutes_default)
+
+
 class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What the engine must know before the first event.
 
@@ -78,6 +97,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
         markets_max: Markets of one venue that are followed; further ones are ignored and counted.
         acting: False in ``observe``: everything is told as what riskd WOULD HAVE done.
         rule_modes: (rule, mode) where the desk says otherwise than the rulebook.
+        margin: How fast help can be where margin runs out.
     """
 
     accounts: tuple[tuple[str, str], ...] = ()
@@ -92,6 +112,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     markets_max: int = 5_000
     acting: bool = False
     rule_modes: tuple[tuple[str, RuleMode], ...] = ()
+    margin: MarginSettings = MarginSettings()
 
 
 def limit_ns(seconds: float) -> int:

@@ -18,7 +18,7 @@ LONGEST_S = 30.0 * 86_400.0
 ONE_SIDED_999 = 3.0902
 _PRIMES = (2, 3, 5, 7, 11, 13, 17, 19, 23)
 _POINTS = 1024  # paths with one jump; half as many with each further one
-_COARSE = 256  # for a search, where each step costs as much again
+_COARSE = 128  # for a search, where each step costs as much again
 _MOST_JUMPS = 3
 _FIRST_POINT = 20  # the first of a low-discrepancy sequence are too regular
 
@@ -143,7 +143,7 @@ def compute_passage_time(
     low, high = 1.0, longest_s
     if reached(low):
         return 0.0
-    while high > low * 1.01:  # a percent of the time is finer than the volatility is known
+    while high > low * 1.02:  # two percent of the time is finer than the volatility is known
         middle = sqrt(low * high)
         low, high = (low, middle) if reached(middle) else (middle, high)
     return high

@@ -13,6 +13,7 @@ from monitor.core.measures import (
     holdings,
     liquidation,
     margin,
+    passage,
     positions,
     prices,
     shocks,
@@ -55,6 +56,7 @@ DEFINITIONS = table(
         *drawdown.DEFINITIONS,
         *positions.DEFINITIONS,
         *shocks.DEFINITIONS,
+        *passage.DEFINITIONS,
     ),
 )
 CATALOGUE: dict[str, MeasureSpec] = {

@@ -39,6 +39,7 @@ class Relation(enum.Enum):
     SELF = "self"
     ACCOUNT = "account"  # of a position
     MARKET = "market"  # of a position
+    ASSET = "asset"  # of a position, once its market is listed
     POSITIONS = "positions"  # of an account
     ACCOUNTS = "accounts"  # of a venue
     VENUES = "venues"  # of the portfolio
@@ -48,6 +49,7 @@ class Relation(enum.Enum):
 RELATED_KIND = {
     Relation.ACCOUNT: SubjectKind.ACCOUNT,
     Relation.MARKET: SubjectKind.MARKET,
+    Relation.ASSET: SubjectKind.ASSET,
     Relation.POSITIONS: SubjectKind.POSITION,
     Relation.ACCOUNTS: SubjectKind.ACCOUNT,
     Relation.VENUES: SubjectKind.VENUE,

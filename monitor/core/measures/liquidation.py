@@ -101,6 +101,13 @@ def solved(node: PositionNode, use: Use) -> Holding | None:
     return holding
 
 
+def rises(one: Holding) -> bool:
+    """Whether it is a rise that liquidates the position; of a big cross pool with little of this
+    market it may be the other way than its sign."""
+    price = one.liquidation_price
+    return one.size < 0.0 if price is None else price > one.price
+
+
 def _liquidation_price(node: PositionNode, use: Use) -> float | None:
     if is_closed(node, use):
         use.reason = "the position is closed"

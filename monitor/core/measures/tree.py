@@ -296,6 +296,7 @@ class Tree:
         node.links[Relation.ACCOUNT] = [owner]
         node.links[Relation.MARKET] = [place]
         node.ancestors = [owner, place, *place.ancestors]
+        self._link_asset(node)
         owner.markets[market] = place
         self._link(owner, Relation.POSITIONS, node)
         place.holders.append(owner)
@@ -322,7 +323,14 @@ class Tree:
                 for position in holder.related(Relation.POSITIONS):
                     if isinstance(position, PositionNode) and position.market is place:
                         position.ancestors = [holder, place, *place.ancestors]
+                        self._link_asset(position)
         return made
+
+    def _link_asset(self, node: PositionNode) -> None:
+        """A market is of no asset before it is listed."""
+        asset = self.nodes.get(asset_subject(node.market.market.asset))
+        if isinstance(asset, AssetNode) and not node.related(Relation.ASSET):
+            self._link(node, Relation.ASSET, asset)
 
     @staticmethod
     def _link(owner: Node, relation: Relation, node: Node) -> None:

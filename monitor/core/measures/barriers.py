@@ -1,0 +1,153 @@
+"""What could liquidate an account: each market alone and all together, with how much each moves.
+
+Volatility is the highest of the asset's fast, slow and its median of half a year, for today's calm
+is not the horizon's: while one of them is not known, nothing that rests on it is. Of all prices
+together it is the mean over what is held, as if all moved as one. *Pure.*
+"""
+
+from __future__ import annotations
+
+from math import fsum
+
+import msgspec
+
+from monitor.core.formulas.first_passage import (
+    Jumps,
+    compute_passage_probability,
+    compute_quick_passage_probability,
+)
+from monitor.core.formulas.liquidation import (
+    OUT_OF_REACH_RATIO,
+    compute_distance_sigmas,
+    compute_uniform_move,
+)
+from monitor.core.measures.definition import Relation
+from monitor.core.measures.liquidation import LIQUIDATIONS, rises
+from monitor.core.measures.tree import AccountNode, PositionNode
+from monitor.core.measures.use import Use
+
+VOLATILITIES = ("volatility_fast", "volatility_slow", "volatility_median")
+# Sudden moves against us, either way: a default until an asset's own are counted. Of the log price.
+JUMPS_PER_YEAR = 12.0
+JUMP_MEAN = 0.08
+JUMP_DEVIATION = 0.06
+_DAY_ROOT = 365.0**0.5
+
+
+class Barrier(msgspec.Struct, frozen=True, gc=False):
+    """Where one move liquidates: its distance as a ratio, whether up, and the volatility (annual)
+    of what moves; ``name`` of the market, or ``together``."""
+
+    name: str
+    distance_ratio: float
+    up: bool
+    volatility: float
+
+    @property
+    def sigmas(self) -> float:
+        """Distance in daily sigmas."""
+        return compute_distance_sigmas(self.distance_ratio, self.volatility / _DAY_ROOT, up=self.up)
+
+    @property
+    def price(self) -> float:
+        """Of the barrier, from a price of 1."""
+        return 1.0 + self.distance_ratio if self.up else max(1.0 - self.distance_ratio, 1e-9)
+
+    @property
+    def jumps(self) -> Jumps:
+        """Against us."""
+        return Jumps(JUMPS_PER_YEAR, JUMP_MEAN if self.up else -JUMP_MEAN, JUMP_DEVIATION)
+
+    def chance(self, horizon_s: float) -> float:
+        """Of touching it within the horizon."""
+        if self.distance_ratio <= 0.0:
+            return 1.0
+        return compute_passage_probability(
+            price=1.0,
+            barrier=self.price,
+            volatility_annualized=self.volatility,
+            horizon_s=horizon_s,
+            jumps=self.jumps,
+        )
+
+
+def volatility_of(node: PositionNode, use: Use) -> float | None:
+    """Annualized volatility that a position is judged by; None where any part is not known."""
+    assets = node.related(Relation.ASSET)
+    if not assets:
+        use.reason = f"{node.market.market.market} is not listed"
+        return None
+    found = 0.0
+    for name in VOLATILITIES:
+        value = use.read(assets[0], name)
+        if value is None:
+            return None
+        found = max(found, value)
+    return found
+
+
+def held_positions(node: AccountNode) -> list[PositionNode]:
+    """Open positions that have a price."""
+    return [
+        one
+        for one in node.related(Relation.POSITIONS)
+        if isinstance(one, PositionNode) and one.market.market.market in node.holdings.held
+    ]
+
+
+def barriers_of(node: AccountNode, use: Use) -> list[Barrier] | None:
+    """Everything that could liquidate the account or a part of it; None where that is not known."""
+    if use.read(node, LIQUIDATIONS) is None:
+        return None
+    into = node.holdings
+    found: list[Barrier] = []
+    weights: list[tuple[float, float]] = []
+    for position in held_positions(node):
+        name = position.market.market.market
+        holding = into.held[name]
+        volatility = volatility_of(position, use)
+        if volatility is None:
+            return None
+        if not holding.isolated:
+            weights.append((abs(holding.notional_usd), volatility))
+        distance = holding.distance_ratio
+        if distance is not None and distance < OUT_OF_REACH_RATIO:
+            found.append(Barrier(name, distance, rises(holding), volatility))
+    gross = fsum(weight for weight, _ in weights)
+    if into.pool_maintenance_usd > 0.0 and gross > 0.0:
+        mean = fsum(weight * volatility for weight, volatility in weights) / gross
+        found += barrier_together(node, mean)
+    return found
+
+
+def barrier_together(node: AccountNode, volatility: float) -> list[Barrier]:
+    """Of all prices moving alike; empty where no such move liquidates the cross pool."""
+    into = node.holdings
+    if into.pool_equity_usd <= into.pool_maintenance_usd:
+        return [Barrier("together", 0.0, into.pool_net_usd < 0.0, volatility)]
+    move = compute_uniform_move(
+        equity_usd=into.pool_equity_usd,
+        net_notional_usd=into.pool_net_usd,
+        maintenance_usd=into.pool_maintenance_usd,
+    )
+    if move is None or abs(move) >= OUT_OF_REACH_RATIO:
+        return []
+    return [Barrier("together", abs(move), move > 0.0, volatility)]
+
+
+def likeliest(barriers: list[Barrier], horizon_s: float) -> tuple[Barrier, ...]:
+    """At most two of them, of which one is the likeliest to be touched: the likeliest without
+    jumps, and the nearest, which jumps reach first."""
+    if not barriers:
+        return ()
+    quick = max(
+        barriers,
+        key=lambda one: compute_quick_passage_probability(
+            price=1.0,
+            barrier=one.price,
+            volatility_annualized=one.volatility,
+            horizon_s=horizon_s,
+        ),
+    )
+    nearest = min(barriers, key=lambda one: one.distance_ratio)
+    return (quick,) if quick is nearest else (quick, nearest)
