@@ -448,6 +448,25 @@ class OffBookLegsDeclared(_Event, frozen=True, gc=False, kw_only=True):
     legs: tuple[OffBookLeg, ...]
 
 
+class NewsFlag(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """News that is due or out, until it expires. ``scope`` is the portfolio, an asset or a venue;
+    ``set_by`` who said so."""
+
+    name: str
+    scope: str
+    begins_at_ns: int
+    expires_at_ns: int
+    reason: str = ""
+    set_by: str = ""
+
+
+class NewsFlagsDeclared(_Event, frozen=True, gc=False, kw_only=True):
+    """All news flags of one source (operators, or a file); replaces its earlier list."""
+
+    source: str
+    flags: tuple[NewsFlag, ...]
+
+
 class RulebookLoaded(_Event, frozen=True, gc=False, kw_only=True):
     """A rulebook's texts took effect: (file name, text) in order, later files override by id."""
 
@@ -498,5 +517,12 @@ AccountEvent = (
 FeedEvent = (
     ChannelOpened | ChannelProgressed | ChannelLost | FeedConnected | FeedLost | FrameRejected
 )
-ControlEvent = OffBookLegsDeclared | RulebookLoaded | OperatorCommanded | ComputationFinished | Tick
+ControlEvent = (
+    OffBookLegsDeclared
+    | NewsFlagsDeclared
+    | RulebookLoaded
+    | OperatorCommanded
+    | ComputationFinished
+    | Tick
+)
 Event = MarketEvent | VenueEvent | AccountEvent | FeedEvent | ControlEvent

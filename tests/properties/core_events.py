@@ -280,6 +280,24 @@ def off_book(draw: st.DrawFn) -> e.Event:
     )
 
 
+@st.composite
+def news_flags(draw: st.DrawFn) -> e.Event:
+    """What is due, of the book or of an asset."""
+    begins_ns = 1_800_000_000 * SECOND_NS + draw(st.integers(-50, 50)) * SECOND_NS
+    return e.NewsFlagsDeclared(
+        source=draw(st.sampled_from(["operators", "file"])),
+        flags=tuple(
+            e.NewsFlag(
+                name="cpi",
+                scope=scope,
+                begins_at_ns=begins_ns,
+                expires_at_ns=begins_ns + draw(st.integers(1, 50)) * SECOND_NS,
+            )
+            for scope in draw(st.lists(st.sampled_from(["portfolio", "asset:BTC"]), unique=True))
+        ),
+    )
+
+
 def any_event() -> st.SearchStrategy[e.Event]:
     """Anything that may happen, the frequent more frequently."""
     return st.one_of(
@@ -293,6 +311,7 @@ def any_event() -> st.SearchStrategy[e.Event]:
         transfers(),
         settlements(),
         off_book(),
+        news_flags(),
     )
 
 

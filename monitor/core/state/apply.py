@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TypeVar, cast
 
 from monitor.core import events as e
-from monitor.core.state import accounts, control, feeds, ledger, markets, quotes
+from monitor.core.state import accounts, control, feeds, ledger, markets, news, quotes
 from monitor.core.state.facts import Channel
 from monitor.core.state.model import RiskState
 from monitor.core.types import EngineNs
@@ -76,6 +76,7 @@ OTHERS: dict[type[object], OtherHandler] = dict(
         _other(e.FeedLost, feeds.feed_lost),
         _other(e.FrameRejected, feeds.frame_rejected),
         _other(e.OffBookLegsDeclared, control.off_book_declared),
+        _other(e.NewsFlagsDeclared, news.news_declared),
         _other(e.RulebookLoaded, control.rulebook_loaded),
         _other(e.OperatorCommanded, control.operator_commanded),
         _other(e.ComputationFinished, control.computation_finished),

@@ -16,6 +16,7 @@ from monitor.core.decision import CrossCheck
 from monitor.core.events import (
     CollateralBalance,
     MarginTier,
+    NewsFlag,
     OffBookLeg,
     OrderReport,
     PositionReport,
@@ -401,6 +402,7 @@ class RiskState(msgspec.Struct):
     channels: dict[str, Channel] = msgspec.field(default_factory=dict)
     assets: dict[str, list[tuple[str, str]]] = msgspec.field(default_factory=dict)
     off_book: tuple[OffBookLeg, ...] = ()
+    news: dict[str, tuple[NewsFlag, ...]] = msgspec.field(default_factory=dict)  # by source
     computed: dict[str, ComputedFact] = msgspec.field(default_factory=dict)
     operator: list[OperatorRecord] = msgspec.field(default_factory=list)
     rulebook: tuple[tuple[str, str], ...] = ()
