@@ -14,6 +14,7 @@ import msgspec
 from monitor.core.decision import Decision, RuleMode
 from monitor.core.events import Event, RulebookLoaded
 from monitor.core.formulas.drawdown import DrawdownMemory, resume_drawdown
+from monitor.core.keeping import Keeping, recall
 from monitor.core.measures.catalogue import CATALOGUE, DEFINITIONS
 from monitor.core.measures.definition import Definition, Key
 from monitor.core.measures.evaluator import Evaluator, reading_of
@@ -77,6 +78,7 @@ class Engine:
         self._evaluator.build()
         allowed = RuleMode.ACT if settings.acting else RuleMode.OBSERVE
         self._modes = dict(settings.rule_modes)
+        self._keeping = Keeping()
         self._rules = RuleRunner(self.state, self._evaluator, allowed=allowed)
         if not resumed:
             self.state.appeared.clear()
@@ -260,8 +262,9 @@ class Engine:
         return tuple(rows), tuple(gone)
 
     def memories(self) -> tuple[tuple[str, bytes], ...]:
-        """What a restart must not forget besides rule states: running peaks, recent transfers, and
-        which were told: one seen in the equity only is still to be counted by who comes next."""
+        """What a restart must not forget besides rule states: peaks, caps, prices, recent
+        transfers, and which of them were told: one seen in the equity only is still to be counted
+        by who comes next."""
         kept = [
             (f"{_DRAWDOWN}{subject}", msgspec.msgpack.encode(memory))
             for subject, memory in self.state.drawdowns.items()
@@ -274,6 +277,7 @@ class Engine:
                 if account.since_ns:
                     told = KeptTransfers(account.since_ns, account.transfers)
                     kept.append((f"{_TRANSFERS}{account.subject}", msgspec.msgpack.encode(told)))
+        kept.extend(self._keeping.memories(self.state))
         return tuple(kept)
 
     def restore(
@@ -298,6 +302,7 @@ class Engine:
             memory = msgspec.msgpack.decode(row.state, type=RuleMemory)
             memory.restored, memory.armed_ns, memory.attentive = True, 0, True
             self.state.rules[f"{row.rule}|{row.subject}"] = memory
+        recall(self.state, memories)
         flows = self.state.kept_flows
         for name, packed in memories:
             if name.startswith(_DRAWDOWN):
@@ -341,6 +346,7 @@ def _first_state(settings: EngineSettings) -> RiskState:
         transit_ns=min(round(settings.transit_s * SECOND_NS), DAY_NS),
         markets_max=settings.markets_max,
         restated_ns=min(RESTATED_NS, round(settings.freshness.shortest_s * SECOND_NS)),
+        basket_assets=settings.leverage.basket,
     )
     for venue in settings.venues:
         venue_of(state, venue)

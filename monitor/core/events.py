@@ -160,6 +160,22 @@ class CandleSeen(_VenueEvent, frozen=True, gc=False, kw_only=True):
     volume_base: float
 
 
+class FundingHistorySeen(_VenueEvent, frozen=True, gc=False, kw_only=True):
+    """Past settlements of one market: (when it settled, Unix nanoseconds; rate, signed fraction per
+    hour), oldest first. Fills what is not known; what was seen live stays."""
+
+    market: str
+    rates: tuple[tuple[int, float], ...]
+
+
+class PriceHistorySeen(_VenueEvent, frozen=True, gc=False, kw_only=True):
+    """Past hourly closes of one market: (when the hour ended, Unix nanoseconds; price), oldest
+    first. Fills what is not known; what was seen live stays. To be told once it is listed."""
+
+    market: str
+    closes: tuple[tuple[int, float], ...]
+
+
 class ChainTimeSeen(_VenueEvent, frozen=True, gc=False, kw_only=True):
     """The venue's newest block or exchange time, and its height where it has one.
 
@@ -507,6 +523,7 @@ MarketEvent = (
     | DepthSeen
     | LastTradeSeen
     | CandleSeen
+    | PriceHistorySeen
 )
 VenueEvent = ChainTimeSeen | VenueStatusSeen | RequestBudgetSeen | ClockSkewSeen
 AccountEvent = (

@@ -57,6 +57,37 @@ class FreshnessSettings(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+# The assets of the shared history on which the rules about volatility were tried.
+BASKET = (
+    "BTC", "ETH", "BNB", "SOL", "XRP", "DOGE", "ADA", "AVAX", "LINK", "DOT", "LTC", "ATOM",
+)  # fmt: skip
+# p99 of a withdrawal with the tail of an outage (sheet *exits-and-congestion* §2); a desk that has
+# rehearsed its exits sets its own.
+EXIT_MINUTES = 226.0
+
+
+class LeverageSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What leverage caps are made of.
+
+    Args:
+        basket: Assets whose mean return is "the market": the reference of betas, and whose
+            volatility the portfolio's percentile is of. Those that no watched venue lists are left.
+        volatility_target: Volatility a year that leverage 1 should have; the cap is this over the
+            volatility there is.
+        gross_max: Gross exposure over equity of the whole book at most, before exit times.
+        account_gross_max: The same of one account or venue, which may hold one side of a hedge.
+        exit_minutes: (venue, minutes) that leaving takes at worst.
+        exit_minutes_default: The same for venues not named.
+    """
+
+    basket: tuple[str, ...] = BASKET
+    volatility_target: float = 0.60
+    gross_max: float = 3.0
+    account_gross_max: float = 5.0
+    exit_minutes: tuple[tuple[str, float], ...] = ()
+    exit_minutes_default: float = EXIT_MINUTES
+
+
 class MarginSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How fast help can be where margin runs out.
 
@@ -98,6 +129,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
         acting: False in ``observe``: everything is told as what riskd WOULD HAVE done.
         rule_modes: (rule, mode) where the desk says otherwise than the rulebook.
         margin: How fast help can be where margin runs out.
+        leverage: What leverage caps are made of.
     """
 
     accounts: tuple[tuple[str, str], ...] = ()
@@ -113,6 +145,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     acting: bool = False
     rule_modes: tuple[tuple[str, RuleMode], ...] = ()
     margin: MarginSettings = MarginSettings()
+    leverage: LeverageSettings = LeverageSettings()
 
 
 def limit_ns(seconds: float) -> int:

@@ -20,6 +20,7 @@ from monitor.core.measures import (
     shocks,
     sight,
 )
+    volatility,
 from monitor.core.measures.definition import Definition
 from monitor.core.measures.spec import MeasureSpec
 from monitor.core.types import SubjectKind
@@ -58,6 +59,7 @@ DEFINITIONS = table(
         *positions.DEFINITIONS,
         *news.DEFINITIONS,
         *shocks.DEFINITIONS,
+        *volatility.DEFINITIONS,
         *passage.DEFINITIONS,
     ),
 )

@@ -9,7 +9,16 @@ from collections.abc import Callable
 from typing import TypeVar, cast
 
 from monitor.core import events as e
-from monitor.core.state import accounts, control, feeds, ledger, markets, news, quotes
+from monitor.core.state import (
+    accounts,
+    control,
+    feeds,
+    ledger,
+    markets,
+    news,
+    quotes,
+    volatility,
+)
 from monitor.core.state.facts import Channel
 from monitor.core.state.model import RiskState
 from monitor.core.types import EngineNs
@@ -50,6 +59,7 @@ NEWS: dict[type[object], NewsHandler] = dict(
         _news(e.DepthSeen, quotes.depth),
         _news(e.LastTradeSeen, markets.last_trade),
         _news(e.CandleSeen, markets.candle),
+        _news(e.PriceHistorySeen, volatility.price_history),
         _news(e.ChainTimeSeen, markets.chain_time),
         _news(e.VenueStatusSeen, markets.venue_status),
         _news(e.ClockSkewSeen, markets.clock_skew),

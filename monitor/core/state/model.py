@@ -22,6 +22,7 @@ from monitor.core.events import (
     PositionReport,
 )
 from monitor.core.formulas.drawdown import DrawdownMemory
+from monitor.core.formulas.rolling import RollingMemory
 from monitor.core.rules.rule import NEW, RuleState
 from monitor.core.state.book_history import BookHistory
 from monitor.core.state.facts import (
@@ -39,6 +40,7 @@ from monitor.core.state.facts import (
     StatusFact,
     TopFact,
 )
+from monitor.core.state.series import HourSeries, PriceSeries
 from monitor.core.types import AccountMode, EngineNs, MarginMode, Severity, Subject
 
 DAY_NS = 86_400 * 1_000_000_000
@@ -111,6 +113,7 @@ class MarketState:
     # From when on a value told again as it was asks for an evaluation.
     context_due_ns: EngineNs = 0
     top_due_ns: EngineNs = 0
+    sample_due_ns: EngineNs = 0  # when the asset's price series takes the next sample
 
 
 @dataclass(slots=True)
@@ -352,6 +355,13 @@ class Holdings:
     liquidation: Freshness = field(default_factory=Freshness)
 
 
+class CapMemory(msgspec.Struct, frozen=True):
+    """A cap that falls at once and rises slowly: how high it was at ``at_ns``."""
+
+    cap: float
+    at_ns: EngineNs
+
+
 class DifferenceMemory(msgspec.Struct):
     """Computed against stated equity, as of the statement told at ``statement_ns``."""
 
@@ -415,6 +425,12 @@ class RiskState(msgspec.Struct):
     holdings: dict[str, Holdings] = msgspec.field(default_factory=dict)  # account subject
     drawdowns: dict[str, DrawdownMemory] = msgspec.field(default_factory=dict)
     differences: dict[str, DifferenceMemory] = msgspec.field(default_factory=dict)
+    rolling: dict[str, RollingMemory] = msgspec.field(default_factory=dict)  # "measure|subject"
+    caps: dict[str, CapMemory] = msgspec.field(default_factory=dict)  # "measure|subject"
+    prices: dict[str, PriceSeries] = msgspec.field(default_factory=dict)  # by asset
+    basket: HourSeries = msgspec.field(default_factory=HourSeries)
+    basket_assets: tuple[str, ...] = ()
+    basket_renew: bool = False  # a member's history came: the basket is to be made anew
     dirty: dict[Subject, int] = msgspec.field(default_factory=dict)
     appeared: list[tuple[str, str, str, str]] = msgspec.field(default_factory=list)
     cross_checks: list[CrossCheck] = msgspec.field(default_factory=list)

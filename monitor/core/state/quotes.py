@@ -13,6 +13,7 @@ from monitor.core.state.book_history import sample_depth, sample_spread
 from monitor.core.state.facts import Channel, MarketBit, NumberFact, PriceFact
 from monitor.core.state.markets import market_of
 from monitor.core.state.model import MarketState, RiskState
+from monitor.core.state.volatility import sample_price
 from monitor.core.types import SECOND_NS, EngineNs
 
 DEPTH_BAND_RATIO = 0.0025
@@ -72,6 +73,8 @@ def market_context(  # noqa: PLR0912 - fact by fact, as said below
         bits |= _INDEX
     elif complete and market.index.value is not None:
         bits |= _unsay_price(market.index, name, _INDEX)
+    if now >= market.sample_due_ns:
+        sample_price(state, market, now)
     _rates(state, market, event, now, channel, bits, again)
 
 
@@ -158,6 +161,8 @@ def oracle_prices(
             if now < market.context_due_ns and not state.heeds_all:
                 continue
             market.context_due_ns = now + state.restated_ns
+        if now >= market.sample_due_ns:
+            sample_price(state, market, now)
         subject = market.subject
         dirty[subject] = dirty.get(subject, 0) | _ORACLE
 

@@ -1,0 +1,88 @@
+"""What a restart must not forget of prices, rolling peaks and caps; packed no oftener than needed.
+
+The store writes a memory whenever its bytes changed, so the long ones are packed once per hour or
+slot and told again as they were in between. *Pure.*
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from monitor.core.formulas.drawdown import DrawdownMemory, resume_drawdown
+from monitor.core.formulas.rolling import Peaks, RollingMemory
+from monitor.core.state.model import CapMemory, RiskState
+from monitor.core.state.series import HOUR_MINUTES, MINUTE_NS, PriceSeries
+
+_PRICES = "prices"
+_ROLLING = "rolling"
+_PEAKS = "peaks"
+_CAP = "cap"
+# Hundreds of series are packed one after another over the hour, not all at its first minute.
+_SPREAD_MINUTES = 50
+_FIRST_MINUTE = 3  # hours have closed by then
+
+_encode = msgspec.msgpack.encode
+_decode = msgspec.msgpack.decode
+
+
+class Keeping:
+    """Packs and unpacks; remembers what it packed last, which is no part of the risk state."""
+
+    def __init__(self) -> None:
+        self._packed: dict[str, tuple[tuple[int, int], bytes]] = {}
+
+    def memories(self, state: RiskState) -> Iterator[tuple[str, bytes]]:
+        """(name, bytes) of everything kept."""
+        minute = state.now_ns // MINUTE_NS % HOUR_MINUTES
+        for index, (asset, series) in enumerate(state.prices.items()):
+            name = f"{_PRICES}|{asset}"
+            due = minute >= _FIRST_MINUTE + index % _SPREAD_MINUTES
+            packed = self._again(name, (series.hours.hour, series.hours.known), series, due=due)
+            if packed is not None:
+                yield name, packed
+        for key, memory in state.rolling.items():
+            yield f"{_ROLLING}|{key}", _encode(memory.drawdown)
+            if memory.peaks.slots:
+                name = f"{_PEAKS}|{key}"
+                packed = self._again(name, (memory.peaks.slots[-1], 0), memory.peaks, due=True)
+                if packed is not None:
+                    yield name, packed
+        for key, cap in state.caps.items():
+            yield f"{_CAP}|{key}", _encode(cap)
+
+    def _again(
+        self, name: str, version: tuple[int, int], value: PriceSeries | Peaks, *, due: bool
+    ) -> bytes | None:
+        before = self._packed.get(name)
+        if before is not None and (before[0] == version or not due):
+            return before[1]
+        if before is None and not due:
+            return None
+        self._packed[name] = (version, _encode(value))
+        return self._packed[name][1]
+
+
+def recall(state: RiskState, memories: tuple[tuple[str, bytes], ...]) -> None:
+    """Put back what ``Keeping`` packed in another process; other memories are left alone."""
+    peaks: dict[str, Peaks] = {}
+    for name, packed in memories:
+        kind, _, key = name.partition("|")
+        if kind == _PRICES:
+            state.prices[key] = _decode(packed, type=PriceSeries)
+            state.basket_renew = True
+        elif kind == _ROLLING:
+            known = resume_drawdown(_decode(packed, type=DrawdownMemory))
+            state.rolling[key] = RollingMemory(known)
+        elif kind == _PEAKS:
+            peaks[key] = _decode(packed, type=Peaks)
+        elif kind == _CAP:
+            state.caps[key] = _decode(packed, type=CapMemory)
+    for key, memory in state.rolling.items():
+        if key in peaks:
+            memory.peaks = peaks[key]
+            # What was reached after the peaks were packed is in the peak alone.
+            level = memory.drawdown.peak_usd - memory.drawdown.shifted_usd
+            if level > memory.peaks.levels[0]:
+                memory.peaks.add(memory.peaks.slots[-1], level)
