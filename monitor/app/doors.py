@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import structlog
 
+from monitor.app.degraded import Degraded
 from monitor.app.hands import lease_key, operator_keys, webhook_keys
 from monitor.app.kill import KillSwitch
 from monitor.app.trading_push import TradingPush
 from monitor.config import Config
-from monitor.core.errors import StoreError
+from monitor.core.errors import ConfigError, StoreError
 from monitor.core.killswitch.trading import Trading
 from monitor.core.ports import Clock
 from monitor.core.types import EngineNs
@@ -38,16 +40,45 @@ class Doors:
     """
 
     def __init__(
-        self, config: Config, *, base: Path, clock: Clock, to_wall_ns: Callable[[EngineNs], int]
+        self,
+        config: Config,
+        *,
+        base: Path,
+        clock: Clock,
+        to_wall_ns: Callable[[EngineNs], int],
+        degraded: Degraded,
     ) -> None:
         self._config = config
         self._clock = clock
         self._to_wall_ns = to_wall_ns
-        self._operators = operator_keys(config.operators, base=base)
-        self._lease_key = lease_key(config.kill, base=base)
+        self._degraded = degraded
+        self._operators: dict[str, tuple[bytes, ...]] = {}
+        for one in config.operators:
+            believed = degraded.attempt(
+                f"operator-{one.name}",
+                partial(operator_keys, [one], base=base),
+                meanwhile=f"{one.name} cannot command by signed HTTP; `riskd` on this machine "
+                "works. Mend the secret and start riskd again.",
+            )
+            self._operators |= believed or {}
+        self._lease_key = degraded.attempt(
+            "lease",
+            partial(lease_key, config.kill, base=base),
+            meanwhile="A planned restart leaves no lease: the desk falls back to REDUCE_ONLY "
+            "meanwhile. Mend kill.lease_secret_* and start riskd again.",
+        )
         self._push_keys = [
-            webhook_keys(webhook, base=base, what="trading state")
+            (webhook, keys)
             for webhook in config.trading_state.webhooks
+            if (
+                keys := degraded.attempt(
+                    f"trading-state-{webhook.name}",
+                    partial(webhook_keys, webhook, base=base, what="trading state"),
+                    meanwhile=f"{webhook.name} is not told the trading state and falls back to "
+                    "REDUCE_ONLY. Mend the secret and start riskd again.",
+                )
+            )
+            is not None
         ]
         self._log = structlog.get_logger("control")
         self.trading = TradingFeed(self.document)
@@ -68,14 +99,18 @@ class Doors:
         if self._operators:
             self.commands = SignedCommands(self._operators, kill, remember=self._remember)
             server.add("POST", COMMANDS_PATH, self.commands.handle)
-        self.pushes = tuple(
-            self._push(webhook, keys)
-            for webhook, keys in zip(
-                self._config.trading_state.webhooks, self._push_keys, strict=True
-            )
-        )
+        self.pushes = tuple(self._push(webhook, keys) for webhook, keys in self._push_keys)
         self._control = ControlServer(data, kill)
-        await self._control.start()
+        try:
+            await self._control.start()
+        except ConfigError as error:
+            self._degraded.forgive(
+                "control-socket",
+                error,
+                meanwhile="`riskd kill` and `riskd rearm` do not reach it on this machine; signed "
+                "HTTP works. It tries again at least every minute.",
+                again=self._control.start,
+            )
 
     def _push(self, webhook: WebhookSettings, keys: Sequence[bytes]) -> TradingPush:
         session = guarded_session(webhook.target_policy())

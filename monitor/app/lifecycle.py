@@ -23,12 +23,13 @@ import structlog
 from monitor import __version__
 from monitor.actions.hyperliquid import HyperliquidExecutor
 from monitor.app.book import truth_of
+from monitor.app.degraded import Degraded, has_to_enforce
 from monitor.app.doors import Doors
 from monitor.app.hands import build_desks, build_executors, kill_policy, signer_client
+from monitor.app.inputs import Inputs
 from monitor.app.journal import JournalKeeper
 from monitor.app.kill import KillSwitch
 from monitor.app.kill_metrics import KillCollector
-from monitor.app.legs import read_legs
 from monitor.app.pages import DecisionLog, EngineKeeper
 from monitor.app.rulebooks import Rulebooks
 from monitor.app.signer_watch import SignerWatch
@@ -40,7 +41,6 @@ from monitor.app.wiring import (
     build_venues,
     dispatch_policy,
     engine_settings,
-    read_token,
 )
 from monitor.config import Config
 from monitor.core.decision import Decision
@@ -65,7 +65,6 @@ from monitor.store.database import KILL_DEADLINE_S, Store, open_or_unreadable
 from monitor.store.journal import JournalWriter
 
 WARM_UP_S = 60.0
-LEGS_PERIOD_S = 5.0
 PRUNE_PERIOD_S = 3600.0
 PRUNE_AFTER_S = 7 * 86_400.0
 DRAIN_S = 5.0
@@ -104,6 +103,11 @@ class Daemon:
         self._drivers: tuple[VenueDriver, ...] = ()
         self._listeners: list[Callable[[Decision], None]] = []
         self._log = structlog.get_logger("riskd")
+        self.degraded = Degraded(clock=clock, enforces=lambda: has_to_enforce(config, base=base))
+        self.rulebooks = Rulebooks(config, base=base)
+        self.inputs = Inputs(
+            config, base=base, rulebooks=self.rulebooks, events=self, degraded=self.degraded
+        )
 
     @property
     def drivers(self) -> tuple[VenueDriver, ...]:
@@ -143,24 +147,30 @@ class Daemon:
     async def _start(self) -> None:
         config = self.config
         # What can be refused without touching anything comes first.
-        self.rulebooks = Rulebooks(config, base=self.base)
-        rules = self.rulebooks.read()
-        token = read_token(config.server, self.base)
-        legs = self._legs_path()
-        declared = read_legs(legs) if legs else None
+        self.inputs.read()
         self.metrics = DaemonMetrics(version=__version__, config_hash=config_hash(config))
         if isinstance(self.clock, SystemClock):
             self.metrics.clock_offset = self.clock.wall_offset_s
         self.source = DaemonSource(self)
-        self.server = Server(config.server, self.source, token=token)
+        self.server = Server(
+            config.server, self.source, token=self.inputs.token, sealed=self.inputs.sealed
+        )
+        self.inputs.serve_by(self.server)
         self._stack.push_async_callback(self.server.close)
         # Before the store, so that a port in use leaves no data directory behind; pages name this
         # address, where their runbooks are read.
-        self.server.bind()
+        bound = self._bind()
         data = self.base / config.data_dir
-        self.doors = Doors(config, base=self.base, clock=self.clock, to_wall_ns=self._to_wall_ns)
+        self.doors = Doors(
+            config,
+            base=self.base,
+            clock=self.clock,
+            to_wall_ns=self._to_wall_ns,
+            degraded=self.degraded,
+        )
         self.store = self._open_store(data)
         self._stack.callback(self.store.close)
+        await self.inputs.recall(self.store)
         await self._restore_engine()
         session = open_session(user_agent=f"riskd/{__version__}")
         self._stack.push_async_callback(session.close)
@@ -179,10 +189,10 @@ class Daemon:
         self._stack.push_async_callback(self.doors.close)
         explainer = Explainer(self.engine, self.clock.now)
         self.server.add("GET", EXPLAIN_PATH, explainer.handle)
-        await self.server.start()
-        self.rulebooks.load(rules, self, by="start")
-        if declared is not None:
-            self.writer.submit((declared,))
+        if bound:
+            await self.server.start()
+        self.inputs.load()
+        self.degraded.tell_by(self.kill.driver.tell, self.dispatcher.active)
         await self._reach_venues(session)
         self._log.info(
             "riskd_started",
@@ -192,6 +202,23 @@ class Daemon:
             url=self.url,
             simulated=self.simulated,
         )
+
+    def _bind(self) -> bool:
+        """Take the port; False where it cannot be had and that is forgiven."""
+        try:
+            self.server.bind()
+        except ConfigError as error:
+            self.degraded.forgive(
+                "port",
+                error,
+                meanwhile="riskd enforces, pages, and tells the trading state by webhook; who asks "
+                "for it over HTTP gets no answer and falls back to REDUCE_ONLY. `riskd kill` and "
+                "`riskd rearm` work on this machine. It tries the port again at least every "
+                "minute: free it.",
+                again=self.server.start,
+            )
+            return False
+        return True
 
     def _open_store(self, data: Path) -> Store:
         """The store. An armed riskd starts in any case: what was latched may be in a file that
@@ -255,6 +282,8 @@ class Daemon:
 
     def submit(self, events: tuple[Event, ...]) -> None:
         """Let facts into the engine; implements ``EventSink`` for the kill switch."""
+        for event in events:
+            self.inputs.in_force(event)
         self.writer.submit(events)
 
     async def _restore_engine(self) -> None:
@@ -334,7 +363,13 @@ class Daemon:
             for venue in self._venues
         )
         known = await self.store.known_venues()
-        await contact_all(self._drivers, known, wait_s=self._first_contact_s)
+        if self.kill.machine.state.latches:  # what is latched is enforced before anything else
+            known |= {venue.name: 0 for venue in self._venues}
+        try:
+            await contact_all(self._drivers, known, wait_s=self._first_contact_s)
+        except ConfigError as error:
+            meanwhile = "riskd watches and acts at the others, and goes on trying this one."
+            self.degraded.forgive("venue", error, meanwhile=meanwhile)
         for driver in self._drivers:
             if driver.ready:
                 await self._remember(driver.venue.name)
@@ -383,13 +418,13 @@ class Daemon:
             ("collect", self._collect()),
             ("kill:file", self.kill.watch_file()),
             ("kill:reports", self.kill.reporter.run()),
+            ("inputs", self.inputs.run(self.store)),
+            ("degraded", self.degraded.run()),
         ]
         work += [(f"trading:{one.name}", one.run()) for one in self.doors.pushes]
         work += [("signer", watch.run()) for watch in self.signers]
         work += [(f"hands:{one.venue}", self._prepare(one)) for one in self.executors]
         work += [(f"venue:{d.venue.name}", d.run(self._reached)) for d in self._drivers]
-        if legs := self._legs_path():
-            work.append(("legs", self._watch_legs(legs)))
         return work
 
     async def _prepare(self, executor: HyperliquidExecutor) -> None:
@@ -405,33 +440,12 @@ class Daemon:
 
     def _reached(self, venue: str) -> None:
         self._log.info("venue_reached", venue=venue)
-
-    # ------------------------------------------------------------------------------- reload
+        if all(driver.ready for driver in self._drivers):
+            self.degraded.mended("venue")
 
     def reload_rules(self) -> bool:
         """Read the rulebook again (SIGHUP); a wrong one changes nothing and is logged whole."""
-        return self.rulebooks.reload(self)
-
-    def _legs_path(self) -> Path | None:
-        name = self.config.off_book_legs_file
-        return self.base / name if name else None
-
-    async def _watch_legs(self, path: Path) -> None:
-        """The desk edits the file while riskd runs; a wrong edit keeps the last good list."""
-        seen = _stamp(path)
-        while True:
-            await asyncio.sleep(LEGS_PERIOD_S)
-            stamp = _stamp(path)
-            if stamp == seen:
-                continue
-            seen = stamp
-            try:
-                declared = read_legs(path)
-            except ConfigError as error:
-                self._log.error("off_book_legs_refused", reason=str(error))
-                continue
-            self.writer.submit((declared,))
-            self._log.info("off_book_legs_declared", legs=len(declared.legs))
+        return self.inputs.reload_rules()
 
     # ------------------------------------------------------------------------- housekeeping
 
@@ -456,10 +470,6 @@ def config_hash(config: Config) -> str:
     """Twelve hex digits that change with any setting; secrets themselves are not in a config."""
     plain = json.dumps(config.model_dump(mode="json"), sort_keys=True)
     return hashlib.sha256(plain.encode()).hexdigest()[:12]
-
-
-def _stamp(path: Path) -> int:
-    return path.stat().st_mtime_ns if path.exists() else 0
 
 
 async def run_daemon(daemon: Daemon, *, started: Callable[[Daemon], None] | None = None) -> None:

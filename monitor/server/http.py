@@ -69,14 +69,23 @@ class Source(Protocol):
 
 
 class Server:
-    """Binds, serves until ``close``; one per daemon."""
+    """Binds, serves until ``close``; one per daemon.
+
+    ``sealed`` while the read token that is configured is not known: the book is shown to nobody.
+    """
 
     def __init__(
-        self, settings: ServerSettings, source: Source, *, token: SecretStr | None = None
+        self,
+        settings: ServerSettings,
+        source: Source,
+        *,
+        token: SecretStr | None = None,
+        sealed: bool = False,
     ) -> None:
         self._settings = settings
         self._source = source
         self._token = token
+        self._sealed = sealed
         self._runner: web.AppRunner | None = None
         self._sockets: list[socket.socket] = []
         self._routes: list[tuple[str, str, Handler]] = []
@@ -86,13 +95,20 @@ class Server:
         """Serve one more path; before ``start``."""
         self._routes.append((method, path, handler))
 
+    def unseal(self, token: SecretStr | None) -> None:
+        """The read token is known now."""
+        self._token, self._sealed = token, False
+
     def bind(self) -> None:
-        """Take the port, so that ``url`` is known; whoever connects waits until ``start``.
+        """Take the port, so that ``url`` is known; whoever connects waits until ``start``. Where it
+        cannot be had ``url`` is the address it will be, to be tried again.
 
         Raises:
             ConfigError: When the port is taken or the address is not this machine's.
         """
         host, port = self._settings.host, self._settings.port
+        shown = f"[{host}]" if ":" in host else host
+        self.url = f"http://{shown}:{port}"
         try:
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
             for family, address in dict.fromkeys((one[0], one[4]) for one in found):
@@ -102,7 +118,6 @@ class Server:
         except OSError as error:
             self._close_sockets()
             raise ConfigError(_bind_sentence(host, port, error)) from error
-        shown = f"[{host}]" if ":" in host else host
         self.url = f"http://{shown}:{port}"
 
     async def start(self) -> None:
@@ -148,6 +163,10 @@ class Server:
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        if self._sealed and request.path not in OPEN_PATHS:
+            return web.Response(
+                status=503, text="This riskd waits for its read token and shows nothing without.\n"
+            )
         if self._token is not None and request.path not in OPEN_PATHS:
             given = _given_token(request.headers.get("Authorization", ""))
             if not hmac.compare_digest(
