@@ -165,6 +165,7 @@ class World:
         self.orders: dict[tuple[str, str], list[WorkingOrder]] = {MAIN: [], SIDE: []}
         self.dark: tuple[tuple[str, str], ...] = ()
         self.slow: set[tuple[str, str]] = set()
+        self.feeds: dict[tuple[str, str], dict[str, str]] = {}  # what they say differently
         self.listed: dict[tuple[str, str], tuple[EngineNs | None, EngineNs | None]] = {}
         self.refuse: Callable[[Command], KillFact | None] = lambda _: None
         self.lose: Callable[[Command], bool] = lambda _: False
@@ -230,6 +231,16 @@ class World:
             orders=tuple(self.orders[place]),
         )
 
+    def fed(self, place: tuple[str, str]) -> AccountTruth:
+        """An account as the feeds tell it: as it is, but for what ``feeds`` says."""
+        truth, other = self.truth(place), self.feeds.get(place)
+        if other is None:
+            return truth
+        return msgspec.structs.replace(
+            truth,
+            positions=tuple(HeldPosition(market=m, size=Decimal(s)) for m, s in other.items()),
+        )
+
     def book(self) -> Book:
         """What the monitoring feeds know."""
         markets = [
@@ -239,7 +250,7 @@ class World:
         ]
         return Book(
             at_ns=self.now,
-            accounts=tuple(self.truth(place) for place in self.positions),
+            accounts=tuple(self.fed(place) for place in self.positions),
             instruments=tuple(
                 Instrument(
                     venue=venue,

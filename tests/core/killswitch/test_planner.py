@@ -16,6 +16,7 @@ from tests.core.killswitch.books import (
     CHEAP,
     DYDX,
     HL,
+    PRICES,
     book,
     instrument,
     plan,
@@ -548,23 +549,49 @@ def test_the_rounding_of_a_float_is_no_reason_for_an_order() -> None:
     assert made.met
 
 
-def test_two_readings_allow_the_smaller_size_only() -> None:
-    """Read twice, an account gives up no more than either reading shows; on opposite sides none."""
-    facts = book((HL, "main", "BTC", "1"), (HL, "main", "ETH", "10"))
-    second = AccountTruth(
+def reading(**sizes: str) -> AccountTruth:
+    """What another source says of the account."""
+    return AccountTruth(
         venue=HL,
         account="main",
         read_ns=1,
-        positions=(
-            HeldPosition(market="BTC", size=Decimal("0.8")),
-            HeldPosition(market="ETH", size=Decimal(-10)),
-        ),
+        positions=tuple(HeldPosition(market=m, size=Decimal(size)) for m, size in sizes.items()),
         orders=(),
     )
-    both = msgspec.structs.replace(facts, accounts=(*facts.accounts, second))
-    made = plan(both, 0.0)
-    assert sizes(made) == {"hyperliquid/main/BTC": "-0.8"}
-    assert reasons(made)["hyperliquid/main/ETH"][1] == "two readings disagree on its side"
+
+
+@pytest.mark.parametrize(
+    ("second", "btc"),
+    [
+        pytest.param({"BTC": "0.8"}, "-0.8", id="the second is smaller"),
+        pytest.param({"BTC": "1.2"}, "-1", id="the first is smaller"),
+        pytest.param({}, "-1", id="absent from the second"),
+        pytest.param({"BTC": "1", "SOL": "5"}, "-1", id="absent from the first, which lists all"),
+        pytest.param({"BTC": "-0.8"}, "", id="on opposite sides"),
+    ],
+)
+def test_two_readings_allow_the_smaller_size_only(second: dict[str, str], btc: str) -> None:
+    """Read twice, an account gives up no more than either shows; on opposite sides nothing; and
+    what only one of them has is that one's."""
+    markets = ("BTC", "ETH", "SOL")
+    facts = book(
+        (HL, "main", "BTC", "1"),
+        (HL, "main", "ETH", "10"),
+        instruments=[instrument(HL, market) for market in markets],
+        quotes=[quote(HL, market, PRICES[market]) for market in markets],
+    )
+    made = plan(msgspec.structs.replace(facts, second=(reading(**second),)), 0.0)
+    wanted = {"hyperliquid/main/BTC": btc, "hyperliquid/main/ETH": "-10"}
+    assert sizes(made) == {leg: size for leg, size in wanted.items() if size}
+    if not btc:
+        assert reasons(made)["hyperliquid/main/BTC"][1] == "two readings disagree on its side"
+
+
+def test_an_account_that_only_the_second_source_knows_is_planned_for() -> None:
+    """Never refuse all exits because one source is silent."""
+    facts = book((HL, "main", "BTC", "1"))
+    alone = msgspec.structs.replace(facts, accounts=(), second=(reading(BTC="1"),))
+    assert sizes(plan(alone, 0.5)) == {"hyperliquid/main/BTC": "-0.5"}
 
 
 @pytest.mark.parametrize(

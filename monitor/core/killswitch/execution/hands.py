@@ -5,10 +5,9 @@ did. *Pure.*
 from __future__ import annotations
 
 from monitor.core.killswitch.book import AccountTruth, Book
-from monitor.core.killswitch.execution.orders import asset_of, held_in, to_cancel, unproved
-from monitor.core.killswitch.execution.run import last_action_ns, residual_words
+from monitor.core.killswitch.execution.orders import asset_of, held_in, unproved
+from monitor.core.killswitch.execution.run import last_action_ns, residual_words, to_take_away
 from monitor.core.killswitch.execution.truths import within_goal
-from monitor.core.killswitch.levels import Level
 from monitor.core.killswitch.state import Latch, Outcome, Residual, Run, Work
 from monitor.core.killswitch.turn import Turn
 
@@ -49,11 +48,7 @@ def _by_hand(turn: Turn, run: Run) -> str:
 def _left_by_hand(
     turn: Turn, latch: Latch, run: Run, truth: AccountTruth, book: Book
 ) -> tuple[Residual, ...]:
-    left = to_cancel(
-        truth, latch.scope, latch.level, asset_of(book),
-        share_left=latch.target_ratio if latch.level is Level.CUT else 1.0,
-        protective_too=turn.policy.halt_cancels_protective,
-    )  # fmt: skip
+    left = to_take_away(turn, latch, run, truth)
     residuals = []
     if left:
         residuals.append(Residual(reason=f"{len(left)} order(s) to cancel; {_by_hand(turn, run)}"))

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from monitor.core.killswitch.book import AccountTruth
+import msgspec
+
+from monitor.core.killswitch.book import AccountTruth, WorkingOrder
 from monitor.core.killswitch.execution.orders import (
     asset_of,
     grown_back,
@@ -17,6 +19,7 @@ from monitor.core.killswitch.execution.orders import (
     to_cancel,
     unproved,
 )
+from monitor.core.killswitch.execution.readings import disputed, other_readings
 from monitor.core.killswitch.facts import (
     CancelOrders,
     CancelOutcome,
@@ -370,17 +373,9 @@ def judge(turn: Turn, latch: Latch, run: Run, truth: AccountTruth) -> None:
     missing = unproved(truth, last_action_ns(turn, latch, run))
     touched_ns = turn.state.touched.get(run.key, 0)
     old = truth.orders_ns is not None and truth.orders_ns < touched_ns
-    if old and _wait_for_proof(turn, run, missing):
+    if old and wait_for_proof(turn, run, missing):
         return
-    left = to_cancel(
-        truth,
-        latch.scope,
-        latch.level,
-        asset_of(turn.book),
-        share_left=latch.target_ratio if latch.level is Level.CUT else 1.0,
-        protective_too=turn.policy.halt_cancels_protective,
-        in_the_way=run.in_the_way,
-    )
+    left = to_take_away(turn, latch, run, truth)
     if left and not old and run.cancel_tries < turn.policy.cancel_attempts:
         if run.outcome is Outcome.CONTAINED:
             run.outcome = Outcome.NONE
@@ -393,10 +388,35 @@ def judge(turn: Turn, latch: Latch, run: Run, truth: AccountTruth) -> None:
     if latch.cutting and not run.stopped and not run.cut_done:
         run.work = Work.READY
         return
-    if missing and _wait_for_proof(turn, run, missing):
+    if missing and wait_for_proof(turn, run, missing):
         return
     unshown = tuple(Residual(reason=f"nobody can say that it is done: {one}") for one in missing)
     settle(turn, latch, run, (*leftovers(latch, run), *unshown))
+
+
+def to_take_away(
+    turn: Turn, latch: Latch, run: Run, truth: AccountTruth
+) -> tuple[WorkingOrder, ...]:
+    """The working orders that this trip takes away. Where two readings disagree on the side of a
+    position, those that increase risk by either of them."""
+
+    def by(reading: AccountTruth) -> tuple[WorkingOrder, ...]:
+        return to_cancel(
+            reading,
+            latch.scope,
+            latch.level,
+            asset_of(turn.book),
+            share_left=latch.target_ratio if latch.level is Level.CUT else 1.0,
+            protective_too=turn.policy.halt_cancels_protective,
+            in_the_way=run.in_the_way,
+        )
+
+    left = by(truth)
+    markets = disputed(turn.book, truth)
+    for other in other_readings(turn.book, truth) if markets and turn.book is not None else ():
+        as_seen = msgspec.structs.replace(truth, positions=other.positions)
+        left += tuple(one for one in by(as_seen) if one.market in markets and one not in left)
+    return left
 
 
 def last_action_ns(turn: Turn, latch: Latch, run: Run) -> EngineNs:
@@ -404,7 +424,7 @@ def last_action_ns(turn: Turn, latch: Latch, run: Run) -> EngineNs:
     return max(latch.since_ns, turn.state.touched.get(run.key, 0))
 
 
-def _wait_for_proof(turn: Turn, run: Run, missing: tuple[str, ...]) -> bool:
+def wait_for_proof(turn: Turn, run: Run, missing: tuple[str, ...]) -> bool:
     """Have it read again, for as long as nobody need be told; False once that time is over."""
     begun_ns = turn.now if run.trying_ns is None else run.trying_ns
     if turn.now >= after(begun_ns, turn.policy.say_within_s):

@@ -12,17 +12,24 @@ import msgspec
 
 from monitor.core.killswitch.book import AccountTruth, Book, HeldPosition
 from monitor.core.killswitch.execution.orders import concerns
+from monitor.core.killswitch.execution.readings import other_readings
 from monitor.core.killswitch.planning.legs import read_legs
 from monitor.core.killswitch.state import Latch, Run
 from monitor.core.types import Side
 
 
 def trip_book(book: Book, latch: Latch, ready: Collection[str]) -> Book:
-    """``book`` as one trip may use it: orders only for the ``ready`` accounts, dark what was not
-    read, and accounts with open orders of ours as if those were filled.
+    """``book`` as one trip may use it: orders only for the ``ready`` accounts, each with all its
+    readings, dark what was not read, and accounts with open orders of ours as if those were filled.
 
     The last is on purpose: what may be cut already is not to be cut again elsewhere.
     """
+    second = tuple(
+        one
+        for key in ready
+        if (truth := latch.runs[key].truth) is not None
+        for one in other_readings(book, truth)
+    )
     truths = {f"{one.venue}/{one.account}": one for one in book.accounts}
     dark = {f"{venue}/{account}": (venue, account) for venue, account in book.dark}
     for key, run in latch.runs.items():
@@ -42,6 +49,7 @@ def trip_book(book: Book, latch: Latch, ready: Collection[str]) -> Book:
             (run.venue, run.account) for key, run in latch.runs.items() if key in ready
         ),
         dark=tuple(dark.values()),
+        second=second,
     )
 
 

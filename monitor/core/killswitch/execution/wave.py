@@ -10,6 +10,7 @@ from monitor.core.killswitch.book import Book
 from monitor.core.killswitch.execution.checks import KEPT, checked, halts_over, without_halted
 from monitor.core.killswitch.execution.fills import turnover_usd
 from monitor.core.killswitch.execution.orders import asset_of, held_in, size_in
+from monitor.core.killswitch.execution.readings import unsure_of
 from monitor.core.killswitch.execution.run import (
     begin,
     command_id,
@@ -17,6 +18,7 @@ from monitor.core.killswitch.execution.run import (
     judge,
     leftovers,
     settle,
+    wait_for_proof,
 )
 from monitor.core.killswitch.execution.truths import (
     basis_usd,
@@ -26,6 +28,7 @@ from monitor.core.killswitch.execution.truths import (
 )
 from monitor.core.killswitch.facts import PlaceOrders, ReduceOrder
 from monitor.core.killswitch.plan import Plan, PlanLimits, PlannedOrder, Target
+from monitor.core.killswitch.planning.legs import SIDES_DISAGREE, read_legs
 from monitor.core.killswitch.state import Intent, Latch, Outcome, Residual, Run, Work
 from monitor.core.killswitch.turn import Turn, after, digest
 
@@ -119,17 +122,19 @@ def _round(turn: Turn, latch: Latch, ready: list[Run], book: Book) -> None:
             latch.pause_ns = after(turn.now, turn.policy.slice_pause_s)
     else:
         kept = {(one.venue, one.market) for one in merged.instruments if one.size_step <= 0}
-        _conclude(turn, latch, ready, plan, refused, kept if halted else set())
+        unsure = unsure_of(turn, latch, ready, merged, plan.goal_usd)
+        _conclude(turn, latch, ready, plan, refused, kept if halted else set(), unsure)
 
 
 def make_plan(turn: Turn, latch: Latch, book: Book, left_usd: float | None) -> Plan:
     """What the planner says for this trip's target."""
     kept = {(one.venue, one.market) for one in book.instruments if one.size_step <= 0}
     accounts = {f"{venue}/{account}" for venue, account in book.executable}
+    unsure = {leg.name for leg in read_legs(latch.scope, book) if leg.stuck == SIDES_DISAGREE}
 
     def stuck(name: str) -> bool:
         venue, account, market = name.split("/", 2)
-        return f"{venue}/{account}" not in accounts or (venue, market) in kept
+        return name in unsure or f"{venue}/{account}" not in accounts or (venue, market) in kept
 
     goal_usd = reachable_goal_usd(latch, book, stuck)
     # The goal may lie above the baseline: what is stuck may have grown. It is the goal that counts.
@@ -211,15 +216,20 @@ def _conclude(
     plan: Plan,
     refused: dict[str, tuple[str, str]],
     kept: set[tuple[str, str]],
+    unsure: dict[str, tuple[str, ...]],
 ) -> None:
-    """Nothing is left to send: the goal is met, or what is in its way is said."""
+    """Nothing is left to send: the goal is met, or what is in its way is said. Where readings
+    disagree (``unsure``, by account) one may be behind: it is read again, and said if it stays."""
     met = plan.met and not refused
     if not met and _clear_the_way(turn, ready, plan):
         return
     notes = "; ".join(plan.notes) or "the planner found no order to send"
     goal_usd = latch.goal_usd or 0.0
     for run in ready:
-        residuals = list(leftovers(latch, run))
+        words = unsure.get(run.key, ())
+        if words and wait_for_proof(turn, run, words):
+            continue
+        residuals = [*leftovers(latch, run), *(Residual(reason=one) for one in words)]
         if met and plan.gross_before_usd > goal_usd:  # met but for what others keep
             held = _held(run, latch, turn)
             residuals += [

@@ -168,11 +168,16 @@ def _held(
     """Size, the account's working orders, and whether all readings agree on the side.
 
     Where an account was read twice, the smaller size of the same side counts, and every order of
-    either reading: no reduction may be larger than both allow.
+    either reading: no reduction may be larger than both allow. A second reading adds no position
+    that the first, which lists all there are, does not have.
     """
+    first = {(truth.venue, truth.account) for truth in book.accounts}
+    beside = [one for one in book.second if (one.venue, one.account) in first]
     orders: dict[tuple[str, str], dict[str, WorkingOrder]] = {}
     held: dict[tuple[str, str, str], tuple[Decimal, bool]] = {}
-    for truth in book.accounts:
+    # One that nobody has read but by the second source is as good as read.
+    alone = [one for one in book.second if (one.venue, one.account) not in first]
+    for truth in (*book.accounts, *alone, *beside):
         listed = orders.setdefault((truth.venue, truth.account), {})
         for order in truth.orders:
             known = listed.get(order.order_id)
@@ -182,6 +187,8 @@ def _held(
             if not position.size:
                 continue
             key = (truth.venue, truth.account, position.market)
+            if truth in beside and key not in held:
+                continue
             size, agreed = held.get(key, (position.size, True))
             same = (size > 0) == (position.size > 0)
             smaller = min(size, position.size, key=lambda one: (abs(one), one))
