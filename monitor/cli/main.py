@@ -32,6 +32,7 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("rules", "monitor.cli.rules", "list the rules, or check a rulebook of your own"),
     ("decode", "monitor.cli.decode", "turn recorded venue frames into riskd's events"),
     ("replay", "monitor.cli.replay", "decide again from a journal and compare"),
+    ("backtest", "monitor.cli.backtest", "judge recorded history with the rules, and a book"),
     ("audit", "monitor.cli.audit", "check, explain or export the record of the kill switch"),
     ("signer", "monitor.cli.signer", "hold the key and sign what makes a book smaller"),
     ("sim", "monitor.cli.sim", "serve the simulated venues alone, for your own programs"),

@@ -1,0 +1,157 @@
+"""A rulebook as it can be judged on hourly data. *Pure.*
+
+Two things of a live rulebook do not fit one fact an hour: limits on the age of messages in seconds,
+which would call every value old a minute after it was told, and rules about those ages themselves.
+The first are widened to the data's own pace, the second are left out and named in the report. All
+else (conditions, confirmations, waits, ends) is judged as written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+import yaml
+
+from monitor.core.measures.catalogue import CATALOGUE, DEFINITIONS
+from monitor.core.measures.definition import Definition, Key
+from monitor.core.measures.spec import MeasureSpec, Unit
+from monitor.core.rules import Rule, RuleBook, parse_rulebook
+from monitor.core.rules.checks import expressions_of, rule_input
+from monitor.core.settings import FreshnessSettings
+from monitor.core.types import SECOND_NS, SubjectKind
+
+HOUR_S = 3600.0
+# A fact is known until the second hour after it was told begins, to the nanosecond.
+STANDS_S = 2.0 * HOUR_S - 1e-9
+_STANDS = "2h"
+_OF_THE_BOOK = frozenset({SubjectKind.ACCOUNT, SubjectKind.POSITION})
+
+
+@dataclass(slots=True, frozen=True)
+class HourlyRules:
+    """The texts an engine loads, the rules in them, and what was left out or widened."""
+
+    files: tuple[tuple[str, str], ...]
+    book: RuleBook
+    left_out: tuple[str, ...]
+    widened: tuple[str, ...]
+
+    def rule(self, rule_id: str) -> Rule | None:
+        """A rule that is judged, by id."""
+        return next((one for one in self.book.rules if one.id == rule_id), None)
+
+
+def hourly_rules(files: Sequence[tuple[str, str]]) -> HourlyRules:
+    """Check a rulebook as it stands, then adapt it.
+
+    Raises:
+        ConfigError: All mistakes, with the lines of the texts as given.
+    """
+    whole = parse_rulebook(files, CATALOGUE)
+    left_out = {rule.id for rule in whole.rules if reads_ages(rule)}
+    while True:  # a rule about a rule that is not there would be a mistake
+        more = {
+            rule.id
+            for rule in whole.rules
+            if rule.id not in left_out and _rules_read(rule) & left_out
+        }
+        if not more:
+            break
+        left_out |= more
+    narrow = round(STANDS_S * SECOND_NS)
+    widened = {
+        rule.id
+        for rule in whole.rules
+        if rule.id not in left_out
+        and rule.max_staleness_ns is not None
+        and rule.max_staleness_ns < narrow
+    }
+    texts = tuple((name, _adapted(text, left_out, widened)) for name, text in files)
+    return HourlyRules(
+        files=texts,
+        book=parse_rulebook(texts, CATALOGUE),
+        left_out=tuple(sorted(left_out)),
+        widened=tuple(sorted(widened)),
+    )
+
+
+def reads_ages(rule: Rule) -> bool:
+    """Whether a rule asks how old a message, a block or a feed is."""
+    return any(
+        spec.unit is Unit.SECONDS for name in variables_of(rule) if (spec := CATALOGUE.get(name))
+    )
+
+
+def judges_market_only(rule: Rule) -> bool:
+    """Whether nothing that a rule reads depends on the book, so that it says the same about any
+    book; rules about rules are counted as depending on it."""
+    specs: list[MeasureSpec | None] = [CATALOGUE.get(name) for name in variables_of(rule)]
+    return all(spec is not None and not _OF_THE_BOOK & set(spec.kinds) for spec in specs)
+
+
+def variables_of(rule: Rule) -> frozenset[str]:
+    """Every variable in every condition of a rule."""
+    return frozenset(
+        name for _, expression in expressions_of(rule) for name in expression.variables
+    )
+
+
+def _rules_read(rule: Rule) -> set[str]:
+    found = (rule_input(name) for name in variables_of(rule))
+    return {one.rule_id for one in found if one is not None}
+
+
+def _adapted(text: str, left_out: set[str], widened: set[str]) -> str:
+    """The same YAML without some rules and with wider ages. The whole was parsed before: only what
+    a rulebook may hold is met here."""
+    document = yaml.safe_load(text)
+    if not isinstance(document, dict):
+        return text
+    for family, rules in document.items():
+        kept = [rule for rule in rules or () if rule.get("id") not in left_out]
+        for rule in kept:
+            if rule.get("id") in widened:
+                rule["max_staleness"] = _STANDS
+            covers = [one for one in rule.pop("covered_by", ()) if one not in left_out]
+            if covers:
+                rule["covered_by"] = covers
+        document[family] = kept
+    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=10_000)
+
+
+def hourly_freshness() -> FreshnessSettings:
+    """Limits of age for one fact an hour; a feed is silent when it misses one."""
+    return FreshnessSettings(
+        majors=FreshnessSettings().majors,
+        top_majors_s=STANDS_S,
+        top_s=STANDS_S,
+        mark_majors_s=STANDS_S,
+        mark_s=STANDS_S,
+        oracle_majors_s=STANDS_S,
+        oracle_s=STANDS_S,
+        depth_s=STANDS_S,
+        open_interest_s=STANDS_S,
+        status_s=STANDS_S,
+        account_s=STANDS_S,
+        orders_s=STANDS_S,
+        ledger_s=STANDS_S,
+        feed_cadences=1.5,
+        feed_floor_s=1.5 * HOUR_S,
+        feed_quiet_s=1.5 * HOUR_S,
+    )
+
+
+def hourly_definitions(
+    definitions: Mapping[Key, Definition] = DEFINITIONS,
+) -> dict[Key, Definition]:
+    """The same measures; those that are computed every second or so are computed every hour."""
+    made = {}
+    for key, one in definitions.items():
+        changed = one
+        if one.spec.cadence_s and not one.bits and not one.needs:
+            spec = msgspec.structs.replace(one.spec, cadence_s=HOUR_S)
+            changed = msgspec.structs.replace(one, spec=spec)
+        made[key] = changed
+    return made
