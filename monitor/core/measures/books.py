@@ -33,7 +33,7 @@ def _ask(node: MarketNode, use: Use) -> float | None:
     return _side(node, use, bid=False)
 
 
-def _spread(node: MarketNode, use: Use) -> float | None:
+def compute_spread(node: MarketNode, use: Use) -> float | None:
     """(ask - bid) / mid. A crossed book is no spread: a validator's view that will clear."""
     top = node.market.top
     bid, ask = top.bid, top.ask
@@ -48,7 +48,8 @@ def _spread(node: MarketNode, use: Use) -> float | None:
     return (ask - bid) * 2.0 / (ask + bid)
 
 
-def _preview_spread(node: MarketNode) -> float:
+def preview_spread(node: MarketNode) -> float:
+    """The same from what was just told; NaN while there is none."""
     top = node.market.top
     bid, ask = top.bid, top.ask
     if bid is None or ask is None or top.level is None or bid > ask:
@@ -102,9 +103,9 @@ DEFINITIONS: tuple[Definition, ...] = (
     define(
         _spec("spread_ratio", Unit.RATIO, "(best ask - best bid) / mid.", (0.0002, 0.01)),
         SubjectKind.MARKET,
-        _spread,
+        compute_spread,
         bits=MarketBit.TOP,
-        preview=_preview_spread,
+        preview=preview_spread,
     ),
     define(
         _spec(

@@ -12,6 +12,7 @@ from monitor.core.measures import (
     funding,
     holdings,
     liquidation,
+    liquidity,
     margin,
     news,
     passage,
@@ -19,8 +20,8 @@ from monitor.core.measures import (
     prices,
     shocks,
     sight,
-)
     volatility,
+)
 from monitor.core.measures.definition import Definition
 from monitor.core.measures.spec import MeasureSpec
 from monitor.core.types import SubjectKind
@@ -54,12 +55,13 @@ DEFINITIONS = table(
         *exposure.DEFINITIONS,
         *liquidation.DEFINITIONS,
         *margin.DEFINITIONS,
+        *liquidity.DEFINITIONS,
         *accounts.DEFINITIONS,
         *drawdown.DEFINITIONS,
         *positions.DEFINITIONS,
+        *volatility.DEFINITIONS,
         *news.DEFINITIONS,
         *shocks.DEFINITIONS,
-        *volatility.DEFINITIONS,
         *passage.DEFINITIONS,
     ),
 )

@@ -15,7 +15,7 @@ from monitor.core.formulas.ratios import (
     compute_margin_usage,
 )
 from monitor.core.measures.aggregate import upward
-from monitor.core.measures.definition import ABSENT, HOLDINGS, Definition, Relation, define
+from monitor.core.measures.definition import HOLDINGS, Definition, Relation, define
 from monitor.core.measures.exposure import GROSS, holding_of, is_closed
 from monitor.core.measures.liquidation import (
     LIQUIDATIONS,
@@ -26,14 +26,13 @@ from monitor.core.measures.liquidation import (
 from monitor.core.measures.spec import Aggregate, MeasureSpec, Unit
 from monitor.core.measures.tree import AccountNode, MarketNode, Node, PositionNode
 from monitor.core.measures.use import Use
-from monitor.core.state.facts import AccountBit, MarketBit
+from monitor.core.state.facts import AccountBit
 from monitor.core.state.model import Holding, PositionState
 from monitor.core.types import SubjectKind
 
 _WIDE = (SubjectKind.ACCOUNT, SubjectKind.VENUE, SubjectKind.PORTFOLIO)
 _SELF_HOLDINGS = (Relation.SELF, HOLDINGS)
 _EQUITY = "equity_usd"
-EXIT_DEPTH_MAX = 1e6
 
 
 def _maintenance(node: AccountNode, use: Use) -> float | None:
@@ -110,32 +109,6 @@ def _preview_equity_share(node: PositionNode) -> float | None:
     if holding is None or equity is None:
         return None
     return compute_leverage(abs(holding.notional_usd), equity)
-
-
-def _exit_depth(node: PositionNode, use: Use) -> float | None:
-    """A long leaves into bids, a short into offers."""
-    if is_closed(node, use):
-        return EXIT_DEPTH_MAX
-    holding = holding_of(node, use)
-    if holding is None:
-        return None
-    depth = node.market.market.depth
-    if not use.fresh(depth, node.market.depth_limit, "depth"):
-        return None
-    side = depth.bid_usd if holding.size > 0.0 else depth.ask_usd
-    if side is None:
-        use.reason = "the book seen does not reach 25 bp"
-        return None
-    return min(side / abs(holding.notional_usd), EXIT_DEPTH_MAX)
-
-
-def _preview_exit_depth(node: PositionNode) -> float | None:
-    holding = node.owner.holdings.held.get(node.market.market.market)
-    if holding is None:
-        return None
-    depth = node.market.market.depth
-    side = depth.bid_usd if holding.size > 0.0 else depth.ask_usd
-    return ABSENT if side is None else min(side / abs(holding.notional_usd), EXIT_DEPTH_MAX)
 
 
 def _funding_cost(node: Node, use: Use) -> float | None:
@@ -264,17 +237,6 @@ EQUITY_SHARE = MeasureSpec(
     typical=(0.5, 4.0),
     words=("x",),
 )
-EXIT_DEPTH = MeasureSpec(
-    name="exit_depth_ratio",
-    kinds=(SubjectKind.POSITION,),
-    unit=Unit.RATIO,
-    help="Resting USD within 25 bp on the side an exit would take, over the position's value.",
-    low=0.0,
-    high=EXIT_DEPTH_MAX,
-    at_zero="1000000 once closed",
-    typical=(50.0, 2.0),
-    words=("x",),
-)
 FUNDING_COST = MeasureSpec(
     name="funding_cost_30d_ratio",
     kinds=_WIDE,
@@ -317,14 +279,6 @@ DEFINITIONS: tuple[Definition, ...] = (
         _equity_share,
         needs=SOLVED_OF_OWNER,
         preview=_preview_equity_share,
-    ),
-    define(
-        EXIT_DEPTH,
-        SubjectKind.POSITION,
-        _exit_depth,
-        market_bits=MarketBit.DEPTH,
-        needs=((Relation.ACCOUNT, HOLDINGS),),
-        preview=_preview_exit_depth,
     ),
     *(define(FUNDING_COST, kind, _funding_cost, needs=_FUNDING_COST_NEEDS) for kind in _WIDE),
 )
