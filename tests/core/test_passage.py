@@ -10,13 +10,15 @@ import pytest
 from monitor.core import events as e
 from monitor.core.engine import restore_snapshot
 from monitor.core.formulas.first_passage import Jumps, compute_passage_probability
+from monitor.core.formulas.volatility import BINS, bin_of
+from monitor.core.measures.barriers import median_of_bins
 from monitor.core.measures.catalogue import DEFINITIONS
 from monitor.core.measures.definition import Definition, Key, define
 from monitor.core.measures.spec import MeasureSpec, Unit
 from monitor.core.measures.tree import AssetNode
 from monitor.core.measures.use import Use
 from monitor.core.settings import EngineSettings, MarginSettings
-from monitor.core.types import SubjectKind, position_subject
+from monitor.core.types import SubjectKind, asset_subject, position_subject
 from tests.core.desk import DYDX, HL, MAIN, PORTFOLIO, Desk
 
 THREE = (e.MarginTier(0.0, 0.06, 0.03),)
@@ -235,3 +237,24 @@ def test_the_page_says_which_way_and_where() -> None:
         one.load(rule)
         (told,) = one.at(1).evaluate().transitions
         assert "nearest: 14.1 % down in" in told.summary
+
+
+def test_the_median_of_half_a_year() -> None:
+    """Of the bin in which the middle lies; where most is in one bin, that one's."""
+    counts = [0] * BINS
+    for volatility, hours in ((0.3, 400), (0.5, 600), (2.0, 500)):
+        counts[bin_of(volatility)] += hours
+    assert median_of_bins(counts) == pytest.approx(0.5, rel=0.03)
+    with pytest.raises(ValueError, match="history"):
+        median_of_bins([0] * BINS)
+
+
+def test_until_warm_it_says_how_far_it_is() -> None:
+    """Nothing sampled, then a first hour."""
+    desk = Desk().list_market().context(mark_price=100.0, oracle_price=100.0)
+    desk.evaluate()
+    subject = asset_subject("BTC")
+    assert desk.value("volatility_horizon", subject) is None
+    assert "of BTC" in desk.why("volatility_horizon", subject)
+    assert desk.value("volatility_median", subject) is None
+    assert "0 of 1440 hours" in desk.why("volatility_median", subject)

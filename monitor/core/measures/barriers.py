@@ -7,7 +7,8 @@ together it is the mean over what is held, as if all moved as one. *Pure.*
 
 from __future__ import annotations
 
-from math import fsum
+from collections.abc import Sequence
+from math import fsum, sqrt
 
 import msgspec
 
@@ -21,12 +22,17 @@ from monitor.core.formulas.liquidation import (
     compute_distance_sigmas,
     compute_uniform_move,
 )
-from monitor.core.measures.definition import Relation
+from monitor.core.formulas.volatility import bin_floor
+from monitor.core.measures.definition import Definition, Relation, define
 from monitor.core.measures.liquidation import LIQUIDATIONS, rises
-from monitor.core.measures.tree import AccountNode, PositionNode
+from monitor.core.measures.spec import MeasureSpec, Unit
+from monitor.core.measures.tree import AccountNode, AssetNode, PositionNode
 from monitor.core.measures.use import Use
+from monitor.core.measures.volatility import FAST, PERCENTILE_HOURS_MIN, SLOW, read_series
+from monitor.core.state.facts import SERIES_BIT
+from monitor.core.types import SubjectKind
 
-VOLATILITIES = ("volatility_fast", "volatility_slow", "volatility_median")
+VOLATILITIES = (FAST.name, SLOW.name, "volatility_median")
 # Sudden moves against us, either way: a default until an asset's own are counted. Of the log price.
 JUMPS_PER_YEAR = 12.0
 JUMP_MEAN = 0.08
@@ -77,9 +83,37 @@ def volatility_of(node: PositionNode, use: Use) -> float | None:
     if not assets:
         use.reason = f"{node.market.market.market} is not listed"
         return None
+    return use.read(assets[0], HORIZON.name)
+
+
+def _median(node: AssetNode, use: Use) -> float | None:
+    """From the histogram of hourly volatilities: to the middle of its bin, half a percent or so."""
+    series = read_series(node.asset, use)
+    if series is None:
+        return None
+    hours = series.hours
+    if hours.known < PERCENTILE_HOURS_MIN:
+        use.reason = (
+            f"{hours.known} of {PERCENTILE_HOURS_MIN} hours of {node.asset} volatility known"
+        )
+        return None
+    return median_of_bins(hours.counts)
+
+
+def median_of_bins(counts: Sequence[int]) -> float:
+    """The volatility in whose bin the middle of a histogram lies, which is not empty."""
+    half, below = sum(counts) / 2.0, 0
+    for index, count in enumerate(counts):
+        below += count
+        if below >= half and count:
+            return sqrt(bin_floor(index) * bin_floor(index + 1))
+    raise ValueError("a median needs a history")
+
+
+def _horizon(node: AssetNode, use: Use) -> float | None:
     found = 0.0
     for name in VOLATILITIES:
-        value = use.read(assets[0], name)
+        value = use.read(node, name)
         if value is None:
             return None
         found = max(found, value)
@@ -151,3 +185,35 @@ def likeliest(barriers: list[Barrier], horizon_s: float) -> tuple[Barrier, ...]:
     )
     nearest = min(barriers, key=lambda one: one.distance_ratio)
     return (quick,) if quick is nearest else (quick, nearest)
+
+
+def _spec(name: str, help_text: str) -> MeasureSpec:
+    return MeasureSpec(
+        name=name,
+        kinds=(SubjectKind.ASSET,),
+        unit=Unit.PER_YEAR,
+        help=help_text,
+        low=0.0,
+        high=1000.0,
+        cadence_s=60.0,
+        typical=(0.5, 1.5),
+    )
+
+
+MEDIAN = _spec(
+    "volatility_median", "Median of the last 180 days' hourly volatility a year, 0.60 for 60 %."
+)
+HORIZON = _spec(
+    "volatility_horizon",
+    "Volatility a year that liquidation is judged by: the highest of fast, slow and median.",
+)
+
+DEFINITIONS: tuple[Definition, ...] = (
+    define(MEDIAN, SubjectKind.ASSET, _median, bits=SERIES_BIT),
+    define(
+        HORIZON,
+        SubjectKind.ASSET,
+        _horizon,
+        needs=tuple((Relation.SELF, name) for name in VOLATILITIES),
+    ),
+)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from monitor.core.measures import (
     accounts,
+    barriers,
     books,
     drawdown,
     exposure,
@@ -62,6 +63,7 @@ DEFINITIONS = table(
         *volatility.DEFINITIONS,
         *news.DEFINITIONS,
         *shocks.DEFINITIONS,
+        *barriers.DEFINITIONS,
         *passage.DEFINITIONS,
     ),
 )
