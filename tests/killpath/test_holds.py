@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from monitor.core.killswitch.levels import Level
 from monitor.core.killswitch.state import Stage
+from monitor.core.operator import Verb
 from monitor.core.types import Subject
 from monitor.sim import levers
 from monitor.sim.faults import FaultKind
-from tests.killpath.rig import DYDX, HL, HL_SCOPE, MAIN_SCOPE, PORTFOLIO, Desk, Rig, run
+from tests.killpath.rig import DYDX, HL, HL_SCOPE, MAIN_SCOPE, PORTFOLIO, Desk, Rig, nonce_in, run
 
 SPIKE = """\
 - id: spike
@@ -107,6 +108,12 @@ def test_a_hold_goes_by_itself_after_five_minutes_of_fresh_data() -> None:
             assert scope["scope"].startswith(MAIN_SCOPE), scope
             assert (scope["state"], scope["held"]) == ("REDUCE_ONLY", True)
         assert rig.pages("KillSwitchHold")
+        held = rig.trading()["scopes"][0]["scope"]
+        offer = await rig.ask(Verb.REARM, scope=held)
+        assert "stale still fires about" in offer.text
+        refused = await rig.ask(Verb.CONFIRM, nonce=nonce_in(offer), reason="impatient")
+        assert not refused.done
+        assert rig.trading()["scopes"][0]["scope"] == held
         rig.world.faults.end(fault)
         await rig.until(
             lambda: any(not t.firing and t.alert == "Stale" for t in rig.told), within_s=120.0

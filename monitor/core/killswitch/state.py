@@ -216,7 +216,8 @@ class Ask(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 
 class Hold(msgspec.Struct, kw_only=True):
-    """REDUCE_ONLY over a scope because its data is bad; goes by itself."""
+    """REDUCE_ONLY over a scope because its data is bad; goes by itself. ``removed`` when its rule
+    is in no rulebook any more: then only a person can say that it is over."""
 
     rule: str
     subject: Subject
@@ -224,6 +225,12 @@ class Hold(msgspec.Struct, kw_only=True):
     since_ns: EngineNs
     epoch_ns: EngineNs
     over_ns: EngineNs | None = None
+    removed: bool = False
+
+    @property
+    def lasts(self) -> bool:
+        """True while its rule asks for it."""
+        return self.over_ns is None and not self.removed
 
 
 class Pending(msgspec.Struct, kw_only=True):

@@ -165,6 +165,7 @@ class World:
         self.orders: dict[tuple[str, str], list[WorkingOrder]] = {MAIN: [], SIDE: []}
         self.dark: tuple[tuple[str, str], ...] = ()
         self.slow: set[tuple[str, str]] = set()
+        self.markets: frozenset[tuple[str, str, str]] = frozenset()  # that the venues list
         self.feeds: dict[tuple[str, str], dict[str, str]] = {}  # what they say differently
         self.listed: dict[tuple[str, str], tuple[EngineNs | None, EngineNs | None]] = {}
         self.refuse: Callable[[Command], KillFact | None] = lambda _: None
@@ -267,6 +268,7 @@ class World:
             ),
             executable=self.executable,
             dark=self.dark,
+            listed=self.markets,
         )
 
     # ------------------------------------------------------------------------------- facts

@@ -10,7 +10,7 @@ from monitor.core.killswitch.facts import ReadAccount
 from monitor.core.killswitch.levels import Level
 from monitor.core.killswitch.words import NOTHING_KNOWN
 from monitor.core.types import PORTFOLIO, Subject, asset_subject
-from tests.core.killswitch.kill_desk import World
+from tests.core.killswitch.kill_desk import DYDX, HL, SIDE, World
 
 
 class EmptyWorld(World):
@@ -90,3 +90,52 @@ def test_a_cut_that_acts_says_nothing_of_the_kind() -> None:
     world = World().hold(BTC="1")
     world.pull(Level.REDUCE_ONLY)
     assert "NOT" not in world.pull(Level.CUT, PORTFOLIO, gross_to=0.5, pull_id="pull-2").answer
+
+
+LISTED = frozenset({(HL, "ETH", "ETH"), (HL, "SOL", "SOL"), (DYDX, "SOL-USD", "SOL")})
+
+
+@pytest.mark.parametrize("scope", ["asset:SOL", "market:hyperliquid/SOL", "market:dydx/SOL-USD"])
+@pytest.mark.parametrize("level", [Level.REDUCE_ONLY, Level.CUT, Level.HALT, Level.FLATTEN])
+def test_a_market_in_which_nothing_is_held_is_contained_by_venue_data(
+    scope: str, level: Level
+) -> None:
+    """Every account that could hold it is read, and each lists nothing of it."""
+    world = World().hold(ETH="5")
+    world.markets = LISTED
+    step = world.pull(level, Subject(scope), gross_to=0.5 if level is Level.CUT else None)
+    assert NOTHING_KNOWN not in step.answer
+    assert world.stage(Subject(scope)) != "contained", "before anything was read"
+    world.run(60)
+    assert world.stage(Subject(scope)) == "contained"
+    assert world.sent(ReadAccount)
+    assert "CONTAINED" in world.notices[-1].summary
+    assert world.sizes() == {"ETH": "5"}
+
+
+@pytest.mark.parametrize(
+    ("scope", "stage"),
+    [
+        pytest.param("asset:SOLL", "tripped", id="an asset that nobody lists"),
+        pytest.param("market:hyperliquid/SOLL", "tripped", id="a market that nobody lists"),
+        pytest.param("market:dydx/SOL", "tripped", id="listed at another venue only"),
+        pytest.param("asset:SOL", "contained", id="listed"),
+    ],
+)
+def test_only_what_a_venue_lists_can_be_empty(scope: str, stage: str) -> None:
+    """The other side of it: a mistyped name stays a page."""
+    world = World().hold(ETH="5")
+    world.markets = LISTED
+    world.pull(Level.HALT, Subject(scope))
+    world.run(60)
+    assert world.stage(Subject(scope)) == stage
+
+
+def test_a_market_that_an_unread_account_may_hold_is_not_contained() -> None:
+    """One venue does not answer: that nothing is held there, nobody can say."""
+    world = World().hold(ETH="5")
+    world.markets = LISTED
+    world.slow = {SIDE}
+    world.pull(Level.HALT, asset_subject("SOL"))
+    world.run(300)
+    assert world.stage(asset_subject("SOL")) == "incomplete"

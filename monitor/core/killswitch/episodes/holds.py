@@ -20,7 +20,7 @@ def place(turn: Turn, ask: Ask) -> None:
     """Hold the scope, or keep holding it: the time to its release starts anew."""
     hold = turn.state.holds.get(ask.key)
     if hold is not None:
-        hold.over_ns = None
+        hold.over_ns, hold.removed = None, False
         hold.epoch_ns = ask.epoch_ns
         return
     hold = Hold(
@@ -55,7 +55,7 @@ def orphaned(turn: Turn, key: str) -> None:
     hold = turn.state.holds.get(key)
     if hold is None:
         return
-    hold.over_ns = None
+    hold.over_ns, hold.removed = None, True
     turn.record(
         "hold_kept",
         actor="riskd",
@@ -70,6 +70,15 @@ def orphaned(turn: Turn, key: str) -> None:
 def over(turn: Turn, scope: Subject) -> list[Hold]:
     """The holds of exactly this scope."""
     return [hold for hold in turn.state.holds.values() if hold.scope == scope]
+
+
+def lasting(turn: Turn, scope: Subject) -> tuple[str, ...]:
+    """Why a person cannot let a scope go: rules that would hold it again at once, in words."""
+    return tuple(
+        f"{hold.rule} still fires about {hold.subject} and would hold it again at once"
+        for hold in over(turn, scope)
+        if hold.lasts
+    )
 
 
 def let_go(turn: Turn, hold: Hold, actor: str, reason: str) -> None:

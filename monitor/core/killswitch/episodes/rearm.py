@@ -55,6 +55,7 @@ def requested(turn: Turn, fact: RearmRequested) -> None:
 def _offer_hold(turn: Turn, fact: RearmRequested, actor: str) -> None:
     """Step one for a scope that is held and not latched: the hold can be cleared by a person."""
     ttl_s = turn.policy.rearm.nonce_ttl_s
+    unmet = (*fact.unmet, *holds.lasting(turn, fact.scope))
     rules = ", ".join(hold.rule for hold in holds.over(turn, fact.scope))
     turn.state.hold_offers[fact.scope] = Offer(
         digest=digest(fact.scope, fact.nonce),
@@ -67,12 +68,12 @@ def _offer_hold(turn: Turn, fact: RearmRequested, actor: str) -> None:
         scope=fact.scope,
         level_from=Level.REDUCE_ONLY,
         level_to=Level.REDUCE_ONLY,
-        reason="; ".join(fact.unmet),
+        reason="; ".join(unmet),
         details=tuple(("would_fire", rule) for rule in fact.would_fire),
     )
     turn.answer = (
         f"Release the hold of {fact.scope} by {rules}. Not met: "
-        f"{'; '.join(fact.unmet) or 'nothing'}. To confirm, send the nonce and a reason within "
+        f"{'; '.join(unmet) or 'nothing'}. To confirm, send the nonce and a reason within "
         f"{ttl_s:g} s."
     )
 
@@ -97,8 +98,13 @@ def _confirmed_hold(turn: Turn, fact: RearmConfirmed, actor: str) -> bool:
     )
     if scope is None or not holds.over(turn, scope):
         return False
-    offer = turn.state.hold_offers[scope]
+    offer, lasting = turn.state.hold_offers[scope], holds.lasting(turn, scope)
     refusal = _refused(turn, offer, fact)
+    if not refusal and lasting:
+        refusal = (
+            f"not met: {'; '.join(lasting)}. It goes by itself when the rule is over, or by your "
+            "word once the rule is out of the rulebook."
+        )
     if refusal:
         turn.answer = f"{scope} stays held: {refusal}"
         turn.record("rearm_refused", actor=actor, scope=scope, reason=refusal)

@@ -136,16 +136,27 @@ def enumerate_accounts(turn: Turn, latch: Latch) -> None:
 
 
 def knows(book: Book, latch: Latch) -> bool:
-    """Whether anything in the scope is known: an account, or of an asset or market a position, an
-    order or a declared leg. A mistyped scope has nothing, and must not look like a calm one."""
+    """Whether anything in the scope is known: an account, or of an asset or market that a venue
+    lists it, a position, an order or a declared leg. A mistyped scope has nothing, and must not
+    look like a calm one."""
     kind, parts = scope_parts(latch.scope)
+    places = [(one.venue, one.account) for one in book.accounts]
+    concerned = [
+        (venue, account)
+        for venue, account in (*places, *book.executable, *book.dark)
+        if concerns(latch.scope, venue, account)
+    ]
     if kind in {SubjectKind.PORTFOLIO, SubjectKind.VENUE, SubjectKind.ACCOUNT}:
-        places = [(one.venue, one.account) for one in book.accounts]
-        return any(
-            concerns(latch.scope, venue, account)
-            for venue, account in (*places, *book.executable, *book.dark)
-        )
+        return bool(concerned)
     if kind is SubjectKind.ASSET and any(leg.asset == parts[0] for leg in book.outside):
+        return True
+    # Nothing may be held in it: its accounts then show that, each by its own list.
+    if any(
+        within(latch.scope, venue, account, market, asset)
+        for venue, market, asset in book.listed
+        for place, account in concerned
+        if place == venue
+    ):
         return True
     assets = asset_of(book)
     truths = (*book.accounts, *(run.truth for run in latch.runs.values() if run.truth is not None))
