@@ -519,6 +519,7 @@ MarketEvent = (
     | MarketContextSeen
     | OraclePricesSeen
     | FundingSettled
+    | FundingHistorySeen
     | BookTopSeen
     | DepthSeen
     | LastTradeSeen

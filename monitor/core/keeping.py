@@ -1,4 +1,5 @@
-"""What a restart must not forget of prices, rolling peaks and caps; packed no oftener than needed.
+"""What a restart must not forget of prices, funding, rolling peaks and caps; packed no oftener
+than needed.
 
 The store writes a memory whenever its bytes changed, so the long ones are packed once per hour or
 slot and told again as they were in between. *Pure.*
@@ -12,6 +13,7 @@ import msgspec
 
 from monitor.core.formulas.drawdown import DrawdownMemory, resume_drawdown
 from monitor.core.formulas.rolling import Peaks, RollingMemory
+from monitor.core.state.funding import FundingSeries, StressMemory
 from monitor.core.state.model import CapMemory, RiskState
 from monitor.core.state.series import HOUR_MINUTES, MINUTE_NS, PriceSeries
 
@@ -19,9 +21,13 @@ _PRICES = "prices"
 _ROLLING = "rolling"
 _PEAKS = "peaks"
 _CAP = "cap"
+_FUNDING = "funding"
+_STRESS = "stress"
 # Hundreds of series are packed one after another over the hour, not all at its first minute.
 _SPREAD_MINUTES = 50
 _FIRST_MINUTE = 3  # hours have closed by then
+
+_Long = PriceSeries | FundingSeries | StressMemory | Peaks
 
 _encode = msgspec.msgpack.encode
 _decode = msgspec.msgpack.decode
@@ -49,11 +55,23 @@ class Keeping:
                 packed = self._again(name, (memory.peaks.slots[-1], 0), memory.peaks, due=True)
                 if packed is not None:
                     yield name, packed
+        for index, (subject, rates) in enumerate(state.funding.items()):
+            name = f"{_FUNDING}|{subject}"
+            due = minute >= _FIRST_MINUTE + index % _SPREAD_MINUTES
+            packed = self._again(name, (rates.newest, rates.revision), rates, due=due)
+            if packed is not None:
+                yield name, packed
+        if state.stress.peaks:
+            name = f"{_STRESS}|index"
+            version = (state.now_ns // (HOUR_MINUTES * MINUTE_NS), 0)
+            packed = self._again(name, version, StressMemory(peaks=state.stress.peaks), due=True)
+            if packed is not None:
+                yield name, packed
         for key, cap in state.caps.items():
             yield f"{_CAP}|{key}", _encode(cap)
 
     def _again(
-        self, name: str, version: tuple[int, int], value: PriceSeries | Peaks, *, due: bool
+        self, name: str, version: tuple[int, int], value: _Long, *, due: bool
     ) -> bytes | None:
         before = self._packed.get(name)
         if before is not None and (before[0] == version or not due):
@@ -77,6 +95,10 @@ def recall(state: RiskState, memories: tuple[tuple[str, bytes], ...]) -> None:
             state.rolling[key] = RollingMemory(known)
         elif kind == _PEAKS:
             peaks[key] = _decode(packed, type=Peaks)
+        elif kind == _FUNDING:
+            state.funding[key] = _decode(packed, type=FundingSeries)
+        elif kind == _STRESS:
+            state.stress = _decode(packed, type=StressMemory)
         elif kind == _CAP:
             state.caps[key] = _decode(packed, type=CapMemory)
     for key, memory in state.rolling.items():

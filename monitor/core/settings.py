@@ -8,6 +8,8 @@ from __future__ import annotations
 import msgspec
 
 from monitor.core.decision import RuleMode
+from monitor.core.formulas.funding import PERSISTENCE_HOURLY
+from monitor.core.formulas.funding_stress import StressAnchors
 from monitor.core.types import SECOND_NS
 
 
@@ -107,6 +109,26 @@ class MarginSettings(msgspec.Struct, frozen=True, kw_only=True):
         return 60.0 * dict(self.reach_minutes).get(venue, self.reach_minutes_default)
 
 
+class CarrySettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Funding as an expense line.
+
+    Args:
+        budget_ratio: What funding may cost in thirty days, as a share of equity.
+        persistence_hourly: Share of a rate's distance to its baseline that is left after an hour.
+        baselines_hourly: (venue, rate) that funding falls back to, signed fraction per hour.
+        baseline_hourly: The same for venues not named: the interest floor of most.
+    """
+
+    budget_ratio: float = 0.01
+    persistence_hourly: float = PERSISTENCE_HOURLY
+    baselines_hourly: tuple[tuple[str, float], ...] = (("dydx", 0.0),)
+    baseline_hourly: float = 1.25e-5
+
+    def baseline(self, venue: str) -> float:
+        """Of one venue, signed fraction per hour."""
+        return dict(self.baselines_hourly).get(venue, self.baseline_hourly)
+
+
 class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What the engine must know before the first event.
 
@@ -130,6 +152,8 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
         rule_modes: (rule, mode) where the desk says otherwise than the rulebook.
         margin: How fast help can be where margin runs out.
         leverage: What leverage caps are made of.
+        funding_stress: Anchors of the funding stress index.
+        carry: Funding as an expense line.
     """
 
     accounts: tuple[tuple[str, str], ...] = ()
@@ -146,6 +170,8 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     rule_modes: tuple[tuple[str, RuleMode], ...] = ()
     margin: MarginSettings = MarginSettings()
     leverage: LeverageSettings = LeverageSettings()
+    funding_stress: StressAnchors = StressAnchors()
+    carry: CarrySettings = CarrySettings()
 
 
 def limit_ns(seconds: float) -> int:

@@ -24,6 +24,7 @@ class Unit(enum.StrEnum):
     PER_YEAR = "per_year"
     COUNT = "count"
     BOOL = "bool"  # 0 or 1
+    POINTS = "points"  # of a hundred
 
 
 class Aggregate(enum.StrEnum):

@@ -55,6 +55,7 @@ NEWS: dict[type[object], NewsHandler] = dict(
         _news(e.MarketContextSeen, quotes.market_context),
         _news(e.OraclePricesSeen, quotes.oracle_prices),
         _news(e.FundingSettled, markets.funding_settled),
+        _news(e.FundingHistorySeen, markets.funding_history),
         _news(e.BookTopSeen, quotes.book_top),
         _news(e.DepthSeen, quotes.depth),
         _news(e.LastTradeSeen, markets.last_trade),

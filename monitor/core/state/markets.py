@@ -11,6 +11,7 @@ from monitor.core.events import (
     CandleSeen,
     ChainTimeSeen,
     ClockSkewSeen,
+    FundingHistorySeen,
     FundingSettled,
     LastTradeSeen,
     MarketListed,
@@ -29,6 +30,7 @@ from monitor.core.state.facts import (
     StatusFact,
     VenueBit,
 )
+from monitor.core.state.funding import FundingSeries, hour_of
 from monitor.core.state.model import (
     Candle,
     MarginTerms,
@@ -127,10 +129,16 @@ def funding_settled(
     market = market_of(state, event.venue, event.market)
     fact = market.settled
     if (
-        event.settled_at_ns < fact.settled_at_ns
-        or event.settled_at_ns > now + AHEAD_MAX_NS  # it would hide every settlement until then
+        event.settled_at_ns > now + AHEAD_MAX_NS  # it would hide every settlement until then
         or not isfinite(event.funding_rate_hourly)
     ):
+        return
+    series = series_of(state, market)
+    series.told_ns = now
+    # One told late fills its hour: what was told in order stands.
+    in_order = event.settled_at_ns >= fact.settled_at_ns
+    series.put(hour_of(event.settled_at_ns), event.funding_rate_hourly, live=in_order)
+    if not in_order:
         return
     fresh = event.settled_at_ns > fact.settled_at_ns
     fact.settled_at_ns = event.settled_at_ns
@@ -139,6 +147,33 @@ def funding_settled(
     _mark(state, market, MarketBit.SETTLED)
     if fresh:
         accrue_funding(state, market, event)
+
+
+def funding_history(
+    state: RiskState,
+    event: FundingHistorySeen,
+    now: EngineNs,
+    _channel: Channel,
+) -> None:
+    """Settlements of before riskd watched, where none is known; those to come are refused."""
+    market = market_of(state, event.venue, event.market)
+    series = series_of(state, market)
+    for settled_at_ns, rate in event.rates:
+        if settled_at_ns <= now + AHEAD_MAX_NS:
+            series.put(hour_of(settled_at_ns), rate, live=False)
+    series.told_ns = now
+    state.stress.renew = True
+    _mark(state, market, MarketBit.SETTLED)
+
+
+def series_of(state: RiskState, market: MarketState) -> FundingSeries:
+    """The market's settlements by the hour; of one that is ignored they are forgotten again."""
+    found = state.funding.get(market.subject)
+    if found is None:
+        found = FundingSeries()
+        if market.market in state.venues[market.venue].markets:
+            state.funding[market.subject] = found
+    return found
 
 
 def last_trade(state: RiskState, event: LastTradeSeen, now: EngineNs, channel: Channel) -> None:

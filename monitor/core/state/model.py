@@ -40,6 +40,7 @@ from monitor.core.state.facts import (
     StatusFact,
     TopFact,
 )
+from monitor.core.state.funding import FundingSeries, StressMemory
 from monitor.core.state.series import HourSeries, PriceSeries
 from monitor.core.types import AccountMode, EngineNs, MarginMode, Severity, Subject
 
@@ -431,6 +432,8 @@ class RiskState(msgspec.Struct):
     basket: HourSeries = msgspec.field(default_factory=HourSeries)
     basket_assets: tuple[str, ...] = ()
     basket_renew: bool = False  # a member's history came: the basket is to be made anew
+    funding: dict[str, FundingSeries] = msgspec.field(default_factory=dict)  # market subject
+    stress: StressMemory = msgspec.field(default_factory=StressMemory)
     dirty: dict[Subject, int] = msgspec.field(default_factory=dict)
     appeared: list[tuple[str, str, str, str]] = msgspec.field(default_factory=list)
     cross_checks: list[CrossCheck] = msgspec.field(default_factory=list)

@@ -1,0 +1,137 @@
+"""Settled funding of the last month by the hour, and what the stress index remembers of itself.
+
+A settlement stands at the hour it was charged at; hours without one are unknown here, and whoever
+reads carries the last one forward as long as the venue's interval allows. *Pure.*
+"""
+
+from __future__ import annotations
+
+from math import isfinite
+
+import msgspec
+
+from monitor.core.state.series import HOUR_NS
+from monitor.core.types import SECOND_NS, EngineNs
+
+# Thirty days and the day before them, against which the first hours are compared.
+KEPT_HOURS = 744
+CARRY_HOURS_MAX = 8
+CARRY_INTERVALS = 2
+# Settlements are stamped seconds around the hour.
+STAMP_SLACK_NS = 60 * SECOND_NS
+PEAK_DAYS = 90
+
+
+def hour_of(time_ns: int) -> int:
+    """The hour (since 1970) that a settlement stamped ``time_ns`` belongs to."""
+    return (time_ns + STAMP_SLACK_NS) // HOUR_NS
+
+
+def carry_hours(interval_s: int) -> int:
+    """For how many hours a settlement stands for those after it: two intervals, at most eight
+    hours."""
+    return max(min(CARRY_HOURS_MAX, CARRY_INTERVALS * interval_s // 3600), 1)
+
+
+class FundingSeries(msgspec.Struct, omit_defaults=True):
+    """One market's settlements, signed fractions per hour, one place per hour.
+
+    ``rates[-1]`` is of hour ``newest``; None where nothing settled. ``revision`` grows whenever an
+    hour before the newest is learnt or changes. ``told_ns`` is when a settlement was last told.
+    """
+
+    newest: int = 0
+    rates: list[float | None] = []
+    revision: int = 0
+    told_ns: EngineNs = 0
+
+    def put(self, hour: int, rate: float, *, live: bool) -> None:
+        """Take in one settlement. Live ones replace what an hour held; history only fills what is
+        unknown, and what is older than is kept is dropped."""
+        if not isfinite(rate):
+            return
+        rates = self.rates
+        if not rates or hour >= self.newest + KEPT_HOURS:
+            self.newest, self.rates = hour, [rate]
+            return
+        if hour > self.newest:
+            rates.extend([None] * (hour - self.newest - 1))
+            rates.append(rate)
+            self.newest = hour
+            del rates[:-KEPT_HOURS]
+            return
+        place = len(rates) - 1 - (self.newest - hour)
+        if place < 0:
+            if self.newest - hour >= KEPT_HOURS:
+                return
+            rates[:0] = [rate, *[None] * (-place - 1)]
+        elif rates[place] is None or (live and rates[place] != rate):
+            rates[place] = rate
+        else:
+            return
+        self.revision += 1
+
+    def hourly(self, first: int, last: int, carry: int) -> list[float | None]:
+        """The rate of each hour ``first`` to ``last``, the last settlement carried forward for at
+        most ``carry`` hours; None where unknown."""
+        rates, start = self.rates, self.newest - len(self.rates) + 1
+        found: list[float | None] = []
+        value, age = None, 0
+        for hour in range(first - carry, last + 1):
+            told = rates[hour - start] if 0 <= hour - start < len(rates) else None
+            if told is not None:
+                value, age = told, 0
+            elif value is not None:
+                age += 1
+                if age > carry:
+                    value = None
+            if hour >= first:
+                found.append(value)
+        return found
+
+    def settled(self, count: int) -> list[tuple[int, float]]:
+        """The newest settlements, newest first, as (hour, rate); fewer where fewer are known."""
+        found: list[tuple[int, float]] = []
+        for back, rate in enumerate(reversed(self.rates)):
+            if rate is not None:
+                found.append((self.newest - back, rate))
+                if len(found) == count:
+                    break
+        return found
+
+
+class StressMemory(msgspec.Struct, omit_defaults=True):
+    """What the stress index remembers.
+
+    Args:
+        peaks: Highest index by day since 1970.
+        past_hour: The next past hour whose index is still to be found from history; 0 for none.
+        renew: Settlements of the past became known: their index is to be found anew.
+        calm_since_ns: Since when the index has been known and calm without a break; 0 for not.
+        calm_hour: The newest hour settled that was counted since.
+        calm_settlements: How many hours were.
+    """
+
+    peaks: dict[int, float] = {}
+    past_hour: int = 0
+    renew: bool = False
+    calm_since_ns: EngineNs = 0
+    calm_hour: int = 0
+    calm_settlements: int = 0
+
+    def note(self, hour: int, index: float) -> None:
+        """The index was ``index`` in ``hour``; days beyond the window are forgotten."""
+        day = hour // 24
+        self.peaks[day] = max(self.peaks.get(day, 0.0), index)
+        for old in [one for one in self.peaks if one <= max(self.peaks) - PEAK_DAYS]:
+            del self.peaks[old]
+
+    def follow_calm(self, index: float | None, hour: int, now: EngineNs, calm: float) -> None:
+        """Count the settlements since the index has been calm; unknown or above starts anew."""
+        if index is None or index > calm:
+            self.calm_since_ns = self.calm_settlements = 0
+        elif not self.calm_since_ns:
+            self.calm_since_ns, self.calm_hour, self.calm_settlements = now, hour, 0
+        elif hour > self.calm_hour:
+            self.calm_hour = hour
+            self.calm_settlements += 1
