@@ -10,7 +10,7 @@ from statistics import median
 HAIRCUTS: dict[str, float] = {
     "USDC": 0.0,
     "USD": 0.0,
-    "USDC.e": 0.01,
+    "USDC.E": 0.01,
     "USDT": 0.01,
     "USDT0": 0.01,
     "USDE": 0.05,
@@ -38,7 +38,7 @@ def compute_concentration(amounts: Iterable[float]) -> float:
 
 def haircut_of(token: str) -> float:
     """Default haircut of a token, as a fraction; 0.40 for one that is not listed."""
-    return HAIRCUTS.get(token.upper(), HAIRCUTS.get(token, HAIRCUT_OTHER))
+    return HAIRCUTS.get(token.upper(), HAIRCUT_OTHER)
 
 
 def compute_haircut_value(

@@ -7,6 +7,7 @@ from monitor.core.measures import (
     accounts,
     barriers,
     books,
+    concentration,
     drawdown,
     exposure,
     feeds,
@@ -65,6 +66,7 @@ DEFINITIONS = table(
         *shocks.DEFINITIONS,
         *barriers.DEFINITIONS,
         *passage.DEFINITIONS,
+        *concentration.DEFINITIONS,
     ),
 )
 CATALOGUE: dict[str, MeasureSpec] = {
