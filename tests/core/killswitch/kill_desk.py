@@ -166,6 +166,7 @@ class World:
         self.dark: tuple[tuple[str, str], ...] = ()
         self.slow: set[tuple[str, str]] = set()
         self.markets: frozenset[tuple[str, str, str]] = frozenset()  # that the venues list
+        self.fed_ns: dict[tuple[str, str], EngineNs] = {}  # when, if not just now
         self.feeds: dict[tuple[str, str], dict[str, str]] = {}  # what they say differently
         self.listed: dict[tuple[str, str], tuple[EngineNs | None, EngineNs | None]] = {}
         self.refuse: Callable[[Command], KillFact | None] = lambda _: None
@@ -234,7 +235,8 @@ class World:
 
     def fed(self, place: tuple[str, str]) -> AccountTruth:
         """An account as the feeds tell it: as it is, but for what ``feeds`` says."""
-        truth, other = self.truth(place), self.feeds.get(place)
+        truth = self.truth(place, self.fed_ns.get(place))
+        other = self.feeds.get(place)
         if other is None:
             return truth
         return msgspec.structs.replace(

@@ -9,8 +9,8 @@ import pytest
 from monitor.core.killswitch.facts import PlaceOrders
 from monitor.core.killswitch.levels import Level
 from monitor.core.killswitch.planner import plan_cut
-from monitor.core.types import Side, venue_subject
-from tests.core.killswitch.kill_desk import ARMED, HL, MAIN, PRICES, World
+from monitor.core.types import SECOND_NS, Side, venue_subject
+from tests.core.killswitch.kill_desk import ARMED, HL, MAIN, PRICES, START_NS, World
 
 SCOPE = venue_subject(HL)
 
@@ -57,6 +57,21 @@ def test_the_first_round_is_sized_by_the_smaller_reading(
     world.pull(Level.FLATTEN, SCOPE)
     if feeds is not None:
         differ(world, **feeds)
+    world.work()
+    assert first_orders(world) == {"BTC": btc, "ETH": "10"}
+
+
+@pytest.mark.parametrize(
+    ("told_s", "btc"),
+    [pytest.param(2, "1", id="until-it"), pytest.param(2.001, "0.6", id="since")],
+)
+def test_feeds_of_before_our_own_last_command_are_the_past(told_s: float, btc: str) -> None:
+    """Filled while it was cancelled: what they said until then contradicts nothing."""
+    world = desk()
+    world.rest("buy", Side.BUY, "0.1")
+    world.at(2).pull(Level.FLATTEN, SCOPE)
+    differ(world, BTC="0.6")
+    world.fed_ns[MAIN] = START_NS + round(told_s * SECOND_NS)
     world.work()
     assert first_orders(world) == {"BTC": btc, "ETH": "10"}
 

@@ -17,27 +17,36 @@ from monitor.core.killswitch.execution.orders import asset_of, held_in
 from monitor.core.killswitch.planning.legs import read_legs
 from monitor.core.killswitch.state import Latch, Run
 from monitor.core.killswitch.turn import Turn
+from monitor.core.types import EngineNs
 
 
-def other_readings(book: Book, truth: AccountTruth) -> tuple[AccountTruth, ...]:
+def other_readings(book: Book, truth: AccountTruth, since_ns: EngineNs) -> tuple[AccountTruth, ...]:
     """What other sources than ``truth`` say of the same account now: the feeds, and where stream
-    and re-read contradict each other, the stream. Nothing that is old."""
+    and re-read contradict each other, the stream. Nothing that is old.
+
+    What was told by ``since_ns``, our own last command, is the past as far as sizes go, and says
+    only on which side it saw a position.
+    """
     place = (truth.venue, truth.account)
     if place in book.dark:
         return ()
-    return tuple(
-        one
-        for one in (*book.accounts, *book.second)
-        if (one.venue, one.account) == place and one.positions != truth.positions
-    )
+    mine = {one.market: one.size for one in truth.positions}
+    found = []
+    for one in (*book.accounts, *book.second):
+        if (one.venue, one.account) != place or one.positions == truth.positions:
+            continue
+        told = one.positions
+        if one.read_ns <= since_ns:
+            told = tuple(p for p in told if p.size * mine.get(p.market, Decimal(0)) < 0)
+        if told:
+            found.append(msgspec.structs.replace(one, positions=told))
+    return tuple(found)
 
 
-def disputed(book: Book | None, truth: AccountTruth) -> dict[str, str]:
+def disputed(truth: AccountTruth, others: Sequence[AccountTruth]) -> dict[str, str]:
     """Markets in which two readings of one account see opposite sides, and what they see."""
-    if book is None:
-        return {}
     found = {}
-    for other in other_readings(book, truth):
+    for other in others:
         seen = {one.market: one.size for one in other.positions}
         for one in truth.positions:
             size = seen.get(one.market, Decimal(0))
@@ -72,12 +81,13 @@ def _disagreements(turn: Turn, latch: Latch, run: Run, *, sizes_too: bool) -> tu
     if truth is None or book is None:
         return ()
     held = held_in(truth, latch.scope, asset_of(book))
+    others = other_readings(book, truth, turn.state.touched.get(run.key, 0))
     words = [
         f"two readings disagree on the side of {market}: {seen}"
-        for market, seen in disputed(book, truth).items()
+        for market, seen in disputed(truth, others).items()
         if market in held
     ]
-    for other in other_readings(book, truth) if sizes_too else ():
+    for other in others if sizes_too else ():
         for market, size in held_in(other, latch.scope, asset_of(book)).items():
             mine = held.get(market, Decimal(0))
             if mine * size > 0 and abs(size) < abs(mine):

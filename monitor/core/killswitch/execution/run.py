@@ -411,9 +411,11 @@ def to_take_away(
             in_the_way=run.in_the_way,
         )
 
+    touched_ns = turn.state.touched.get(run.key, 0)
+    others = () if turn.book is None else other_readings(turn.book, truth, touched_ns)
+    markets = disputed(truth, others)
     left = by(truth)
-    markets = disputed(turn.book, truth)
-    for other in other_readings(turn.book, truth) if markets and turn.book is not None else ():
+    for other in others if markets else ():
         as_seen = msgspec.structs.replace(truth, positions=other.positions)
         left += tuple(one for one in by(as_seen) if one.market in markets and one not in left)
     return left

@@ -4,9 +4,10 @@ done already. *Pure.*
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from decimal import Decimal
 from math import fsum
+from types import MappingProxyType
 
 import msgspec
 
@@ -15,12 +16,18 @@ from monitor.core.killswitch.execution.orders import concerns
 from monitor.core.killswitch.execution.readings import other_readings
 from monitor.core.killswitch.planning.legs import read_legs
 from monitor.core.killswitch.state import Latch, Run
-from monitor.core.types import Side
+from monitor.core.types import EngineNs, Side
 
 
-def trip_book(book: Book, latch: Latch, ready: Collection[str]) -> Book:
+def trip_book(
+    book: Book,
+    latch: Latch,
+    ready: Collection[str],
+    touched: Mapping[str, EngineNs] = MappingProxyType({}),
+) -> Book:
     """``book`` as one trip may use it: orders only for the ``ready`` accounts, each with all its
-    readings, dark what was not read, and accounts with open orders of ours as if those were filled.
+    readings of after our own last command there (``touched``), dark what was not read, and accounts
+    with open orders of ours as if those were filled.
 
     The last is on purpose: what may be cut already is not to be cut again elsewhere.
     """
@@ -28,7 +35,7 @@ def trip_book(book: Book, latch: Latch, ready: Collection[str]) -> Book:
         one
         for key in ready
         if (truth := latch.runs[key].truth) is not None
-        for one in other_readings(book, truth)
+        for one in other_readings(book, truth, touched.get(key, 0))
     )
     truths = {f"{one.venue}/{one.account}": one for one in book.accounts}
     dark = {f"{venue}/{account}": (venue, account) for venue, account in book.dark}

@@ -96,7 +96,7 @@ def _join(turn: Turn, latch: Latch, *, retried: bool) -> None:
 def _round(turn: Turn, latch: Latch, ready: list[Run], book: Book) -> None:
     halted = halts_over(turn, latch)
     keys = [run.key for run in ready]
-    merged = without_halted(trip_book(book, latch, keys), halted)
+    merged = without_halted(trip_book(book, latch, keys, turn.state.touched), halted)
     fix_baseline(latch, merged)
     latch.round += 1
     latch.burst += 1
