@@ -69,6 +69,13 @@ class Peaks(msgspec.Struct):
             del self.slots[:first], self.levels[:first]
 
 
+class Window(msgspec.Struct, frozen=True):
+    """How far back a peak counts, and how finely that is forgotten: up to one slot longer."""
+
+    length_ns: int
+    slot_ns: int
+
+
 class RollingMemory(msgspec.Struct):
     """What one window of one subject remembers."""
 
@@ -84,18 +91,16 @@ def follow_rolling(
     exposed: bool,
     now: EngineNs,
     settling_ns: int,
-    window_ns: int,
-    slot_ns: int,
+    window: Window,
 ) -> tuple[RollingMemory, float]:
     """What to remember from now on, and the fall from the window's highest equity, in ``[0, 1]``.
 
-    ``slot_ns`` is how finely the window forgets: a peak counts up to one slot longer. The memory
-    handed in is changed and handed back.
+    The memory handed in is changed and handed back.
     """
     if memory is None:
         memory = RollingMemory(start_drawdown(equity_usd, flows))
     known, peaks = memory.drawdown, memory.peaks
-    peaks.drop_before((now - window_ns) // slot_ns)
+    peaks.drop_before((now - window.length_ns) // window.slot_ns)
     if peaks.levels:
         peak = peaks.levels[0] + known.shifted_usd
         known = msgspec.structs.replace(known, peak_usd=min(peak, known.peak_usd))
@@ -108,6 +113,6 @@ def follow_rolling(
         settling_ns=settling_ns,
     )
     ratio = 0.0 if known.ratio is None else known.ratio
-    peaks.add(now // slot_ns, known.peak_usd * (1.0 - ratio) - known.shifted_usd)
+    peaks.add(now // window.slot_ns, known.peak_usd * (1.0 - ratio) - known.shifted_usd)
     memory.drawdown = known
     return memory, drawdown

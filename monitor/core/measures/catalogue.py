@@ -6,6 +6,7 @@ from __future__ import annotations
 from monitor.core.measures import (
     accounts,
     barriers,
+    book_risk,
     books,
     concentration,
     drawdown,
@@ -13,6 +14,7 @@ from monitor.core.measures import (
     feeds,
     funding,
     holdings,
+    leverage,
     liquidation,
     liquidity,
     margin,
@@ -22,6 +24,7 @@ from monitor.core.measures import (
     prices,
     shocks,
     sight,
+    stress_index,
     volatility,
 )
 from monitor.core.measures.definition import Definition
@@ -54,6 +57,7 @@ DEFINITIONS = table(
         *prices.DEFINITIONS,
         *books.DEFINITIONS,
         *funding.DEFINITIONS,
+        *stress_index.DEFINITIONS,
         *exposure.DEFINITIONS,
         *liquidation.DEFINITIONS,
         *margin.DEFINITIONS,
@@ -62,6 +66,8 @@ DEFINITIONS = table(
         *drawdown.DEFINITIONS,
         *positions.DEFINITIONS,
         *volatility.DEFINITIONS,
+        *book_risk.DEFINITIONS,
+        *leverage.DEFINITIONS,
         *news.DEFINITIONS,
         *shocks.DEFINITIONS,
         *barriers.DEFINITIONS,

@@ -1,8 +1,12 @@
-"""Drawdown of accounts, venues and the portfolio: a measure that remembers its peak. *Pure.*"""
+"""Drawdown of accounts, venues and the portfolio: measures that remember their peaks. *Pure.*
+
+``drawdown_ratio`` is the fall from the highest equity ever seen; those of a window forget what is
+older. All of them take transfers, and money on its way between own accounts, out.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from math import fsum
 
 from monitor.core.formulas.drawdown import (
@@ -11,6 +15,7 @@ from monitor.core.formulas.drawdown import (
     in_transit,
     start_drawdown,
 )
+from monitor.core.formulas.rolling import Window, follow_rolling
 from monitor.core.measures.accounts import EQUITY
 from monitor.core.measures.definition import Definition, Relation, define
 from monitor.core.measures.exposure import GROSS
@@ -79,6 +84,9 @@ def _drawdown(node: Node, use: Use, accounts: list[AccountState], *, whole: bool
     flows = _flows(accounts, use, whole=whole)
     memory = use.state.drawdowns.get(node.subject)
     if memory is None:
+        if use.estimated:
+            use.reason = "no peak is known, and an estimate is none"
+            return None
         memory = start_drawdown(equity, flows)
     memory, drawdown = follow_drawdown(
         memory,
@@ -88,14 +96,18 @@ def _drawdown(node: Node, use: Use, accounts: list[AccountState], *, whole: bool
         now=use.now,
         settling_ns=round(use.settings.flow_settling_s * SECOND_NS),
     )
-    use.state.drawdowns[node.subject] = memory
+    if not use.estimated:  # an estimate that is too high must not become the peak
+        use.state.drawdowns[node.subject] = memory
     return drawdown
 
 
 def _preview_drawdown(node: Node, accounts: Iterable[AccountState], *, whole: bool) -> float | None:
     """While nothing flows and no new peak is reached, the peak alone decides."""
     memory = node.drawdowns.get(node.subject)
-    equity = node.instances[EQUITY.name].cell.value
+    cell = node.instances[EQUITY.name].cell
+    equity = cell.value
+    if cell.estimated or node.instances[DRAWDOWN.name].cell.estimated:
+        return None  # that it is an estimate, or none any more, has to be told
     if memory is None or memory.raised or equity is None or not 0.0 < equity <= memory.peak_usd:
         return None
     total = 0.0
@@ -127,11 +139,38 @@ def _venue_drawdown(node: VenueNode, use: Use) -> float | None:
     return _drawdown(node, use, list(node.venue.accounts.values()), whole=False)
 
 
+def _all_accounts(use: Use) -> list[AccountState]:
+    return [account for venue in use.state.venues.values() for account in venue.accounts.values()]
+
+
 def _portfolio_drawdown(node: PortfolioNode, use: Use) -> float | None:
-    accounts = [
-        account for venue in use.state.venues.values() for account in venue.accounts.values()
-    ]
-    return _drawdown(node, use, accounts, whole=True)
+    return _drawdown(node, use, _all_accounts(use), whole=True)
+
+
+def _rolling(name: str, window: Window) -> Callable[[PortfolioNode, Use], float | None]:
+    def compute(node: PortfolioNode, use: Use) -> float | None:
+        equity = use.read(node, EQUITY.name)
+        gross = use.read(node, GROSS.name)
+        if equity is None or gross is None:
+            return None
+        if use.estimated and f"{name}|{node.subject}" not in use.state.rolling:
+            use.reason = "no peak is known, and an estimate is none"
+            return None
+        key = f"{name}|{node.subject}"
+        memory, drawdown = follow_rolling(
+            use.state.rolling.get(key),
+            equity,
+            _flows(_all_accounts(use), use, whole=True),
+            exposed=gross > 0.0,
+            now=use.now,
+            settling_ns=round(use.settings.flow_settling_s * SECOND_NS),
+            window=window,
+        )
+        if not use.estimated:  # likewise
+            use.state.rolling[key] = memory
+        return drawdown
+
+    return compute
 
 
 DRAWDOWN = MeasureSpec(
@@ -144,6 +183,30 @@ DRAWDOWN = MeasureSpec(
     at_zero="1 when equity is gone",
     typical=(0.02, 0.2),
 )
+_MINUTE_NS = 60 * SECOND_NS
+# Ten minutes in thirty days are near enough; in an hour they are not.
+WINDOWS = (
+    ("1h", "hour", Window(60 * _MINUTE_NS, _MINUTE_NS)),
+    ("24h", "24 hours", Window(DAY_NS, 10 * _MINUTE_NS)),
+    ("7d", "7 days", Window(7 * DAY_NS, 10 * _MINUTE_NS)),
+    ("30d", "30 days", Window(30 * DAY_NS, 10 * _MINUTE_NS)),
+)
+
+
+def _windowed(short: str, words: str) -> MeasureSpec:
+    return MeasureSpec(
+        name=f"drawdown_{short}_ratio",
+        kinds=(SubjectKind.PORTFOLIO,),
+        unit=Unit.RATIO,
+        help=f"Loss of equity from its highest of the last {words}, transfers taken out.",
+        low=0.0,
+        high=1.0,
+        cadence_s=1.0,
+        at_zero="1 when equity is gone",
+        typical=(0.02, 0.2),
+    )
+
+
 _DRAWDOWN_NEEDS = ((Relation.SELF, EQUITY.name), (Relation.SELF, GROSS.name))
 
 DEFINITIONS: tuple[Definition, ...] = (
@@ -167,5 +230,16 @@ DEFINITIONS: tuple[Definition, ...] = (
             (SubjectKind.VENUE, _venue_drawdown, _preview_venue_drawdown, VenueBit.FLOWS),
             (SubjectKind.PORTFOLIO, _portfolio_drawdown, _preview_portfolio_drawdown, FLOWS_BIT),
         )
+    ),
+    *(
+        define(
+            _windowed(short, words),
+            SubjectKind.PORTFOLIO,
+            _rolling(f"drawdown_{short}_ratio", window),
+            bits=FLOWS_BIT,
+            needs=_DRAWDOWN_NEEDS,
+            always=True,
+        )
+        for short, words, window in WINDOWS
     ),
 )

@@ -6,7 +6,7 @@ measure instances in demand. They are rebuilt from the state after a restore. *P
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from monitor.core.formulas.drawdown import DrawdownMemory
 from monitor.core.measures.definition import Relation
@@ -56,12 +56,21 @@ class Node:
         return self.links.get(relation, [])
 
 
+class Correlation(NamedTuple):
+    """Of two series as they were at ``versions``; None while they share too few hours."""
+
+    versions: tuple[int, int]
+    value: float | None
+
+
 class PortfolioNode(Node):
     """Everything."""
 
     def __init__(self) -> None:
         super().__init__(PORTFOLIO)
         self.venues: list[VenueNode] = []
+        # Of two series of hourly returns, by their names; dear, and true until one of them changes.
+        self.correlations: dict[tuple[str, str], Correlation] = {}
 
 
 class VenueNode(Node):

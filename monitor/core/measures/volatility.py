@@ -156,8 +156,15 @@ def read_basket(use: Use) -> HourSeries | None:
     if basket.hour < 0:
         use.absent("no hour of the basket is complete yet")
         return None
+    observed = use.observed
     ended = SeenFact(seen_ns=(basket.hour + 1) * HOUR_NS)
-    return basket if use.fresh(ended, BASKET_LIMIT_NS, "the basket's last hour") else None
+    if not use.fresh(ended, BASKET_LIMIT_NS, "the basket's last hour"):
+        return None
+    # A mean of days is not observed once an hour only: a rule that wants to see something twice
+    # means its members' prices.
+    sampled = [use.state.prices[asset].seen.seen_ns for asset in _members(use.state)]
+    use.observed = min(observed, max(sampled, default=0))
+    return basket
 
 
 def read_basket_slow(use: Use) -> float | None:

@@ -47,10 +47,11 @@ class HourSeries(msgspec.Struct):
     the slow volatility at each hour plus one, 0 where unknown; ``closes`` prices. All three end
     with ``hour``. The long ones are bytes, so that a snapshot of hundreds of them stays small.
     ``counts`` is the histogram of the known bins, ``known`` how many there are; ``first`` is the
-    oldest hour of which a return was ever known.
+    oldest hour of which a return was ever known; ``version`` grows with every change.
     """
 
     hour: int = -1
+    version: int = 0
     first: int = -1
     keep: int = RETURNS_HOURS
     slow: Ewma = Ewma()
@@ -64,6 +65,7 @@ class HourSeries(msgspec.Struct):
         """``hour`` is over; hours in between are unknown. An hour already closed stays as it is."""
         if hour <= self.hour:
             return
+        self.version += 1
         missing = hour - self.hour - 1 if self.hour >= 0 else 0
         for _ in range(min(missing, HISTORY_HOURS)):
             self._push(None, 0, None)
@@ -107,6 +109,7 @@ class HourSeries(msgspec.Struct):
     ) -> None:
         """Other values for the hours that end with ``hour``; oldest first, ``bins`` plus one."""
         self.hour, self.slow = hour, slow
+        self.version += 1
         oldest = hour - len(returns) + 1
         told = next((index for index, one in enumerate(returns) if one is not None), None)
         self.first = -1 if told is None else oldest + told

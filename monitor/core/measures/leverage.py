@@ -1,0 +1,326 @@
+"""Two caps on leverage, and how the book moves as a whole. *Pure.*
+
+Net: exposure adjusted by its beta to the basket, over equity, against a cap by volatility; a
+neutral book has little of it. Gross: exposure over equity against a cap by how long leaving takes.
+Caps fall at once and rise at most a tenth a day.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import fsum
+from operator import mul
+
+from monitor.core.formulas.leverage import (
+    compute_base_leverage,
+    compute_cap_volatility,
+    compute_percentile_multiplier,
+    compute_venue_multiplier,
+    rise_slowly,
+)
+from monitor.core.formulas.ratios import LEVERAGE_MAX, compute_leverage
+from monitor.core.measures.accounts import EQUITY
+from monitor.core.measures.book_risk import BETA_NET
+from monitor.core.measures.definition import Definition, Relation, define
+from monitor.core.measures.exposure import GROSS, NET
+from monitor.core.measures.margin import LEVERAGE
+from monitor.core.measures.spec import MeasureSpec, Unit
+from monitor.core.measures.tree import AccountNode, AssetNode, Node, PortfolioNode, VenueNode
+from monitor.core.measures.use import Use
+from monitor.core.measures.volatility import (
+    read_basket_fast,
+    read_basket_percentile,
+    read_basket_slow,
+    read_fast,
+    read_percentile,
+    read_slow,
+)
+from monitor.core.state.facts import SERIES_BIT
+from monitor.core.state.model import DAY_NS, CapMemory, RiskState
+from monitor.core.state.series import HOUR_NS
+from monitor.core.types import EngineNs, SubjectKind
+
+RATIO_MAX = 1e6
+
+_PORTFOLIO = (SubjectKind.PORTFOLIO,)
+_POOLS = (SubjectKind.ACCOUNT, SubjectKind.VENUE, SubjectKind.PORTFOLIO)
+
+
+def _net_leverage(node: Node, use: Use, exposure: str, owner: Node) -> float | None:
+    net = use.read(node, exposure)
+    if net is None:
+        return None
+    equity = use.read(owner, EQUITY.name)
+    return None if equity is None else compute_leverage(abs(net), equity)
+
+
+def _portfolio_net(node: PortfolioNode, use: Use) -> float | None:
+    return _net_leverage(node, use, BETA_NET.name, node)
+
+
+def _asset_net(node: AssetNode, use: Use) -> float | None:
+    return _net_leverage(node, use, NET.name, node.ancestors[0])
+
+
+# -------------------------------------------------------------------------------------- caps
+
+
+def _remembered(node: Node, use: Use, name: str, cap: float) -> float:
+    """The cap as it may be now. Time in which it could not be computed lets it rise no further."""
+    key = f"{name}|{node.subject}"
+    known = use.state.caps.get(key)
+    if known is None:
+        use.state.caps[key] = CapMemory(cap, use.now)
+        return cap
+    elapsed_ns = min(use.now - known.at_ns, HOUR_NS)
+    risen = rise_slowly(known.cap, cap, elapsed_days=elapsed_ns / DAY_NS)
+    # Between, the memory stays as it is: what rises by time need not be written at every look.
+    if risen < known.cap or risen == cap != known.cap or elapsed_ns >= HOUR_NS:
+        use.state.caps[key] = CapMemory(risen, use.now)
+    return risen
+
+
+def _net_cap(
+    node: Node,
+    use: Use,
+    reads: Sequence[Callable[[], float | None]],
+) -> float | None:
+    values = []
+    for read in reads:
+        value = read()
+        if value is None:
+            return None
+        values.append(value)
+    fast, slow, percentile = values
+    base = compute_base_leverage(
+        compute_cap_volatility(fast, slow), target=use.settings.leverage.volatility_target
+    )
+    return _remembered(node, use, NET_CAP.name, base * compute_percentile_multiplier(percentile))
+
+
+def _portfolio_net_cap(node: PortfolioNode, use: Use) -> float | None:
+    return _net_cap(
+        node,
+        use,
+        (
+            lambda: read_basket_fast(use),
+            lambda: read_basket_slow(use),
+            lambda: read_basket_percentile(use),
+        ),
+    )
+
+
+def _asset_net_cap(node: AssetNode, use: Use) -> float | None:
+    asset = node.asset
+    return _net_cap(
+        node,
+        use,
+        (
+            lambda: read_fast(asset, use),
+            lambda: read_slow(asset, use),
+            lambda: read_percentile(asset, use),
+        ),
+    )
+
+
+def _multiplier(venue: str, use: Use) -> float:
+    settings = use.settings.leverage
+    minutes = dict(settings.exit_minutes).get(venue, settings.exit_minutes_default)
+    return compute_venue_multiplier(minutes)
+
+
+def _account_gross_cap(node: AccountNode, use: Use) -> float:
+    return use.settings.leverage.account_gross_max * _multiplier(node.account.venue, use)
+
+
+def _venue_gross_cap(node: VenueNode, use: Use) -> float:
+    return use.settings.leverage.account_gross_max * _multiplier(node.venue.venue, use)
+
+
+def _portfolio_gross_cap(node: PortfolioNode, use: Use) -> float | None:
+    """By where the gross lies: each venue's exit time counts with its share of it."""
+    multipliers, parts = [], []
+    for venue in node.venues:
+        gross = use.read(venue, GROSS.name)
+        if gross is None:
+            return None
+        multipliers.append(_multiplier(venue.venue.venue, use))
+        parts.append(gross)
+    total = fsum(parts)
+    if total > 0.0:
+        share = fsum(map(mul, multipliers, parts)) / total
+    else:
+        share = min(multipliers, default=1.0)
+    return _remembered(node, use, GROSS_CAP.name, use.settings.leverage.gross_max * share)
+
+
+def _to_cap(leverage: str, cap: str) -> Callable[[Node, Use], float | None]:
+    def compute(node: Node, use: Use) -> float | None:
+        used, allowed = use.read(node, leverage), use.read(node, cap)
+        return None if used is None or allowed is None else min(used / allowed, RATIO_MAX)
+
+    return compute
+
+
+def _binding(node: PortfolioNode, use: Use) -> float | None:
+    net, gross = use.read(node, NET_TO_CAP.name), use.read(node, GROSS_TO_CAP.name)
+    return None if net is None or gross is None else max(net, gross)
+
+
+def _cap(node: PortfolioNode, use: Use) -> float | None:
+    """Gross leverage at which the book, shaped as it is, meets its first cap."""
+    leverage, ratio = use.read(node, LEVERAGE.name), use.read(node, TO_CAP.name)
+    if leverage is None or ratio is None:
+        return None
+    if leverage > 0.0 and ratio > 0.0:
+        return min(leverage / ratio, LEVERAGE_MAX)
+    net, gross = use.read(node, NET_CAP.name), use.read(node, GROSS_CAP.name)
+    return None if net is None or gross is None else min(net, gross)
+
+
+def _which(node: Node, _state: RiskState, _now: EngineNs) -> str:
+    """Which of the two caps binds."""
+    found = {}
+    for what, name in (
+        ("net by volatility", NET_TO_CAP.name),
+        ("gross by exit", GROSS_TO_CAP.name),
+    ):
+        instance = node.instances.get(name)
+        if instance is not None and instance.cell.value is not None:
+            found[what] = instance.cell.value
+    if len(found) < 2:
+        return ""
+    what = max(found, key=lambda one: found[one])
+    return f"{found[what] * 100:.4g} % of the cap on {what}"
+
+
+def _spec(
+    name: str,
+    kinds: tuple[SubjectKind, ...],
+    help_text: str,
+    high: float = LEVERAGE_MAX,
+    typical: tuple[float, float] = (1.0, 3.0),
+    at_zero: str = "",
+) -> MeasureSpec:
+    return MeasureSpec(
+        name=name,
+        kinds=kinds,
+        unit=Unit.RATIO,
+        help=help_text,
+        low=0.0,
+        high=high,
+        cadence_s=1.0,
+        at_zero=at_zero,
+        typical=typical,
+        words=("x",),
+    )
+
+
+_GONE = "1000 when equity is gone with exposure left; 0 without exposure"
+NET_LEVERAGE = _spec(
+    "leverage_net",
+    (SubjectKind.ASSET, SubjectKind.PORTFOLIO),
+    "Beta-adjusted net exposure over equity; of an asset its net over the portfolio's equity.",
+    at_zero=_GONE,
+)
+NET_CAP = _spec(
+    "leverage_cap_net",
+    (SubjectKind.ASSET, SubjectKind.PORTFOLIO),
+    "Net leverage allowed: target over present volatility, less where that is historically high.",
+    typical=(1.3, 0.25),
+)
+GROSS_CAP = _spec(
+    "leverage_cap_gross",
+    _POOLS,
+    "Gross leverage allowed: the configured most, less where leaving the venue is slow.",
+    typical=(3.0, 0.75),
+)
+NET_TO_CAP = _spec(
+    "leverage_net_to_cap_ratio",
+    (SubjectKind.ASSET, SubjectKind.PORTFOLIO),
+    "Net leverage over its cap by volatility; 1 is all that is allowed.",
+    RATIO_MAX,
+    (0.5, 1.3),
+)
+GROSS_TO_CAP = _spec(
+    "leverage_gross_to_cap_ratio",
+    _POOLS,
+    "Gross leverage over its cap by exit time; 1 is all that is allowed.",
+    RATIO_MAX,
+    (0.5, 1.3),
+)
+TO_CAP = _spec(
+    "leverage_to_cap_ratio",
+    _PORTFOLIO,
+    "Leverage over its cap, net or gross, whichever is nearer; 1 is all that is allowed.",
+    RATIO_MAX,
+    (0.5, 1.3),
+)
+
+
+def _needs(*names: str) -> tuple[tuple[Relation, str], ...]:
+    return tuple((Relation.SELF, name) for name in names)
+
+
+DEFINITIONS: tuple[Definition, ...] = (
+    define(
+        NET_LEVERAGE,
+        SubjectKind.PORTFOLIO,
+        _portfolio_net,
+        needs=_needs(BETA_NET.name, EQUITY.name),
+    ),
+    define(
+        NET_LEVERAGE,
+        SubjectKind.ASSET,
+        _asset_net,
+        bits=SERIES_BIT,
+        needs=_needs(NET.name),
+    ),
+    define(NET_CAP, SubjectKind.PORTFOLIO, _portfolio_net_cap, bits=SERIES_BIT, always=True),
+    define(NET_CAP, SubjectKind.ASSET, _asset_net_cap, bits=SERIES_BIT, always=True),
+    define(GROSS_CAP, SubjectKind.ACCOUNT, _account_gross_cap),
+    define(GROSS_CAP, SubjectKind.VENUE, _venue_gross_cap),
+    define(
+        GROSS_CAP,
+        SubjectKind.PORTFOLIO,
+        _portfolio_gross_cap,
+        needs=((Relation.VENUES, GROSS.name),),
+        always=True,
+    ),
+    *(
+        define(
+            NET_TO_CAP,
+            kind,
+            _to_cap(NET_LEVERAGE.name, NET_CAP.name),
+            needs=_needs(NET_LEVERAGE.name, NET_CAP.name),
+        )
+        for kind in (SubjectKind.PORTFOLIO, SubjectKind.ASSET)
+    ),
+    *(
+        define(
+            GROSS_TO_CAP,
+            kind,
+            _to_cap(LEVERAGE.name, GROSS_CAP.name),
+            needs=_needs(LEVERAGE.name, GROSS_CAP.name),
+        )
+        for kind in _POOLS
+    ),
+    define(
+        TO_CAP,
+        SubjectKind.PORTFOLIO,
+        _binding,
+        needs=_needs(NET_TO_CAP.name, GROSS_TO_CAP.name),
+        detail=_which,
+    ),
+    define(
+        _spec(
+            "leverage_cap",
+            _PORTFOLIO,
+            "Gross leverage at which the book, shaped as it is, meets the first of its two caps.",
+        ),
+        SubjectKind.PORTFOLIO,
+        _cap,
+        needs=_needs(LEVERAGE.name, TO_CAP.name, NET_CAP.name, GROSS_CAP.name),
+        detail=_which,
+    ),
+)

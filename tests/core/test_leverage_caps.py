@@ -1,0 +1,280 @@
+"""The two leverage caps, the book's volatility, and drawdowns that forget, over a small desk."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from math import exp, sqrt
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from monitor.core import events as e
+from monitor.core.engine import Engine, restore_snapshot
+from monitor.core.formulas.drawdown import Flows
+from monitor.core.formulas.rolling import Window, follow_rolling
+from monitor.core.settings import EngineSettings, LeverageSettings
+from monitor.core.state.series import HOUR_NS
+from monitor.core.types import PORTFOLIO, asset_subject
+from tests.core.desk import HL, HL_VENUE, MAIN, START_NS, Desk
+
+BTC_ASSET, SOL_ASSET = asset_subject("BTC"), asset_subject("SOL")
+DAY_S = 86_400.0
+TARGET = 0.60
+# Up and down by this every hour is a volatility of 60 % a year.
+CALM = TARGET / sqrt(8760)
+ACCOUNTS = ((HL, "main"),)
+
+
+def closes(market: str, moves: tuple[float, ...], hours: int = 1700) -> e.PriceHistorySeen:
+    """Hours that repeat these log returns, ending at the start at a price of 100."""
+    price, prices = 100.0, [100.0]
+    for index in range(hours):
+        price /= exp(moves[-1 - index % len(moves)])
+        prices.append(price)
+    return e.PriceHistorySeen(
+        venue=HL,
+        channel=f"{HL}/rest.candles/{market}",
+        market=market,
+        closes=tuple(
+            (START_NS - hour * HOUR_NS, one) for hour, one in reversed(list(enumerate(prices)))
+        ),
+    )
+
+
+def warm(at: Desk, **moves: tuple[float, ...]) -> Desk:
+    """Markets listed, half a year told, and prices for the first minutes."""
+    for market, of in moves.items():
+        at.list_market(market).tell(closes(market, of))
+    for minute in range(5):
+        for market in moves:
+            at.at(minute * 60 + 1).context(market, mark_price=100.0 + minute * 1e-6)
+    return at
+
+
+def desk(settings_: EngineSettings | None = None, **moves: tuple[float, ...]) -> Desk:
+    """One account at Hyperliquid, warm."""
+    made = Desk(settings=settings_ or EngineSettings(accounts=ACCOUNTS))
+    return warm(made, **(moves or {"BTC": (CALM, -CALM), "ETH": (CALM, -CALM)}))
+
+
+def hold(at: Desk, equity: float, **sizes: float) -> Desk:
+    """What the account has, at a price of 100."""
+    return at.money(equity).positions(*sizes.items())
+
+
+def test_calm_long_book() -> None:
+    """60 % a year, in the middle of its history: cap 1; all of it beta."""
+    at = hold(desk(), 1000.0, BTC=10.6)
+    assert at.after("volatility_slow", BTC_ASSET) == pytest.approx(TARGET, rel=1e-4)
+    assert at.value("volatility_percentile", PORTFOLIO) == pytest.approx(0.5)
+    assert at.value("beta_ratio", BTC_ASSET) == pytest.approx(1.0, rel=1e-3)
+    assert at.value("leverage_cap_net", PORTFOLIO) == pytest.approx(1.0, rel=1e-3)
+    assert at.value("leverage_net", PORTFOLIO) == pytest.approx(1.06, rel=1e-3)
+    assert at.value("leverage_net_to_cap_ratio", PORTFOLIO) == pytest.approx(1.06, rel=2e-3)
+    assert at.value("leverage_cap", PORTFOLIO) == pytest.approx(1.0, rel=2e-3)
+    assert at.value("portfolio_volatility", PORTFOLIO) == pytest.approx(TARGET, rel=1e-3)
+
+
+def test_neutral_book_is_not_cut_by_volatility() -> None:
+    """Long one, short the other of two that move together: no net, and gross binds."""
+    at = hold(desk(), 1000.0, BTC=10.0, ETH=-10.0)
+    assert at.after("leverage_net", PORTFOLIO) == pytest.approx(0.0, abs=1e-3)
+    assert at.value("portfolio_volatility", PORTFOLIO) == pytest.approx(0.0, abs=1e-3)
+    assert at.value("portfolio_volatility_stressed", PORTFOLIO) == pytest.approx(
+        TARGET * sqrt(0.5), rel=1e-3
+    )
+    assert at.value("leverage_cap", PORTFOLIO) == pytest.approx(3.0 * 0.75, rel=1e-3)
+    assert at.value("leverage_to_cap_ratio", PORTFOLIO) == pytest.approx(2.0 / 2.25, rel=1e-3)
+
+
+def test_a_wilder_asset_has_more_beta_and_a_smaller_cap() -> None:
+    """Three times the moves of the others: three times their cap's share of it."""
+    wild = 2.0 * CALM
+    at = hold(desk(BTC=(CALM, -CALM), ETH=(CALM, -CALM), SOL=(wild, -wild)), 1000.0, SOL=5.0)
+    basket = 4.0 / 3.0 * TARGET
+    assert at.after("basket_volatility", PORTFOLIO) == pytest.approx(basket, rel=1e-3)
+    assert at.value("beta_ratio", SOL_ASSET) == pytest.approx(2.0 * TARGET / basket, rel=1e-3)
+    assert at.value("leverage_net", PORTFOLIO) == pytest.approx(0.75, rel=1e-3)
+    assert at.value("leverage_net", SOL_ASSET) == pytest.approx(0.5, rel=1e-3)
+    assert at.value("leverage_cap_net", SOL_ASSET) == pytest.approx(0.5, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("minutes", "cap"),
+    [
+        pytest.param(15.0, 5.0, id="fast exit"),
+        pytest.param(226.0, 3.75, id="the default"),
+        pytest.param(1440.0, 2.5, id="a day"),
+        pytest.param(10_080.0, 1.25, id="a week of dispute"),
+    ],
+)
+def test_gross_cap_by_exit_time(minutes: float, cap: float) -> None:
+    """The venue's own worst exit time decides, from the first minute on and without any history."""
+    leverage = LeverageSettings(exit_minutes=((HL, minutes),))
+    at = Desk(settings=EngineSettings(accounts=ACCOUNTS, leverage=leverage))
+    at.list_market().context(mark_price=100.0)
+    hold(at, 1000.0, BTC=10.0)
+    assert at.after("leverage_cap_gross", MAIN) == pytest.approx(cap)
+    assert at.value("leverage_gross_to_cap_ratio", MAIN) == pytest.approx(1.0 / cap)
+    assert at.value("leverage_cap_gross", HL_VENUE) == pytest.approx(cap)
+    assert at.value("leverage_cap_gross", PORTFOLIO) == pytest.approx(cap * 3.0 / 5.0)
+    assert at.value("leverage_net_to_cap_ratio", PORTFOLIO) is None
+
+
+@pytest.mark.parametrize("equity", [0.0, -100.0], ids=["gone", "negative"])
+def test_equity_gone_is_a_breach(equity: float) -> None:
+    """Both ratios are far above their caps, neither is absent."""
+    at = hold(desk(), equity, BTC=1.0)
+    for name in ("leverage_net_to_cap_ratio", "leverage_gross_to_cap_ratio"):
+        found = at.after(name, PORTFOLIO)
+        assert found is not None
+        assert found > 100.0
+
+
+def test_what_is_not_known_is_absent_and_says_so() -> None:
+    """A position in an asset without history: its net cannot be judged; gross still is."""
+    at = hold(desk(), 1000.0, BTC=5.0)
+    at.list_market("NEW").context("NEW", mark_price=100.0)
+    hold(at, 1000.0, BTC=5.0, NEW=20.0)
+    assert at.after("leverage_net", PORTFOLIO) is None
+    assert "0 of 24 hours of NEW known" in at.why("beta_net_usd", PORTFOLIO)
+    found = at.value("leverage_gross_to_cap_ratio", PORTFOLIO)
+    assert found is not None
+    assert found > 1.05
+
+
+def test_caps_fall_at_once_and_rise_slowly() -> None:
+    """A shock halves the cap within minutes; after it, a tenth a day, over a restart too."""
+    settings_ = EngineSettings(
+        accounts=ACCOUNTS, leverage=LeverageSettings(exit_minutes=((HL, 15.0),))
+    )
+    at = hold(desk(settings_), 1000.0, BTC=1.0)
+    before = at.after("leverage_cap_net", PORTFOLIO)
+    assert before == pytest.approx(1.0, rel=1e-3)
+    for minute in range(5, 20):
+        for market in ("BTC", "ETH"):
+            at.at(minute * 60 + 1).context(market, mark_price=100.0 * exp(0.01 * (minute % 2)))
+        at.evaluate()
+    low = at.value("leverage_cap_net", PORTFOLIO)
+    assert low is not None
+    assert low < 0.6
+    kept = at.engine.memories()
+    again = Engine(settings_)
+    again.restore((), kept, stopped_ns=at.now)
+    after = Desk(engine=again)
+    for market in ("BTC", "ETH"):
+        after.list_market(market)
+    for minute in range(30, 26 * 60, 2):
+        for market in ("BTC", "ETH"):
+            after.at(minute * 60 + 1).context(market, mark_price=100.0 + minute % 3 * 1e-4)
+        hold(after, 1000.0, BTC=1.0)
+        after.evaluate()
+    risen = after.value("leverage_cap_net", PORTFOLIO)
+    assert risen == pytest.approx(low * 1.1 ** ((26 * 60 - 32) / 1440), rel=0.01)
+
+
+def test_snapshot_round_trip() -> None:
+    """Caps, peaks and prices go on as if nothing had happened."""
+    at = hold(desk(), 1000.0, BTC=10.6)
+    at.evaluate()
+    other = Desk(engine=restore_snapshot(at.engine.snapshot()))
+    for one in (at, other):
+        one.at(600.0).context(mark_price=99.0)
+        hold(one, 950.0, BTC=10.6).evaluate()
+    assert at.engine.snapshot() == other.engine.snapshot()
+
+
+# --------------------------------------------------------------------------------- drawdowns
+
+
+def book(at: Desk, seconds: float, equity: float) -> float | None:
+    """State equity at a time, and read the fall from the day's highest."""
+    at.at(seconds).context(mark_price=100.0)
+    hold(at, equity, BTC=1.0)
+    return at.after("drawdown_24h_ratio", PORTFOLIO)
+
+
+def small() -> Desk:
+    """A desk with one account and one market."""
+    return Desk(settings=EngineSettings(accounts=ACCOUNTS)).list_market()
+
+
+def test_a_window_forgets_its_peak() -> None:
+    """A fall of 10 % is one for a day; then the next highest counts. The running peak stays."""
+    at = small()
+    assert book(at, 0.0, 1000.0) == 0.0
+    assert book(at, 3600.0, 900.0) == pytest.approx(0.1)
+    assert book(at, DAY_S - 60.0, 900.0) == pytest.approx(0.1)
+    assert book(at, DAY_S + 1200.0, 891.0) == pytest.approx(0.01)
+    assert at.value("drawdown_7d_ratio", PORTFOLIO) == pytest.approx(0.109)
+    assert at.value("drawdown_1h_ratio", PORTFOLIO) == pytest.approx(0.01)
+    assert at.value("drawdown_ratio", PORTFOLIO) == pytest.approx(0.109)
+
+
+def test_a_withdrawal_is_no_fall_in_any_window() -> None:
+    """Half of the money leaves and is told: nothing was lost."""
+    at = small()
+    book(at, 0.0, 1000.0)
+    at.at(60.0).tell(
+        e.TransfersReported(
+            venue=HL,
+            channel=f"{HL}/transfers/main",
+            account="main",
+            history=False,
+            transfers=(
+                e.TransferReport(
+                    transfer_id="1",
+                    amount_usd=-500,  # type: ignore[arg-type]  # a whole number is exact too
+                    time_ns=at.now,
+                    kind=e.TransferKind.OTHER,
+                ),
+            ),
+        )
+    )
+    assert book(at, 61.0, 500.0) == pytest.approx(0.0, abs=1e-9)
+    assert book(at, 600.0, 450.0) == pytest.approx(0.1)
+
+
+def test_a_restart_keeps_the_peaks() -> None:
+    """The highest equity of the day is known to the next process."""
+    at = small()
+    book(at, 0.0, 1000.0)
+    book(at, 3600.0, 950.0)
+    again = Engine(EngineSettings(accounts=ACCOUNTS))
+    again.restore((), at.engine.memories(), stopped_ns=at.now)
+    after = Desk(engine=again).list_market()
+    assert book(after, 3700.0, 900.0) == pytest.approx(0.1)
+
+
+WINDOW = Window(length_ns=100, slot_ns=1)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 30), st.floats(1.0, 1000.0), st.floats(-0.5, 2.0)),
+        min_size=1,
+        max_size=60,
+    )
+)
+def test_rolling_drawdown_is_the_batch(steps: list[tuple[int, float, float]]) -> None:
+    """With any flows told as they show, the fall is that from the window's highest level."""
+    memory, now, flowed = None, 0, 0.0
+    levels: list[tuple[int, float]] = []
+    for wait, equity, flow in steps:
+        now += wait
+        moved = flow * equity if levels else 0.0
+        flowed += moved
+        shown = equity + max(flowed, 0.0)
+        memory, found = follow_rolling(
+            memory, shown, Flows(flowed), exposed=True, now=now, settling_ns=0, window=WINDOW
+        )
+        levels.append((now, shown - flowed))
+        peak = max(one for at, one in levels if at >= now - 100) + flowed
+        expected = min(max(1.0 - shown / peak, 0.0), 1.0) if peak > 0.0 else 0.0
+        assert found == pytest.approx(expected, abs=1e-6)
+    kept = memory.peaks if memory is not None else None
+    assert kept is not None
+    assert all(a < b for a, b in pairwise(kept.slots))
+    assert all(a > b for a, b in pairwise(kept.levels))
