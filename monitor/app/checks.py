@@ -17,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 from monitor.actions.policy import KillSettings
 from monitor.app.hands import lease_key, operator_keys, webhook_keys
 from monitor.app.legs import read_legs
+from monitor.app.news_file import read_news
 from monitor.app.rulebooks import rulebook_of
 from monitor.app.wiring import ALERTMANAGER, read_secret, read_token
 from monitor.config import (
@@ -61,7 +62,7 @@ def check_configuration(
             book = rulebook_of(rules, base=base)
         except ConfigError as error:
             problems += error.problems
-    problems += _legs(examined, base)
+    problems += _lists(examined, base)
     problems += _token(examined, base, environment)
     problems += _secrets(examined, base, environment)
     problems += _acting_secrets(examined, base, environment)
@@ -78,15 +79,19 @@ def _section(model: type[Model], data: object) -> Model | None:
         return None
 
 
-def _legs(examined: Examined, base: Path) -> list[Problem]:
-    name = examined.data.get("off_book_legs_file")
-    if not isinstance(name, str):
-        return []
-    try:
-        read_legs(base / name)
-    except ConfigError as error:
-        return _placed(examined, ("off_book_legs_file",), error)
-    return []
+def _lists(examined: Examined, base: Path) -> list[Problem]:
+    """What the desk keeps beside its configuration: off-book legs and news."""
+    problems: list[Problem] = []
+    readers = (("off_book_legs_file", read_legs), ("news_flags_file", read_news))
+    for key, read in readers:
+        name = examined.data.get(key)
+        if not isinstance(name, str):
+            continue
+        try:
+            read(base / name)
+        except ConfigError as error:
+            problems += _placed(examined, (key,), error)
+    return problems
 
 
 def _token(examined: Examined, base: Path, environment: Mapping[str, str]) -> list[Problem]:

@@ -13,8 +13,9 @@ import aiohttp
 import structlog
 
 from monitor.app.degraded import Degraded
+from monitor.app.desk import Desk
 from monitor.app.hands import lease_key, operator_keys, webhook_keys
-from monitor.app.kill import KillSwitch
+from monitor.app.permitted import Permitted, rights_of
 from monitor.app.trading_push import TradingPush
 from monitor.config import Config
 from monitor.core.errors import ConfigError, StoreError
@@ -86,21 +87,25 @@ class Doors:
         self.pushes: tuple[TradingPush, ...] = ()
         self.commands: SignedCommands | None = None
 
-    async def open(self, kill: KillSwitch, *, server: Server, store: Store, data: Path) -> None:
-        """Let people in; before the server starts.
+    async def open(self, desk: Desk, *, server: Server, store: Store, data: Path) -> None:
+        """Let people in, who ask ``desk``; before the server starts.
 
         Raises:
             ConfigError: If the control socket cannot be made.
         """
-        self._kill = kill
+        self._kill = desk.kill
         self._store = store
         server.add("GET", "/v1/trading-state", self.trading.once)
         server.add("GET", "/v1/trading-state/stream", self.trading.stream)
         if self._operators:
-            self.commands = SignedCommands(self._operators, kill, remember=self._remember)
+            self.commands = SignedCommands(
+                self._operators,
+                Permitted(desk, rights_of(self._config.operators), desk.kill.driver.note),
+                remember=self._remember,
+            )
             server.add("POST", COMMANDS_PATH, self.commands.handle)
         self.pushes = tuple(self._push(webhook, keys) for webhook, keys in self._push_keys)
-        self._control = ControlServer(data, kill)
+        self._control = ControlServer(data, desk)
         try:
             await self._control.start()
         except ConfigError as error:

@@ -24,6 +24,7 @@ from monitor import __version__
 from monitor.actions.hyperliquid import HyperliquidExecutor
 from monitor.app.book import truth_of
 from monitor.app.degraded import Degraded, has_to_enforce
+from monitor.app.desk import Desk
 from monitor.app.doors import Doors
 from monitor.app.hands import build_desks, build_executors, kill_policy, signer_client
 from monitor.app.inputs import Inputs
@@ -185,12 +186,14 @@ class Daemon:
             metrics=self.metrics,
             journal=self._open_journal(data),
         )
-        await self.doors.open(self.kill, server=self.server, store=self.store, data=data)
+        self.desk = Desk(self)
+        await self.doors.open(self.desk, server=self.server, store=self.store, data=data)
         self._stack.push_async_callback(self.doors.close)
         explainer = Explainer(self.engine, self.clock.now)
         self.server.add("GET", EXPLAIN_PATH, explainer.handle)
         if bound:
             await self.server.start()
+        await self.desk.restore()
         self.inputs.load()
         self.degraded.tell_by(self.kill.driver.tell, self.dispatcher.active)
         await self._reach_venues(session)
@@ -417,6 +420,7 @@ class Daemon:
             ("housekeeping", self._housekeep()),
             ("collect", self._collect()),
             ("kill:file", self.kill.watch_file()),
+            ("news", self.desk.news.watch()),
             ("kill:reports", self.kill.reporter.run()),
             ("inputs", self.inputs.run(self.store)),
             ("degraded", self.degraded.run()),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import structlog
 
+from monitor.app.approval import HOST, Approval
 from monitor.config import Config, RulesSection
 from monitor.core.errors import ConfigError, Problem
 from monitor.core.events import RulebookLoaded
@@ -17,6 +18,8 @@ from monitor.core.rules import RuleBook, parse_rulebook
 from monitor.rulebook import builtin_files
 
 RuleFiles = tuple[tuple[str, str], ...]
+# Who brought a rulebook: with a start, or later, when another one is in force.
+START, LATER = "start", frozenset({"reload", "mended"})
 
 
 class Rulebooks:
@@ -26,6 +29,8 @@ class Rulebooks:
         self._config = config
         self._base = base
         self._log = structlog.get_logger("riskd")
+        self.approval: Approval | None = None
+        self.kept: tuple[RuleFiles, RuleBook] | None = None  # in force in an earlier process
 
     def read(self) -> RuleFiles:
         """The rule files, read once: what was checked is what is loaded.
@@ -38,12 +43,25 @@ class Rulebooks:
         return files
 
     def load(self, files: RuleFiles, events: EventSink, *, by: str) -> None:
-        """Let checked files take effect."""
+        """Let checked files take effect; what loosens an acting rule waits for a second person.
+        At a start what was last in force takes effect meanwhile."""
+        approval, kept = self.approval, self.kept
+        if approval is not None and by in LATER:
+            if not approval.admit(files, by=HOST):
+                return
+        elif approval is not None and by == START and kept is not None:
+            before, book = kept
+            if not approval.admit(files, by=HOST, before=book):
+                files, by = before, "last in force"
+        self.take(files, events=events, by=by)
+
+    def take(self, files: RuleFiles, *, events: EventSink, by: str) -> None:
+        """Let them take effect, whatever they change."""
         events.submit((RulebookLoaded(files=files, loaded_by=by),))
         self._log.info("rulebook_loaded", files=[name for name, _ in files], by=by)
 
     def reload(self, events: EventSink) -> bool:
-        """Read the files again; a wrong one changes nothing and is logged whole."""
+        """Read the files again. A wrong one changes nothing, is logged whole, and gives False."""
         try:
             files = self.read()
         except ConfigError as error:

@@ -28,6 +28,7 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("approve", "monitor.cli.approve", "let a proposed plan go ahead, or turn it down"),
     ("rearm", "monitor.cli.rearm", "the way back after a kill, in two steps"),
     ("rebaseline", "monitor.cli.rebaseline", "measure drawdown from today's equity"),
+    ("flag", "monitor.cli.flag", "say that news is due or out, until an expiry"),
     ("check-config", "monitor.cli.check_config", "find every mistake in a configuration"),
     ("rules", "monitor.cli.rules", "list the rules, or check a rulebook of your own"),
     ("decode", "monitor.cli.decode", "turn recorded venue frames into riskd's events"),

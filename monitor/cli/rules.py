@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from monitor.cli import client, rules_test
+from monitor.cli import client, rules_approve, rules_test
 from monitor.cli.rules_check import check, read_rules
 from monitor.core.measures.catalogue import CATALOGUE
 from monitor.core.rules import RuleBook, parse_rulebook
@@ -48,6 +48,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--alone", action="store_true", help="without the built-in rules before them"
     )
     client.add_arguments(checking)
+    text = "let a rulebook that loosens what acts take effect, or turn it down"
+    rules_approve.arguments(actions.add_parser("approve", help=text, description=f"{text}."))
     text = "unit tests of rules: series of measures in, expected states and requests out"
     rules_test.arguments(actions.add_parser("test", help=text, description=f"Runs {text}."))
 
@@ -56,6 +58,8 @@ def run(arguments: argparse.Namespace) -> int:
     """0 when the rulebook can be used; its mistakes are raised as ConfigError."""
     if arguments.action == "test":
         return rules_test.run(arguments)
+    if arguments.action == "approve":
+        return rules_approve.run(arguments)
     alone = arguments.action == "check" and arguments.alone
     book = _book(arguments.files, alone=alone)
     if arguments.action == "check":

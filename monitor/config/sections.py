@@ -125,6 +125,7 @@ class Config(_Section):
     freshness: FreshnessSection = FreshnessSection()
     funding: FundingSection = FundingSection()
     off_book_legs_file: str | None = None
+    news_flags_file: str | None = None
     actions: ActionsSection = ActionsSection()
     kill: KillSettings = KillSettings()
     operators: tuple[OperatorSettings, ...] = ()
@@ -136,7 +137,9 @@ def arming(config: Config) -> Iterator[str]:
     if config.mode == "observe":
         return
     policy = config.kill.policy(
-        DaemonMode(config.mode), principals=tuple(one.name for one in config.operators)
+        DaemonMode(config.mode),
+        principals=tuple(one.name for one in config.operators),
+        rights=tuple((one.name, one.may) for one in config.operators),
     )
     yield from arming_problems(policy)
     acting, venue = config.actions.hyperliquid, config.venues.hyperliquid

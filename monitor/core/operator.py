@@ -13,7 +13,7 @@ import msgspec
 
 from monitor.core.errors import ConfigError
 from monitor.core.killswitch.levels import Level
-from monitor.core.types import PORTFOLIO, Subject, SubjectKind
+from monitor.core.types import PORTFOLIO, Subject, SubjectKind, subject_kind
 
 REASON_CHARACTERS_MAX = 500
 SCOPES = ("portfolio", "venue:V", "account:V/A", "asset:X", "market:V/M")
@@ -26,6 +26,9 @@ _SCOPE_KINDS = frozenset(
         SubjectKind.MARKET,
     }
 )
+FLAG_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
+FLAG_SCOPES = frozenset({SubjectKind.PORTFOLIO, SubjectKind.ASSET, SubjectKind.VENUE})
+FLAG_S_MAX = 30 * 86_400.0
 # What a person calls a level; a number does as well.
 LEVEL_NAMES = {
     "caution": Level.CAUTION,
@@ -45,11 +48,16 @@ class Verb(enum.StrEnum):
     REARM = "rearm"  # scope: step one, answered with conditions and a nonce
     CONFIRM = "confirm"  # nonce, reason: step two
     REBASELINE = "rebaseline"  # scope, reason: drawdown starts from today's equity
+    FLAG_SET = "flag_set"  # flag, scope, lasts_s, begins_in_s, reason: news is due or out
+    FLAG_CLEAR = "flag_clear"  # flag, reason: before it falls by itself
+    FLAGS = "flags"  # shows which are set
+    APPROVE_RULES = "approve_rules"  # proposal, refuse, reason: a rulebook that loosens
 
 
 class OperatorRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One request. ``id`` makes a repeated message the same request; fields that a verb does not
-    use stay empty. ``gross_to_ratio`` is the share of gross exposure that may stay."""
+    use stay empty. ``gross_to_ratio`` is the share of gross exposure that may stay; a news flag
+    lasts ``lasts_s`` seconds from ``begins_in_s`` seconds after the request."""
 
     id: str
     verb: Verb
@@ -60,6 +68,9 @@ class OperatorRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     refuse: bool = False
     nonce: str = ""
     reason: str = ""
+    flag: str = ""
+    lasts_s: float | None = None
+    begins_in_s: float = 0.0
 
 
 class OperatorAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -139,6 +150,28 @@ def check_request(request: OperatorRequest) -> None:
         _need(request.reason, "confirm", "a reason; it goes into the audit")
     elif request.verb is Verb.REBASELINE:
         _need(request.reason, "rebaseline", "a reason; it goes into the audit")
+    elif request.verb in {Verb.FLAG_SET, Verb.FLAG_CLEAR}:
+        _check_flag(request)
+
+
+def _check_flag(request: OperatorRequest) -> None:
+    if not FLAG_NAME.fullmatch(request.flag):
+        raise ConfigError(
+            f"{request.flag!r} is no name of a flag. Allowed: up to 64 lower-case letters, digits, "
+            "dashes, dots and underscores, such as us-cpi."
+        )
+    if request.verb is Verb.FLAG_CLEAR:
+        return
+    _need(request.reason, "flag set", "a reason; it is what the page says")
+    if subject_kind(scope_of(request.scope)) not in FLAG_SCOPES:
+        raise ConfigError(
+            f"A news flag cannot be about {request.scope}. Allowed: portfolio, asset:X, venue:V."
+        )
+    lasts_s = request.lasts_s
+    if lasts_s is None or not 0.0 < lasts_s <= FLAG_S_MAX:
+        raise ConfigError("A flag needs an expiry, at most 30 days ahead: nobody has to clear it.")
+    if not 0.0 <= request.begins_in_s <= FLAG_S_MAX:
+        raise ConfigError("A flag begins now or within the next 30 days.")
 
 
 def scope_of(text: str) -> Subject:

@@ -95,6 +95,7 @@ class Desk:
     signer: bool = True
     both: bool = False  # the sub-account is an account to act for, too
     subaccounts: bool = False  # watched, and nothing can act for them
+    more: Mapping[str, object] = field(default_factory=dict)  # whole sections
     seed: int = 7
 
 
@@ -265,7 +266,7 @@ class Rig:
         }
         if desk.mode != "observe":
             settings["actions"] = {HL: acting | dict(desk.actions)}
-        return settings
+        return settings | dict(desk.more)
 
     async def _open_pager(self) -> str:
         async def told(request: web.Request) -> web.Response:
@@ -520,26 +521,39 @@ def nonce_in(offer: OperatorAnswer) -> str:
     return offer.text.split("--confirm ")[1].split()[0]
 
 
-def run(test: Callable[[Rig], Awaitable[None]], desk: Desk | None = None) -> None:
-    """Run one test on a fresh desk, in virtual time."""
+def run(
+    test: Callable[[Rig], Awaitable[None]],
+    desk: Desk | None = None,
+    *,
+    before: Callable[[Rig], None] = lambda _rig: None,
+) -> None:
+    """Run one test on a fresh desk, in virtual time; ``before`` makes files of its own."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     clock = VirtualClock(round(START_S * SECOND_NS))
     with asyncio.Runner(debug=False, loop_factory=clock.loop) as runner:
-        runner.run(_run(test, desk or Desk(), clock))
+        runner.run(_run(test, desk or Desk(), clock, before))
 
 
-async def _run(test: Callable[[Rig], Awaitable[None]], desk: Desk, clock: VirtualClock) -> None:
-    async with opened(desk, clock) as rig:
+async def _run(
+    test: Callable[[Rig], Awaitable[None]],
+    desk: Desk,
+    clock: VirtualClock,
+    before: Callable[[Rig], None],
+) -> None:
+    async with opened(desk, clock, before=before) as rig:
         await rig.until(lambda: _ready(rig))
         await test(rig)
 
 
 @asynccontextmanager
-async def opened(desk: Desk, clock: VirtualClock) -> AsyncIterator[Rig]:
+async def opened(
+    desk: Desk, clock: VirtualClock, *, before: Callable[[Rig], None] = lambda _rig: None
+) -> AsyncIterator[Rig]:
     """A desk for the time of a block; its paths are short, as sockets need them."""
     with tempfile.TemporaryDirectory(prefix="riskd-", dir=MEMORY) as folder:
         rig = Rig(desk, Path(folder), clock)
         try:
+            before(rig)
             await rig.open()
             yield rig
         finally:

@@ -40,7 +40,7 @@ def concerns(flag: NewsFlag, subject: Subject, state: RiskState) -> bool:
     an asset or venue where something is held. Where positions are not known, it may be."""
     if flag.scope in {subject, PORTFOLIO}:
         return True
-    return subject == PORTFOLIO and _held(flag.scope, state)
+    return subject == PORTFOLIO and _held(Subject(flag.scope), state)
 
 
 def _held(scope: Subject, state: RiskState) -> bool:
