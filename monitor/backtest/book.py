@@ -196,6 +196,10 @@ class Book:
         a leg that cannot be traded keeps its opposite legs too."""
         at_s = at / SECOND_NS
         prices = {one.asset: self._price_at(one, hour, at_s) for one in self.held}
+        for one in self.held:  # a goal is in USD, at the prices of the trade
+            price = prices[one.asset]
+            if price is not None:
+                self._mark_at(one, price)
         factors = self._factors(restraints, at)
         stuck = {
             one.asset
@@ -217,7 +221,6 @@ class Book:
             ):
                 self.waiting = True
                 continue
-            self._mark_at(one, price)
             self._trade(one, one.units * (factor - 1.0), price, at_s, forced=True)
             full = self._full_units(one, price)
             one.ceiling = min(one.ceiling, abs(one.units / full)) if full else 0.0

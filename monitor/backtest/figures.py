@@ -25,6 +25,7 @@ from monitor.backtest.statistics import (
     Timing,
     bin_measure,
     find_falls,
+    has_fallen,
     judge_outcome,
     time_state,
 )
@@ -188,7 +189,7 @@ def _next_day(basket: Basket) -> tuple[list[bool | None], list[float | None]]:
             continue
         end = index + CRASH_WITHIN_H + 1
         low = min(basket.levels[index + 1 : end])
-        crash[index] = low / basket.levels[index] - 1.0 <= -CRASH_RATIO
+        crash[index] = has_fallen(low, basket.levels[index], CRASH_RATIO)
         squares = fsum((one or 0.0) ** 2 for one in basket.returns[index + 1 : end])
         ahead[index] = sqrt(squares * 365.0)
     return crash, ahead

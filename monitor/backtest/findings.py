@@ -164,7 +164,7 @@ def _reactions(figures: Figures) -> str:
     return (
         f"{'; '.join(parts)}. Without rules: {percent(plain.net.drawdown_max_ratio, 1)} and "
         f"{percent(plain.net.return_ratio)}."
-    ).capitalize()
+    )
 
 
 def _baselines(figures: Figures) -> Iterator[str]:

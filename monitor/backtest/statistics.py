@@ -40,6 +40,11 @@ class Span:
     end: int
 
 
+def has_fallen(level: float, high: float, ratio: float) -> bool:
+    """Whether ``level`` stands ``ratio`` or more below ``high``, rounding forgiven."""
+    return level <= high * (1.0 - ratio) * (1.0 + 1e-12)
+
+
 def find_falls(basket: Basket) -> list[Fall]:
     """Every fall, in order."""
     found: list[Fall] = []
@@ -50,7 +55,7 @@ def find_falls(basket: Basket) -> list[Fall]:
             continue
         first = max(0, index - FALL_WITHIN_H)
         high = max(levels[first : index + 1])
-        if level / high - 1.0 <= -FALL_RATIO:
+        if has_fallen(level, high, FALL_RATIO):
             if index - last > WARNING_H:
                 found.append(Fall(first + levels[first : index + 1].index(high), index))
             last = index
@@ -163,7 +168,7 @@ def bin_measure(
             continue
         hours[place] += 1
         low = min(levels[at] for at in after)
-        crashes[place] += low / levels[index] - 1.0 <= -CRASH_RATIO
+        crashes[place] += has_fallen(low, levels[index], CRASH_RATIO)
         sums[place] += sqrt(fsum((returns[at] or 0.0) ** 2 for at in after) * 365.0)
         squares[place] += 1
     return [

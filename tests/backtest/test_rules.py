@@ -1,0 +1,96 @@
+"""A live rulebook on hourly data: what is widened, what is left out, what stays as written."""
+
+from __future__ import annotations
+
+import pytest
+
+from monitor.backtest.rules import (
+    hourly_definitions,
+    hourly_rules,
+    judges_market_only,
+    reads_ages,
+)
+from monitor.core.errors import ConfigError
+from monitor.core.types import SECOND_NS, SubjectKind
+from monitor.rulebook import builtin_files
+
+BOOK = """\
+mine:
+  - id: hot
+    for_each: portfolio
+    summary: Hot
+    when: funding_expensive_share_ratio >= 0.40
+    until: funding_expensive_share_ratio <= 0.20
+    keep_firing_for: 24h
+    confirm: {need: 2, of: 2, apart: 5m}
+    max_staleness: 5m
+    severity: critical
+    do: {level: cut, gross_to: 0.70}
+    scope: portfolio
+  - id: old
+    for_each: account
+    summary: Old
+    when: account_age_s >= 60.0
+    severity: high
+  - id: thin
+    for_each: account
+    summary: Thin
+    when: leverage >= 2.0
+    severity: warning
+    covered_by: [old]
+  - id: after_old
+    for_each: portfolio
+    summary: After old
+    when: firing__old > 0.5
+    severity: info
+  - id: lost
+    for_each: portfolio
+    summary: Lost
+    when: drawdown_ratio >= 0.10
+    severity: high
+"""
+
+
+def test_ages_are_widened_and_age_rules_left_out() -> None:
+    """The rule about seconds goes, and the one that reads it; all else stays as written."""
+    rules = hourly_rules([("mine.yaml", BOOK)])
+    assert rules.left_out == ("after_old", "old")
+    assert rules.widened == ("hot",)
+    hot = rules.rule("hot")
+    assert hot is not None
+    assert hot.max_staleness_ns == 7200 * SECOND_NS
+    assert hot.keep_firing_for_ns == 24 * 3600 * SECOND_NS
+    assert hot.gross_to_ratio == 0.70
+    thin = rules.rule("thin")
+    assert thin is not None
+    assert thin.covered_by == ()
+    assert rules.rule("old") is None
+
+
+def test_who_judges_the_market_alone() -> None:
+    """Funding does, drawdown reads the book."""
+    rules = hourly_rules([("mine.yaml", BOOK)])
+    judged = {rule.id: judges_market_only(rule) for rule in rules.book.rules}
+    assert judged == {"hot": True, "thin": False, "lost": False}
+
+
+def test_mistakes_keep_the_lines_of_the_file() -> None:
+    """A rulebook is checked as it was written, before anything is left out."""
+    with pytest.raises(ConfigError, match=r"mine\.yaml:5"):
+        hourly_rules([("mine.yaml", BOOK.replace("funding_expensive_share_ratio >=", "nope >="))])
+
+
+def test_the_builtin_rulebook_can_be_judged() -> None:
+    """Only rules about the age of messages are missing."""
+    rules = hourly_rules(builtin_files())
+    assert "drawdown_15" in {rule.id for rule in rules.book.rules}
+    assert "account_truth_stale" in rules.left_out
+    assert not any(reads_ages(rule) for rule in rules.book.rules)
+
+
+def test_what_is_computed_every_second_is_computed_every_hour() -> None:
+    """And what facts make dirty is left as it is."""
+    made = hourly_definitions()
+    share = made["funding_expensive_share_ratio", SubjectKind.PORTFOLIO]
+    assert share.spec.cadence_s == 3600.0
+    assert made["drawdown_ratio", SubjectKind.PORTFOLIO].spec.cadence_s == 0.0
