@@ -130,6 +130,7 @@ def follow_drawdown(
         reached = min(shown, not_shown + flows.settling_external_usd)
     if reached > peak:
         raised, peak = _risen(raised, reached - peak, now), reached
+        ratio = 0.0 if reached > 0.0 else ratio  # there was no peak above zero to fall from
     known = DrawdownMemory(
         peak_usd=peak,
         external_total_usd=flows.external_total_usd,

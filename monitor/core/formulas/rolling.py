@@ -82,6 +82,11 @@ class RollingMemory(msgspec.Struct):
     drawdown: DrawdownMemory
     peaks: Peaks = msgspec.field(default_factory=Peaks)
 
+    def copy(self) -> RollingMemory:
+        """Another of the same, to follow what may not be remembered."""
+        peaks = Peaks(list(self.peaks.slots), list(self.peaks.levels))
+        return RollingMemory(self.drawdown, peaks)
+
 
 def follow_rolling(
     memory: RollingMemory | None,

@@ -153,12 +153,15 @@ def _rolling(name: str, window: Window) -> Callable[[PortfolioNode, Use], float 
         gross = use.read(node, GROSS.name)
         if equity is None or gross is None:
             return None
-        if use.estimated and f"{name}|{node.subject}" not in use.state.rolling:
-            use.reason = "no peak is known, and an estimate is none"
-            return None
         key = f"{name}|{node.subject}"
+        known = use.state.rolling.get(key)
+        if use.estimated:
+            if known is None:
+                use.reason = "no peak is known, and an estimate is none"
+                return None
+            known = known.copy()
         memory, drawdown = follow_rolling(
-            use.state.rolling.get(key),
+            known,
             equity,
             _flows(_all_accounts(use), use, whole=True),
             exposed=gross > 0.0,
