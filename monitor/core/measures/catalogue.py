@@ -24,6 +24,7 @@ from monitor.core.measures import (
     prices,
     shocks,
     sight,
+    stress_index,
     volatility,
 )
 from monitor.core.measures.definition import Definition
@@ -56,6 +57,7 @@ DEFINITIONS = table(
         *prices.DEFINITIONS,
         *books.DEFINITIONS,
         *funding.DEFINITIONS,
+        *stress_index.DEFINITIONS,
         *exposure.DEFINITIONS,
         *liquidation.DEFINITIONS,
         *margin.DEFINITIONS,

@@ -72,7 +72,7 @@ def _open_interest_usd(node: MarketNode, use: Use) -> float | None:
     return None if price is None else base * price
 
 
-def _stood_still_until(venue: VenueState, majors: Collection[str], now: EngineNs) -> EngineNs:
+def stood_still_until(venue: VenueState, majors: Collection[str], now: EngineNs) -> EngineNs:
     """When a venue last told its oracles again and again and no major's price ever changed; 0 for
     never. The premium, and with it funding, then measured how far the market ran from a dead
     number. A venue that tells only changes is never caught by it."""
@@ -102,7 +102,7 @@ class _Census:
         pen, _ = use.sides
         active = MarketStatus.ACTIVE
         for venue in venues:
-            dead_ns = _stood_still_until(venue, freshness.majors, use.now)
+            dead_ns = stood_still_until(venue, freshness.majors, use.now)
             for market in venue.markets.values():
                 # A market whose status is unknown counts: what is not known is not left out.
                 status = market.status.value

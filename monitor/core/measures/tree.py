@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from monitor.core.formulas.drawdown import DrawdownMemory
 from monitor.core.measures.definition import Relation
+from monitor.core.measures.funding_windows import MarketWindows
 from monitor.core.settings import EngineSettings, limit_ns
 from monitor.core.state.model import (
     AccountState,
@@ -69,6 +70,7 @@ class PortfolioNode(Node):
     def __init__(self) -> None:
         super().__init__(PORTFOLIO)
         self.venues: list[VenueNode] = []
+        self.funding_windows: dict[str, MarketWindows] = {}  # by market subject
         # Of two series of hourly returns, by their names; dear, and true until one of them changes.
         self.correlations: dict[tuple[str, str], Correlation] = {}
 

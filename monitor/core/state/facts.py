@@ -253,4 +253,5 @@ ALL_VENUE_BITS = 0xF
 OFF_BOOK_BIT = 1  # of an asset and of the portfolio
 FLOWS_BIT = 2  # of the portfolio
 SERIES_BIT = 64  # of an asset and of the portfolio: a price was sampled, or its history told
+SETTLED_BIT = 128  # of the portfolio: some market's funding was settled, or its history told
 RULE_BIT = 1  # of a rule subject

@@ -100,10 +100,50 @@ class FundingSeries(msgspec.Struct, omit_defaults=True):
         return found
 
 
+class StressNow(msgspec.Struct, omit_defaults=True):
+    """The stress index as last computed, with all that it was made of.
+
+    Args:
+        at_ns: When; 0 for never.
+        index: 0 to 100, None while it cannot be said, for ``reason``.
+        worst: The same with every asset of which something is unknown at its worst.
+        parts: Level, breadth, surprise, change, flips as raw values.
+        points: What each adds.
+        coverage: Share of the universe's open interest that was used.
+        weighted_apr: Mean APR by open interest, signed.
+        dispersion_apr: Median over assets of highest less lowest APR over venues.
+        common: Share of the first factor, as of ``common_hour``.
+        assets: How many were used, of ``universe``.
+        top: (asset, |APR|, points were all assets like it), most first.
+        as_of_ns: When the oldest settlement used was charged.
+        expires_ns: When the first of them is too old.
+        observed_ns: When the newest of them was told.
+    """
+
+    at_ns: EngineNs = 0
+    index: float | None = None
+    worst: float | None = None
+    parts: tuple[float, float, float, float, float] | None = None
+    points: tuple[float, float, float, float, float] | None = None
+    coverage: float | None = None
+    weighted_apr: float | None = None
+    dispersion_apr: float | None = None
+    common: float | None = None
+    common_hour: int = 0
+    assets: int = 0
+    universe: int = 0
+    top: tuple[tuple[str, float, float], ...] = ()
+    as_of_ns: EngineNs = 0
+    expires_ns: EngineNs = 0
+    observed_ns: EngineNs = 0
+    reason: str = "never computed"
+
+
 class StressMemory(msgspec.Struct, omit_defaults=True):
     """What the stress index remembers.
 
     Args:
+        now: As last computed.
         peaks: Highest index by day since 1970.
         past_hour: The next past hour whose index is still to be found from history; 0 for none.
         renew: Settlements of the past became known: their index is to be found anew.
@@ -112,6 +152,7 @@ class StressMemory(msgspec.Struct, omit_defaults=True):
         calm_settlements: How many hours were.
     """
 
+    now: StressNow = msgspec.field(default_factory=StressNow)
     peaks: dict[int, float] = {}
     past_hour: int = 0
     renew: bool = False

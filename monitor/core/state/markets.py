@@ -22,6 +22,7 @@ from monitor.core.state.accruals import accrue_funding
 from monitor.core.state.belief import tell_number
 from monitor.core.state.facts import (
     AHEAD_MAX_NS,
+    SETTLED_BIT,
     BlockFact,
     Channel,
     FlagFact,
@@ -38,7 +39,7 @@ from monitor.core.state.model import (
     RiskState,
     VenueState,
 )
-from monitor.core.types import EngineNs, MarketStatus, market_subject, venue_subject
+from monitor.core.types import PORTFOLIO, EngineNs, MarketStatus, market_subject, venue_subject
 
 
 def venue_of(state: RiskState, venue: str) -> VenueState:
@@ -135,6 +136,7 @@ def funding_settled(
         return
     series = series_of(state, market)
     series.told_ns = now
+    _mark_settled(state)
     # One told late fills its hour: what was told in order stands.
     in_order = event.settled_at_ns >= fact.settled_at_ns
     series.put(hour_of(event.settled_at_ns), event.funding_rate_hourly, live=in_order)
@@ -163,6 +165,7 @@ def funding_history(
             series.put(hour_of(settled_at_ns), rate, live=False)
     series.told_ns = now
     state.stress.renew = True
+    _mark_settled(state)
     _mark(state, market, MarketBit.SETTLED)
 
 
@@ -174,6 +177,10 @@ def series_of(state: RiskState, market: MarketState) -> FundingSeries:
         if market.market in state.venues[market.venue].markets:
             state.funding[market.subject] = found
     return found
+
+
+def _mark_settled(state: RiskState) -> None:
+    state.dirty[PORTFOLIO] = state.dirty.get(PORTFOLIO, 0) | SETTLED_BIT
 
 
 def last_trade(state: RiskState, event: LastTradeSeen, now: EngineNs, channel: Channel) -> None:

@@ -1,0 +1,341 @@
+"""Funding stress over the twenty largest assets of all watched venues, whatever the desk holds.
+
+One pass every few seconds fills ``RiskState.stress``; every number behind the index is a measure
+that reads from there, so that a person can do the sum again. Unknown is never calm: below the
+coverage asked for there is no index. *Pure.*
+"""
+
+from __future__ import annotations
+
+from math import fsum
+from statistics import median
+from typing import NamedTuple
+
+from monitor.core.formulas.funding import HOURS_PER_YEAR
+from monitor.core.formulas.funding_stress import (
+    KNOWN_HOURS_MIN,
+    WORST,
+    AssetFunding,
+    MarketFunding,
+    combine_venues,
+    compute_common_factor,
+    compute_dispersion,
+    compute_stress_parts,
+    compute_stress_points,
+    compute_weighted_apr,
+    score_asset,
+)
+from monitor.core.measures.funding import stood_still_until
+from monitor.core.measures.funding_windows import MarketWindows, Scores, scores_of_past
+from monitor.core.measures.tree import PortfolioNode
+from monitor.core.measures.use import Use
+from monitor.core.state.funding import (
+    KEPT_HOURS,
+    FundingSeries,
+    StressNow,
+    carry_hours,
+)
+from monitor.core.state.model import MarketState, RiskState
+from monitor.core.state.series import HOUR_NS
+from monitor.core.types import SECOND_NS, MarketStatus
+
+TOP = 3
+CADENCE_NS = 5 * SECOND_NS
+# Hours of the past whose index is found in one pass: a few milliseconds.
+PAST_HOURS = 12
+BUCKET_HOURS, BUCKETS, BUCKETS_MIN = 8, 90, 60
+_NONE = FundingSeries()
+
+
+class Member(NamedTuple):
+    """One market of an asset in the universe; ``scores`` or why there are none."""
+
+    market: MarketState
+    weight: float
+    scores: Scores | str
+
+
+Universe = dict[str, list[Member]]
+
+
+def series_of(state: RiskState, market: MarketState) -> FundingSeries:
+    """The market's settlements; empty where none was told. Not to be changed."""
+    return state.funding.get(market.subject, _NONE)
+
+
+def current_rate(state: RiskState, market: MarketState, hour: int) -> float | None:
+    """The newest settlement as it stands in ``hour``, signed fraction per hour."""
+    carry = carry_hours(market.funding_interval_s)
+    series = series_of(state, market)
+    return series.hourly(max(hour, series.newest), max(hour, series.newest), carry)[0]
+
+
+def market_scores(windows: dict[str, MarketWindows], use: Use, market: MarketState) -> Scores | str:
+    """How unusual the market's funding is for itself, or why that is not known."""
+    known = windows.get(market.subject)
+    if known is None:
+        known = windows[market.subject] = MarketWindows()
+    return known.scores(
+        series_of(use.state, market),
+        use.now // HOUR_NS,
+        carry_hours(market.funding_interval_s),
+        use.settings.funding_stress.scale_floor,
+    )
+
+
+def _weights(use: Use) -> tuple[dict[str, list[tuple[MarketState, float]]], int, int]:
+    """Active markets by asset with their open interest in USD, and of how many it was told. The
+    last known open interest weighs even when it is old: a feed that dies must not shrink what it
+    is a share of."""
+    assets: dict[str, list[tuple[MarketState, float]]] = {}
+    active = told = 0
+    for venue in use.state.venues.values():
+        for market in venue.markets.values():
+            status = market.status.value
+            if not market.listed or (status is not None and status is not MarketStatus.ACTIVE):
+                continue
+            active += 1
+            price = market.oracle.value or market.mark.value or market.oracle.reference
+            base = market.open_interest.value
+            if base is None or price is None:
+                continue
+            told += 1
+            if base > 0.0:
+                assets.setdefault(market.asset, []).append((market, base * price))
+    return assets, active, told
+
+
+def _universe(
+    node: PortfolioNode, use: Use, assets: dict[str, list[tuple[MarketState, float]]]
+) -> Universe:
+    """The largest assets with the scores of their markets. Those of a venue whose oracle stood
+    still while the newest settlement was being averaged say nothing."""
+    sizes = {asset: fsum(weight for _, weight in held) for asset, held in assets.items()}
+    largest = sorted(sizes, key=lambda asset: (-sizes[asset], asset))
+    majors = use.settings.freshness.majors
+    dead = {
+        name: stood_still_until(venue, majors, use.now) for name, venue in use.state.venues.items()
+    }
+    chosen: Universe = {}
+    for asset in largest[: use.settings.funding_stress.universe]:
+        members = chosen[asset] = []
+        for market, weight in assets[asset]:
+            scores = market_scores(node.funding_windows, use, market)
+            if isinstance(scores, Scores):
+                began_ns = scores.hour * HOUR_NS - market.funding_interval_s * SECOND_NS
+                if dead[market.venue] > began_ns:
+                    scores = "its oracle stood still"
+            members.append(Member(market, weight, scores))
+    return chosen
+
+
+def _asset(members: list[tuple[float, Scores]], use: Use) -> AssetFunding:
+    return combine_venues(
+        [
+            MarketFunding(one.rate, one.rate_before, one.z, one.change_z, weight)
+            for weight, one in members
+        ],
+        use.settings.funding_stress,
+    )
+
+
+def compute_stress(node: PortfolioNode, use: Use) -> float:
+    """Fill in ``RiskState.stress``, at most once in ``CADENCE_NS`` however many markets settle; the
+    number of assets used."""
+    memory, hour = use.state.stress, use.now // HOUR_NS
+    if memory.now.at_ns and 0 <= use.now - memory.now.at_ns < CADENCE_NS:
+        use.wake_at(memory.now.at_ns + CADENCE_NS)
+        return float(memory.now.assets)
+    assets, active, told = _weights(use)
+    universe = _universe(node, use, assets)
+    before, found = memory.now, StressNow(at_ns=use.now, reason="")
+    memory.now = found
+    found.common, found.common_hour = before.common, before.common_hour
+    _fill(found, universe, use, active, told)
+    settled = _newest(universe)
+    memory.follow_calm(found.index, settled, use.now, use.settings.funding_stress.calm)
+    if found.index is not None:
+        memory.note(hour, found.index)
+    if hour != found.common_hour and universe:
+        found.common, found.common_hour = _common_factor(universe, use, hour), hour
+    _look_back(universe, use, hour)
+    if use.state.funding:  # else nothing moves before a settlement is told
+        use.wake_at(use.now + CADENCE_NS)
+    return float(found.assets)
+
+
+def _newest(universe: Universe) -> int:
+    return max(
+        (
+            one.scores.hour
+            for members in universe.values()
+            for one in members
+            if isinstance(one.scores, Scores)
+        ),
+        default=0,
+    )
+
+
+def _fill(found: StressNow, universe: Universe, use: Use, active: int, told: int) -> None:
+    """The index and all it is made of."""
+    anchors = use.settings.funding_stress
+    known: dict[str, AssetFunding] = {}
+    worst: list[AssetFunding] = []
+    total = used = 0.0
+    as_of, expires, observed = use.now, 1 << 62, 0
+    missing: tuple[float, str] = (0.0, "")
+    for asset, members in universe.items():
+        scored = []
+        for market, weight, scores in members:
+            total += weight
+            if not isinstance(scores, Scores):
+                missing = max(missing, (weight, f"{market.market} on {market.venue}: {scores}"))
+                continue
+            used += weight
+            scored.append((weight, scores))
+            as_of = min(as_of, scores.hour * HOUR_NS)
+            carry = carry_hours(market.funding_interval_s)
+            expires = min(expires, (scores.hour + carry + 1) * HOUR_NS)
+            observed = max(observed, series_of(use.state, market).told_ns)
+        if scored:
+            known[asset] = _asset(scored, use)
+        worst.append(known[asset] if len(scored) == len(members) else WORST)
+    found.universe, found.assets = len(universe), len(known)
+    found.as_of_ns, found.expires_ns, found.observed_ns = as_of, expires, observed
+    found.coverage = used / total if total > 0.0 else None
+    _fill_context(found, universe, use)
+    found.reason = _why_not(found, missing[1], use, active, told)
+    parts = compute_stress_parts(list(known.values()), anchors)
+    if found.reason or parts is None:
+        found.reason = found.reason or "no sign of funding a day ago is known"
+        return
+    points = compute_stress_points(parts, anchors)
+    at_worst = compute_stress_parts(worst, anchors)
+    if at_worst is not None:
+        found.worst = round(compute_stress_points(at_worst, anchors).total, 9)
+    found.parts, found.points, found.index = parts, points, round(points.total, 9)
+    ranked = sorted(
+        ((asset, one.apr, score_asset(one, anchors)) for asset, one in known.items()),
+        key=lambda row: (-row[2], -row[1], row[0]),
+    )
+    found.top = tuple(ranked[:TOP])
+
+
+def _why_not(found: StressNow, missing: str, use: Use, active: int, told: int) -> str:
+    """Why there is no index, with what is missing most; empty where there is one."""
+    anchors = use.settings.funding_stress
+    if not active:
+        return "no active market is known"
+    if told < use.settings.funding_known_ratio_min * active:
+        return f"open interest is known for only {told} of {active} active markets"
+    if found.coverage is None:
+        return "no market has open interest"
+    if found.coverage < anchors.coverage_min:
+        return (
+            f"funding history of {found.coverage:.0%} of open interest is known, "
+            f"{anchors.coverage_min:.0%} is needed ({missing})"
+        )
+    if found.assets < anchors.assets_min:
+        return f"funding history of {found.assets} of {anchors.assets_min} assets is known"
+    return ""
+
+
+def _fill_context(found: StressNow, universe: Universe, use: Use) -> None:
+    """How venues differ, and who is crowded: these need no history."""
+    hour = use.now // HOUR_NS
+    weighted: list[tuple[float, float]] = []
+    spreads: list[float] = []
+    for members in universe.values():
+        by_venue: list[float] = []
+        for market, weight, _ in members:
+            rate = current_rate(use.state, market, hour)
+            if rate is not None:
+                by_venue.append(rate * HOURS_PER_YEAR)
+                weighted.append((weight, rate * HOURS_PER_YEAR))
+        spread = compute_dispersion(by_venue)
+        if spread is not None:
+            spreads.append(spread)
+    found.dispersion_apr = median(spreads) if spreads else None
+    total = fsum(weight for members in universe.values() for _, weight, _ in members)
+    told = fsum(weight for weight, _ in weighted)
+    if told >= use.settings.funding_stress.coverage_min * total:
+        found.weighted_apr = compute_weighted_apr(weighted)
+
+
+def _common_factor(universe: Universe, use: Use, hour: int) -> float | None:
+    """Share of the first factor of eight-hourly funding over thirty days, one market an asset."""
+    last = hour - hour % BUCKET_HOURS - 1
+    first = last - BUCKETS * BUCKET_HOURS + 1
+    columns: list[list[float | None]] = []
+    for members in universe.values():
+        market = max(members, key=lambda one: one.weight).market
+        carry = carry_hours(market.funding_interval_s)
+        rates = series_of(use.state, market).hourly(first, last, carry)
+        column: list[float | None] = []
+        for start in range(0, len(rates), BUCKET_HOURS):
+            known = [one for one in rates[start : start + BUCKET_HOURS] if one is not None]
+            half = 2 * len(known) >= BUCKET_HOURS
+            column.append(fsum(known) / len(known) if half else None)
+        if sum(one is not None for one in column) >= BUCKETS_MIN:
+            columns.append(column)
+    rows = [row for row in zip(*columns, strict=True) if None not in row]
+    if len(rows) < BUCKETS_MIN or len(columns) < use.settings.funding_stress.assets_min:
+        return None
+    return compute_common_factor(
+        [[one for one in column if one is not None] for column in zip(*rows, strict=True)]
+    )
+
+
+def _look_back(universe: Universe, use: Use, hour: int) -> None:
+    """The index of some more past hours, for the peak, from the settlements kept: with today's
+    universe and weights."""
+    memory = use.state.stress
+    if memory.renew:
+        memory.renew, memory.past_hour = False, hour - KEPT_HOURS + KNOWN_HOURS_MIN
+    first = memory.past_hour
+    if not first:
+        return
+    last = min(first + PAST_HOURS, hour) - 1
+    memory.past_hour = last + 1 if last + 1 < hour else 0
+    anchors = use.settings.funding_stress
+    past = {
+        asset: [
+            (
+                weight,
+                scores_of_past(
+                    series_of(use.state, market),
+                    first,
+                    last,
+                    carry_hours(market.funding_interval_s),
+                    anchors.scale_floor,
+                ),
+            )
+            for market, weight, _ in members
+        ]
+        for asset, members in universe.items()
+    }
+    total = fsum(weight for members in past.values() for weight, _ in members)
+    for place in range(last - first + 1):
+        known = []
+        used = 0.0
+        for members in past.values():
+            scored = [
+                (weight, scores)
+                for weight, hours in members
+                if (scores := hours[place]) is not None
+            ]
+            used += fsum(weight for weight, _ in scored)
+            if scored:
+                known.append(_asset(scored, use))
+        parts = compute_stress_parts(known, anchors)
+        if parts is not None and used >= anchors.coverage_min * total:
+            memory.note(first + place, compute_stress_points(parts, anchors).total)
+
+
+def contributors(state: RiskState) -> str:
+    """``SOL 90 %, ETH 62 % and BTC 55 % a year``: the assets that add most; empty for none."""
+    named = [f"{asset} {apr * 100:.3g} %" for asset, apr, _ in state.stress.now.top]
+    if not named:
+        return ""
+    listed = named[0] if len(named) == 1 else f"{', '.join(named[:-1])} and {named[-1]}"
+    return f"{listed} a year"
