@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from monitor.core.decision import RuleMode
 from monitor.core.killswitch.policy import DaemonMode, KillPolicy, ModeOverride, RearmPolicy
+from monitor.core.rights import Rights
 
 Ratio = Annotated[float, Field(gt=0, le=100)]
 Seconds = Annotated[float, Field(ge=0, le=86_400)]
@@ -74,8 +75,11 @@ class KillSettings(_Strict):
             raise ValueError("give lease_secret_env or lease_secret_file, not both")
         return self
 
-    def policy(self, mode: DaemonMode, *, principals: tuple[str, ...]) -> KillPolicy:
-        """What the machine runs on; ``principals`` may command by signed HTTP."""
+    def policy(
+        self, mode: DaemonMode, *, principals: tuple[str, ...], rights: Rights = ()
+    ) -> KillPolicy:
+        """What the machine runs on; ``principals`` may command by signed HTTP, as far as their
+        ``rights`` go."""
         return KillPolicy(
             mode=mode,
             overrides=tuple(
@@ -83,7 +87,9 @@ class KillSettings(_Strict):
             ),
             unseen=self.unseen,
             rearm=RearmPolicy(
-                principals=principals, second_principal_required=self.second_principal
+                principals=principals,
+                rights=rights,
+                second_principal_required=self.second_principal,
             ),
             hedge_sets=tuple(
                 (one.name, tuple(_leg(leg) for leg in one.legs)) for one in self.hedge_sets

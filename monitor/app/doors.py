@@ -15,6 +15,7 @@ import structlog
 from monitor.app.degraded import Degraded
 from monitor.app.desk import Desk
 from monitor.app.hands import lease_key, operator_keys, webhook_keys
+from monitor.app.permitted import Permitted, rights_of
 from monitor.app.trading_push import TradingPush
 from monitor.config import Config
 from monitor.core.errors import ConfigError, StoreError
@@ -97,7 +98,11 @@ class Doors:
         server.add("GET", "/v1/trading-state", self.trading.once)
         server.add("GET", "/v1/trading-state/stream", self.trading.stream)
         if self._operators:
-            self.commands = SignedCommands(self._operators, desk, remember=self._remember)
+            self.commands = SignedCommands(
+                self._operators,
+                Permitted(desk, rights_of(self._config.operators), desk.kill.driver.note),
+                remember=self._remember,
+            )
             server.add("POST", COMMANDS_PATH, self.commands.handle)
         self.pushes = tuple(self._push(webhook, keys) for webhook, keys in self._push_keys)
         self._control = ControlServer(data, desk)

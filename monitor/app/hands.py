@@ -18,6 +18,7 @@ from monitor.actions.policy import KillSettings
 from monitor.actions.settings import acting_accounts, exchange_url
 from monitor.actions.signer import SOCKET_NAME
 from monitor.actions.signer_client import SignerClient
+from monitor.app.permitted import rights_of
 from monitor.app.wiring import read_secret
 from monitor.config import Config
 from monitor.core.killswitch.policy import DaemonMode, KillPolicy
@@ -37,7 +38,9 @@ NONCES_NAME = "nonces.json"
 def kill_policy(config: Config) -> KillPolicy:
     """What the desk allows the kill switch."""
     return config.kill.policy(
-        DaemonMode(config.mode), principals=tuple(one.name for one in config.operators)
+        DaemonMode(config.mode),
+        principals=tuple(one.name for one in config.operators),
+        rights=rights_of(config.operators),
     )
 
 

@@ -45,13 +45,13 @@ from monitor.core.killswitch.trading import TradingState, trading_state, with_ke
 from monitor.core.killswitch.turn import digest
 from monitor.core.operator import OperatorAnswer, OperatorRequest, Verb, level_of, scope_of
 from monitor.core.ports import Clock, EventSink, Executor
+from monitor.core.rights import HOST
 from monitor.core.state.control import REBASELINE
 from monitor.core.types import PORTFOLIO, EngineNs, Severity, Subject
 from monitor.notify.pager import Pager
 from monitor.store.database import Store
 
 FILE_PERIOD_S = 1.0
-HOST = "host"  # everybody on this machine, where two people must agree
 NOT_KEPT = "It is NOT ON RECORD yet: the store keeps nothing now. A restart may not know of it."
 REFUSED = "_refused"  # how audit actions of what was not done end
 
@@ -170,8 +170,11 @@ class KillSwitch:
         what loosens waits for it."""
         self._log.info("operator_asked", verb=request.verb.value, by=principal, over=channel)
         scope = scope_of(request.scope)
-        if channel == "cli" and request.verb in {Verb.REARM, Verb.CONFIRM}:
-            # Whoever may open the socket is one principal: root and riskd's user are one person.
+        if channel == "cli" and (
+            request.verb in {Verb.REARM, Verb.CONFIRM} or principal in self.policy.rearm.principals
+        ):
+            # Whoever may open the socket is one principal: root and riskd's user are one person,
+            # and a name on this machine is nobody's who commands by signed HTTP.
             principal = HOST
         if request.verb is Verb.PLAN:
             return self._plan(scope, request.gross_to_ratio or 0.0)

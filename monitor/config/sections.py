@@ -137,7 +137,9 @@ def arming(config: Config) -> Iterator[str]:
     if config.mode == "observe":
         return
     policy = config.kill.policy(
-        DaemonMode(config.mode), principals=tuple(one.name for one in config.operators)
+        DaemonMode(config.mode),
+        principals=tuple(one.name for one in config.operators),
+        rights=tuple((one.name, one.may) for one in config.operators),
     )
     yield from arming_problems(policy)
     acting, venue = config.actions.hyperliquid, config.venues.hyperliquid

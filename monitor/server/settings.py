@@ -5,7 +5,9 @@ from __future__ import annotations
 import ipaddress
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+
+from monitor.core.rights import ALL_RIGHTS, HOST, Right
 
 READ_TOKEN_CHARACTERS_MIN = 16
 
@@ -61,7 +63,8 @@ class OperatorSettings(BaseModel):
     """One entry of ``operators:`` — who may command by signed HTTP, and where their key is.
 
     The key is a ``whsec_`` secret as Standard Webhooks wants it: in a file beside the configuration
-    or in an environment variable; a previous one may stay valid during a rotation.
+    or in an environment variable; a previous one may stay valid during a rotation. ``may`` is what
+    they may use; what only shows is open to all.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -71,6 +74,14 @@ class OperatorSettings(BaseModel):
     secret_env: str | None = None
     previous_secret_file: str | None = None
     previous_secret_env: str | None = None
+    may: Annotated[tuple[Right, ...], Field(min_length=1)] = ALL_RIGHTS
+
+    @field_validator("name")
+    @classmethod
+    def _not_the_host(cls, value: str) -> str:
+        if value == HOST:
+            raise ValueError(f"{HOST} is what riskd calls everybody on this machine")
+        return value
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:

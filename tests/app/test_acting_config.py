@@ -32,6 +32,7 @@ actions:
       webhook: {url: "https://oms.example.com/riskd", secret: {env: A}}
 """
 UNSEEN = 'kill: {unseen: "nothing else"}\n'
+SECOND = "kill: {unseen: nothing, second_principal: true}\n"
 
 
 def checked(folder: Path, text: str, **environment: str) -> str:
@@ -66,6 +67,33 @@ def checked(folder: Path, text: str, **environment: str) -> str:
             "mode: armed\n" + WATCHING + DESK.replace("accounts: [main]", "accounts: [x]") + UNSEEN,
             ["hyperliquid/x"],
             id="the desk's hands for an account that is not watched",
+        ),
+        pytest.param(
+            "mode: armed\n"
+            + WATCHING
+            + HANDS
+            + SECOND
+            + "operators: [{name: ana, secret_env: A}]\n",
+            [],
+            id="a second principal, and the host",
+        ),
+        pytest.param(
+            "mode: armed\n"
+            + WATCHING
+            + HANDS
+            + SECOND
+            + "operators: [{name: ana, secret_env: A, may: [kill, rearm-confirm]}]\n",
+            [],
+            id="a second principal who may confirm",
+        ),
+        pytest.param(
+            "mode: armed\n"
+            + WATCHING
+            + HANDS
+            + SECOND
+            + "operators: [{name: ana, secret_env: A, may: [kill]}]\n",
+            ["two principals"],
+            id="a second principal who may not clear",
         ),
         pytest.param("mode: dry_run\n" + WATCHING, ["observe"], id="no such mode"),
     ],
@@ -108,6 +136,15 @@ def test_a_secret_that_is_missing_or_malformed(tmp_path: Path, text: str, line: 
         pytest.param("operators: [{name: ana}]\n", "secret_file", id="no secret"),
         pytest.param(
             "operators: [{name: ana, secret_env: A, secret_file: a}]\n", "secret_file", id="two"
+        ),
+        pytest.param(
+            "operators: [{name: ana, secret_env: A, may: [kil]}]\n", "rearm-request", id="no verb"
+        ),
+        pytest.param(
+            "operators: [{name: ana, secret_env: A, may: []}]\n", "at least 1", id="nothing at all"
+        ),
+        pytest.param(
+            "operators: [{name: host, secret_env: A}]\n", "everybody on this machine", id="host"
         ),
         pytest.param(
             "kill: {lease_secret_env: A, lease_secret_file: a}\n", "not both", id="two leases"

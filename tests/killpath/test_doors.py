@@ -15,7 +15,16 @@ from monitor.core.killswitch.levels import Level
 from monitor.core.killswitch.state import Stage
 from monitor.core.operator import OperatorAnswer, OperatorRequest, Verb
 from monitor.core.signatures import sign
-from tests.killpath.rig import HL_SCOPE, OPERATOR_KEY, PORTFOLIO, Desk, Rig, nonce_in, run
+from tests.killpath.rig import (
+    HL_SCOPE,
+    OPERATOR_KEY,
+    OPERATOR_SECRET,
+    PORTFOLIO,
+    Desk,
+    Rig,
+    nonce_in,
+    run,
+)
 
 EXPOSED = """\
 - id: exposed
@@ -256,6 +265,39 @@ def test_two_principals_are_two_people() -> None:
         assert rig.stage() is Stage.ARMED
 
     run(story, Desk(kill={"second_principal": True}))
+
+
+def test_an_operator_uses_what_the_configuration_lists_and_nothing_else() -> None:
+    """May kill and confirm: what it may not is refused, recorded and changes nothing; the host, who
+    is one principal whoever types, may ask, and then the two have agreed."""
+
+    async def story(rig: Rig) -> None:
+        def asks(verb: Verb, **fields: object) -> OperatorRequest:
+            return OperatorRequest(id=f"http-{verb}", verb=verb, **fields)  # type: ignore[arg-type]
+
+        rig.remember()
+        assert (await post(rig, PULL))[0] == 200
+        await rig.until(lambda: rig.stage() is Stage.CONTAINED)
+        for refused in (
+            asks(Verb.REARM, scope=str(HL_SCOPE)),
+            asks(Verb.REBASELINE, reason="money came in"),
+            asks(Verb.APPROVE, proposal="p-1"),
+        ):
+            status, body = await post(rig, refused)
+            assert status == 409, body
+            assert "risk may not use" in msgspec.json.decode(body, type=OperatorAnswer).text
+        await rig.until(lambda: rig.actions().count("command_refused") == 3)
+        assert "rebaselined" not in rig.actions()
+        assert (await post(rig, asks(Verb.PLAN, gross_to_ratio=0.5)))[0] == 200, "only shows"
+
+        offer = await rig.ask(Verb.REARM, scope=str(HL_SCOPE))
+        status, body = await post(rig, asks(Verb.CONFIRM, nonce=nonce_in(offer), reason="I looked"))
+        assert status == 200, body
+        assert rig.stage() is Stage.ARMED
+
+    may = ["kill", "rearm-confirm"]
+    operator = {"name": "risk", "secret_env": OPERATOR_SECRET, "may": may}
+    run(story, Desk(kill={"second_principal": True}, more={"operators": [operator]}))
 
 
 def test_an_offer_to_re_arm_lives_two_minutes() -> None:

@@ -11,6 +11,7 @@ import enum
 import msgspec
 
 from monitor.core.decision import RuleMode
+from monitor.core.rights import HOST, Right, Rights, may
 from monitor.core.types import Subject
 
 HedgeSets = tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...]
@@ -33,10 +34,12 @@ class ModeOverride(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RearmPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """The way back. ``principals`` can confirm over signed HTTP; ``local_cli`` on the host."""
+    """The way back. ``principals`` can ask over signed HTTP, each what its ``rights`` say;
+    ``local_cli`` on the host, which is one principal whoever types."""
 
     local_cli: bool = True
     principals: tuple[str, ...] = ()
+    rights: Rights = ()
     second_principal_required: bool = False
     nonce_ttl_s: float = 120.0
 
@@ -111,6 +114,10 @@ class KillPolicy(msgspec.Struct, frozen=True, kw_only=True):
     watch_s: float = 60.0
     runbook: str = "kill_switch_tripped"
 
+    def may(self, principal: str, right: Right) -> bool:
+        """Whether the desk lets a principal use what it asks for."""
+        return may(self.rearm.rights, principal, right)
+
     def mode_of(self, rule: str, scope: Subject, declared: RuleMode) -> RuleMode:
         """What a rule may do over a scope: the desk's most particular word, else the rulebook's."""
         found = declared
@@ -128,6 +135,18 @@ def step_of(steps: tuple[float, ...], index: int) -> float:
     return steps[min(max(index, 0), len(steps) - 1)]
 
 
+def _way_back(rearm: RearmPolicy) -> bool:
+    """Whether a re-arm can be asked for and confirmed: by two where two are required."""
+    people = (*rearm.principals, *((HOST,) if rearm.local_cli else ()))
+    asking = [one for one in people if may(rearm.rights, one, Right.REARM_REQUEST)]
+    confirming = [one for one in people if may(rearm.rights, one, Right.REARM_CONFIRM)]
+    return any(
+        one != other or not rearm.second_principal_required
+        for one in asking
+        for other in confirming
+    )
+
+
 def arming_problems(policy: KillPolicy) -> list[str]:
     """Why this policy may not be armed, in sentences; empty when it may."""
     rearm = policy.rearm
@@ -141,9 +160,13 @@ def arming_problems(policy: KillPolicy) -> list[str]:
         problems.append(
             "There is no way back: allow the local command line or name a principal who may re-arm."
         )
-    if rearm.second_principal_required and len(rearm.principals) + rearm.local_cli < 2:
+    elif not _way_back(rearm):
         problems.append(
-            "Re-arming wants two principals, but only one can reach riskd: name another."
+            "Re-arming wants two principals, but no two of them can reach riskd of which one may "
+            "ask (rearm-request) and another one confirm (rearm-confirm): name another, or allow "
+            "it."
+            if rearm.second_principal_required
+            else "Nobody may both ask for a re-arm (rearm-request) and confirm it (rearm-confirm)."
         )
     if rearm.nonce_ttl_s <= 0:
         problems.append("A re-arm request that expires at once can never be confirmed.")

@@ -11,6 +11,7 @@ from monitor.core.killswitch.scope import scope_parts
 from monitor.core.killswitch.state import Cause
 from monitor.core.killswitch.turn import Turn
 from monitor.core.killswitch.words import EFFECTS, goal_words, not_carried_out, nothing_known
+from monitor.core.rights import Right, refusal_of
 from monitor.core.types import PORTFOLIO
 
 PULLS_MAX = 1000  # remembered pull ids; a repeated message comes within seconds
@@ -64,6 +65,8 @@ def pulled(turn: Turn, fact: PersonPulled) -> None:
 
 
 def _refusal(turn: Turn, fact: PersonPulled) -> str:
+    if not turn.policy.may(fact.principal, Right.KILL):
+        return refusal_of(fact.principal, Right.KILL)
     if fact.level <= Level.NORMAL:
         return "A pull never lowers a level: to clear a latch use `riskd rearm`."
     try:
@@ -85,6 +88,11 @@ def approved(turn: Turn, fact: PersonApproved) -> None:
     """Do what was proposed, or drop it; a proposal past its time is not done."""
     proposal = turn.state.proposals.get(fact.proposal_id)
     actor = f"person:{fact.principal}"
+    if not turn.policy.may(fact.principal, Right.APPROVE):
+        turn.answer = refusal_of(fact.principal, Right.APPROVE)
+        scope = PORTFOLIO if proposal is None else proposal.ask.scope
+        turn.record("approval_refused", actor=actor, scope=scope, reason=turn.answer)
+        return
     if proposal is None:
         turn.answer = (
             f"There is no proposal {fact.proposal_id} now: it was answered, withdrawn or expired. "

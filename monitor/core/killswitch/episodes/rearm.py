@@ -12,6 +12,7 @@ from monitor.core.killswitch.levels import Level
 from monitor.core.killswitch.state import Latch, Offer
 from monitor.core.killswitch.turn import Turn, after, digest
 from monitor.core.killswitch.words import notice_of
+from monitor.core.rights import Right, refusal_of
 from monitor.core.types import PORTFOLIO, Subject
 
 POSITIONS_MAX = 50
@@ -20,6 +21,8 @@ POSITIONS_MAX = 50
 def requested(turn: Turn, fact: RearmRequested) -> None:
     """Step one: say what is latched, what is in the way and what would happen, and offer."""
     actor = f"person:{fact.principal}"
+    if not _allowed(turn, fact.principal, Right.REARM_REQUEST, fact.scope):
+        return
     latch = turn.state.latches.get(fact.scope)
     if latch is None and holds.over(turn, fact.scope) and len(fact.nonce) >= 8:
         _offer_hold(turn, fact, actor)
@@ -50,6 +53,15 @@ def requested(turn: Turn, fact: RearmRequested) -> None:
         details=tuple(("would_fire", rule) for rule in fact.would_fire),
     )
     turn.answer = offer_words(turn, latch, fact)
+
+
+def _allowed(turn: Turn, principal: str, right: Right, scope: Subject) -> bool:
+    """Whether this principal may; if not, they are told and it is recorded, and nothing moves."""
+    if turn.policy.may(principal, right):
+        return True
+    turn.answer = refusal_of(principal, right)
+    turn.record("rearm_refused", actor=f"person:{principal}", scope=scope, reason=turn.answer)
+    return False
 
 
 def _offer_hold(turn: Turn, fact: RearmRequested, actor: str) -> None:
@@ -169,6 +181,8 @@ def _positions(latch: Latch) -> str:
 def confirmed(turn: Turn, fact: RearmConfirmed) -> None:
     """Step two: clear the latch, or say why not."""
     actor = f"person:{fact.principal}"
+    if not _allowed(turn, fact.principal, Right.REARM_CONFIRM, PORTFOLIO):
+        return
     latch = next(
         (
             one
