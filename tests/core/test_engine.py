@@ -188,6 +188,18 @@ def test_a_limit_is_exact(price: float, fires: bool) -> None:
     assert (states(mark(desk, 1, price)) != []) is fires
 
 
+def test_resting_on_a_limit_asks_nobody() -> None:
+    """The same middle of another book, exactly on the limit: the middle is all that is computed,
+    and the rule's other input is not asked for."""
+    rule = low().replace("mark_price < 90.0", "oracle_age_s < 60.0 && mid_price < 90.0")
+    desk = Desk(rules=rule.replace("until: mark_price", "until: mid_price")).list_market()
+    desk.context(oracle_price=90.0).top(89.0, 91.0).evaluate()
+    computed = desk.engine.recomputed_total
+    assert desk.at(0.5).top(88.0, 92.0).evaluate().quiet
+    assert desk.engine.recomputed_total == computed + 1
+    assert states(desk.at(0.6).top(88.0, 91.999).evaluate()) == [("mark_low", INACTIVE, FIRING)]
+
+
 def test_leaving_a_limit_is_seen() -> None:
     """A value that stood exactly on a limit moves off it by a hair, to either side."""
     rule = low().replace("mark_price < 90.0", "mark_price >= 90.0 && mark_price <= 90.0")

@@ -241,7 +241,7 @@ class Evaluator:
             if instance.previewable:
                 value = instance.preview(instance.node)  # type: ignore[misc]  # previewable
                 if value is not None and (
-                    instance.guard_low < value < instance.guard_high
+                    instance.guard_low < value < instance.guard_high or value == instance.cell.value
                     if instance.cell.value is not None
                     else value != value  # noqa: PLR0124 - NaN: still surely absent
                 ):
@@ -344,9 +344,12 @@ class Evaluator:
             value is not None
             and before is not None
             and same_quality
-            and instance.guard_low < value < instance.guard_high
+            # One that rests on a limit crosses nothing: it is judged as before.
+            and (
+                value == before
+                or (instance.guard_low < value < instance.guard_high and not instance.unguarded)
+            )
             and not instance.attentive
-            and not instance.unguarded
         ):
             return
         touched = self.touched
@@ -354,12 +357,11 @@ class Evaluator:
             touched.extend(instance.watchers)
             instance.set_guard()
             return
-        if value is not None and before is not None:
+        if value is not None and before is not None and value != before:
             if not instance.guard_low < value < instance.guard_high:
                 touched.extend(instance.crossed(before, value))
                 instance.set_guard()
-            if instance.unguarded and value != before:
-                touched.extend(instance.unguarded)
+            touched.extend(instance.unguarded)
         if instance.attentive:
             touched.extend(instance.attentive.values())
 
