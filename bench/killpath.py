@@ -191,6 +191,7 @@ def _config(simulation: Simulation, tap_url: str) -> Config:
                         "ws_url": urls["ws"],
                         "accounts": [{"alias": "main", "address": addresses["main"]}],
                         "watch_subaccounts": False,
+                        "baselines": False,
                     }
                 },
                 "rules": {"builtin": True, "files": ["rules.yaml"]},

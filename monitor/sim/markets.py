@@ -274,11 +274,15 @@ class SimMarket:
 
     def tick_at(self, price: float) -> Decimal:
         """The price step at ``price``."""
+        return Decimal(1).scaleb(-self.decimals_at(price))
+
+    def decimals_at(self, price: float) -> int:
+        """How many decimals a price of about ``price`` is printed with."""
         figures = self.spec.significant_figures
         decimals = self.spec.price_decimals
         if figures and price > 0:
             decimals = min(decimals, figures - 1 - math.floor(math.log10(price)))
-        return Decimal(1).scaleb(-max(0, decimals) if figures else -decimals)
+        return max(0, decimals) if figures else decimals
 
     # --------------------------------------------------------------------------------- margin
 

@@ -228,11 +228,13 @@ class Simulator(Child):
         return f"""\
 venues:
   hyperliquid:
+    baselines: false
     rest_url: {hyperliquid["rest"]}
     ws_url: {hyperliquid["ws"]}
     accounts:
       - {{alias: main, address: "{addresses["hyperliquid"]["main"]}"}}
 {watched}  dydx:
+    baselines: false
     rest_url: {dydx["rest"]}
     ws_url: {dydx["ws"]}
     validator_urls: ["{dydx["rpc"]}"]

@@ -25,7 +25,8 @@ def configured(simulation: Simulation, *, desk: str = "self") -> Config:
     urls, addresses = simulation.urls["hyperliquid"], simulation.addresses["hyperliquid"]
     return parse_config(
         f"desk: {desk}\ndata_dir: data\nserver: {{port: 0}}\n"
-        f"venues: {{hyperliquid: {{rest_url: '{urls['rest']}', ws_url: '{urls['ws']}', "
+        f"venues: {{hyperliquid: {{baselines: false, "
+        f"rest_url: '{urls['rest']}', ws_url: '{urls['ws']}', "
         f"accounts: [{{alias: main, address: '{addresses['main']}'}}]}}}}\n",
         source="test",
     )

@@ -232,12 +232,14 @@ class Rig:
                 "ws_url": urls[HL]["ws"],
                 "accounts": [{"alias": "main", "address": addresses[HL]["main"]}, *extra],
                 "watch_subaccounts": desk.subaccounts,
+                "baselines": False,
             },
             DYDX: {
                 "rest_url": urls[DYDX]["rest"],
                 "ws_url": urls[DYDX]["ws"],
                 "validator_urls": [urls[DYDX]["rpc"]],
                 "accounts": [{"alias": "main", "address": addresses[DYDX]["main"]}],
+                "baselines": False,
             },
         }
         pager = {

@@ -160,11 +160,21 @@ class Indexer:
             for trade in reversed(self.market(ticker).trades)
         ]
 
-    def candles(self, ticker: str, resolution: str) -> list[dict[str, object]]:
+    def candles(
+        self,
+        ticker: str,
+        resolution: str,
+        *,
+        since_s: float | None = None,
+        before_s: float | None = None,
+        most: int | None = None,
+    ) -> list[dict[str, object]]:
         """Candles, newest first."""
         if ticker in self.newcomers:
             return []
-        return payloads.candles(self.market(ticker), resolution)
+        return payloads.candles(
+            self.market(ticker), resolution, since_s=since_s, before_s=before_s, most=most
+        )
 
     def historical_funding(self, ticker: str) -> list[dict[str, object]]:
         """Settled rates, newest first; after a halt several lie seconds apart."""
@@ -272,7 +282,7 @@ class Indexer:
             return {"trades": self.trades(key)[:SNAPSHOT_ROWS]}
         name, _, rest = key.partition("/")
         if channel == wire.CANDLES:
-            return {"candles": self.candles(name, rest)[:SNAPSHOT_ROWS]}
+            return {"candles": self.candles(name, rest, most=SNAPSHOT_ROWS)}
         return self._account_snapshot(channel, name, int(rest))
 
     def _account_snapshot(self, channel: str, address: str, number_: int) -> dict[str, object]:

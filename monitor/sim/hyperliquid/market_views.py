@@ -21,6 +21,7 @@ from monitor.sim.hyperliquid.wire import (
     make_hash,
     ms,
     number,
+    plain,
     ratio,
 )
 from monitor.sim.markets import SimMarket, Tier, Trade
@@ -303,10 +304,9 @@ def _candle(market: SimMarket, interval: str, opens: int, bars: list[Bar]) -> Js
     width = INTERVALS_S[interval]
 
     def price(value: float) -> str:
-        return number(_rounded(market, value))
+        return plain(value, market.decimals_at(value))
 
-    step = market.size_step
-    volume = from_float(sum(bar.volume for bar in bars)).quantize(step)
+    volume = sum(bar.volume for bar in bars)
     return {
         "t": opens * 1_000,
         "T": (opens + width) * 1_000 - 1,
@@ -316,7 +316,7 @@ def _candle(market: SimMarket, interval: str, opens: int, bars: list[Bar]) -> Js
         "c": price(bars[-1].close),
         "h": price(max(bar.high for bar in bars)),
         "l": price(min(bar.low for bar in bars)),
-        "v": number(volume),
+        "v": plain(volume, market.spec.size_decimals),
         "n": sum(bar.trades for bar in bars),
     }
 

@@ -28,6 +28,15 @@ def number(value: Decimal) -> str:
     return text if "." in text else f"{text}.0"
 
 
+def plain(value: float, decimals: int) -> str:
+    """The same of a float that is told with so many decimals; half a year of bars has thousands."""
+    text = f"{value:.{decimals}f}"
+    if "." not in text:
+        return f"{text}.0"
+    text = text.rstrip("0")
+    return f"{text}0" if text.endswith(".") else text
+
+
 def dollars(value: Decimal) -> str:
     """Account money: six decimals, cut off as recorded states show."""
     return number(value.quantize(MICRO, rounding=ROUND_DOWN))

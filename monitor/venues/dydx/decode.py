@@ -225,7 +225,7 @@ def _trades(body: bytes, context: Context) -> list[Event]:
 
 
 def _candles(body: bytes, context: Context) -> list[Event]:
-    return markets.candles(body, context.channel("candles"))
+    return list(markets.candles(body, context.channel("candles")))
 
 
 def _subaccount(body: bytes, context: Context) -> list[Event]:

@@ -103,6 +103,7 @@ class DydxPeriods(BaseModel):
     transfers_s: Annotated[float, Field(ge=1)] = 60.0
     funding_payments_s: Annotated[float, Field(ge=1)] = 60.0
     funding_s: Annotated[float, Field(ge=1)] = 10.0
+    baselines_s: Annotated[float, Field(ge=60)] = 900.0
     height_s: Annotated[float, Field(ge=1)] = 5.0
     time_s: Annotated[float, Field(ge=1)] = 60.0
     markets_s: Annotated[float, Field(ge=5)] = 300.0
@@ -115,6 +116,8 @@ class DydxSettings(BaseModel):
     ``rest_url`` and ``ws_url`` replace the network's public indexer (own indexer, simulator);
     ``validator_urls`` are CometBFT RPC endpoints whose heights tell a halted chain from a lagging
     indexer. ``markets`` are watched with their order books besides every market that is held.
+    ``baselines``: read a month of funding and half a year of prices of the leading markets, which
+    stress and volatility are judged against.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -124,6 +127,7 @@ class DydxSettings(BaseModel):
     ws_url: str | None = None
     validator_urls: tuple[str, ...] = ()
     markets: tuple[str, ...] = MAJORS
+    baselines: bool = True
     accounts: tuple[DydxAccount, ...] = ()
     periods: DydxPeriods = DydxPeriods()
 

@@ -32,6 +32,7 @@ from monitor.venues.dydx.polls import (
     TimePoll,
     ValidatorPoll,
 )
+from monitor.venues.dydx.polls_baseline import FundingBaselinePoll, PriceBaselinePoll
 from monitor.venues.dydx.settings import VENUE, DydxSettings
 from monitor.venues.dydx.stream import SUBSCRIPTIONS_MAX, DydxStream
 
@@ -118,6 +119,11 @@ class DydxVenue:
             self._markets,
             FundingPoll(periods.funding_s, api, self.universe, self._wanted),
         ]
+        if self.settings.baselines:
+            polls += [
+                FundingBaselinePoll(periods.baselines_s, api, self._leaders),
+                PriceBaselinePoll(periods.baselines_s, api, self._leaders),
+            ]
         polls += [
             ValidatorPoll(index, url, periods.height_s, api, self._heights)
             for index, url in enumerate(self.settings.validator_urls, start=1)
@@ -143,6 +149,9 @@ class DydxVenue:
         return tuple(
             f"{VENUE}/{feed}/{pool_name}" for feed in ("rest.parentSubaccount", "rest.orders")
         )
+
+    def _leaders(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys([*self.universe.leaders(), *self._wanted()]))
 
     def _wanted(self) -> list[str]:
         """Markets watched closely, in an order that never changes: configured, then held."""

@@ -11,6 +11,7 @@ import msgspec
 from monitor.core.errors import DecodeError, FeedError, TransientFeedError
 from monitor.core.ports import RateBudget, Request, Response
 
+Argument = str | int | dict[str, str | int] | None
 BUDGET = RateBudget(capacity=1200.0, window_s=60.0, reserve=300.0, connects_per_minute=30)
 RETRY_AFTER_MIN_S = 10.0  # no Retry-After was ever observed on a 429
 
@@ -54,10 +55,10 @@ def info_request(
     kind: str,
     *,
     rows: int = 0,
-    **arguments: str | int | None,
+    **arguments: Argument,
 ) -> Request:
     """A POST to ``/info``; arguments that are None are left out."""
-    body: dict[str, str | int] = {"type": kind}
+    body: dict[str, Argument] = {"type": kind}
     body.update({name: value for name, value in arguments.items() if value is not None})
     return Request(
         method="POST",

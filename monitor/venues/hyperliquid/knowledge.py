@@ -17,6 +17,7 @@ from monitor.venues.hyperliquid.settings import VENUE, HyperliquidSettings
 
 MESSAGES_PER_MINUTE_MAX = 2000  # client messages over all connections
 SUBSCRIPTIONS_MAX = 1000
+LEADERS = 25  # the stress index looks at twenty assets; their order differs from venue to venue
 _DEXES_MAX = 64  # nine exist; bounds what garbage names could make us ask for
 _MINUTE_NS = 60 * SECOND_NS
 _ADDRESS = re.compile(r"0x[0-9a-f]{40}")
@@ -246,6 +247,7 @@ class Knowledge:
         if settings.dexes != "auto":
             self._dexes_asked_for.update(settings.dexes)
         self.reference_prices: dict[str, float] = {}  # marks, to choose book aggregations by
+        self.open_interest_usd: dict[str, float] = {}  # as last listed
         self.subscriptions = 0  # open over all connections
 
     def account_named(self, alias: str) -> Account | None:
@@ -266,6 +268,14 @@ class Knowledge:
         for event in events:
             if isinstance(event, PositionsReported):
                 self.watchlist.add([position.market for position in event.positions])
+
+    def leaders(self) -> tuple[str, ...]:
+        """The markets whose history is worth reading: most open interest first, then the watched
+        ones. Builder dexes have assets of their own, which no cross-section over venues holds."""
+        interest = self.open_interest_usd
+        largest = sorted(interest, key=lambda coin: -interest[coin])[:LEADERS]
+        watched = [coin for coin in self.watchlist.coins() if coin in self.markets]
+        return tuple(dict.fromkeys([*largest, *watched]))
 
     @property
     def followed(self) -> set[str]:

@@ -25,7 +25,7 @@ from monitor.venues.hyperliquid.decoders.market import (
     status_events,
 )
 from monitor.venues.hyperliquid.decoders.wire import MS_NS, refuse_future
-from monitor.venues.hyperliquid.endpoints import check_response, info_request
+from monitor.venues.hyperliquid.endpoints import Argument, check_response, info_request
 from monitor.venues.hyperliquid.knowledge import Knowledge, poll_name
 from monitor.venues.hyperliquid.markets import FIRST_DEX, HOUR_NS, USDC_TOKEN, meta_channel
 from monitor.venues.hyperliquid.settings import VENUE
@@ -48,7 +48,7 @@ class InfoPoll:
         self.period_s = period_s
         self.channel = channel_id(VENUE, f"rest.{kind}", key)
 
-    def ask(self, kind: str = "", *, rows: int = 0, **arguments: str | int | None) -> Request:
+    def ask(self, kind: str = "", *, rows: int = 0, **arguments: Argument) -> Request:
         """A request to this venue's ``/info``."""
         url = self.knowledge.settings.info_url
         return info_request(url, kind or self.kind, rows=rows, **arguments)
@@ -194,6 +194,9 @@ class MarketsPoll(InfoPoll):
         for event in told:
             if isinstance(event, MarketContextSeen) and event.mark_price:
                 knowledge.reference_prices[event.market] = event.mark_price
+                if dex == FIRST_DEX and event.open_interest_base is not None:
+                    usd = event.open_interest_base * event.mark_price
+                    knowledge.open_interest_usd[event.market] = usd
         return (self.opened(channel), *listed, *told)
 
 

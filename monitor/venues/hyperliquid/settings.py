@@ -73,6 +73,7 @@ class PollPeriods(_Strict):
     exchange_status_s: Seconds = 5.0  # weight 2
     markets_s: Seconds = 600.0  # weight 20 per dex
     funding_history_s: Seconds = 3600.0  # weight 20 per market; also just after each hour
+    baselines_s: Seconds = 900.0  # weight 20 per leading market; 170 the first time
 
 
 class HyperliquidSettings(_Strict):
@@ -98,6 +99,11 @@ class HyperliquidSettings(_Strict):
     )
     depth_band_ratio: Annotated[float, Field(gt=0, lt=0.2)] = 0.0025
     books: bool = Field(default=True, description="Subscribe to order books for depth.")
+    baselines: bool = Field(
+        default=True,
+        description="Read a month of funding and half a year of prices of the leading markets, "
+        "which stress and volatility are judged against.",
+    )
     polls: PollPeriods = PollPeriods()
 
     @field_validator("rest_url")

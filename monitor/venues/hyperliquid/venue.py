@@ -28,6 +28,7 @@ from monitor.venues.hyperliquid.polls_account import (
     TwapsPoll,
     history_polls,
 )
+from monitor.venues.hyperliquid.polls_baseline import FundingBaselinePoll, PriceBaselinePoll
 from monitor.venues.hyperliquid.polls_identity import AccountModePoll, DiscoveryPoll
 from monitor.venues.hyperliquid.settings import CONNECTIONS_MAX, VENUE, HyperliquidSettings
 from monitor.venues.hyperliquid.stream_market import COINS_PER_CONNECTION, MarketStream
@@ -83,6 +84,8 @@ class HyperliquidVenue:
             MarketsPoll(knowledge),
             FundingHistoryPoll(knowledge),
         ]
+        if self.settings.baselines:
+            polls += [FundingBaselinePoll(knowledge), PriceBaselinePoll(knowledge)]
         if knowledge.accounts:  # a mode may change later, and prices must be there by then
             polls.append(SpotPricesPoll(knowledge))
         for account in knowledge.accounts:
@@ -166,8 +169,8 @@ class HyperliquidVenue:
                 return len(account.dexes)
             case "metaAndAssetCtxs":
                 return len(self.knowledge.followed) + 1
-            case "fundingHistory":
-                return max(1, len(self.knowledge.watchlist))
+            case "fundingHistory" | "candleSnapshot":
+                return max(1, len(self.knowledge.watchlist), len(self.knowledge.leaders()))
             case "userAbstraction":
                 return 3
             case _:

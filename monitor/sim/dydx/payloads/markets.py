@@ -211,8 +211,16 @@ def trade_object(trade: Trade, stamp: Stamp) -> dict[str, object]:
     }
 
 
-def candles(market: SimMarket, resolution: str) -> list[dict[str, object]]:
-    """Candles of one resolution, newest first, folded from what is kept.
+def candles(
+    market: SimMarket,
+    resolution: str,
+    *,
+    since_s: float | None = None,
+    before_s: float | None = None,
+    most: int | None = None,
+) -> list[dict[str, object]]:
+    """Candles of one resolution that start within the range, newest first, at most so many; folded
+    from what is kept.
 
     Raises:
         KeyError: If the resolution is not one of the venue's.
@@ -220,8 +228,10 @@ def candles(market: SimMarket, resolution: str) -> list[dict[str, object]]:
     length = RESOLUTIONS[resolution]
     groups: dict[int, list[Bar]] = {}
     for bar in market.bars_of(length):
-        groups.setdefault(bar.start_s - bar.start_s % length, []).append(bar)
-    newest_first = sorted(groups, reverse=True)
+        start = bar.start_s - bar.start_s % length
+        if (since_s is None or start >= since_s) and (before_s is None or start < before_s):
+            groups.setdefault(start, []).append(bar)
+    newest_first = sorted(groups, reverse=True)[:most]
     return [_candle(market, resolution, start, groups[start]) for start in newest_first]
 
 
@@ -261,8 +271,8 @@ def _candle(market: SimMarket, resolution: str, start_s: int, bars: list[Bar]) -
 
 
 def _price(market: SimMarket, price: float) -> str:
-    tick = market.tick
-    return number((Decimal(repr(price)) / tick).to_integral_value() * tick)
+    decimals = market.spec.price_decimals  # a tick here is fixed
+    return number(f"{price:.{decimals}f}" if decimals > 0 else round(price, decimals))
 
 
 def newcomer(ticker: str, listing: Listing) -> dict[str, object]:

@@ -21,10 +21,14 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NAMESPACE = uuid.UUID("0f9da948-a6fb-4c45-9edc-4685c3f3317d")
 
 
-def number(value: Decimal | float) -> str:
-    """A plain decimal string: no exponent, no trailing zeros, never ``-0``."""
-    exact = value if isinstance(value, Decimal) else Decimal(repr(float(value)))
-    written = format(exact, "f")
+def number(value: Decimal | float | str) -> str:
+    """A plain decimal string: no exponent, no trailing zeros, never ``-0``. What is written
+    already is only trimmed."""
+    if isinstance(value, str):
+        written = value
+    else:
+        exact = value if isinstance(value, Decimal) else Decimal(repr(float(value)))
+        written = format(exact, "f")
     if "." in written:
         written = written.rstrip("0").rstrip(".")
     return "0" if written in {"-0", ""} else written

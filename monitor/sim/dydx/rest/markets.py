@@ -17,7 +17,7 @@ from monitor.core.types import SECOND_NS
 from monitor.sim.dydx.indexer import Indexer, NotKnownError
 from monitor.sim.dydx.limits import Allowance, WindowLimit
 from monitor.sim.dydx.payloads import markets as payloads
-from monitor.sim.dydx.payloads.text import iso, parse_iso
+from monitor.sim.dydx.payloads.text import iso
 from monitor.sim.dydx.rest.query import ApiError, Query, Row, not_after, paged
 from monitor.sim.dydx.session import RESOLUTIONS
 from monitor.sim.faults import FaultKind, Faults
@@ -159,12 +159,10 @@ class MarketRoutes:
             query.complain("resolution", f"resolution must be one of {','.join(RESOLUTIONS)}")
         limit, from_s, to_s = query.limit(), query.instant("fromISO"), query.instant("toISO")
         query.check()
-        rows = self._indexer.candles(ticker, resolution or "1MIN")
-        if from_s is not None:
-            rows = [row for row in rows if parse_iso(str(row["startedAt"])) >= from_s]
-        if to_s is not None:
-            rows = [row for row in rows if parse_iso(str(row["startedAt"])) < to_s]
-        return {"candles": rows[:limit]}
+        rows = self._indexer.candles(
+            ticker, resolution or "1MIN", since_s=from_s, before_s=to_s, most=limit
+        )
+        return {"candles": rows}
 
     async def orderbook(self, request: web.Request) -> Row:
         """Both sides as objects, best first."""
@@ -193,7 +191,7 @@ class MarketRoutes:
         query.check()
         resolution, count = SPARKLINES[period or "ONE_DAY"]
         return {
-            ticker: [row["close"] for row in self._indexer.candles(ticker, resolution)[:count]]
+            ticker: [row["close"] for row in self._indexer.candles(ticker, resolution, most=count)]
             for ticker in self._indexer.markets
         }
 

@@ -28,6 +28,7 @@ from monitor.venues.dydx.codec import wire
 from monitor.venues.dydx.settings import VENUE
 
 FUNDING_INTERVAL_S = 3600
+LEADERS = 25  # the stress index looks at twenty assets; their order differs from venue to venue
 # One subscription, two producers: oracle prices come from the chain with each block, statistics
 # and running funding from a task every 30 s. Neither vouches for what only the other tells.
 MARKETS_CHANNEL = channel_id(VENUE, "v4_markets")
@@ -100,6 +101,15 @@ class Universe:
     def tickers(self) -> tuple[str, ...]:
         """All markets, in the order first heard of."""
         return tuple(self._rows)
+
+    def leaders(self) -> tuple[str, ...]:
+        """The live markets whose history is worth reading, most open interest first."""
+        worth = {
+            ticker: (row.open_interest or 0.0) * (row.oracle_price or 0.0)
+            for ticker, row in self._rows.items()
+            if self.is_live(ticker)
+        }
+        return tuple(sorted(worth, key=lambda ticker: -worth[ticker])[:LEADERS])
 
     def is_live(self, ticker: str) -> bool:
         """Whether the market can have funding, trades and a book."""
@@ -390,11 +400,10 @@ def newest_trade(rows: list[wire.TradeRow], channel: str, market: str) -> list[E
     ]
 
 
-def candles(raw: bytes | msgspec.Raw, channel: str) -> list[Event]:
+def candles(raw: bytes | msgspec.Raw, channel: str) -> list[CandleSeen]:
     """Bars of a snapshot or body, oldest first."""
     rows = wire.read(_CANDLES, raw, "candles").candles
-    bars = sorted(_bars(rows, channel), key=lambda bar: bar.started_at_ns)
-    return list(bars)
+    return sorted(_bars(rows, channel), key=lambda bar: bar.started_at_ns)
 
 
 def candle(raw: bytes | msgspec.Raw, channel: str) -> list[Event]:
