@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -19,6 +20,7 @@ from monitor.actions.settings import acting_accounts, exchange_url
 from monitor.actions.signer import SOCKET_NAME
 from monitor.actions.signer_client import SignerClient
 from monitor.app.permitted import rights_of
+from monitor.app.degraded import Degraded
 from monitor.app.wiring import read_secret
 from monitor.config import Config
 from monitor.core.killswitch.policy import DaemonMode, KillPolicy
@@ -97,10 +99,11 @@ def build_desks(
     clock: Clock,
     to_wall_ns: Callable[[EngineNs], int],
     truth: TruthSource,
+    degraded: Degraded,
     environment: Mapping[str, str] = os.environ,
 ) -> tuple[tuple[DeskExecutor, aiohttp.ClientSession], ...]:
     """The desk's own systems as hands, each with the session to close after it; none in
-    ``observe``.
+    ``observe``. One whose secret is missing is left out where ``degraded`` forgives that.
 
     Raises:
         ConfigError: If a secret is missing or malformed.
@@ -108,14 +111,26 @@ def build_desks(
     if config.mode == "observe":
         return ()
     made = []
-    for settings in config.actions.desks:
+    # All secrets before the first session: a refusal leaves none open.
+    secrets = [
+        degraded.attempt(
+            f"desk-{one.webhook.name}",
+            partial(webhook_keys, one.webhook, base=base, what="desk", environment=environment),
+            meanwhile=f"Nothing acts for its accounts at {one.venue}: act there by hand. Mend the "
+            "secret and start riskd again.",
+        )
+        for one in config.actions.desks
+    ]
+    for settings, keys in zip(config.actions.desks, secrets, strict=True):
+        if keys is None:
+            continue
         webhook = settings.webhook
         policy = webhook.target_policy()
         session = guarded_session(policy)
         executor = DeskExecutor(
             settings,
             url=webhook.url.get_secret_value(),
-            keys=webhook_keys(webhook, base=base, what="desk", environment=environment),
+            keys=keys,
             session=session,
             targets=policy,
             truth=truth,

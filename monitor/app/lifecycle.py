@@ -261,6 +261,7 @@ class Daemon:
             clock=clock,
             to_wall_ns=self._to_wall_ns,
             truth=lambda venue, account: truth_of(self.engine, venue, account, clock.now()),
+            degraded=self.degraded,
         )
         for _, extra in desks:
             self._stack.push_async_callback(extra.close)
@@ -319,6 +320,7 @@ class Daemon:
             to_wall_ns=self._to_wall_ns,
             observer=self.source,
             base=self.base,
+            degraded=self.degraded,
             server_url=self.url,
         )
         for extra in guarded:

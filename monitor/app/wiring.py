@@ -5,25 +5,27 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import aiohttp
 import msgspec
 from pydantic import SecretStr
 
+from monitor.app.degraded import Degraded
 from monitor.config import Config
 from monitor.core.errors import ConfigError
 from monitor.core.ports import Clock, Venue
 from monitor.core.settings import EngineSettings
 from monitor.core.types import EngineNs, Severity
-from monitor.notify.alertmanager import AlertmanagerChannel
+from monitor.notify.alertmanager import AlertmanagerChannel, AlertmanagerSettings
 from monitor.notify.alerts import DispatchPolicy, Route
 from monitor.notify.channel import Channel
 from monitor.notify.queue import QueuePolicy
 from monitor.notify.secret import SecretSource
 from monitor.notify.sender import LanePlan, Sender, SenderObserver
 from monitor.notify.target import guarded_session
-from monitor.notify.webhook import WebhookChannel
+from monitor.notify.webhook import WebhookChannel, WebhookSettings, decode_secret
 from monitor.server.settings import ServerSettings, checked_token
 from monitor.store.database import Store
 from monitor.venues.dydx.venue import DydxVenue
@@ -104,49 +106,45 @@ def build_sender(
     to_wall_ns: ToWall,
     observer: SenderObserver,
     base: Path,
+    degraded: Degraded,
     server_url: str = "",
 ) -> tuple[Sender, tuple[aiohttp.ClientSession, ...]]:
     """The sender with its channels, and the guarded sessions to close after it.
 
-    Secrets' files are beside the configuration, in ``base``.
+    Secrets' files are beside the configuration, in ``base``. A channel whose secret is missing is
+    left out where ``degraded`` forgives that.
 
     Raises:
         ConfigError: If a secret is missing or malformed.
     """
     channels: list[tuple[Channel, bool]] = []
     sessions: list[aiohttp.ClientSession] = []
-    alertmanager = config.notify.alertmanager
-    if alertmanager is not None:
-        bearer = alertmanager.bearer_token
-        channels.append(
-            (
-                AlertmanagerChannel(
-                    alertmanager,
-                    session,
-                    now=clock.now,
-                    to_wall_ns=to_wall_ns,
-                    bearer_token=read_secret(bearer, base=base, what=ALERTMANAGER)
-                    if bearer
-                    else None,
-                    name=ALERTMANAGER,
-                ),
-                True,
-            )
+    meanwhile = "Pages do not go there. Mend the secret and start riskd again."
+    if config.notify.alertmanager is not None:
+        made = degraded.attempt(
+            f"channel-{ALERTMANAGER}",
+            partial(_alertmanager, config.notify.alertmanager, session, clock, to_wall_ns, base),
+            meanwhile=meanwhile,
         )
-    for webhook in config.notify.webhooks:
-        sources = [webhook.secret, *([webhook.previous_secret] if webhook.previous_secret else [])]
-        what = f"webhook {webhook.name}"
-        secrets = [read_secret(source, base=base, what=what) for source in sources]
+        if made is not None:
+            channels.append((made, True))
+    # All secrets before the first session: a refusal leaves none open.
+    secrets = [
+        (
+            webhook,
+            degraded.attempt(
+                f"channel-{webhook.name}", partial(_secrets, webhook, base), meanwhile=meanwhile
+            ),
+        )
+        for webhook in config.notify.webhooks
+    ]
+    for webhook, keys in secrets:
+        if keys is None:
+            continue
         guarded = guarded_session(webhook.target_policy())
         sessions.append(guarded)
-        channels.append(
-            (
-                WebhookChannel(
-                    webhook, guarded, secrets=secrets, now=clock.now, to_wall_ns=to_wall_ns
-                ),
-                False,
-            )
-        )
+        hook = WebhookChannel(webhook, guarded, secrets=keys, now=clock.now, to_wall_ns=to_wall_ns)
+        channels.append((hook, False))
     names = [channel.name for channel, _ in channels]
     plans = [
         LanePlan(
@@ -164,6 +162,33 @@ def build_sender(
     ]
     sender = Sender(plans, store, clock=clock, jitter=random.random, observer=observer)
     return sender, tuple(sessions)
+
+
+def _alertmanager(
+    settings: AlertmanagerSettings,
+    session: aiohttp.ClientSession,
+    clock: Clock,
+    to_wall_ns: ToWall,
+    base: Path,
+) -> AlertmanagerChannel:
+    bearer = settings.bearer_token
+    return AlertmanagerChannel(
+        settings,
+        session,
+        now=clock.now,
+        to_wall_ns=to_wall_ns,
+        bearer_token=read_secret(bearer, base=base, what=ALERTMANAGER) if bearer else None,
+        name=ALERTMANAGER,
+    )
+
+
+def _secrets(webhook: WebhookSettings, base: Path) -> list[SecretStr]:
+    sources = [webhook.secret, *([webhook.previous_secret] if webhook.previous_secret else [])]
+    what = f"webhook {webhook.name}"
+    found = [read_secret(source, base=base, what=what) for source in sources]
+    for secret in found:
+        decode_secret(secret, what=webhook.name)
+    return found
 
 
 def read_secret(

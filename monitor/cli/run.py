@@ -12,9 +12,10 @@ from urllib.parse import urlsplit
 import msgspec
 
 from monitor.app.checks import check_configuration
+from monitor.app.degraded import has_to_enforce
 from monitor.app.lifecycle import Daemon, run_daemon
 from monitor.cli.runner import new_runner
-from monitor.config import Config
+from monitor.config import Config, load_config
 from monitor.core.errors import ConfigError
 from monitor.core.types import EngineNs
 from monitor.observability.logging import configure_logging
@@ -79,12 +80,33 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """0 after an orderly stop; mistakes are raised before anything is started."""
-    config, _ = check_configuration(arguments.config)
+    config = usable_configuration(arguments.config)
     clock = None if arguments.sim is None else simulated_clock(arguments.sim, config)
     configure_logging(level=arguments.log_level)
     with new_runner() as runner:
         runner.run(_main(config, arguments.config.resolve().parent, clock))
     return 0
+
+
+def usable_configuration(path: Path) -> Config:
+    """The configuration in a file, where a start with it would not be refused.
+
+    An armed riskd that may have latched something starts although what the file names (rules, legs,
+    token, secrets) is wrong: the daemon itself does without that, and pages it.
+
+    Raises:
+        ConfigError: With every mistake.
+    """
+    try:
+        return check_configuration(path)[0]
+    except ConfigError as mistakes:
+        try:
+            config = load_config(path)
+        except ConfigError:
+            raise mistakes from None
+        if not has_to_enforce(config, base=path.resolve().parent):
+            raise
+        return config
 
 
 def simulated_clock(path: Path, config: Config) -> SimulatedClock:
@@ -154,5 +176,8 @@ async def _main(config: Config, base: Path, clock: SimulatedClock | None) -> Non
 
 
 def _greet(daemon: Daemon) -> None:
+    if sys.stderr.isatty():  # elsewhere it is in the log
+        for name, problem in daemon.degraded.problems.items():
+            print(f"riskd runs without its {name}: {problem}", file=sys.stderr)
     if sys.stdout.isatty():
         print(f"riskd watches; look at {daemon.url}/ or `riskd status --url {daemon.url}`.")

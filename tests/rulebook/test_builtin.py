@@ -6,6 +6,7 @@ import pytest
 
 from monitor.actions.telling import STEP_ALERT, STORE_ALERT
 from monitor.app.approval import ALERT as WAITING_ALERT
+from monitor.app.degraded import ALERT as DEGRADED_ALERT
 from monitor.app.signer_watch import ALERT as SIGNER_ALERT
 from monitor.core.decision import ActionLevel, RuleMode
 from monitor.core.killswitch import words
@@ -34,7 +35,7 @@ BOOK = parse_rulebook(builtin_files(), CATALOGUE)
 OWN = (
     WATCHDOG, RULE_FAILING, INPUTS_STALE, NOTIFY_FAILING, STORE_FAILING, UNDELIVERED,
     words.ALERT, holds.ALERT, proposals.ALERT, asks.WOULD_ALERT, STEP_ALERT, STORE_ALERT,
-    SIGNER_ALERT, WAITING_ALERT,
+    SIGNER_ALERT, WAITING_ALERT, DEGRADED_ALERT,
 )  # fmt: skip
 OWN_PAGES = {runbook_of(alert): alert for alert in OWN}
 every_rule = pytest.mark.parametrize("rule", BOOK.rules, ids=lambda rule: rule.id)
