@@ -19,8 +19,8 @@ from monitor.actions.policy import KillSettings
 from monitor.actions.settings import acting_accounts, exchange_url
 from monitor.actions.signer import SOCKET_NAME
 from monitor.actions.signer_client import SignerClient
-from monitor.app.permitted import rights_of
 from monitor.app.degraded import Degraded
+from monitor.app.permitted import rights_of
 from monitor.app.wiring import read_secret
 from monitor.config import Config
 from monitor.core.killswitch.policy import DaemonMode, KillPolicy
