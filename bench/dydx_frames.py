@@ -9,7 +9,9 @@ import json
 import random
 from collections import Counter, deque
 from datetime import UTC, datetime
+from urllib.parse import parse_qs, urlsplit
 
+from bench.history import HOUR_MS, closes, settlements
 from bench.prices import Asset, Holder, level_size
 
 LEVELS = 40
@@ -222,7 +224,9 @@ class DydxTalk:
         if path.startswith("/compliance"):
             return _text({"status": "COMPLIANT", "reason": None, "updatedAt": self._time()})
         if path.startswith("/historicalFunding/"):
-            return _text({"historicalFunding": [self._settlement(path.rpartition("/")[2])]})
+            return _text({"historicalFunding": self._settlements(path, url)})
+        if path.startswith("/candles/"):
+            return _text({"candles": self._candles(path, url)})
         if address is None:
             raise ValueError(f"nothing to answer {url}")
         if path.endswith("/parentSubaccountNumber/0"):
@@ -334,13 +338,33 @@ class DydxTalk:
             "freeCollateral": child["freeCollateral"], "childSubaccounts": [child],
         }  # fmt: skip
 
-    def _settlement(self, name: str) -> dict[str, object]:
-        asset = next(asset for asset in self._assets if ticker(asset) == name)
-        hour_ms = self.now_ms // 3_600_000 * 3_600_000
-        return {
-            "ticker": name, "rate": "0.0000031", "price": asset.text(asset.mid),
-            "effectiveAt": _iso(hour_ms), "effectiveAtHeight": self._height(),
-        }  # fmt: skip
+    def _settlements(self, path: str, url: str) -> list[dict[str, object]]:
+        asset, (limit, before_ms) = self._asset(path), _page(url, self.now_ms)
+        rows = settlements(asset, before_ms - limit * HOUR_MS, before_ms)
+        return [
+            {
+                "ticker": ticker(asset), "rate": rate, "price": asset.text(asset.mid),
+                "effectiveAt": _iso(at_ms), "effectiveAtHeight": self._height(),
+            }
+            for at_ms, rate in rows[:limit]
+        ]  # fmt: skip
+
+    def _candles(self, path: str, url: str) -> list[dict[str, object]]:
+        asset, (limit, before_ms) = self._asset(path), _page(url, self.now_ms)
+        bars = closes(asset, before_ms - limit * HOUR_MS, before_ms - 1)
+        return [
+            {
+                "startedAt": _iso(at_ms), "ticker": ticker(asset), "resolution": "1HOUR",
+                "low": close, "high": close, "open": close, "close": close,
+                "baseTokenVolume": "10.5", "usdVolume": "100.5", "trades": 7,
+                "startingOpenInterest": "900.1",
+            }
+            for at_ms, close in bars[:limit]
+        ]  # fmt: skip
+
+    def _asset(self, path: str) -> Asset:
+        name = path.rpartition("/")[2]
+        return next(asset for asset in self._assets if ticker(asset) == name)
 
     def _height(self) -> str:
         return str(FIRST_HEIGHT + self.now_ms // BLOCK_MS % 10_000_000)
@@ -355,6 +379,16 @@ class DydxTalk:
 def _iso(at_ms: int) -> str:
     text = datetime.fromtimestamp(at_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S")
     return f"{text}.{at_ms % 1000:03d}Z"
+
+
+def _page(url: str, now_ms: int) -> tuple[int, int]:
+    """How many rows a question is for, and before when."""
+    asked = parse_qs(urlsplit(url).query)
+    before = next(
+        (asked[name][0] for name in ("effectiveBeforeOrAt", "toISO") if name in asked), ""
+    )
+    before_ms = round(datetime.fromisoformat(before).timestamp() * 1000) if before else now_ms
+    return int(asked.get("limit", ["100"])[0]), min(before_ms, now_ms)
 
 
 def _text(told: object) -> bytes:

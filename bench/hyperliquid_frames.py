@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import json
 import random
+from typing import Any
 
+from bench.history import HOUR_MS, closes, settlements
 from bench.prices import Asset, Holder, level_size
 
 LEVELS = 20
@@ -27,9 +29,11 @@ RECORDED = {
     "": 230, "abcd": 1, "cash": 17, "flx": 16, "hyna": 25, "km": 23, "para": 5, "vntl": 15,
     "xyz": 80,
 }  # fmt: skip
+ROWS_MAX = 500  # of funding history
 FILLED = 0.05 / 1.09  # fills to pushes of the state, in the mix
 FUNDING_MOVES = 1.01 / 5.0  # the estimate is another about every 5 s (sheet, §3)
 DELISTED_EVERY = 230 // 51
+Question = dict[str, Any]
 
 
 class HyperliquidTalk:
@@ -47,6 +51,7 @@ class HyperliquidTalk:
         self._funding: dict[str, str] = {}
         self._elsewhere = [Asset(index) for index in range(max(RECORDED.values()))]
         self._unwatched = [Asset(index) for index in range(len(assets), RECORDED[""])]
+        self._named = {asset.name: asset for asset in (*self._unwatched, *assets)}
         self.now_ms = 0
 
     @property
@@ -141,15 +146,14 @@ class HyperliquidTalk:
 
     # ------------------------------------------------------------------------------- bodies
 
-    def body(self, question: dict[str, str]) -> bytes:
+    def body(self, question: Question) -> bytes:
         """The answer to a POST of ``/info``."""
-        kind = question["type"]
+        kind = str(question["type"])
         holder = next((h for h in self._holders if h.address == question.get("user")), None)
         bodies: dict[str, object] = {
             "perpDexs": [None],
             "metaAndAssetCtxs": [self._meta(), self._first_dex()],
             "exchangeStatus": {"specialStatuses": None, "time": self.now_ms},
-            "fundingHistory": [self._settlement(question.get("coin", ""))],
             "userRole": {"role": "user"},
             "userAbstraction": "default",
             "userRateLimit": {"cumVlm": "357.45", "nRequestsUsed": 10, "nRequestsCap": 10357},
@@ -161,6 +165,10 @@ class HyperliquidTalk:
             return _text(self.state(holder))
         if kind == "frontendOpenOrders" and holder is not None:
             return _text(self._orders(holder))
+        if kind == "fundingHistory":
+            return _text(self._settlements(question))
+        if kind == "candleSnapshot":
+            return _text(self._candles(question["req"]))
         return _text(bodies.get(kind, []))
 
     def state(self, holder: Holder) -> dict[str, object]:
@@ -259,9 +267,23 @@ class HyperliquidTalk:
                 row["isDelisted"] = True
         return {"universe": universe, "marginTables": [], "collateralToken": 0}
 
-    def _settlement(self, coin: str) -> dict[str, object]:
-        hour_ms = self.now_ms // 3_600_000 * 3_600_000
-        return {"coin": coin, "fundingRate": "0.0000031", "premium": "0.0001", "time": hour_ms}
+    def _settlements(self, question: Question) -> list[dict[str, object]]:
+        asset = self._named[question["coin"]]
+        rows = settlements(asset, question["startTime"], self.now_ms)[::-1]
+        return [
+            {"coin": asset.name, "fundingRate": rate, "premium": "0.0001", "time": at_ms}
+            for at_ms, rate in rows[:ROWS_MAX]
+        ]
+
+    def _candles(self, asked: Question) -> list[dict[str, object]]:
+        asset = self._named[asked["coin"]]
+        return [
+            {
+                "t": at_ms, "T": at_ms + HOUR_MS - 1, "s": asset.name, "i": "1h", "o": close,
+                "c": close, "h": close, "l": close, "v": "10.5", "n": 7,
+            }
+            for at_ms, close in closes(asset, asked["startTime"], asked["endTime"])[::-1]
+        ]  # fmt: skip
 
 
 def _is_delisted(asset: Asset) -> bool:
