@@ -63,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
     alone = arguments.action == "check" and arguments.alone
     book = _book(arguments.files, alone=alone)
     if arguments.action == "check":
-        return check(arguments, book, contradictions=())
+        return check(arguments, book)
     width = max((len(rule.id) for rule in book.rules), default=4)
     for rule in book.rules:
         wait = f" for {rule.for_ns / MINUTE_NS:g} min" if rule.for_ns else ""

@@ -10,6 +10,7 @@ from monitor.cli.client import NoAnswerError, fetch
 from monitor.core.errors import ConfigError
 from monitor.core.measures.catalogue import CATALOGUE
 from monitor.core.rules import Rule, RuleBook
+from monitor.core.rules.contradictions import contradictions
 from monitor.core.rules.thresholds import Live, Threshold, always, nothing_live, shown, thresholds
 from monitor.core.types import SubjectKind, subject_kind
 
@@ -17,7 +18,7 @@ LOOK = 1  # exit code: it can be used, and something in it is odd
 _Values = Mapping[tuple[str, SubjectKind], Sequence[float]]
 
 
-def check(arguments: argparse.Namespace, book: RuleBook, *, contradictions: Sequence[str]) -> int:
+def check(arguments: argparse.Namespace, book: RuleBook) -> int:
     """Print the thresholds of the rules that the named files hold (of all where none is named).
 
     Returns 0, or ``LOOK`` where a threshold is never or always crossed or caps contradict."""
@@ -29,7 +30,9 @@ def check(arguments: argparse.Namespace, book: RuleBook, *, contradictions: Sequ
     warnings: list[str] = []
     for rule in rules:
         warnings += _tell(rule, live)
-    warnings += [f"warning: {one}" for one in contradictions]
+    for text in contradictions(book, own):
+        place, _, rest = text.partition(": ")
+        warnings.append(f"{place}: warning: {rest}")
     print()
     for one in warnings:
         print(one)
