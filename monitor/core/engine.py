@@ -347,6 +347,7 @@ def _first_state(settings: EngineSettings) -> RiskState:
         markets_max=settings.markets_max,
         restated_ns=min(RESTATED_NS, round(settings.freshness.shortest_s * SECOND_NS)),
         basket_assets=settings.leverage.basket,
+        gap_minutes=round(settings.leverage.price_gap_minutes),
     )
     for venue in settings.venues:
         venue_of(state, venue)

@@ -80,6 +80,8 @@ class LeverageSettings(msgspec.Struct, frozen=True, kw_only=True):
         account_gross_max: The same of one account or venue, which may hold one side of a hedge.
         exit_minutes: (venue, minutes) that leaving takes at worst.
         exit_minutes_default: The same for venues not named.
+        price_gap_minutes: Prices further apart make no return; more than ten for recordings that
+            are coarser than a minute.
     """
 
     basket: tuple[str, ...] = BASKET
@@ -88,6 +90,7 @@ class LeverageSettings(msgspec.Struct, frozen=True, kw_only=True):
     account_gross_max: float = 5.0
     exit_minutes: tuple[tuple[str, float], ...] = ()
     exit_minutes_default: float = EXIT_MINUTES
+    price_gap_minutes: float = 10.0
 
 
 class MarginSettings(msgspec.Struct, frozen=True, kw_only=True):

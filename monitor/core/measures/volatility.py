@@ -38,8 +38,8 @@ from monitor.core.state.volatility import BASKET_KNOWN_RATIO, BASKET_MEMBERS_MIN
 from monitor.core.types import EngineNs, SubjectKind
 
 # Longer than the gap over which prices are still joined; then a volatility is of another time.
-SERIES_LIMIT_NS = limit_ns(15 * 60.0)
-BASKET_LIMIT_NS = limit_ns(90 * 60.0)
+SERIES_SLACK_S = 300.0
+BASKET_SLACK_S = 7200.0
 PERCENTILE_HOURS_MIN = 60 * 24
 JUMP_HOURS, JUMP_HOURS_MIN = 24, 18
 JUMP_SIGMAS_MAX = 1000.0
@@ -60,7 +60,8 @@ def read_series(asset: str, use: Use) -> PriceSeries | None:
     if series is None:
         use.absent(f"no price of {asset} was sampled yet")
         return None
-    return series if use.fresh(series.seen, SERIES_LIMIT_NS, f"price of {asset}") else None
+    limit = limit_ns(use.state.gap_minutes * 60.0 + SERIES_SLACK_S)
+    return series if use.fresh(series.seen, limit, f"price of {asset}") else None
 
 
 def _fed(ewma: Ewma, half_life: float, unit: str, of: str, use: Use) -> bool:
@@ -158,7 +159,8 @@ def read_basket(use: Use) -> HourSeries | None:
         return None
     observed = use.observed
     ended = SeenFact(seen_ns=(basket.hour + 1) * HOUR_NS)
-    if not use.fresh(ended, BASKET_LIMIT_NS, "the basket's last hour"):
+    limit = limit_ns(use.state.gap_minutes * 60.0 + BASKET_SLACK_S)
+    if not use.fresh(ended, limit, "the basket's last hour"):
         return None
     # A mean of days is not observed once an hour only: a rule that wants to see something twice
     # means its members' prices.

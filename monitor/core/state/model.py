@@ -434,6 +434,7 @@ class RiskState(msgspec.Struct):
     basket_renew: bool = False  # a member's history came: the basket is to be made anew
     funding: dict[str, FundingSeries] = msgspec.field(default_factory=dict)  # market subject
     stress: StressMemory = msgspec.field(default_factory=StressMemory)
+    gap_minutes: int = 10  # how far apart two prices may be that make a return
     dirty: dict[Subject, int] = msgspec.field(default_factory=dict)
     appeared: list[tuple[str, str, str, str]] = msgspec.field(default_factory=list)
     cross_checks: list[CrossCheck] = msgspec.field(default_factory=list)

@@ -1,8 +1,9 @@
 """What is remembered of one asset's price: hours of returns, running variances, a histogram.
 
-Sampled on a grid of minutes of engine time; hours close with the last sample before they end. A
-return exists only between samples of one source that are no further apart than ``GAP_MINUTES``: an
-outage, a change of source and a price that nobody moves make none. *Pure.*
+Sampled on a grid of minutes of engine time. An hour closes with the sample of the minute in which
+the next begins, else with the last before. A return exists only between samples of one source that
+are no further apart than the gap allowed (ten minutes, more for coarser recordings): an outage, a
+change of source and a price that nobody moves make none. *Pure.*
 """
 
 from __future__ import annotations
@@ -27,8 +28,6 @@ from monitor.core.types import SECOND_NS, EngineNs
 MINUTE_NS = 60 * SECOND_NS
 HOUR_NS = 3_600 * SECOND_NS
 HOUR_MINUTES = 60
-GAP_MINUTES = 10
-GAP_NS = GAP_MINUTES * MINUTE_NS
 
 FAST_HALF_LIFE_MINUTES = 120.0
 SLOW_HALF_LIFE_HOURS = 24.0
@@ -181,14 +180,18 @@ class PriceSeries(msgspec.Struct):
         self.hour_price = None
         self.minute = -1
 
-    def take(self, price: float, now: EngineNs) -> None:
+    def take(self, price: float, now: EngineNs, gap_minutes: int) -> None:
         """The price in a minute that was not sampled yet."""
         minute = now // MINUTE_NS
         hour = minute // HOUR_MINUTES
         gap = minute - self.minute
-        whole = gap <= GAP_MINUTES
+        whole = gap <= gap_minutes
         if hour > self.hour:
-            self._close_hours(hour, whole=whole)
+            boundary = whole and minute == (self.hour + 1) * HOUR_MINUTES
+            end = (self.hour + 1) * HOUR_MINUTES - gap_minutes
+            # The level at an hour's end is known although a return into it may not be.
+            close = price if boundary else self.price if self.minute >= end else None
+            self._close_hours(hour, close, whole=whole)
         elif not whole:
             self.hour_price = None
         if whole:
@@ -204,16 +207,14 @@ class PriceSeries(msgspec.Struct):
         """Log return of the hour in progress so far; None where a gap lies in it."""
         return None if self.hour_price is None else log(self.price / self.hour_price)
 
-    def _close_hours(self, hour: int, *, whole: bool) -> None:
+    def _close_hours(self, hour: int, close: float | None, *, whole: bool) -> None:
         """The running hour and those nobody sampled are over; ``whole`` where the next sample
         follows close enough on the last."""
         base = self.hour_price
         if self.hour >= 0:
-            known = self.minute >= (self.hour + 1) * HOUR_MINUTES - GAP_MINUTES
-            told = base is not None and known and whole
-            log_return = log(self.price / base) if told and base is not None else None
-            # The level at an hour's end is known although a return into it may not be.
-            self.hours.close(self.hour, log_return, self.price if known else None)
+            told = base is not None and close is not None and whole
+            log_return = log(close / base) if told and close and base else None
+            self.hours.close(self.hour, log_return, close)
             self.hours.close(hour - 1, None)
         self.hour = hour
-        self.hour_price = self.price if whole else None
+        self.hour_price = close if whole else None

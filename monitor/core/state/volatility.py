@@ -20,7 +20,6 @@ from monitor.core.state.model import MarketState, RiskState
 from monitor.core.state.series import (
     FAST_HALF_LIFE_MINUTES,
     FED_RATIO_MIN,
-    GAP_NS,
     HISTORY_HOURS,
     HOUR_MINUTES,
     HOUR_NS,
@@ -37,6 +36,7 @@ _T = TypeVar("_T", float | None, int)
 LARGER_RATIO = 1.25
 # The basket's hour is taken up when its members' hours had time to close.
 BASKET_MINUTE = 2
+DAY_HOURS = 24
 BASKET_KNOWN_RATIO = 0.60
 BASKET_MEMBERS_MIN = 2
 FAST_SEED_HOURS = 12  # six half-lives of the fast volatility
@@ -53,23 +53,23 @@ def sample_price(state: RiskState, market: MarketState, now: EngineNs) -> None:
         return
     minute = now // MINUTE_NS
     market.sample_due_ns = (minute + 1) * MINUTE_NS
-    if not market.listed or market.dex or now - fact.changed_ns >= GAP_NS:
+    if not market.listed or market.dex or now - fact.changed_ns >= state.gap_minutes * MINUTE_NS:
         return
     series = series_of(state, market.asset)
     if (series.venue, series.market) != (market.venue, market.market):
         if not _takes_over(state, series, market, now):
             return
         series.take_source(market.venue, market.market)
-        series.take(price, now)
+        series.take(price, now, state.gap_minutes)
         if _begins(minute):
             series.hour_price = price
     elif minute > series.minute:
-        series.take(price, now)
+        series.take(price, now, state.gap_minutes)
     else:
         return
     _mark(state, market.asset)
-    if market.asset in state.basket_assets and minute % HOUR_MINUTES >= BASKET_MINUTE:
-        _follow_basket(state, series.hour - 1)
+    if market.asset in state.basket_assets:
+        _follow_basket(state, series.hour - 1, early=_begins(minute))
 
 
 def series_of(state: RiskState, asset: str) -> PriceSeries:
@@ -84,7 +84,7 @@ def series_of(state: RiskState, asset: str) -> PriceSeries:
 
 def _takes_over(state: RiskState, series: PriceSeries, market: MarketState, now: EngineNs) -> bool:
     source = state.venues[series.venue].markets.get(series.market) if series.venue else None
-    if source is None or now - series.seen.seen_ns >= GAP_NS:
+    if source is None or now - series.seen.seen_ns >= state.gap_minutes * MINUTE_NS:
         return True
     # At the start of an hour, and in a broken one, a better source costs nothing.
     if series.hour_price is not None and not _begins(now // MINUTE_NS):
@@ -202,15 +202,19 @@ def _by_hour(last: int, values: list[_T]) -> Iterable[tuple[int, _T]]:
 # ------------------------------------------------------------------------------------ basket
 
 
-def _follow_basket(state: RiskState, hour: int) -> None:
-    """The basket's return of ``hour``: the mean of its members'. After a history or a long absence
-    it is made anew from what they remember."""
+def _follow_basket(state: RiskState, hour: int, *, early: bool) -> None:
+    """The basket's return of ``hour``: the mean of its members'; ``early`` in the hour after, only
+    once all of them have closed it. After a history or a long absence it is made anew from what
+    they remember."""
     basket = state.basket
     if basket.hour >= hour and not state.basket_renew:
         return
     members = [series.hours for name in state.basket_assets if (series := state.prices.get(name))]
-    if basket.hour == hour - 1 and not state.basket_renew:
-        basket.close(hour, basket_return(members, hour))
+    if early and any(one.hour < hour for one in members):
+        return
+    if hour - DAY_HOURS < basket.hour and not state.basket_renew:
+        for at in range(basket.hour + 1, hour + 1):
+            basket.close(at, basket_return(members, at))
         return
     state.basket_renew = False
     oldest = min((one.first for one in members if one.first >= 0), default=hour)
