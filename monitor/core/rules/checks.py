@@ -176,15 +176,8 @@ def _check_action(rule: Rule, fields: Fields) -> None:
         fields.problem("do", "a cut must say gross_to: the share of gross that remains.")
     if rule.level is not ActionLevel.CUT and rule.gross_to_ratio is not None:
         fields.problem("do", f"gross_to belongs to level cut, not {rule.level.value}.")
-    if rule.level in CONFIRMATION_REQUIRED and (
-        rule.confirm is None or rule.confirm.need < 2 or rule.confirm.apart_ns < APART_NS_MIN
-    ):
-        fields.problem(
-            "confirm",
-            f"{rule.level.value} needs two distinct observations at least 20s apart: one bad "
-            "reading must not move the book.",
-            allowed="e.g. {need: 2, of: 2, apart: 20s}",
-        )
+    if rule.level in CONFIRMATION_REQUIRED:
+        _check_confirmed(rule, fields)
     if rule.on_unknown is OnUnknown.FIRE:
         if rule.level not in {ActionLevel.PAGE, ActionLevel.HOLD}:
             fields.problem(
@@ -202,6 +195,31 @@ def _check_action(rule: Rule, fields: Fields) -> None:
             found=rule.scope.value,
             allowed=_words(SCOPES[rule.for_each]),
         )
+
+
+def _check_confirmed(rule: Rule, fields: Fields) -> None:
+    """One bad reading must not move the book: two observations, or two flags that share none."""
+    if rule.confirm is not None:
+        observations, apart_ns = rule.confirm.need, rule.confirm.apart_ns
+    else:
+        observations, apart_ns = rule.at_least, rule.for_ns
+    if observations < 2 or apart_ns < APART_NS_MIN:
+        fields.problem(
+            "confirm",
+            f"{rule.level.value} needs two distinct observations at least 20s apart: one bad "
+            "reading must not move the book.",
+            allowed="e.g. {need: 2, of: 2, apart: 20s}; or two flags of different measures that "
+            "hold together `for` 20s or longer",
+        )
+    elif rule.confirm is None:
+        for (one, first), (other, second) in itertools.combinations(rule.flags, 2):
+            shared = sorted(first.variables & second.variables)
+            if shared:
+                fields.problem(
+                    "flags",
+                    f"{one} and {other} both read {', '.join(shared)}: one bad reading would "
+                    "raise both. Give `confirm` as well, or flags of different measures.",
+                )
 
 
 def _check_dry_run(rule: Rule, fields: Fields, specs: Mapping[str, MeasureSpec]) -> None:

@@ -530,3 +530,29 @@ def test_flags_without_a_count_are_refused() -> None:
     rule: Rule = parse(text(when=None, flags=flags, at_least="2", within="30m")).rules[0]
     assert (rule.at_least, rule.within_ns) == (2, at(1800))
     assert rule.condition == "at least 2 of {a: stress > 60.0, b: leverage > 5.0}"
+
+
+@pytest.mark.parametrize(
+    ("flags", "at_least", "wait", "says"),
+    [
+        pytest.param(
+            "{a: stress >= 35.0, b: leverage >= 3.0}", 2, "20s", "", id="two that share nothing"
+        ),
+        pytest.param(
+            "{a: stress >= 35.0, b: leverage >= 3.0}", 2, "19s", "at least 20s", id="too short"
+        ),
+        pytest.param(
+            "{a: stress >= 35.0, b: leverage >= 3.0}", 1, "5m", "two distinct", id="one of two"
+        ),
+        pytest.param(
+            "{a: stress >= 35.0, b: stress >= 60.0}", 2, "5m", "a and b both read stress", id="same"
+        ),
+    ],
+)
+def test_flags_confirm_each_other(flags: str, at_least: int, wait: str, says: str) -> None:
+    """A cut rests on two sources, or on two observations of one; never on one bad reading."""
+    written = text(when=None, flags=flags, at_least=str(at_least), for_=wait, until=None, **CUT)
+    if says:
+        assert [says in str(one) for one in problems(written)] == [True]
+    else:
+        assert len(parse(written).rules) == 1
