@@ -201,13 +201,18 @@ def _odds(crash: Sequence[bool | None]) -> float | None:
 
 
 def _cost_of_long(history: History, venue: str) -> list[float | None]:
-    """Mean settled funding of a venue's markets in each hour, fraction per hour and asset."""
-    series = [table for (name, _), table in history.settlements.items() if name == venue]
-    made: list[float | None] = []
-    for index in range(history.hours):
-        rates = [settled.hourly for table in series if (settled := table[index]) is not None]
-        made.append(fsum(rates) / len(rates) if rates else None)
-    return made
+    """What an hour cost who was long every market of a venue alike: the mean of the rates as they
+    stand then, fraction per hour; None where none stands."""
+    sums, counts = [0.0] * history.hours, [0] * history.hours
+    for (name, _), table in history.settlements.items():
+        if name != venue:
+            continue
+        for index, settled in enumerate(table):
+            if settled is not None:  # it is of the hours that end with it
+                for place in range(max(0, index - settled.interval_h + 1), index + 1):
+                    sums[place] += settled.hourly
+                    counts[place] += 1
+    return [total / count if count else None for total, count in zip(sums, counts, strict=True)]
 
 
 def _cost_while(

@@ -70,7 +70,7 @@ def _warning(states: tuple[StateFigures, ...]) -> Iterator[str]:
         timing = one.timing
         lead = "" if timing.lead_h_median is None else f", median lead {timing.lead_h_median:.0f} h"
         yield (
-            f"Over the {one.period.title} it was on for {timing.led} of {timing.falls} "
+            f"{_when(one)} it was on for {timing.led} of {timing.falls} "
             f"falls{lead}, "
             f"{percent(timing.active_ratio, 1)} of the time, with "
             f"{timing.false_per_month:.2f} false episodes a month; crash odds within a day were "
@@ -89,6 +89,11 @@ def _warning(states: tuple[StateFigures, ...]) -> Iterator[str]:
             yield "It raised crash odds since 2023 only."
         else:
             yield "In neither half can its timing of crashes be told from chance."
+
+
+def _when(one: StateFigures) -> str:
+    title = one.period.title
+    return f"Over the {title}" if title.startswith("whole") else title[0].upper() + title[1:]
 
 
 def _enough(one: StateFigures) -> bool:
@@ -161,17 +166,18 @@ def _reactions(figures: Figures) -> str:
         f"{one.arm.book.costs.trading_usd:,.0f} USD"
         for one in arms
     ]
-    return (
+    text = (
         f"{'; '.join(parts)}. Without rules: {percent(plain.net.drawdown_max_ratio, 1)} and "
         f"{percent(plain.net.return_ratio)}."
     )
+    return text[0].upper() + text[1:]
 
 
 def _baselines(figures: Figures) -> Iterator[str]:
     for state in figures.states_of(TRIGGER_NAME):
         timing = state.timing
         yield (
-            f"Over the {state.period.title} “{TRIGGER_NAME}” was on for {timing.led} of "
+            f"{_when(state)} “{TRIGGER_NAME}” was on for {timing.led} of "
             f"{timing.falls} falls, {percent(timing.active_ratio, 1)} of the time, with "
             f"{timing.false_per_month:.2f} false episodes a month."
         )
