@@ -682,11 +682,14 @@ def test_transfers_of_before_are_no_news() -> None:
     assert both(desk.at(601), 10_500, 10_000) == pytest.approx(500 / 21_000)
 
 
-def test_drawdown_is_absent_while_an_account_is() -> None:
-    """And the peak outlives the absence."""
+def test_drawdown_is_estimated_while_an_account_is_dark() -> None:
+    """Of what was last stated; the peak outlives the darkness."""
     desk = two_accounts()
     desk.at(60)
-    assert desk.after("drawdown_ratio", PORTFOLIO) is None
+    assert desk.after("drawdown_ratio", PORTFOLIO) == 0.0
+    found = desk.engine.reading("drawdown_ratio", PORTFOLIO)
+    assert found is not None
+    assert found.estimated
     assert both(desk.at(61), 8_000, 10_000) == pytest.approx(0.1)
 
 

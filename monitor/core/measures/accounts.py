@@ -6,10 +6,11 @@ from math import fsum
 
 from monitor.core.formulas.funding import compute_projected_funding_cost_24h
 from monitor.core.formulas.ratios import compute_difference
-from monitor.core.measures.aggregate import upward
+from monitor.core.measures.aggregate import summed, upward
 from monitor.core.measures.definition import HOLDINGS, Definition, Relation, define
 from monitor.core.measures.exposure import is_closed
 from monitor.core.measures.holdings import positions_known
+from monitor.core.measures.remark import read_parts
 from monitor.core.measures.spec import Aggregate, MeasureSpec, Unit
 from monitor.core.measures.tree import (
     AccountNode,
@@ -62,6 +63,12 @@ def _equity(node: AccountNode, use: Use) -> float | None:
     if use.state.venues[account.venue].oracle_margined:
         return _computed_equity(node, use)
     return _stated(node, account.equity, "equity", use)
+
+
+def _portfolio_equity(node: PortfolioNode, use: Use) -> float | None:
+    """What cannot be reached is re-marked from peers, here and nowhere else."""
+    parts = read_parts(node, EQUITY.name, use)
+    return None if parts is None else fsum(parts)
 
 
 def _venue_equity(node: AccountNode, use: Use) -> float | None:
@@ -336,7 +343,18 @@ _MONEY = AccountBit.MONEY | AccountBit.MODE
 
 DEFINITIONS: tuple[Definition, ...] = (
     define(EQUITY, SubjectKind.ACCOUNT, _equity, bits=_MONEY, needs=_SELF_HOLDINGS),
-    *upward(EQUITY),
+    define(
+        EQUITY,
+        SubjectKind.VENUE,
+        summed(Relation.ACCOUNTS, EQUITY.name),
+        needs=((Relation.ACCOUNTS, EQUITY.name),),
+    ),
+    define(
+        EQUITY,
+        SubjectKind.PORTFOLIO,
+        _portfolio_equity,
+        needs=((Relation.VENUES, EQUITY.name),),
+    ),
     define(VENUE_EQUITY, SubjectKind.ACCOUNT, _venue_equity, bits=_MONEY),
     *upward(VENUE_EQUITY),
     define(

@@ -1,22 +1,23 @@
 """What is held: notional by position, gross and net by account, asset, venue and portfolio.
 
+What cannot be reached is re-marked from peers in the portfolio, and nowhere else.
 Legs that the desk declares (a spot hedge, a leg on another exchange) count in their asset and in
 the portfolio until they expire; one that cannot be priced makes both unknown. *Pure.*
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from math import fsum
 
 from monitor.core.measures.aggregate import summed
 from monitor.core.measures.definition import HOLDINGS, Definition, Relation, define
+from monitor.core.measures.prices import price_of_asset
+from monitor.core.measures.remark import read_parts
 from monitor.core.measures.spec import Aggregate, MeasureSpec, Unit
 from monitor.core.measures.tree import AccountNode, AssetNode, PortfolioNode, PositionNode
 from monitor.core.measures.use import Use
-from monitor.core.settings import limit_ns
-from monitor.core.state.facts import OFF_BOOK_BIT, PriceFact
-from monitor.core.state.model import Holding, RiskState
+from monitor.core.state.facts import OFF_BOOK_BIT
+from monitor.core.state.model import Holding
 from monitor.core.types import SubjectKind
 
 _POSITION = (SubjectKind.POSITION,)
@@ -80,26 +81,6 @@ def _account_net(node: AccountNode, use: Use) -> float | None:
 # ------------------------------------------------------------------------------ off-book legs
 
 
-def price_of_asset(state: RiskState, asset: str, use: Use) -> float | None:
-    """Any fresh price of the asset: oracle before mark before mid, in the order of listing."""
-    settings = use.settings.freshness
-    major = asset in settings.majors
-    oracle = limit_ns(settings.oracle_majors_s if major else settings.oracle_s)
-    mark = limit_ns(settings.mark_majors_s if major else settings.mark_s)
-    top = limit_ns(settings.top_majors_s if major else settings.top_s)
-    markets = [state.venues[venue].markets[market] for venue, market in state.assets.get(asset, [])]
-    candidates: Iterable[tuple[PriceFact, int]] = (
-        *((market.oracle, oracle) for market in markets),
-        *((market.mark, mark) for market in markets),
-        *((market.mid, top) for market in markets),
-    )
-    for fact, limit in candidates:
-        if fact.value is not None and use.fresh(fact, limit, f"price of {asset}"):
-            return fact.value
-    use.reason = f"no fresh price of {asset}, which the desk holds off-book"
-    return None
-
-
 def off_book_notionals(use: Use, only: str | None = None) -> dict[str, float] | None:
     """Signed USD of the unexpired off-book legs by asset; None where one has no price.
 
@@ -121,6 +102,7 @@ def off_book_notionals(use: Use, only: str | None = None) -> dict[str, float] | 
             continue
         price = price_of_asset(use.state, asset, use)
         if price is None:
+            use.reason = f"no fresh price of {asset}, which the desk holds off-book"
             return None
         notionals[asset] = size * price
     return notionals
@@ -175,12 +157,8 @@ def _portfolio(node: PortfolioNode, use: Use, name: str) -> list[float] | None:
     parts = list(off_book.values())
     if name == GROSS.name:
         parts = [abs(part) for part in parts]
-    for venue in node.venues:
-        value = use.read(venue, name)
-        if value is None:
-            return None
-        parts.append(value)
-    return parts
+    held = read_parts(node, name, use)
+    return None if held is None else parts + held
 
 
 def _portfolio_gross(node: PortfolioNode, use: Use) -> float | None:

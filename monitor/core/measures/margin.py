@@ -65,9 +65,12 @@ def _leverage(node: Node, use: Use) -> float | None:
 
 
 def _preview_leverage(node: Node) -> float | None:
-    gross = node.instances[GROSS.name].cell.value
-    equity = node.instances[_EQUITY].cell.value
-    return None if gross is None or equity is None else compute_leverage(gross, equity)
+    gross, equity = node.instances[GROSS.name].cell, node.instances[_EQUITY].cell
+    if gross.value is None or equity.value is None:
+        return None
+    if gross.estimated or equity.estimated or node.instances[LEVERAGE.name].cell.estimated:
+        return None  # that it is an estimate, or none any more, has to be told
+    return compute_leverage(gross.value, equity.value)
 
 
 def _margin_usage(node: AccountNode, use: Use) -> float | None:

@@ -2,20 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from monitor.core.formulas.ratios import compute_deviation
 from monitor.core.measures.definition import ABSENT, Definition, define
 from monitor.core.measures.spec import MeasureSpec, Unit
 from monitor.core.measures.tree import MarketNode, VenueNode
 from monitor.core.measures.use import Use, known_ns
+from monitor.core.settings import limit_ns
 from monitor.core.state.facts import MarketBit, PriceFact
+from monitor.core.state.model import RiskState
 from monitor.core.types import SECOND_NS, MarketStatus, SubjectKind
 
 _MARKET = (SubjectKind.MARKET,)
 # Looking a member up in its class costs more than all else around it (before Python 3.12).
 _ACTIVE = MarketStatus.ACTIVE
 _PRICE_MAX = 1e15
+
+
+def price_of_asset(state: RiskState, asset: str, use: Use) -> float | None:
+    """Any fresh price of the asset: oracle before mark before mid, in the order of listing."""
+    settings = use.settings.freshness
+    major = asset in settings.majors
+    oracle = limit_ns(settings.oracle_majors_s if major else settings.oracle_s)
+    mark = limit_ns(settings.mark_majors_s if major else settings.mark_s)
+    top = limit_ns(settings.top_majors_s if major else settings.top_s)
+    markets = [state.venues[venue].markets[market] for venue, market in state.assets.get(asset, [])]
+    candidates: Iterable[tuple[PriceFact, int]] = (
+        *((market.oracle, oracle) for market in markets),
+        *((market.mark, mark) for market in markets),
+        *((market.mid, top) for market in markets),
+    )
+    for fact, limit in candidates:
+        if fact.value is not None and use.fresh(fact, limit, f"price of {asset}"):
+            return fact.value
+    use.reason = f"no fresh price of {asset}"
+    return None
 
 
 def absent_price(fact: PriceFact, what: str) -> str:

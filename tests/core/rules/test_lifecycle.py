@@ -416,6 +416,18 @@ def test_estimates_are_told() -> None:
     assert not judge(PLAIN, NEW, 1.0, stress=61.0).estimated
 
 
+def test_estimates_begin_alerts_and_end_none() -> None:
+    """A re-marked number that looks better is unknown to an alert that is out: neither does it
+    start to recover, nor does it go on recovering."""
+    fired = step(HYSTERESIS, NEW, {"stress": reading(61.0, 1.0, estimated=True)}.get, at(1)).state
+    assert fired.state is FIRING
+    better = {"stress": reading(20.0, 2.0, estimated=True)}
+    assert step(HYSTERESIS, fired, better.get, at(2)).state.state is FIRING
+    leaving = judge(HYSTERESIS, fired, 3.0, stress=20.0).state
+    assert leaving.state is RECOVERING
+    assert step(HYSTERESIS, leaving, better.get, at(4)).state.state is FIRING
+
+
 @pytest.mark.parametrize("state", [WAITING, FIRED, LEAVING], ids=lambda s: s.state.value)
 def test_states_survive_being_stored(state: RuleState) -> None:
     """JSON there and back, equal."""
