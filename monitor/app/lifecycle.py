@@ -23,6 +23,7 @@ import structlog
 from monitor import __version__
 from monitor.actions.hyperliquid import HyperliquidExecutor
 from monitor.app.book import truth_of
+from monitor.app.budgets import BudgetFile
 from monitor.app.degraded import Degraded, has_to_enforce
 from monitor.app.desk import Desk
 from monitor.app.doors import Doors
@@ -33,6 +34,7 @@ from monitor.app.kill import KillSwitch
 from monitor.app.kill_metrics import KillCollector
 from monitor.app.pages import DecisionLog, EngineKeeper
 from monitor.app.rulebooks import Rulebooks
+from monitor.app.samples import Sampler
 from monitor.app.signer_watch import SignerWatch
 from monitor.app.source import DaemonSource
 from monitor.app.venues import FIRST_CONTACT_S, VenueDriver, contact_all
@@ -243,6 +245,8 @@ class Daemon:
         config, clock = self.config, self.clock
         self._venues = build_venues(config)
         self._budgets = {venue.name: RequestBudget(venue.budget, clock) for venue in self._venues}
+        self._budget_file = BudgetFile(data, self._budgets)
+        self._budget_file.recall()
         # Connections of its own: a read that hangs cannot keep a cancel from leaving.
         hands = open_session(user_agent=f"riskd/{__version__}")
         self._stack.push_async_callback(hands.close)
@@ -423,8 +427,10 @@ class Daemon:
             ("collect", self._collect()),
             ("kill:file", self.kill.watch_file()),
             ("news", self.desk.news.watch()),
+            ("samples", Sampler(self).run()),
             ("kill:reports", self.kill.reporter.run()),
             ("inputs", self.inputs.run(self.store)),
+            ("budgets", self._budget_file.keep()),
             ("degraded", self.degraded.run()),
         ]
         work += [(f"trading:{one.name}", one.run()) for one in self.doors.pushes]

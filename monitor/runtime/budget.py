@@ -18,6 +18,10 @@ from monitor.core.ports import Clock, RateBudget
 from monitor.core.types import SECOND_NS, EngineNs
 
 WAIT_S_MAX = 60.0
+Ledger = tuple[tuple[EngineNs, float], ...]
+"""What was spent: (when, weight), oldest first."""
+# What was spent within so long is one entry of a ledger, at the time of the newest.
+LEDGER_STEP_NS = SECOND_NS // 4
 # Of what reads may spend, background reads get this share.
 BACKGROUND_RATIO = 0.6
 
@@ -94,6 +98,28 @@ class RequestBudget:
                 await self._clock.sleep((free_at_ns - now) / SECOND_NS)
             self._spent.append((now, weight))
             self._used += weight
+
+    def ledger(self) -> Ledger:
+        """What the venue still counts, for the process after this one."""
+        self._forget(self._clock.now())
+        entries: list[tuple[EngineNs, float]] = []
+        for spent_ns, weight in self._spent:
+            if entries and spent_ns // LEDGER_STEP_NS == entries[-1][0] // LEDGER_STEP_NS:
+                entries[-1] = (spent_ns, entries[-1][1] + weight)
+            else:
+                entries.append((spent_ns, weight))
+        return tuple(entries)
+
+    def recall(self, ledger: Ledger) -> None:
+        """Take over what an earlier process spent; before the first request of this one.
+
+        A time to come counts as now: the clock was set back since.
+        """
+        now = self._clock.now()
+        earlier = sorted((min(spent_ns, now), weight) for spent_ns, weight in ledger)
+        self._spent.extendleft(reversed(earlier))
+        self._used += sum(weight for _, weight in earlier)
+        self._forget(now)
 
     def hold_reads(self, seconds: float) -> None:
         """The venue asked for a pause (429): no read leaves before it is over; urgent ones do."""

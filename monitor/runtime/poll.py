@@ -133,7 +133,8 @@ class Poller:
                 before_sleep=self._before_sleep(poll),
                 reraise=True,
             )
-            await retrying(self._pages, poll)
+            # Whatever the poll is called later: without this nothing else can be read.
+            await retrying(self._pages, poll, Lane.READ)
             self._succeeded(poll)
 
     async def run(self, polls: Sequence[Poll]) -> NoReturn:
@@ -186,8 +187,9 @@ class Poller:
             retry=tenacity.retry_if_exception_type(TransientFeedError),
             reraise=True,
         )
+        lane = Lane.BACKGROUND if poll.period_s >= BACKGROUND_PERIOD_S else Lane.READ
         try:
-            await retrying(self._pages, poll)
+            await retrying(self._pages, poll, lane)
         except AuthError as error:
             self._failed(poll, error, quarantined=True)
             schedule.postpone(self._clock.now() + round(REFUSED_PERIOD_S * SECOND_NS))
@@ -197,18 +199,17 @@ class Poller:
         else:
             self._succeeded(poll)
 
-    async def _pages(self, poll: Poll) -> None:
+    async def _pages(self, poll: Poll, lane: Lane) -> None:
         """One attempt at a round: the first request, then the pages it leads to."""
         request: Request | None = poll.request(self._clock.now())
         for _ in range(PAGES_MAX):
             if request is None:
                 return
-            request = (await self._exchange(poll, request)).then
+            request = (await self._exchange(poll, request, lane)).then
         message = f"More than {PAGES_MAX} pages in one round of {poll.name}; the rest is not read."
         raise DecodeError(message)
 
-    async def _exchange(self, poll: Poll, request: Request) -> PollOutput:
-        lane = Lane.BACKGROUND if poll.period_s >= BACKGROUND_PERIOD_S else Lane.READ
+    async def _exchange(self, poll: Poll, request: Request, lane: Lane) -> PollOutput:
         await self._budget.acquire(request.weight, lane=lane)
         async with self._slots:
             response = await self._http.execute(request)

@@ -99,7 +99,6 @@ def test_killed_while_orders_are_out(kind: FaultKind) -> None:
     """The intents are on record: the next process finds out first and sends nothing again."""
 
     async def story(rig: Rig) -> None:
-        await rig.passes(61.0)  # so that the venue answers the second start at once
         rig.inject(kind, channel="order", delay_s=9.0)
         await rig.pull()
         await rig.until(lambda: "plan" in rig.actions())
@@ -155,5 +154,38 @@ def test_a_re_armed_book_stays_re_armed() -> None:
         await rig.start()
         assert not rig.latches
         assert rig.trading()["state"] == "ACTIVE"
+
+    run(story)
+
+
+def test_two_starts_within_a_minute_do_not_starve_the_kill_path() -> None:
+    """The venue counts the same minute, whoever asked: the account is read, cancelled and cut at
+    once, and nothing is called incomplete that only was not known yet."""
+
+    async def story(rig: Rig) -> None:
+        await rig.kill_process()
+        await rig.start()
+        await rig.pull()
+        await rig.until(lambda: rig.stage() is Stage.CONTAINED, within_s=5.0)
+        assert "incomplete" not in rig.actions()
+        plans = [dict(one.details) for one in rig.audit() if one.action == "plan"]
+        assert float(plans[0]["gross_before_usd"]) > 600_000.0
+
+    run(story)
+
+
+def test_many_starts_within_a_minute_still_cancel_at_once() -> None:
+    """The reads of the market wait for the venue's minute, and a cut with them; what the kill path
+    reads has its own part."""
+
+    async def story(rig: Rig) -> None:
+        for _ in range(3):
+            await rig.kill_process()
+            await rig.start()
+            await rig.passes(2.0)
+        await rig.pull()
+        await rig.until(lambda: "cancels_answered" in rig.actions(), within_s=5.0)
+        await rig.until(lambda: rig.stage() is Stage.CONTAINED, within_s=130.0)
+        assert not rig.traded_twice()
 
     run(story)

@@ -175,3 +175,55 @@ async def _spend(asks: Asks) -> None:
     for start_ns, _ in spent:
         within = sum(weight for at, weight in spent if start_ns <= at < start_ns + window_ns)
         assert within <= RATE.capacity
+
+
+async def test_what_an_earlier_process_spent_still_counts() -> None:
+    """The next one waits for the same minute, and the reserve of the kill path is there at once."""
+    clock = ManualClock()
+    before = RequestBudget(RATE, clock)
+    await before.acquire(50.0)
+    await clock.advance(20.0)
+    await before.acquire(30.0)
+    ledger = before.ledger()
+    assert ledger == ((START_NS, 50.0), (START_NS + 20 * SECOND_NS, 30.0))
+    await clock.advance(10.0)
+    budget = RequestBudget(RATE, clock)
+    budget.recall(ledger)
+    assert budget.used_and_left() == (80.0, 20.0)
+    async with asyncio.TaskGroup() as tasks:
+        read = tasks.create_task(budget.acquire(1.0), name="read")
+        await settle()
+        await budget.acquire(20.0, lane=Lane.URGENT)
+        await clock.advance(29.9)
+        assert not read.done()
+        await clock.advance(0.1)
+        assert read.done()
+
+
+async def test_a_ledger_is_short_and_never_too_early() -> None:
+    """A burst is one entry, at the time of its last request."""
+    clock = ManualClock()
+    budget = RequestBudget(RATE, clock)
+    for _ in range(10):
+        await budget.acquire(2.0)
+        await clock.advance(0.01)
+    (entry,) = budget.ledger()
+    assert entry == (clock.now() - 10_000_000, 20.0)
+
+
+@pytest.mark.parametrize(
+    ("age_s", "used"),
+    [
+        pytest.param(59.9, 40.0, id="within the window"),
+        pytest.param(60.0, 0.0, id="one window ago"),
+        pytest.param(-3600.0, 40.0, id="the clock was set back"),
+    ],
+)
+async def test_how_long_an_earlier_process_counts(age_s: float, used: float) -> None:
+    """One window; what seems to lie in the future counts from now."""
+    clock = ManualClock()
+    budget = RequestBudget(RATE, clock)
+    budget.recall(((clock.now() - round(age_s * SECOND_NS), 40.0),))
+    assert budget.used_and_left()[0] == used
+    await clock.advance(60.0)
+    assert budget.used_and_left()[0] == 0.0

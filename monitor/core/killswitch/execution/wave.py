@@ -78,7 +78,7 @@ def unlisted(turn: Turn, latch: Latch) -> bool:
     return any(
         (run.venue, market) not in known
         for run in latch.runs.values()
-        if run.work is Work.READY and run.outcome is Outcome.NONE and not run.failures
+        if run.work is Work.READY and not run.failures
         for market in _held(run, latch, turn)
     )
 
