@@ -31,6 +31,8 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("flag", "monitor.cli.flag", "say that news is due or out, until an expiry"),
     ("check-config", "monitor.cli.check_config", "find every mistake in a configuration"),
     ("rules", "monitor.cli.rules", "list the rules, or check a rulebook of your own"),
+    ("noise", "monitor.cli.noise", "how many pages a week each rule gives"),
+    ("limits", "monitor.cli.limits", "caps from your own last 30 days, for a person to sign"),
     ("decode", "monitor.cli.decode", "turn recorded venue frames into riskd's events"),
     ("replay", "monitor.cli.replay", "decide again from a journal and compare"),
     ("backtest", "monitor.cli.backtest", "judge recorded history with the rules, and a book"),
