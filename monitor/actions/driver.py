@@ -129,9 +129,7 @@ class KillDriver:
     def decided(self, decision: Decision) -> None:
         """What rules ask for, and which of them ended."""
         for request in decision.kill_requests:
-            count, apart_ns = request.observations, request.apart_ns
-            seen = tuple(decision.at_ns - apart_ns * back for back in reversed(range(count)))
-            step = self.submit(RuleAsked(request=request, observations_ns=seen))
+            step = self.submit(RuleAsked(request=request))
             if step.audit:
                 self._note_inputs(request, decision, step)
         for change in decision.transitions:

@@ -85,7 +85,8 @@ class KillRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """A firing rule asks for a kill-switch level over a scope. In ``observe`` it is a record only.
 
     ``capped_by_estimate`` when a stronger level was asked for on estimated numbers.
-    ``observations`` distinct ones, each at least ``apart_ns`` after the one before, confirmed it.
+    ``rule_hash`` is the rule's definition, ``observations_ns`` when the distinct observations were
+    made that confirm it, and ``sources`` the independent ones each of which says so by itself.
     """
 
     rule: str
@@ -96,8 +97,9 @@ class KillRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     gross_to_ratio: float | None
     firing_epoch_ns: EngineNs
     capped_by_estimate: bool = False
-    observations: int = 1
-    apart_ns: int = 0
+    rule_hash: str = ""
+    observations_ns: tuple[EngineNs, ...] = ()
+    sources: tuple[str, ...] = ()
 
 
 class RuleHealth(msgspec.Struct, frozen=True, gc=False, kw_only=True):

@@ -20,11 +20,14 @@ from monitor.core.decision import (
     RuleHealth,
     RuleMode,
 )
+from monitor.core.killswitch.levels import CONFIRMATION_REQUIRED
 from monitor.core.measures.evaluator import Evaluator, reading_of
 from monitor.core.measures.instance import Instance
 from monitor.core.measures.spec import Reading
 from monitor.core.measures.tree import Node
 from monitor.core.measures.use import FOREVER_NS, RETRY_NS
+from monitor.core.rule_asked import Asked, broken, limits_of, rule_observed_ns
+from monitor.core.rule_sources import independent_sources
 from monitor.core.rules import (
     Rule,
     RuleBook,
@@ -36,8 +39,7 @@ from monitor.core.rules import (
     scope_subject,
     step,
 )
-from monitor.core.rules.checks import VISIBLE, expressions_of, rule_input
-from monitor.core.rules.evidence import Look
+from monitor.core.rules.checks import APART_NS_MIN, VISIBLE, rule_input
 from monitor.core.state.facts import RULE_BIT
 from monitor.core.state.model import RiskState, RuleMemory, RuleStatus
 from monitor.core.types import (
@@ -52,50 +54,6 @@ from monitor.core.types import (
 # What estimates, and missing data, may ask for at most.
 MILD = frozenset({ActionLevel.PAGE, ActionLevel.HOLD})
 REMOVED = "rule_removed"
-
-
-class Asked:
-    """One rule about one subject, with the measures it reads; None where one cannot exist."""
-
-    __slots__ = (
-        "due",
-        "inputs",
-        "memory",
-        "node",
-        "order",
-        "rule",
-        "simple",
-        "staleness_ns",
-        "timed",
-    )
-
-    def __init__(self, rule: Rule, order: int, node: Node, memory: RuleMemory) -> None:
-        self.rule = rule
-        self.order = order
-        self.node = node
-        self.memory = memory
-        self.inputs: dict[str, Instance | None] = {}
-        self.due = False
-        self.timed = False  # due because its own deadline came
-        # With nothing but ``when`` to judge, FALSE about an inactive rule changes nothing at all.
-        self.simple = rule.when is not None and rule.confirm is None
-        stale = rule.max_staleness_ns
-        self.staleness_ns = FOREVER_NS if stale is None else stale
-
-
-def limits_of(rule: Rule) -> dict[str, tuple[float, ...] | None]:
-    """For each variable of a rule the limits it is compared with, or None where it is used in any
-    other way and every change of its value matters."""
-    limits: dict[str, tuple[float, ...] | None] = {}
-    for _, expression in expressions_of(rule):
-        for name in sorted(expression.variables):
-            known = limits.get(name, ())
-            if not expression.plain or known is None:
-                limits[name] = None
-            else:
-                here = (one.limit for one in expression.comparisons if one.name == name)
-                limits[name] = tuple(sorted({*known, *here}))
-    return limits
 
 
 class RuleRunner:
@@ -302,13 +260,12 @@ class RuleRunner:
         return self._asked.get(f"{rule}|{subject}")
 
     def permits(self, rule: str, subject: Subject, now: EngineNs) -> bool:
-        """Whether a rule that has ended permits re-entry now, on known data and on no estimate; one
-        that asks for nothing, or is gone from the rulebook, does."""
+        """Whether a rule that has ended permits re-entry now, on known data; one that asks for
+        nothing, or is gone from the rulebook, does."""
         asked = self._asked.get(f"{rule}|{subject}")
         if asked is None or asked.rule.reentry is None or not asked.memory.state.reentry_pending:
             return True
-        look = Look(partial(self._read, asked, now), now, asked.rule.max_staleness_ns)
-        return asked.rule.reentry.evaluate(look.value) is Verdict.TRUE and not look.estimated
+        return asked.rule.reentry.evaluate(partial(self._value, asked, now)) is Verdict.TRUE
 
     def next_deadline_ns(self) -> EngineNs | None:
         """The earliest time at which a rule must be asked though no measure moved."""
@@ -363,7 +320,7 @@ class RuleRunner:
         try:
             result = step(rule, before, partial(self._read, asked, now), now)
         except Exception as error:  # noqa: BLE001 - containment: one rule (design.md §2)
-            result = _broken(before, f"{type(error).__name__}: {error}"[:300])
+            result = broken(before, f"{type(error).__name__}: {error}"[:300])
         after = result.state
         if after is not before:
             memory.state = after
@@ -379,8 +336,34 @@ class RuleRunner:
             if not after.firing:
                 memory.capped = False
             elif result.verdict is Verdict.TRUE and not weak:
-                self._request(asked, result)
+                self._request(asked, result, now)
+        self._look_again(asked, result, now)
         self._rearm(asked, result, now)
+
+    def _look_again(self, asked: Asked, result: Step, now: EngineNs) -> None:
+        """What fires and was not confirmed by its own observations or sources (it needed none, or a
+        restart lies between) asks once more when it is seen again, far enough apart."""
+        memory = asked.memory
+        if not result.state.firing:
+            memory.confirmed, memory.seen_ns = False, ()
+            return
+        if (
+            memory.confirmed
+            or memory.capped
+            or asked.rule.level not in CONFIRMATION_REQUIRED
+            or result.verdict is not Verdict.TRUE
+            or result.estimated
+            or result.by_absence
+        ):
+            return
+        seen_ns = memory.seen_ns
+        for at_ns in result.observations_ns:
+            if not seen_ns or at_ns >= seen_ns[-1] + APART_NS_MIN:
+                seen_ns = (*seen_ns, at_ns)
+        if len(seen_ns) > max(len(memory.seen_ns), 1):
+            memory.seen_ns = seen_ns
+            self._request(asked, result, now)
+        memory.seen_ns = seen_ns
 
     def _tell(self, asked: Asked, before: RuleState, result: Step, now: EngineNs) -> None:
         """A transition, and the action where an episode begins."""
@@ -400,14 +383,27 @@ class RuleRunner:
             node.firing, node.since_ns = status.firing, now
             self._evaluator.touch(node, RULE_BIT, now)
         if result.state.firing and asked.rule.level is not ActionLevel.PAGE:
-            self._request(asked, result)
+            self._request(asked, result, now)
 
-    def _request(self, asked: Asked, result: Step) -> None:
+    def _request(self, asked: Asked, result: Step, now: EngineNs) -> None:
         """Ask the kill switch; what rests on estimates or on absence may hold but not cut."""
         rule, memory = asked.rule, asked.memory
         level = rule.level
         weak = result.estimated or result.by_absence
         memory.capped = weak and level not in MILD
+        observations_ns = max(result.observations_ns, memory.seen_ns, key=len)
+        sources = independent_sources(
+            rule,
+            asked.inputs,
+            result.state.flags,
+            self._state,
+            partial(self._value, asked, now),
+            now,
+        )
+        memory.confirmed = not memory.capped and (
+            len(sources) > 1
+            or max(observations_ns, default=0) - min(observations_ns, default=0) >= APART_NS_MIN
+        )
         self.kill_requests.append(
             KillRequest(
                 rule=rule.id,
@@ -418,14 +414,15 @@ class RuleRunner:
                 gross_to_ratio=None if memory.capped else rule.gross_to_ratio,
                 firing_epoch_ns=result.state.firing_epoch_ns or 0,
                 capped_by_estimate=memory.capped,
-                observations=rule.confirm.need if rule.confirm else 1,
-                apart_ns=rule.confirm.apart_ns if rule.confirm else 0,
+                rule_hash=rule.fingerprint,
+                observations_ns=observations_ns,
+                sources=sources,
             ),
         )
 
     def _rearm(self, asked: Asked, result: Step, now: EngineNs) -> None:
         memory, rule, after = asked.memory, asked.rule, result.state
-        attentive = self._stale or memory.capped
+        attentive = self._stale or memory.capped or bool(memory.seen_ns and not memory.confirmed)
         if rule.confirm is not None and not after.firing:
             attentive = attentive or bool(after.confirmations.outcomes)
             attentive = attentive or result.verdict is Verdict.TRUE
@@ -441,6 +438,9 @@ class RuleRunner:
             and not (attentive or after.reentry_pending or after.settling_until_ns is not None)
         )
         wake = result.wake_at_ns if result.wake_at_ns is not None else FOREVER_NS
+        if memory.seen_ns and not memory.confirmed:  # other rules tell nothing while they fire
+            due = memory.seen_ns[-1] + APART_NS_MIN
+            wake = min(wake, due if due > now else now + RETRY_NS)
         if self._stale:  # heartbeats may prove it fresh again, and nothing would tell
             wake = min(wake, now + RETRY_NS)
         armed = 0 if wake >= FOREVER_NS else max(wake, now + 1)
@@ -459,7 +459,11 @@ class RuleRunner:
             return None
         if now - cell.as_of_ns > asked.staleness_ns:
             self._stale = True
-        return reading_of(cell)
+        reading = reading_of(cell)
+        if reading is None or instance.node.kind is not SubjectKind.RULE:
+            return reading
+        observed_ns = rule_observed_ns(instance, self._asked.values(), self._evaluator, now)
+        return replace(reading, observed_ns=observed_ns)
 
     def _cite(self, asked: Asked, now: EngineNs, name: str) -> CitedReading:
         other = rule_input(name)
@@ -489,13 +493,3 @@ class RuleRunner:
             words=instance.definition.spec.words,
             text=detail(instance.node, self._state, now) if known and detail is not None else "",
         )
-
-
-def _broken(state: RuleState, error: str) -> Step:
-    """The step itself failed: the state is kept and the rule is in ERROR."""
-    return Step(
-        state=state if state.error == error else replace(state, error=error),
-        before=state.state,
-        verdict=Verdict.ERROR,
-        error_changed=not state.error,
-    )

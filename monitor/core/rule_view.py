@@ -14,7 +14,7 @@ from monitor.core.measures.definition import Definition, Relation
 from monitor.core.measures.evaluator import Evaluator, reading_of
 from monitor.core.measures.instance import Instance
 from monitor.core.measures.spec import Reading
-from monitor.core.rule_runner import Asked
+from monitor.core.rule_asked import Asked
 from monitor.core.rules import Rule, RuleState, Step, step
 from monitor.core.rules.checks import expressions_of, rule_input
 from monitor.core.state.model import Cell, RiskState

@@ -352,7 +352,7 @@ async def test_the_machine_is_woken_when_it_asked() -> None:
 
 
 async def test_what_a_decision_asks_for_enters_with_its_confirmations() -> None:
-    """Each distinct observation is at least so far after the one before."""
+    """As the rule engine tells it: times, sources and the rule's version, nothing made up."""
     rig = Rig()
     request = KillRequest(
         rule="r",
@@ -362,13 +362,12 @@ async def test_what_a_decision_asks_for_enters_with_its_confirmations() -> None:
         mode=RuleMode.ACT,
         gross_to_ratio=0.7,
         firing_epoch_ns=1,
-        observations=2,
-        apart_ns=20 * SECOND_NS,
+        rule_hash="abc",
+        observations_ns=(START_NS - 21 * SECOND_NS, START_NS),
+        sources=("hyperliquid",),
     )
     rig.driver.decided(Decision(at_ns=START_NS, kill_requests=(request,)))
-    (fact,) = rig.machine.facts
-    assert isinstance(fact, RuleAsked)
-    assert fact.observations_ns == (START_NS - 20 * SECOND_NS, START_NS)
+    assert rig.machine.facts == [RuleAsked(request=request)]
 
 
 async def test_a_planned_stop_waits_for_what_is_out() -> None:

@@ -22,13 +22,9 @@ class _Fact(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag=True, omit_
 
 
 class RuleAsked(_Fact, frozen=True, gc=False, kw_only=True):
-    """A firing rule asks. ``observations_ns`` are the distinct observations that confirmed it and
-    ``sources`` how many independent sources said so; ``rule_hash`` is its version."""
+    """A firing rule asks, with what confirms it."""
 
     request: KillRequest
-    observations_ns: tuple[EngineNs, ...] = ()
-    sources: int = 1
-    rule_hash: str = ""
 
 
 class RuleEnded(_Fact, frozen=True, gc=False, kw_only=True):

@@ -138,6 +138,8 @@ class Cause(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     reason: str = ""
     gross_to_ratio: float | None = None
     pull_id: str = ""
+    rule_hash: str = ""
+    confirmed_by: str = ""  # observations and sources, in words for the record
 
 
 class Offer(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -208,6 +210,7 @@ class Ask(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     epoch_ns: EngineNs
     rule_hash: str = ""
     evidence: str = ""
+    confirmed_by: str = ""
 
     @property
     def key(self) -> str:

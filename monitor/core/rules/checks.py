@@ -176,7 +176,9 @@ def _check_action(rule: Rule, fields: Fields) -> None:
         fields.problem("do", "a cut must say gross_to: the share of gross that remains.")
     if rule.level is not ActionLevel.CUT and rule.gross_to_ratio is not None:
         fields.problem("do", f"gross_to belongs to level cut, not {rule.level.value}.")
-    if rule.level in CONFIRMATION_REQUIRED:
+    if rule.confirm is not None and rule.confirm.sources > 1:
+        _check_sources(rule, fields)
+    elif rule.level in CONFIRMATION_REQUIRED:
         _check_confirmed(rule, fields)
     if rule.on_unknown is OnUnknown.FIRE:
         if rule.level not in {ActionLevel.PAGE, ActionLevel.HOLD}:
@@ -220,6 +222,16 @@ def _check_confirmed(rule: Rule, fields: Fields) -> None:
                     f"{one} and {other} both read {', '.join(shared)}: one bad reading would "
                     "raise both. Give `confirm` as well, or flags of different measures.",
                 )
+
+
+def _check_sources(rule: Rule, fields: Fields) -> None:
+    """Two sources can only be told apart where a rule has flags, each one's word by itself."""
+    if len(rule.flags) < 2 or rule.at_least < 2:
+        fields.problem(
+            "confirm",
+            "sources needs flags of which two must be true: a single condition is one witness.",
+            allowed="e.g. {need: 2, of: 2, apart: 20s}",
+        )
 
 
 def _check_dry_run(rule: Rule, fields: Fields, specs: Mapping[str, MeasureSpec]) -> None:

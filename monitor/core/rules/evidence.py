@@ -57,19 +57,35 @@ class Look:
         return oldest + self._max_staleness_ns + 1
 
 
-class Confirm(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """``need`` of the last ``of`` distinct observations must be TRUE, each ``apart_ns`` later."""
+class Confirm(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
+    """``need`` of the last ``of`` distinct observations must be TRUE, each ``apart_ns`` later.
+
+    With ``sources`` above 1 the rule fires at once, and its action waits until so many independent
+    sources say so, or it is seen again: the kill switch judges that on the facts of the request.
+    """
 
     need: int
     of: int
     apart_ns: int
+    sources: int = 1
 
 
 class Confirmations(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
-    """Distinct observations so far, oldest first, and when each measure was last observed."""
+    """Distinct observations so far, oldest first, and when each measure was last observed.
+
+    ``times_ns`` are when the observations were made, those of the newest outcomes; each by the
+    oldest of its readings.
+    """
 
     outcomes: tuple[bool, ...] = ()
     observed_ns: tuple[tuple[str, EngineNs], ...] = ()
+    times_ns: tuple[EngineNs, ...] = ()
+
+    @property
+    def true_ns(self) -> tuple[EngineNs, ...]:
+        """When those were made that were TRUE."""
+        newest = self.outcomes[len(self.outcomes) - len(self.times_ns) :]
+        return tuple(at for at, true in zip(self.times_ns, newest, strict=True) if true)
 
 
 NO_CONFIRMATIONS = Confirmations()
@@ -107,7 +123,21 @@ def confirmed(
     if not outcomes:
         return NO_CONFIRMATIONS
     last.update((name, reading.observed_ns) for name, reading in used.items())
-    return Confirmations(outcomes=outcomes, observed_ns=tuple(sorted(last.items())))
+    return Confirmations(
+        outcomes=outcomes,
+        observed_ns=tuple(sorted(last.items())),
+        times_ns=(*before.times_ns, observed_at_ns(used))[-len(outcomes) :],
+    )
+
+
+def observed_at_ns(used: Mapping[str, Reading]) -> EngineNs:
+    """When an observation was made: the oldest of its readings. One that is so much later than
+    another has been told anew, every reading of it, by at least as much.
+
+    Raises:
+        ValueError: If nothing was read.
+    """
+    return min(reading.observed_ns for reading in used.values())
 
 
 class FlagState(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):

@@ -16,6 +16,7 @@ from monitor.core.rules.evidence import (
     enough_flags,
     forget_through_gap,
     judge_flags,
+    observed_at_ns,
 )
 from monitor.core.rules.rule import OnUnknown, Rule, RuleState, Step
 from monitor.core.types import SECOND_NS, AlertState, EngineNs, Verdict
@@ -35,7 +36,7 @@ _NOT = {
 class _Seen:
     """The verdicts of one evaluation, before they move anything."""
 
-    __slots__ = ("by_absence", "error", "exit", "look", "reentry", "verdict")
+    __slots__ = ("by_absence", "error", "exit", "look", "observations_ns", "reentry", "verdict")
 
     def __init__(self, look: Look) -> None:
         self.look = look
@@ -44,6 +45,7 @@ class _Seen:
         self.reentry: Verdict | None = None
         self.by_absence = False
         self.error = ""
+        self.observations_ns: tuple[EngineNs, ...] = ()
 
 
 def step(rule: Rule, state: RuleState, read: Read, now: EngineNs) -> Step:
@@ -59,6 +61,8 @@ def step(rule: Rule, state: RuleState, read: Read, now: EngineNs) -> Step:
         return _failed(state, seen.error, now)
     if judged.error:
         judged = replace(judged, error="")
+    if seen.verdict is Verdict.TRUE and seen.look.used:
+        seen.observations_ns = (observed_at_ns(seen.look.used),)
     after = _moved(rule, judged, seen, now)
     if after.reentry_pending and after.state is AlertState.INACTIVE and rule.reentry is not None:
         # An ERROR in here is published as such: it blocks re-entry, and nothing else.
@@ -73,6 +77,7 @@ def step(rule: Rule, state: RuleState, read: Read, now: EngineNs) -> Step:
         by_absence=seen.by_absence,
         reentry=seen.reentry,
         used=tuple(seen.look.used),
+        observations_ns=seen.observations_ns,
     )
 
 
@@ -97,8 +102,6 @@ def _judge(rule: Rule, state: RuleState, seen: _Seen, now: EngineNs) -> RuleStat
         state = replace(state, unknown_since_ns=None)
     if state.firing:
         seen.exit = _exit(rule, seen)
-        if seen.exit is Verdict.TRUE and seen.look.estimated:
-            seen.exit = Verdict.UNKNOWN  # an estimate may begin an alert; it ends none
     known = seen.exit if state.firing else seen.verdict
     if state.settling_until_ns is not None and known is not Verdict.UNKNOWN:
         state = replace(state, settling_until_ns=None)
@@ -160,6 +163,10 @@ def _toward_firing(rule: Rule, state: RuleState, seen: _Seen, now: EngineNs) -> 
         since = now
     enough = rule.confirm is None or state.confirmations.outcomes.count(True) >= rule.confirm.need
     if enough and now - since >= rule.for_ns:
+        times = {*(state.confirmations.true_ns or seen.observations_ns)}
+        if since < max(times, default=since):  # what lasted was true when it began, too
+            times.add(since)
+        seen.observations_ns = tuple(sorted(times))
         return replace(
             state,
             state=AlertState.FIRING,

@@ -7,6 +7,7 @@ goes in and comes out; absence of data never resolves anything. *Pure.*
 from __future__ import annotations
 
 import enum
+import hashlib
 
 import msgspec
 
@@ -77,6 +78,11 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     def alert(self) -> str:
         """``FundingStress`` for ``funding_stress``."""
         return "".join(word[:1].upper() + word[1:] for word in self.id.split("_"))
+
+    @property
+    def fingerprint(self) -> str:
+        """Twelve hexadecimal digits of ``definition``: which version of the rule it was."""
+        return hashlib.sha256(self.definition.encode()).hexdigest()[:12]
 
     @property
     def condition(self) -> str:
@@ -188,6 +194,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
         by_absence: TRUE only because data has been missing too long (``on_unknown: fire``).
         reentry: Whether re-entry would be permitted; None while the question does not arise.
         used: Names of the measures that the verdict used, in the order they were asked for.
+        observations_ns: When the observations were made that make it TRUE now: those that confirm
+            it where it begins to fire, else the present one.
     """
 
     state: RuleState
@@ -199,6 +207,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     by_absence: bool = False
     reentry: Verdict | None = None
     used: tuple[str, ...] = ()
+    observations_ns: tuple[EngineNs, ...] = ()
 
     @property
     def changed(self) -> bool:

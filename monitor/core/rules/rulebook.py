@@ -265,7 +265,12 @@ def _read_confirm(fields: Fields) -> Confirm | None:
     inner = fields.inner("confirm")
     if inner is None:
         return None
-    inner.only_keys({"need", "of", "apart"})
+    inner.only_keys({"need", "of", "apart", "sources"})
+    if "sources" in inner.data:
+        if len(inner.data) > 1:
+            inner.problem("sources", "stands alone: sources or observations, not both.")
+        sources = inner.integer("sources", low=2, high=2)
+        return Confirm(need=1, of=1, apart_ns=0, sources=sources or 2)
     of = inner.integer("of", low=1, high=OBSERVATIONS_MAX)
     need = inner.integer("need", low=1, high=of or OBSERVATIONS_MAX)
     for key in ("need", "of"):

@@ -375,7 +375,8 @@ class RuleMemory(msgspec.Struct, omit_defaults=True):
 
     ``definition`` is the text the state was judged by. ``attentive`` while every observation counts
     and not only those that cross a limit. ``capped`` while a stronger action than estimates allow
-    is still owed. ``asked`` once it was asked since it was loaded or changed. ``restored`` until
+    is still owed. ``confirmed`` once its action was asked for with all that confirms it, and
+    ``seen_ns`` the distinct observations until then. ``asked`` once it was asked since it was loaded or changed. ``restored`` until
     the rule has been met again after a restart.
     """
 
@@ -387,6 +388,8 @@ class RuleMemory(msgspec.Struct, omit_defaults=True):
     armed_ns: EngineNs = 0
     attentive: bool = False
     capped: bool = False
+    confirmed: bool = False
+    seen_ns: tuple[EngineNs, ...] = ()
     asked: bool = False
     quiet: bool = False  # inactive, and its condition last known to be false
     restored: bool = False

@@ -301,7 +301,7 @@ class World:
         mode: RuleMode = RuleMode.ACT,
         gross_to: float | None = 0.70,
         seen: tuple[float, ...] = (-30.0, 0.0),
-        sources: int = 1,
+        sources: tuple[str, ...] = (HL,),
         epoch: float = 0.0,
         capped: bool = False,
     ) -> Step:
@@ -317,10 +317,10 @@ class World:
                     gross_to_ratio=gross_to if level is ActionLevel.CUT else None,
                     firing_epoch_ns=START_NS + round(epoch * SECOND_NS),
                     capped_by_estimate=capped,
+                    observations_ns=tuple(START_NS + round(one * SECOND_NS) for one in seen),
+                    sources=sources,
+                    rule_hash="r1",
                 ),
-                observations_ns=tuple(START_NS + round(one * SECOND_NS) for one in seen),
-                sources=sources,
-                rule_hash="r1",
             )
         )
 

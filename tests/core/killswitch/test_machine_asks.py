@@ -11,6 +11,7 @@ from monitor.core.killswitch.policy import DaemonMode, ModeOverride
 from monitor.core.killswitch.trading import Trading
 from monitor.core.types import (
     PORTFOLIO,
+    SECOND_NS,
     Side,
     Subject,
     account_subject,
@@ -19,7 +20,16 @@ from monitor.core.types import (
     position_subject,
     venue_subject,
 )
-from tests.core.killswitch.kill_desk import ACCOUNT, ARMED, HL, MAIN, SIDE, World
+from tests.core.killswitch.kill_desk import (
+    ACCOUNT,
+    ARMED,
+    DYDX,
+    HL,
+    MAIN,
+    SIDE,
+    START_NS,
+    World,
+)
 
 OBSERVE = msgspec.structs.replace(ARMED, mode=DaemonMode.OBSERVE)
 
@@ -108,16 +118,19 @@ def test_the_desk_has_the_last_word_on_a_rules_mode(
 @pytest.mark.parametrize(
     ("seen", "sources", "level"),
     [
-        pytest.param((0.0,), 1, Level.REDUCE_ONLY, id="one observation"),
-        pytest.param((), 1, Level.REDUCE_ONLY, id="none at all"),
-        pytest.param((0.0, 0.0, 0.0), 1, Level.REDUCE_ONLY, id="the same one repeated"),
-        pytest.param((0.0, 19.999), 1, Level.REDUCE_ONLY, id="two too close"),
-        pytest.param((0.0, 20.0), 1, Level.CUT, id="two 20 s apart"),
-        pytest.param((0.0,), 2, Level.CUT, id="two sources"),
+        pytest.param((0.0,), (HL,), Level.REDUCE_ONLY, id="one observation"),
+        pytest.param((), (HL,), Level.REDUCE_ONLY, id="none at all"),
+        pytest.param((0.0, 0.0, 0.0), (HL,), Level.REDUCE_ONLY, id="the same one repeated"),
+        pytest.param((0.0, 19.999), (HL,), Level.REDUCE_ONLY, id="two too close"),
+        pytest.param((0.0, 20.0), (HL,), Level.CUT, id="two 20 s apart"),
+        pytest.param((0.0,), (HL, DYDX), Level.CUT, id="two sources"),
+        pytest.param((0.0,), (HL, HL), Level.REDUCE_ONLY, id="one source twice"),
+        pytest.param((0.0,), (), Level.REDUCE_ONLY, id="no source known"),
+        pytest.param((), (HL, DYDX), Level.CUT, id="two sources at unknown times"),
     ],
 )
 def test_a_costly_level_wants_confirmation(
-    seen: tuple[float, ...], sources: int, level: Level
+    seen: tuple[float, ...], sources: tuple[str, ...], level: Level
 ) -> None:
     """One bad reading reaches REDUCE_ONLY and no more."""
     world = desk()
@@ -125,6 +138,20 @@ def test_a_costly_level_wants_confirmation(
     world.run(60)
     assert world.latch().level is level
     assert world.sizes() == {"BTC": "1" if level is Level.REDUCE_ONLY else "0.7"}
+
+
+def test_what_confirmed_a_trip_and_which_rule_it_was_is_on_record() -> None:
+    """The version by its hash; the observations by their own times; the sources by name."""
+    world = desk()
+    world.ask(seen=(0.0, 20.0), sources=(HL,))
+    entry = next(one for one in world.audit if one.action == "tripped")
+    details = dict(entry.details)
+    assert details["rule_hash"] == "r1"
+    times = f"{START_NS}, {START_NS + 20 * SECOND_NS}"
+    assert details["confirmed_by"] == f"observed at {times} by hyperliquid"
+    world.pull(Level.HALT)
+    raised = next(one for one in world.audit if one.action == "raised")
+    assert "rule_hash" not in dict(raised.details), "a person is no rule"
 
 
 def test_the_second_observation_raises_the_same_latch_at_once() -> None:

@@ -7,7 +7,7 @@ account that is a small part of the book latches itself and not the book.
 
 from __future__ import annotations
 
-from monitor.core.decision import ActionLevel, RuleMode
+from monitor.core.decision import ActionLevel, KillRequest, RuleMode
 from monitor.core.killswitch.book import Book
 from monitor.core.killswitch.episodes import holds, proposals
 from monitor.core.killswitch.episodes.trips import trip
@@ -60,8 +60,9 @@ def rule_asked(turn: Turn, fact: RuleAsked) -> None:
         level=LEVEL_OF_ACTION[action],
         gross_to_ratio=request.gross_to_ratio if action is ActionLevel.CUT else None,
         epoch_ns=request.firing_epoch_ns,
-        rule_hash=fact.rule_hash,
+        rule_hash=request.rule_hash,
         evidence=_evidence(fact, scope),
+        confirmed_by=_confirmed_by(request),
     )
     mode = turn.policy.mode_of(request.rule, request.scope, request.mode)
     if not turn.acting or mode is RuleMode.OBSERVE:
@@ -82,6 +83,13 @@ def _evidence(fact: RuleAsked, scope: Subject) -> str:
     if request.capped_by_estimate:
         words += "; on estimates or missing data, so no more than a hold"
     return words
+
+
+def _confirmed_by(request: KillRequest) -> str:
+    """What was seen when, and by whom, for the record."""
+    times = ", ".join(str(at_ns) for at_ns in request.observations_ns)
+    sources = ", ".join(request.sources)
+    return f"observed at {times or 'an unknown time'} by {sources or 'an unknown source'}"
 
 
 def narrowed(book: Book | None, subject: Subject, scope: Subject, share_ratio: float) -> Subject:
@@ -133,15 +141,14 @@ def act(turn: Turn, ask: Ask, fact: RuleAsked) -> None:
 def observe(turn: Turn, pending: Pending, fact: RuleAsked) -> None:
     """Count what confirms: observations by their own times, never the repetition of one."""
     request = fact.request
-    times = fact.observations_ns
+    times = request.observations_ns
     if times:
         first, last = pending.first_ns, pending.last_ns
         pending.first_ns = min(times) if first is None else min(first, *times)
         pending.last_ns = max(times) if last is None else max(last, *times)
     apart_ns = round(turn.policy.confirmation_apart_s * SECOND_NS)
     span_ns = (pending.last_ns or 0) - (pending.first_ns or 0)
-    said_ns = (request.observations - 1) * request.apart_ns
-    if fact.sources >= 2 or span_ns >= apart_ns or said_ns >= apart_ns > 0:
+    if len(set(request.sources)) >= 2 or span_ns >= apart_ns:
         pending.confirmed = True
 
 
@@ -191,6 +198,8 @@ def latch(turn: Turn, ask: Ask, level: Level, *, approved_by: str = "") -> None:
         at_ns=turn.now,
         reason=reason,
         gross_to_ratio=ask.gross_to_ratio if level is Level.CUT else None,
+        rule_hash=ask.rule_hash,
+        confirmed_by=ask.confirmed_by,
     )
     trip(turn, ask.scope, cause, by_person=False)
 

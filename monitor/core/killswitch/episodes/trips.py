@@ -55,7 +55,7 @@ def trip(turn: Turn, scope: Subject, cause: Cause, *, by_person: bool) -> Latch:
         level_to=latch.level,
         trip_id=latch.trip_id,
         reason=cause.reason,
-        details=(*_details(latch), *_undone(latch, cause)),
+        details=(*_details(latch), *_undone(latch, cause), *_evidence(cause)),
     )
     enumerate_accounts(turn, latch)
     return latch
@@ -97,6 +97,12 @@ def _undone(latch: Latch, cause: Cause) -> tuple[tuple[str, str], ...]:
     if cause.level is Level.CUT and latch.level is Level.HALT:
         return (("not_carried_out", "CUT under HALT"),)
     return ()
+
+
+def _evidence(cause: Cause) -> tuple[tuple[str, str], ...]:
+    """Which version of a rule it was, and what confirmed it; nothing of a person."""
+    found = (("rule_hash", cause.rule_hash), ("confirmed_by", cause.confirmed_by))
+    return tuple(entry for entry in found if entry[1])
 
 
 def _details(latch: Latch) -> tuple[tuple[str, str], ...]:

@@ -1,0 +1,110 @@
+"""One rule about one subject as the runner asks it, and when what it reads was last observed.
+
+*Pure.*
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from msgspec.structs import replace
+
+from monitor.core.measures.evaluator import Evaluator
+from monitor.core.measures.instance import Instance
+from monitor.core.measures.tree import Node
+from monitor.core.measures.use import FOREVER_NS
+from monitor.core.rules import Rule, RuleState, Step
+from monitor.core.rules.checks import expressions_of
+from monitor.core.state.model import RuleMemory
+from monitor.core.types import EngineNs, SubjectKind, Verdict
+
+
+class Asked:
+    """One rule about one subject, with the measures it reads; None where one cannot exist."""
+
+    __slots__ = (
+        "due",
+        "inputs",
+        "memory",
+        "node",
+        "order",
+        "rule",
+        "simple",
+        "staleness_ns",
+        "timed",
+    )
+
+    def __init__(self, rule: Rule, order: int, node: Node, memory: RuleMemory) -> None:
+        self.rule = rule
+        self.order = order
+        self.node = node
+        self.memory = memory
+        self.inputs: dict[str, Instance | None] = {}
+        self.due = False
+        self.timed = False  # due because its own deadline came
+        # With nothing but ``when`` to judge, FALSE about an inactive rule changes nothing at all.
+        self.simple = rule.when is not None and rule.confirm is None
+        stale = rule.max_staleness_ns
+        self.staleness_ns = FOREVER_NS if stale is None else stale
+
+
+def limits_of(rule: Rule) -> dict[str, tuple[float, ...] | None]:
+    """For each variable of a rule the limits it is compared with, or None where it is used in any
+    other way and every change of its value matters."""
+    limits: dict[str, tuple[float, ...] | None] = {}
+    for _, expression in expressions_of(rule):
+        for name in sorted(expression.variables):
+            known = limits.get(name, ())
+            if not expression.plain or known is None:
+                limits[name] = None
+            else:
+                here = (one.limit for one in expression.comparisons if one.name == name)
+                limits[name] = tuple(sorted({*known, *here}))
+    return limits
+
+
+def broken(state: RuleState, error: str) -> Step:
+    """The step itself failed: the state is kept and the rule is in ERROR."""
+    return Step(
+        state=state if state.error == error else replace(state, error=error),
+        before=state.state,
+        verdict=Verdict.ERROR,
+        error_changed=not state.error,
+    )
+
+
+def rule_observed_ns(
+    instance: Instance, known: Iterable[Asked], evaluator: Evaluator, now: EngineNs
+) -> EngineNs:
+    """When what another rule says was last observed: while it fires, by the readings that it fires
+    on, since nothing but a rule's end is told of it. Now, where it does not fire.
+
+    Args:
+        instance: A measure about a rule.
+        known: Every rule about every subject.
+        evaluator: Brings readings up to ``now``.
+        now: Engine time.
+    """
+    rule_id = instance.node.subject.partition(":")[2]
+    everything = list(known)
+    return max(
+        (
+            _observed_ns(one, everything, evaluator, now)
+            for one in everything
+            if one.rule.id == rule_id and one.memory.state.firing
+        ),
+        default=now,
+    )
+
+
+def _observed_ns(asked: Asked, known: list[Asked], evaluator: Evaluator, now: EngineNs) -> EngineNs:
+    found = now
+    for instance in asked.inputs.values():
+        if instance is None:
+            continue
+        if instance.node.kind is SubjectKind.RULE:
+            found = min(found, rule_observed_ns(instance, known, evaluator, now))
+        else:
+            evaluator.refresh(instance, now)
+            found = min(found, instance.cell.observed_ns)
+    return found
