@@ -40,6 +40,7 @@ from monitor.core.rules import (
     step,
 )
 from monitor.core.rules.checks import APART_NS_MIN, VISIBLE, rule_input
+from monitor.core.rules.evidence import Look
 from monitor.core.state.facts import RULE_BIT
 from monitor.core.state.model import RiskState, RuleMemory, RuleStatus
 from monitor.core.types import (
@@ -260,12 +261,13 @@ class RuleRunner:
         return self._asked.get(f"{rule}|{subject}")
 
     def permits(self, rule: str, subject: Subject, now: EngineNs) -> bool:
-        """Whether a rule that has ended permits re-entry now, on known data; one that asks for
-        nothing, or is gone from the rulebook, does."""
+        """Whether a rule that has ended permits re-entry now, on known data and on no estimate; one
+        that asks for nothing, or is gone from the rulebook, does."""
         asked = self._asked.get(f"{rule}|{subject}")
         if asked is None or asked.rule.reentry is None or not asked.memory.state.reentry_pending:
             return True
-        return asked.rule.reentry.evaluate(partial(self._value, asked, now)) is Verdict.TRUE
+        look = Look(partial(self._read, asked, now), now, asked.rule.max_staleness_ns)
+        return asked.rule.reentry.evaluate(look.value) is Verdict.TRUE and not look.estimated
 
     def next_deadline_ns(self) -> EngineNs | None:
         """The earliest time at which a rule must be asked though no measure moved."""

@@ -102,6 +102,8 @@ def _judge(rule: Rule, state: RuleState, seen: _Seen, now: EngineNs) -> RuleStat
         state = replace(state, unknown_since_ns=None)
     if state.firing:
         seen.exit = _exit(rule, seen)
+        if seen.exit is Verdict.TRUE and seen.look.estimated:
+            seen.exit = Verdict.UNKNOWN  # an estimate may begin an alert; it ends none
     known = seen.exit if state.firing else seen.verdict
     if state.settling_until_ns is not None and known is not Verdict.UNKNOWN:
         state = replace(state, settling_until_ns=None)
