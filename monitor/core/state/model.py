@@ -376,8 +376,8 @@ class RuleMemory(msgspec.Struct, omit_defaults=True):
     ``definition`` is the text the state was judged by. ``attentive`` while every observation counts
     and not only those that cross a limit. ``capped`` while a stronger action than estimates allow
     is still owed. ``confirmed`` once its action was asked for with all that confirms it, and
-    ``seen_ns`` the distinct observations until then. ``asked`` once it was asked since it was loaded or changed. ``restored`` until
-    the rule has been met again after a restart.
+    ``seen_ns`` the distinct observations until then. ``asked`` once it was asked since it was
+    loaded or changed. ``restored`` until the rule has been met again after a restart.
     """
 
     rule: str
