@@ -1,16 +1,21 @@
-"""Who carries out what people ask: the kill switch its own verbs, others news and rulebooks."""
+"""Who carries out what people ask: the kill switch its own verbs, others news and rulebooks; and
+what answers why a rule says what it says.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from monitor.app.approval import HOST, Approval, kept_book
 from monitor.app.inputs import KEPT_RULES
 from monitor.app.news import NewsDesk
+from monitor.app.samples import Sampler
 from monitor.core.errors import StoreError
 from monitor.core.operator import OperatorAnswer, OperatorRequest, Verb
 from monitor.core.types import Subject
+from monitor.server.explain import PATH, Explainer
 
 if TYPE_CHECKING:
     from monitor.app.lifecycle import Daemon
@@ -38,6 +43,13 @@ class Desk:
             note=self._note,
             tell=self.kill.driver.tell,
         )
+        self._sampler = Sampler(daemon)
+        explainer = Explainer(daemon.engine, daemon.clock.now)
+        daemon.server.add("GET", PATH, explainer.handle)
+
+    def work(self) -> list[tuple[str, Coroutine[Any, Any, None]]]:
+        """What runs for as long as the daemon: the file of news is watched, samples are taken."""
+        return [("news", self.news.watch()), ("samples", self._sampler.run())]
 
     async def restore(self) -> None:
         """What an earlier process kept: news flags, and which rules were in force."""

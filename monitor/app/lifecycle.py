@@ -34,7 +34,6 @@ from monitor.app.kill import KillSwitch
 from monitor.app.kill_metrics import KillCollector
 from monitor.app.pages import DecisionLog, EngineKeeper
 from monitor.app.rulebooks import Rulebooks
-from monitor.app.samples import Sampler
 from monitor.app.signer_watch import SignerWatch
 from monitor.app.source import DaemonSource
 from monitor.app.venues import FIRST_CONTACT_S, VenueDriver, contact_all
@@ -60,8 +59,6 @@ from monitor.runtime.clock import SystemClock
 from monitor.runtime.http import HttpClient, open_session
 from monitor.runtime.loop import collect_when_idle, freeze_after_warm_up, measure_lag
 from monitor.runtime.writer import Writer
-from monitor.server.explain import PATH as EXPLAIN_PATH
-from monitor.server.explain import Explainer
 from monitor.server.http import Server
 from monitor.store.audit import AuditStamp
 from monitor.store.database import KILL_DEADLINE_S, Store, open_or_unreadable
@@ -191,8 +188,6 @@ class Daemon:
         self.desk = Desk(self)
         await self.doors.open(self.desk, server=self.server, store=self.store, data=data)
         self._stack.push_async_callback(self.doors.close)
-        explainer = Explainer(self.engine, self.clock.now)
-        self.server.add("GET", EXPLAIN_PATH, explainer.handle)
         if bound:
             await self.server.start()
         await self.desk.restore()
@@ -426,8 +421,7 @@ class Daemon:
             ("housekeeping", self._housekeep()),
             ("collect", self._collect()),
             ("kill:file", self.kill.watch_file()),
-            ("news", self.desk.news.watch()),
-            ("samples", Sampler(self).run()),
+            *self.desk.work(),
             ("kill:reports", self.kill.reporter.run()),
             ("inputs", self.inputs.run(self.store)),
             ("budgets", self._budget_file.keep()),
