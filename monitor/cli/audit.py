@@ -35,6 +35,7 @@ from monitor.store.second_copy import ANCHOR_NAME
 WIDTH, HEIGHT = 80, 24
 TRIPS_TOLD = 8  # where the one that was asked for is not there
 NEWEST = "last"
+PLAN_SUMS = ("gross_before_usd", "gross_after_usd", "goal_usd", "cost_usd")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -210,9 +211,7 @@ def screen(records: list[AuditRecord]) -> list[str]:
         _cut(f"{_moment(first.engine_ns)}; entries {first.seq} to {last.seq} of the record"),
     ]
     lines += _section("Why", [first.reason, *_pairs(first)], most=6)
-    plan = next((one for one in reversed(records) if one.action == "plan"), None)
-    if plan is not None:
-        lines += _section("Plan", [plan.reason, *_pairs(plan)], most=5)
+    lines += _section("Plan", _plan(records), most=6)
     end = _ends(records)
     written = f"riskd {first.code_version or '-'}, configuration {first.config_hash or '-'}"
     foot = [
@@ -222,6 +221,38 @@ def screen(records: list[AuditRecord]) -> list[str]:
     room = max(3, HEIGHT - len(lines) - len(foot))
     lines += _timeline(records, room)
     return [*lines, *(_cut(line) for line in foot)]
+
+
+def _plan(records: list[AuditRecord]) -> list[str]:
+    """The plan that was carried out: the first with orders, since those of later rounds do what it
+    left. Without any the newest, which says what stood in the way; nothing where none was made."""
+    plans = [one for one in records if one.action == "plan"]
+    sent = [one for one in plans if _orders(one)]
+    if not plans:
+        return []
+    chosen = sent[0] if sent else plans[-1]
+    told = dict(chosen.details)
+    sums = ", ".join(
+        f"{name.removesuffix('_usd').replace('_', ' ')} {_usd(told[name])}"
+        for name in PLAN_SUMS
+        if name in told
+    )
+    of = f" of {len(sent)} with orders" if len(sent) > 1 else ""
+    head = f"round {told.get('round', '?')}{of}: {sums}"
+    rest = [f"{name}: {value}" for name, value in chosen.details if name in {"shortfall", "note"}]
+    return [head, *_orders(chosen), chosen.reason, *rest]
+
+
+def _usd(text: str) -> str:
+    try:
+        return f"${float(text):,.0f}"
+    except ValueError:
+        return text  # edited: `riskd audit verify` says so
+
+
+def _orders(plan: AuditRecord) -> list[str]:
+    """What a plan sent; a leg is named by venue, account and market."""
+    return [f"{value} ({name})" for name, value in plan.details if name.count("/") >= 2]
 
 
 def whole(records: list[AuditRecord]) -> list[str]:

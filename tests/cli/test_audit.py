@@ -209,7 +209,7 @@ def test_a_trip_on_one_screen(ask: Ask) -> None:
         "2026-09-21 14:13:20.000 UTC; entries 1 to 45 of the record",
         "Why   funding_stress_index 63.2 >= 60.0, 1.2 s old",
         "gross_to_ratio: 0.70",
-        "Plan  gross_before_usd: 4210000.00",
+        "Plan  round 1: gross before $4,210,000, goal $2,947,000",
         "    +0.000 s  tripped  NORMAL → CUT",
         "    +0.412 s  cancel  CUT  hyperliquid/main o1 buy 2 BTC",
         "    +9.000 s  account_incomplete  CUT  hyperliquid/main",
@@ -219,6 +219,63 @@ def test_a_trip_on_one_screen(ask: Ask) -> None:
         "riskd 0.3.0, configuration c0ffee",
     ):
         assert part in text
+
+
+def plan(after_s: float, number: int, *more: tuple[str, str]) -> AuditEntry:
+    """One round of a trip."""
+    sums = (("round", str(number)), ("gross_before_usd", "673674.9"), ("cost_usd", "4.8"))
+    return entry("plan", after_s, details=(*sums, *more))
+
+
+SOLD = ("hyperliquid/main/BTC", "sell 0.4 BTC at 84579")
+BOUGHT = ("hyperliquid/main/SOL", "buy 459 SOL at 221")
+SHORT = ("shortfall", "dydx/main ETH-USD $1,000: no executor")
+MET = ("note", "gross 470,720 USD is within the goal: nothing to cut")
+
+
+@pytest.mark.parametrize(
+    ("plans", "shown"),
+    [
+        pytest.param(
+            (plan(1, 1, SOLD, BOUGHT, SHORT), plan(2, 2, MET)),
+            (
+                "Plan  round 1: gross before $673,675, cost $5",
+                "      sell 0.4 BTC at 84579 (hyperliquid/main/BTC)",
+                "      buy 459 SOL at 221 (hyperliquid/main/SOL)",
+                "      shortfall: dydx/main ETH-USD $1,000: no executor",
+            ),
+            id="one that was sent, and then nothing was left",
+        ),
+        pytest.param(
+            (plan(1, 1, SOLD), plan(2, 2, BOUGHT), plan(3, 3, MET)),
+            (
+                "Plan  round 1 of 2 with orders: gross before $673,675, cost $5",
+                "      sell 0.4 BTC at 84579 (hyperliquid/main/BTC)",
+            ),
+            id="the first of several",
+        ),
+        pytest.param(
+            (plan(1, 1, MET), plan(2, 2, SHORT)),
+            (
+                "Plan  round 2: gross before $673,675, cost $5",
+                "      shortfall: dydx/main ETH-USD $1,000: no executor",
+            ),
+            id="none was sent: the newest says why",
+        ),
+    ],
+)
+def test_the_plan_that_was_carried_out_is_shown(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    plans: tuple[AuditEntry, ...],
+    shown: tuple[str, ...],
+) -> None:
+    """Not the last one, which finds nothing left to do."""
+    asyncio.run(_write(tmp_path, (STORY[0], *plans)))
+    assert main(["audit", "explain", TRIP, "--data", str(tmp_path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    start = lines.index(shown[0])
+    assert tuple(lines[start : start + len(shown)]) == shown
 
 
 @pytest.mark.parametrize(
