@@ -13,6 +13,7 @@ from monitor.core.measures import (
     exposure,
     feeds,
     funding,
+    health,
     holdings,
     leverage,
     liquidation,
@@ -73,6 +74,7 @@ DEFINITIONS = table(
         *barriers.DEFINITIONS,
         *passage.DEFINITIONS,
         *concentration.DEFINITIONS,
+        *health.DEFINITIONS,
     ),
 )
 CATALOGUE: dict[str, MeasureSpec] = {

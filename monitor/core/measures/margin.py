@@ -56,6 +56,17 @@ def _free_collateral(node: AccountNode, use: Use) -> float | None:
     return None if equity is None else equity - initial
 
 
+def _free_ratio(node: AccountNode, use: Use) -> float | None:
+    """Free collateral over equity; -1 where equity is gone."""
+    equity = use.read(node, _EQUITY)
+    free = None if equity is None else use.read(node, FREE.name)
+    if equity is None or free is None:
+        return None
+    if equity <= 0.0:
+        return 0.0 if equity == free == 0.0 else -1.0
+    return min(max(free / equity, -1.0), 1.0)
+
+
 def _leverage(node: Node, use: Use) -> float | None:
     gross = use.read(node, GROSS.name)
     if gross is None:
@@ -205,6 +216,17 @@ FREE = _usd(
     "Equity less initial margin, USD; < 0 when under it.",
     typical=(5e5, -1e4),
 )
+FREE_RATIO = MeasureSpec(
+    name="free_collateral_ratio",
+    kinds=(SubjectKind.ACCOUNT,),
+    unit=Unit.RATIO,
+    help="Free collateral over equity; < 0 when under initial margin.",
+    low=-1.0,
+    high=1.0,
+    cadence_s=10.0,
+    at_zero="-1 when equity is gone; 0 for an empty account",
+    typical=(0.2, -0.1),
+)
 LEVERAGE = MeasureSpec(
     name="leverage",
     kinds=_WIDE,
@@ -264,6 +286,12 @@ DEFINITIONS: tuple[Definition, ...] = (
     *upward(MAINTENANCE),
     define(FREE, SubjectKind.ACCOUNT, _free_collateral, needs=_EQUITY_HERE),
     *upward(FREE),
+    define(
+        FREE_RATIO,
+        SubjectKind.ACCOUNT,
+        _free_ratio,
+        needs=((Relation.SELF, FREE.name), (Relation.SELF, _EQUITY)),
+    ),
     *(
         define(LEVERAGE, kind, _leverage, needs=_LEVERAGE_NEEDS, preview=_preview_leverage)
         for kind in _WIDE
