@@ -86,8 +86,8 @@ class LeverageSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     basket: tuple[str, ...] = BASKET
     volatility_target: float = 0.60
-    gross_max: float = 3.0
-    account_gross_max: float = 5.0
+    gross_max: float = 4.0
+    account_gross_max: float = 6.5
     exit_minutes: tuple[tuple[str, float], ...] = ()
     exit_minutes_default: float = EXIT_MINUTES
     price_gap_minutes: float = 10.0

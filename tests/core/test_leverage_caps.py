@@ -84,8 +84,8 @@ def test_neutral_book_is_not_cut_by_volatility() -> None:
     assert at.value("portfolio_volatility_stressed", PORTFOLIO) == pytest.approx(
         TARGET * sqrt(0.5), rel=1e-3
     )
-    assert at.value("leverage_cap", PORTFOLIO) == pytest.approx(3.0 * 0.75, rel=1e-3)
-    assert at.value("leverage_to_cap_ratio", PORTFOLIO) == pytest.approx(2.0 / 2.25, rel=1e-3)
+    assert at.value("leverage_cap", PORTFOLIO) == pytest.approx(4.0 * 0.75, rel=1e-3)
+    assert at.value("leverage_to_cap_ratio", PORTFOLIO) == pytest.approx(2.0 / 3.0, rel=1e-3)
 
 
 def test_a_wilder_asset_has_more_beta_and_a_smaller_cap() -> None:
@@ -103,10 +103,10 @@ def test_a_wilder_asset_has_more_beta_and_a_smaller_cap() -> None:
 @pytest.mark.parametrize(
     ("minutes", "cap"),
     [
-        pytest.param(15.0, 5.0, id="fast exit"),
-        pytest.param(226.0, 3.75, id="the default"),
-        pytest.param(1440.0, 2.5, id="a day"),
-        pytest.param(10_080.0, 1.25, id="a week of dispute"),
+        pytest.param(15.0, 6.5, id="fast exit"),
+        pytest.param(226.0, 4.875, id="the default"),
+        pytest.param(1440.0, 3.25, id="a day"),
+        pytest.param(10_080.0, 1.625, id="a week of dispute"),
     ],
 )
 def test_gross_cap_by_exit_time(minutes: float, cap: float) -> None:
@@ -118,7 +118,7 @@ def test_gross_cap_by_exit_time(minutes: float, cap: float) -> None:
     assert at.after("leverage_cap_gross", MAIN) == pytest.approx(cap)
     assert at.value("leverage_gross_to_cap_ratio", MAIN) == pytest.approx(1.0 / cap)
     assert at.value("leverage_cap_gross", HL_VENUE) == pytest.approx(cap)
-    assert at.value("leverage_cap_gross", PORTFOLIO) == pytest.approx(cap * 3.0 / 5.0)
+    assert at.value("leverage_cap_gross", PORTFOLIO) == pytest.approx(cap * 4.0 / 6.5)
     assert at.value("leverage_net_to_cap_ratio", PORTFOLIO) is None
 
 
@@ -136,7 +136,7 @@ def test_what_is_not_known_is_absent_and_says_so() -> None:
     """A position in an asset without history: its net cannot be judged; gross still is."""
     at = hold(desk(), 1000.0, BTC=5.0)
     at.list_market("NEW").context("NEW", mark_price=100.0)
-    hold(at, 1000.0, BTC=5.0, NEW=20.0)
+    hold(at, 1000.0, BTC=5.0, NEW=30.0)
     assert at.after("leverage_net", PORTFOLIO) is None
     assert "0 of 24 hours of NEW known" in at.why("beta_net_usd", PORTFOLIO)
     found = at.value("leverage_gross_to_cap_ratio", PORTFOLIO)
