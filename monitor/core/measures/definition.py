@@ -44,6 +44,7 @@ class Relation(enum.Enum):
     ACCOUNTS = "accounts"  # of a venue
     VENUES = "venues"  # of the portfolio
     ALL_ACCOUNTS = "all_accounts"  # of the portfolio or an asset
+    HOLDERS = "holders"  # of an asset: the accounts that have (had) a position in it
 
 
 RELATED_KIND = {
@@ -54,6 +55,7 @@ RELATED_KIND = {
     Relation.ACCOUNTS: SubjectKind.ACCOUNT,
     Relation.VENUES: SubjectKind.VENUE,
     Relation.ALL_ACCOUNTS: SubjectKind.ACCOUNT,
+    Relation.HOLDERS: SubjectKind.ACCOUNT,
 }
 
 
@@ -64,6 +66,8 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         bits: Facts of the subject itself that, told, make it be computed again.
         market_bits: Of a position: facts of its market that, told, make it be computed again.
         needs: Measures of related subjects that it reads.
+        knows: Measures of related subjects of which it reads no more than whether they are known;
+            only that becoming otherwise makes it be computed again.
         clock: The value grows by one a second while nothing is told (an age): it is computed again
             when it reaches a limit that some rule asks about, not with every message.
         always: Computed whether or not a rule reads it, because it remembers.
@@ -83,6 +87,7 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     bits: int = 0
     market_bits: int = 0
     needs: tuple[tuple[Relation, str], ...] = ()
+    knows: tuple[tuple[Relation, str], ...] = ()
     clock: bool = False
     always: bool = False
     heavy: bool = False
@@ -107,6 +112,7 @@ def define(
     bits: int = 0,
     market_bits: int = 0,
     needs: tuple[tuple[Relation, str], ...] = (),
+    knows: tuple[tuple[Relation, str], ...] = (),
     clock: bool = False,
     always: bool = False,
     heavy: bool = False,
@@ -122,6 +128,7 @@ def define(
         bits=bits | COMPUTED_BIT if heavy else bits,
         market_bits=market_bits,
         needs=needs,
+        knows=knows,
         clock=clock,
         always=always,
         heavy=heavy,
@@ -148,7 +155,7 @@ def rank_definitions(definitions: Mapping[Key, Definition]) -> dict[Key, int]:
                 raise ValueError(f"{path[-1][0]} reads {key[0]} of {key[1]}, which does not exist")
             below = [
                 rank((name, _kind(relation, key[1])), (*path, key))
-                for relation, name in definition.needs
+                for relation, name in (*definition.needs, *definition.knows)
             ]
             ranks[key] = 1 + max(below, default=-1)
         return ranks[key]

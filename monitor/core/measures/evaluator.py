@@ -13,7 +13,13 @@ from dataclasses import replace
 from math import ceil, inf
 
 from monitor.core.decision import ComputationRequest
-from monitor.core.measures.definition import HOLDINGS, Definition, Key, rank_definitions
+from monitor.core.measures.definition import (
+    HOLDINGS,
+    Definition,
+    Key,
+    Relation,
+    rank_definitions,
+)
 from monitor.core.measures.instance import VALUE_MAX, Instance, Watcher
 from monitor.core.measures.spec import Reading
 from monitor.core.measures.tree import AccountNode, MarketNode, Node, PositionNode, Tree
@@ -21,7 +27,7 @@ from monitor.core.measures.use import FOREVER_NS, RETRY_NS, Use
 from monitor.core.settings import EngineSettings, limit_ns
 from monitor.core.state.facts import MarketBit
 from monitor.core.state.model import Cell, RiskState
-from monitor.core.types import SECOND_NS, EngineNs, Subject, SubjectKind
+from monitor.core.types import SECOND_NS, EngineNs, Subject, SubjectKind, asset_subject
 
 _PARAMETERS = MarketBit.PARAMETERS
 HOLDER_BITS = MarketBit.MARK | MarketBit.ORACLE | MarketBit.PREDICTED | _PARAMETERS
@@ -72,14 +78,22 @@ class Evaluator:
         if not self._state.appeared:
             return []
         made: list[Node] = []
+        held: list[Node] = []
         for kind, venue, name, rest in self._state.appeared:
             made += self.tree.add(kind, venue, name, rest)
+            if kind == "asset":
+                held.append(self.tree.nodes[asset_subject(rest)])
         self._state.appeared.clear()
         self._demand_always(made)
         for node in made:
             for owner in node.owners:
                 for instance in list(owner.instances.values()):
                     self._join(instance, node)
+            held += node.related(Relation.ASSET)
+        for asset in held:  # a first position, or the listing of its market, makes a holder
+            for holder in asset.related(Relation.HOLDERS):
+                for instance in list(asset.instances.values()):
+                    self._join(instance, holder)
         return made
 
     def release(self) -> None:
@@ -117,15 +131,20 @@ class Evaluator:
                     self.demand(definition.name, node)
 
     def _join(self, instance: Instance, made: Node) -> None:
-        for relation, name in instance.definition.needs:
-            if made in instance.node.related(relation):
-                self._feed(instance, made, name)
-                self._enqueue(instance)
+        definition = instance.definition
+        for links, whole in ((definition.needs, True), (definition.knows, False)):
+            for relation, name in links:
+                if made in instance.node.related(relation):
+                    self._feed(instance, made, name, whole=whole)
+                    self._enqueue(instance)
 
-    def _feed(self, instance: Instance, node: Node, name: str) -> None:
+    def _feed(self, instance: Instance, node: Node, name: str, *, whole: bool) -> None:
         source = self.demand(name, node)
-        if source is not None and instance not in source.dependents:
-            source.dependents.append(instance)
+        if source is None:
+            return
+        readers = source.dependents if whole else source.witnesses
+        if instance not in readers:
+            readers.append(instance)
             source.set_previewable()
             instance.inputs.append(source)
 
@@ -153,9 +172,10 @@ class Evaluator:
         elif isinstance(node, PositionNode) and definition.market_bits:
             node.market.followers.append(instance)
             node.market.by_bits.clear()
-        for relation, needed in definition.needs:
-            for other in node.related(relation):
-                self._feed(instance, other, needed)
+        for links, whole in ((definition.needs, True), (definition.knows, False)):
+            for relation, needed in links:
+                for other in node.related(relation):
+                    self._feed(instance, other, needed, whole=whole)
         if cell.armed_ns:
             self._push(cell.armed_ns, instance)
         if cell.computed_ns < 0:
@@ -330,6 +350,8 @@ class Evaluator:
             or instance.definition.hidden
         ):
             self._offer(instance.dependents, None, now)
+        if instance.witnesses and ((value is None) is not (before is None) or not same_quality):
+            self._offer(instance.witnesses, None, now)
 
     def _notify(
         self,

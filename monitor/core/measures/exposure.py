@@ -189,7 +189,10 @@ NET = MeasureSpec(
     typical=(1e4, -1e6),
     aggregate=Aggregate.SUM,
 )
-_ASSET_NEEDS = ((Relation.ALL_ACCOUNTS, HOLDINGS),)
+# Of an account that never held the asset it only matters that it is known not to: there are
+# hundreds of assets, and any account is valued many times a second.
+_HOLDERS = ((Relation.HOLDERS, HOLDINGS),)
+_EVERYBODY = ((Relation.ALL_ACCOUNTS, HOLDINGS),)
 
 DEFINITIONS: tuple[Definition, ...] = (
     define(
@@ -219,8 +222,15 @@ DEFINITIONS: tuple[Definition, ...] = (
     ),
     define(GROSS, SubjectKind.ACCOUNT, _account_gross, needs=_FROM_HOLDINGS),
     define(NET, SubjectKind.ACCOUNT, _account_net, needs=_FROM_HOLDINGS),
-    define(GROSS, SubjectKind.ASSET, _asset_gross, bits=OFF_BOOK_BIT, needs=_ASSET_NEEDS),
-    define(NET, SubjectKind.ASSET, _asset_net, bits=OFF_BOOK_BIT, needs=_ASSET_NEEDS),
+    define(
+        GROSS,
+        SubjectKind.ASSET,
+        _asset_gross,
+        bits=OFF_BOOK_BIT,
+        needs=_HOLDERS,
+        knows=_EVERYBODY,
+    ),
+    define(NET, SubjectKind.ASSET, _asset_net, bits=OFF_BOOK_BIT, needs=_HOLDERS, knows=_EVERYBODY),
     define(
         GROSS,
         SubjectKind.VENUE,

@@ -57,6 +57,7 @@ class Instance:
         "skipped",
         "unguarded",
         "watchers",
+        "witnesses",
     )
 
     def __init__(self, definition: Definition, node: Node, cell: Cell, rank: int) -> None:
@@ -74,6 +75,7 @@ class Instance:
         self.max_age = FOREVER_NS if spec.max_age_s is None else limit_ns(spec.max_age_s)
         self.inputs: list[Instance] = []
         self.dependents: list[Instance] = []
+        self.witnesses: list[Instance] = []  # dependents that only ask whether it is known
         self.limits: list[tuple[float, Watcher]] = []  # ascending
         self.unguarded: list[Watcher] = []  # asked at every change of value
         self.attentive: dict[int, Watcher] = {}  # asked at every observation, by id
@@ -87,7 +89,7 @@ class Instance:
     def set_previewable(self) -> None:
         """A preview suffices while nobody needs the exact value or every observation."""
         self.previewable = self.preview is not None and not (
-            self.dependents or self.unguarded or self.attentive
+            self.dependents or self.witnesses or self.unguarded or self.attentive
         )
 
     def attend(self, watcher: Watcher, *, every: bool) -> None:

@@ -342,6 +342,8 @@ class Tree:
         asset = self.nodes.get(asset_subject(node.market.market.asset))
         if isinstance(asset, AssetNode) and not node.related(Relation.ASSET):
             self._link(node, Relation.ASSET, asset)
+            if node.owner not in asset.related(Relation.HOLDERS):
+                self._link(asset, Relation.HOLDERS, node.owner)
 
     @staticmethod
     def _link(owner: Node, relation: Relation, node: Node) -> None:
