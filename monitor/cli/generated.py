@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from monitor.core.decision import ActionLevel
+from monitor.core.killswitch.levels import LEVEL_OF_ACTION
 from monitor.core.measures.catalogue import CATALOGUE
 from monitor.core.rules import Rule, parse_rulebook
 from monitor.core.rules.rule import PARTS
@@ -17,27 +19,42 @@ from monitor.observability.dashboard import dashboard
 from monitor.rulebook import builtin_files
 
 BEGIN, END = "<!-- rules: made by `make generated` -->", "<!-- end of rules -->"
+COLUMNS = (
+    "rule", "about", "when", "severity", "level", "target", "scope", "mode", "one page per",
+    "silent while",
+)  # fmt: skip
 DASHBOARD = Path("deploy/grafana/dashboards/overview.json")
 INHIBIT, INHIBITED = "  # made by `make generated`, from covered_by", "  # end of what is made"
 ALERTMANAGER = Path("deploy/alertmanager/alertmanager.yml")
 
 
 def rule_table(rules: Iterable[Rule]) -> str:
-    """The README's table of built-in rules, one line each, with its runbook."""
+    """The README's table of built-in rules, one line each, with its runbook: what a rule asks for
+    is a level (of the kill switch, 0 for telling people), the share of gross that may stay, whose,
+    and what it may do by itself."""
     lines = [
-        "| rule | about | when | severity | asks for | one page per | silent while |",
-        "|---|---|---|---|---|---|---|",
+        f"| {' | '.join(COLUMNS)} |",
+        f"|{'---|' * len(COLUMNS)}",
     ]
     for rule in sorted(rules, key=lambda one: (one.family, one.id)):
-        target = "" if rule.gross_to_ratio is None else f" to {rule.gross_to_ratio:.0%}"
         page = f"monitor/rulebook/runbooks/{rule.id}.md"
         condition = rule.condition.replace("|", "\\|")
         lines.append(
             f"| [{rule.id}]({page}) | {rule.for_each.value} | `{condition}` "
-            f"| {rule.severity.value} | {rule.level.value}{target} "
+            f"| {rule.severity.value} | {' | '.join(asked(rule))} "
             f"| {(rule.page_per or rule.for_each).value} | {', '.join(rule.covered_by)} |"
         )
     return "\n".join(lines)
+
+
+def asked(rule: Rule) -> tuple[str, str, str, str]:
+    """(level, target, scope, mode) of a rule as words; the last three are empty where it only
+    tells people."""
+    if rule.level is ActionLevel.PAGE:
+        return "0 page", "", "", ""
+    level = f"{LEVEL_OF_ACTION[rule.level].value} {rule.level.value}"
+    target = "" if rule.gross_to_ratio is None else f"{rule.gross_to_ratio:.0%} of gross"
+    return level, target, rule.scope.value, rule.mode.value
 
 
 def with_rule_table(readme: str) -> str:

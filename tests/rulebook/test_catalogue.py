@@ -1,0 +1,84 @@
+"""What each acting rule asks for, against the catalogue of rules: level, target, scope, mode.
+
+The catalogue gives one line where the rulebook may have several rules: the rungs of a ladder are
+rules of their own, and "level 2 and a proposed cut" are two.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from monitor.cli.generated import asked
+from monitor.core.decision import ActionLevel
+from monitor.core.measures.catalogue import CATALOGUE
+from monitor.core.rules import parse_rulebook
+from monitor.rulebook import builtin_files
+
+BOOK = parse_rulebook(builtin_files(), CATALOGUE)
+HOLD, BLOCK, CUT = "2 hold", "2 block_new", "3 cut"
+
+# (catalogue, rule, severity, level, target, scope, the limit it begins at)
+TABLE = (
+    ("LEVERAGE_CAP", "leverage_cap", "high", BLOCK, "", "portfolio", 1.05),
+    ("LEVERAGE_CAP", "leverage_cap_critical", "critical", CUT, "70% of gross", "portfolio", 1.25),
+    ("DRAWDOWN", "drawdown_8", "critical", CUT, "70% of gross", "portfolio", 0.08),
+    ("DRAWDOWN", "drawdown_12", "critical", CUT, "40% of gross", "portfolio", 0.12),
+    ("DRAWDOWN", "drawdown_15", "critical", CUT, "20% of gross", "portfolio", 0.15),
+    ("LOSS_SPEED", "loss_speed", "high", BLOCK, "", "portfolio", 0.03),
+    ("VOL_AND_FALL", "vol_and_fall", "high", BLOCK, "", "portfolio", 0.85),
+    ("MARGIN_USAGE", "margin_usage_high", "high", BLOCK, "", "account", 0.30),
+    ("MARGIN_USAGE", "margin_usage_critical", "critical", CUT, "70% of gross", "account", 0.45),
+    ("ANY_TWO, level 2", "any_two", "high", BLOCK, "", "portfolio", 35.0),
+    ("ANY_TWO, a 15 % cut", "any_two_cut", "critical", CUT, "85% of gross", "portfolio", 35.0),
+    ("ANY_TWO, three", "any_three_cut", "critical", CUT, "70% of gross", "portfolio", 35.0),
+    ("KILL_SWITCH", "stress_and_loss", "critical", CUT, "20% of gross", "portfolio", 85.0),
+    ("CROSS_CHECK", "cross_check", "high", HOLD, "", "account", 0.005),
+    ("DATA_STALE", "account_truth_stale", "high", HOLD, "", "account", 60.0),
+)
+TELLING = (
+    ("VOL_PERCENTILE", "vol_percentile", "warning", 0.90),
+    ("VOL_PERCENTILE", "vol_percentile_high", "high", 0.97),
+    ("DRAWDOWN", "drawdown_5", "warning", 0.05),
+    ("MARGIN_USAGE", "margin_usage_warning", "warning", 0.15),
+    ("EVENT_FILTER", "event_filter", "info", 0.5),
+    ("CLOCK_SKEW", "clock_skew", "warning", 1.0),
+)
+
+
+def begins_at(rule_id: str) -> float:
+    """The first limit of a rule's condition, or of its first flag."""
+    rule = BOOK.get(rule_id)
+    assert rule is not None, rule_id
+    expression = rule.when or rule.flags[0][1]
+    return expression.comparisons[0].limit
+
+
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: row[1])
+def test_what_a_rule_asks_for(row: tuple[str, str, str, str, str, str, float]) -> None:
+    """As the catalogue has it; nothing ships that acts by itself."""
+    _, rule_id, severity, level, target, scope, limit = row
+    rule = BOOK.get(rule_id)
+    assert rule is not None
+    assert rule.severity.value == severity
+    assert asked(rule)[:3] == (level, target, scope)
+    assert begins_at(rule_id) == pytest.approx(limit)
+
+
+@pytest.mark.parametrize("row", TELLING, ids=lambda row: row[1])
+def test_what_only_tells(row: tuple[str, str, str, float]) -> None:
+    """Severity and limit."""
+    _, rule_id, severity, limit = row
+    rule = BOOK.get(rule_id)
+    assert rule is not None
+    assert (rule.severity.value, rule.level) == (severity, ActionLevel.PAGE)
+    assert begins_at(rule_id) == pytest.approx(limit)
+
+
+def test_targets_of_the_ladder_fall() -> None:
+    """Cuts do not add: the lowest target counts, so a deeper rung must ask for less."""
+    targets = [
+        rule.gross_to_ratio
+        for name in ("any_two_cut", "any_three_cut", "drawdown_12", "drawdown_15")
+        if (rule := BOOK.get(name)) is not None
+    ]
+    assert targets == [0.85, 0.70, 0.40, 0.20]
