@@ -25,8 +25,9 @@ from monitor.core.events import (
     RulebookLoaded,
     Tick,
 )
+from monitor.core.formulas.funding_stress import StressAnchors
 from monitor.core.measures.definition import Definition, Key
-from monitor.core.settings import EngineSettings
+from monitor.core.settings import EngineSettings, LeverageSettings
 from monitor.core.types import SECOND_NS, AlertState, EngineNs, Subject, channel_id
 
 HOUR_NS = HOUR_S * SECOND_NS
@@ -34,6 +35,8 @@ MINUTE_NS = 60 * SECOND_NS
 # Between two hourly closes a real price may well move by a quarter (12 March 2020); a data error of
 # a factor is still suspect.
 PRICE_JUMP_RATIO = 0.6
+# Two closes in a row make a return; a missing hour makes none.
+PRICE_GAP_MINUTES = 60.0
 _ACCOUNT_FEED = "account"
 
 
@@ -201,6 +204,8 @@ def make_judge(
         EngineSettings(
             accounts=tuple((venue, ACCOUNT) for venue in account_venues),
             freshness=hourly_freshness(),
+            funding_stress=StressAnchors(equal_weights=True),
+            leverage=LeverageSettings(price_gap_minutes=PRICE_GAP_MINUTES),
             price_jump_ratio=PRICE_JUMP_RATIO,
             valuation_cadence_s=0.0,
         ),

@@ -17,12 +17,15 @@ import yaml
 from monitor.core.measures.catalogue import CATALOGUE, DEFINITIONS
 from monitor.core.measures.definition import Definition, Key
 from monitor.core.measures.spec import MeasureSpec, Unit
+from monitor.core.measures.tree import Node
+from monitor.core.measures.use import FOREVER_NS, Use
 from monitor.core.rules import Rule, RuleBook, parse_rulebook
 from monitor.core.rules.checks import expressions_of, rule_input
 from monitor.core.settings import FreshnessSettings
 from monitor.core.types import SECOND_NS, SubjectKind
 
 HOUR_S = 3600.0
+HOUR_NS = 3600 * SECOND_NS
 # A fact is known until the second hour after it was told begins, to the nanosecond.
 STANDS_S = 2.0 * HOUR_S - 1e-9
 _STANDS = "2h"
@@ -146,12 +149,21 @@ def hourly_freshness() -> FreshnessSettings:
 def hourly_definitions(
     definitions: Mapping[Key, Definition] = DEFINITIONS,
 ) -> dict[Key, Definition]:
-    """The same measures; those that are computed every second or so are computed every hour."""
-    made = {}
-    for key, one in definitions.items():
-        changed = one
-        if one.spec.cadence_s and not one.bits and not one.needs:
-            spec = msgspec.structs.replace(one.spec, cadence_s=HOUR_S)
-            changed = msgspec.structs.replace(one, spec=spec)
-        made[key] = changed
-    return made
+    """The same measures on the grid of full hours: what is computed every second or so is computed
+    with each hour's facts, and nothing asks to be looked at again before the next of them."""
+    return {key: one if one.clock else _on_the_hour(one) for key, one in definitions.items()}
+
+
+def _on_the_hour(one: Definition) -> Definition:
+    compute = one.compute
+    periodic = bool(one.spec.cadence_s) and not one.bits and not one.needs
+
+    def computed(node: Node, use: Use) -> float | None:
+        value = compute(node, use)
+        if periodic or use.wake < FOREVER_NS:
+            hour = (use.now // HOUR_NS + 1) * HOUR_NS
+            use.wake = hour if periodic else max(use.wake, hour)
+        return value
+
+    spec = msgspec.structs.replace(one.spec, cadence_s=HOUR_S) if periodic else one.spec
+    return msgspec.structs.replace(one, spec=spec, compute=computed)

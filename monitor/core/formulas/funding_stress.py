@@ -38,6 +38,7 @@ class StressAnchors(msgspec.Struct, frozen=True, kw_only=True):
         coverage_min: Share of the universe's open interest whose funding must be known.
         assets_min: Assets whose funding must be known.
         calm: Index at or below which settlements count towards re-entry.
+        equal_weights: Every active market weighs the same, for recordings without open interest.
     """
 
     level: tuple[float, float, float] = (0.15, 0.60, 25.0)
@@ -52,6 +53,7 @@ class StressAnchors(msgspec.Struct, frozen=True, kw_only=True):
     coverage_min: float = 0.60
     assets_min: int = 5
     calm: float = 30.0
+    equal_weights: bool = False
 
 
 ANCHORS = StressAnchors()

@@ -23,7 +23,7 @@ from monitor.core.measures.tree import AccountNode, AssetNode, Correlation, Port
 from monitor.core.measures.use import Use
 from monitor.core.measures.volatility import read_basket, read_basket_slow, read_slow
 from monitor.core.state.facts import OFF_BOOK_BIT, SERIES_BIT
-from monitor.core.state.series import HourSeries
+from monitor.core.state.series import RETURNS_HOURS, HourSeries
 from monitor.core.types import SubjectKind
 
 # Over thirty days of hours, halving in weight every five days.
@@ -68,8 +68,7 @@ def _hours(name: str, use: Use) -> HourSeries | None:
 
 
 def _correlate(one: HourSeries, other: HourSeries) -> float | None:
-    kept = min(one.keep, other.keep)
-    first, second = one.list_returns()[-kept:], other.list_returns()[-kept:]
+    first, second = one.list_returns(RETURNS_HOURS), other.list_returns(RETURNS_HOURS)
     late = one.hour - other.hour
     if late > 0:
         first = first[:-late]

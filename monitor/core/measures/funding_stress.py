@@ -89,6 +89,7 @@ def _weights(use: Use) -> tuple[dict[str, list[tuple[MarketState, float]]], int,
     is a share of."""
     assets: dict[str, list[tuple[MarketState, float]]] = {}
     active = told = 0
+    equal = use.settings.funding_stress.equal_weights
     for venue in use.state.venues.values():
         for market in venue.markets.values():
             status = market.status.value
@@ -97,6 +98,8 @@ def _weights(use: Use) -> tuple[dict[str, list[tuple[MarketState, float]]], int,
             active += 1
             price = market.oracle.value or market.mark.value or market.oracle.reference
             base = market.open_interest.value
+            if equal:
+                base = price = 1.0
             if base is None or price is None:
                 continue
             told += 1
@@ -156,7 +159,9 @@ def compute_stress(node: PortfolioNode, use: Use) -> float:
     memory.follow_calm(found.index, settled, use.now, use.settings.funding_stress.calm)
     if found.index is not None:
         memory.note(hour, found.index)
-    if hour != found.common_hour and universe:
+        memory.known_ns = use.now
+    # Of eight-hour means: it can only change with them.
+    if hour // BUCKET_HOURS != found.common_hour // BUCKET_HOURS and universe:
         found.common, found.common_hour = _common_factor(universe, use, hour), hour
     _look_back(universe, use, hour)
     if use.state.funding:  # else nothing moves before a settlement is told

@@ -90,9 +90,10 @@ class HourSeries(msgspec.Struct):
         start = max(len(self.returns) - 4 * count, 0)
         return [one for one in array("f", self.returns[start:]) if not isnan(one)]
 
-    def list_returns(self) -> list[float | None]:
-        """Oldest first, ending with ``hour``."""
-        return [None if isnan(one) else one for one in array("f", self.returns)]
+    def list_returns(self, count: int = HISTORY_HOURS) -> list[float | None]:
+        """Those of the last ``count`` hours, oldest first, ending with ``hour``."""
+        start = max(len(self.returns) - 4 * count, 0)
+        return [None if isnan(one) else one for one in array("f", self.returns[start:])]
 
     def list_bins(self) -> list[int]:
         """Bins plus one, oldest first, ending with ``hour``; 0 where unknown."""
