@@ -8,6 +8,7 @@ import pytest
 
 from monitor.config import load_config, parse_config
 from monitor.core.errors import ConfigError
+from monitor.core.settings import LeverageSettings
 
 GOOD = """\
 desk: desk-a
@@ -105,3 +106,12 @@ def test_a_missing_file_says_how_to_make_one(tmp_path: Path) -> None:
     """The first thing a newcomer sees is the way forward."""
     with pytest.raises(ConfigError, match="riskd init"):
         load_config(tmp_path / "riskd.yaml")
+
+
+def test_leverage_caps_are_the_core_s_unless_the_desk_says_otherwise() -> None:
+    """Left out, what the core would take; named, that."""
+    assert parse_config(GOOD, source="riskd.yaml").leverage.settings() == LeverageSettings()
+    own = f"{GOOD}leverage: {{gross_max: 2, exit_minutes: {{dydx: 45}}}}\n"
+    assert parse_config(own, source="riskd.yaml").leverage.settings() == LeverageSettings(
+        gross_max=2.0, exit_minutes=(("dydx", 45.0),)
+    )

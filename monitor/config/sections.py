@@ -11,7 +11,7 @@ from monitor.actions.policy import KillSettings
 from monitor.actions.settings import DeskSettings, HyperliquidActionSettings, acting_accounts
 from monitor.core.errors import ConfigError
 from monitor.core.killswitch.policy import DaemonMode, arming_problems
-from monitor.core.settings import FreshnessSettings
+from monitor.core.settings import BASKET, EXIT_MINUTES, FreshnessSettings, LeverageSettings
 from monitor.notify.alertmanager import AlertmanagerSettings
 from monitor.notify.webhook import WebhookSettings
 from monitor.server.settings import OperatorSettings, ServerSettings
@@ -92,6 +92,30 @@ class FundingSection(_Section):
     expensive_per_year: Annotated[float, Field(gt=0, le=100)] = 0.5
 
 
+class LeverageSection(_Section):
+    """``leverage:`` — what the caps on leverage are made of; a risk officer signs them."""
+
+    basket: Annotated[tuple[str, ...], Field(min_length=2, max_length=50)] = BASKET
+    volatility_target: Annotated[float, Field(gt=0, le=5)] = 0.60
+    gross_max: Annotated[float, Field(gt=0, le=100)] = 4.0
+    account_gross_max: Annotated[float, Field(gt=0, le=100)] = 6.5
+    exit_minutes: dict[
+        Literal["hyperliquid", "dydx"], Annotated[float, Field(gt=0, le=100_000)]
+    ] = Field(default_factory=dict)
+    exit_minutes_default: Annotated[float, Field(gt=0, le=100_000)] = EXIT_MINUTES
+
+    def settings(self) -> LeverageSettings:
+        """The core's."""
+        return LeverageSettings(
+            basket=self.basket,
+            volatility_target=self.volatility_target,
+            gross_max=self.gross_max,
+            account_gross_max=self.account_gross_max,
+            exit_minutes=tuple(self.exit_minutes.items()),
+            exit_minutes_default=self.exit_minutes_default,
+        )
+
+
 class TradingStateSection(_Section):
     """``trading_state:`` — systems of the desk that are told what they may send; others ask."""
 
@@ -124,6 +148,7 @@ class Config(_Section):
     journal: JournalSection = JournalSection()
     freshness: FreshnessSection = FreshnessSection()
     funding: FundingSection = FundingSection()
+    leverage: LeverageSection = LeverageSection()
     off_book_legs_file: str | None = None
     news_flags_file: str | None = None
     actions: ActionsSection = ActionsSection()
