@@ -459,5 +459,5 @@ def make_market(spec: MarketSpec, asset: Asset, seed: int, venue: str, start_s: 
     # Minute samples are taken at half past the minute, as dYdX does.
     period = spec.terms.sample_period_s
     market.meter.due_s = (start_s // period) * period + period / 2
-    market.past = Past(f"{seed}/{venue}/{spec.symbol}/past", start_s, price)
+    market.past = Past(seed, f"{venue}/{spec.symbol}", start_s, price)
     return market

@@ -1,7 +1,8 @@
-"""What happened in a simulated market before the world began, told from a seed of its own.
+"""What happened in a simulated market before the world began, told from seeds of its own.
 
 It is the same whenever it is written, so it is written when first asked for: most markets' never
-is. Settlements go back a month, hourly bars half a year, minute bars a day.
+is. Settlements go back a month, hourly bars half a year, minute bars a day. Prices moved as they do
+in the world: assets with their common factor, and an asset at all venues alike.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ import math
 import random
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from monitor.sim.funding import HOUR_S, FundingRow, as_rate
-from monitor.sim.prices import YEAR_S
+from monitor.sim.prices import DAY_S, YEAR_S
 
 if TYPE_CHECKING:
     from monitor.sim.markets import SimMarket
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 SETTLED_HOURS = 720
 BAR_HOURS = 180 * 24
 MINUTES = 24 * 60
+JUMPS_PER_DAY = 0.5
+JUMP_DEVIATION = 0.01
 
 
 @dataclass(slots=True)
@@ -38,15 +42,17 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """A market's past. ``price`` is what it ends with, at ``start_s``."""
+    """A market's past. ``price`` is what it ends with, at ``start_s``; ``name`` tells markets of
+    one world, ``seed``, apart."""
 
-    seed: str
+    seed: int
+    name: str
     start_s: float
     price: float
 
     def write(self, market: SimMarket) -> tuple[list[FundingRow], list[Bar]]:
         """Settlements of ``SETTLED_HOURS`` hours and minute bars of a day, oldest first."""
-        rng = random.Random(self.seed)  # noqa: S311 - nature, not a secret
+        rng = random.Random(f"{self.seed}/{self.name}/past")  # noqa: S311 - nature, not a secret
         hour, premium, settled = int(self.start_s // HOUR_S) * HOUR_S, 0.0, list[FundingRow]()
         price = market.oracle_at(self.price)
         for back in range(SETTLED_HOURS, 0, -1):
@@ -55,16 +61,48 @@ class Past:
             rate = market.meter.rate_hourly(premium, settled=True)
             settled.append(FundingRow(time_s, as_rate(rate), as_rate(premium), price))
         start = int(self.start_s // 60) * 60
-        return settled, _backward(rng, market, self.price, start, 60, MINUTES)
+        return settled, self._bars(market, self.price, start, 60, MINUTES)
 
     def hours(self, market: SimMarket) -> list[Bar]:
         """Hourly bars of ``BAR_HOURS`` hours, oldest first; the last day is that of the minutes."""
         _, minutes = self.write(market)
         newest = fold(minutes)
-        rng = random.Random(f"{self.seed}/hours")  # noqa: S311 - nature, not a secret
         first = newest[0]
-        older = _backward(rng, market, first.open, first.start_s, 3600, BAR_HOURS - len(newest))
+        older = self._bars(market, first.open, first.start_s, 3600, BAR_HOURS - len(newest))
         return [*older, *newest]
+
+    def _bars(
+        self, market: SimMarket, price: float, end_s: int, width_s: int, count: int
+    ) -> list[Bar]:
+        """Bars of ``width_s`` that end with ``price`` at ``end_s``, oldest first."""
+        spec = market.asset.spec
+        rho, sigma = spec.correlation, spec.volatility * math.sqrt(width_s / YEAR_S)
+        alone = math.sqrt(1.0 - rho * rho)
+        common = _common(self.seed, width_s)
+        own = random.Random(f"{self.seed}/{spec.name}/past/{width_s}")  # noqa: S311 - nature
+        rng = random.Random(f"{self.seed}/{self.name}/bars/{width_s}")  # noqa: S311 - nature
+        bars: list[Bar] = []
+        value, usd_per_bar = price, market.spec.depth_25bp_usd * 0.05 * (width_s / 60)
+        for back in range(count):
+            move = sigma * (rho * common[back] + alone * own.gauss(0.0, 1.0))
+            if own.random() < JUMPS_PER_DAY * width_s / DAY_S:
+                move += own.gauss(0.0, JUMP_DEVIATION)
+            opened = value * math.exp(-move)
+            high = max(opened, value) * (1.0 + sigma / 4.0)
+            low = min(opened, value) * (1.0 - sigma / 4.0)
+            volume = usd_per_bar * rng.expovariate(1.0) / value
+            trades = rng.randrange(1, 40) * (width_s // 60)
+            start_s = end_s - (back + 1) * width_s
+            bars.append(Bar(start_s, opened, high, low, value, volume, trades))
+            value = opened
+        return bars[::-1]
+
+
+@lru_cache(maxsize=8)
+def _common(seed: int, width_s: int) -> list[float]:
+    """What all assets felt, newest first, in standard deviations."""
+    rng = random.Random(f"{seed}/past/{width_s}")  # noqa: S311 - nature, not a secret
+    return [rng.gauss(0.0, 1.0) for _ in range(max(MINUTES, BAR_HOURS))]
 
 
 def fold(minutes: Iterable[Bar]) -> list[Bar]:
@@ -86,20 +124,3 @@ def fold(minutes: Iterable[Bar]) -> list[Bar]:
         hour.volume += bar.volume
         hour.trades += bar.trades
     return list(hours.values())
-
-
-def _backward(
-    rng: random.Random, market: SimMarket, price: float, end_s: int, width_s: int, count: int
-) -> list[Bar]:
-    """Bars of ``width_s`` that end with ``price`` at ``end_s``, oldest first."""
-    value, sigma = price, market.asset.spec.volatility * math.sqrt(width_s / YEAR_S)
-    bars: list[Bar] = []
-    for back in range(1, count + 1):
-        opened = value * math.exp(-sigma * rng.gauss(0.0, 1.0))
-        high = max(opened, value) * (1.0 + sigma / 4.0)
-        low = min(opened, value) * (1.0 - sigma / 4.0)
-        usd = market.spec.depth_25bp_usd * 0.05 * (width_s / 60) * rng.expovariate(1.0)
-        trades = rng.randrange(1, 40) * (width_s // 60)
-        bars.append(Bar(end_s - back * width_s, opened, high, low, value, usd / value, trades))
-        value = opened
-    return bars[::-1]

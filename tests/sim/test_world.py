@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import statistics
 from collections.abc import Callable
 from decimal import Decimal
 
@@ -419,3 +421,18 @@ def test_a_world_without_a_desk_has_no_accounts() -> None:
     """The desk is optional."""
     world = World(1, START_S, WorldConfig(desk=False))
     assert all(not venue.accounts for venue in world.venues.values())
+
+
+def test_the_past_moved_as_the_world_does() -> None:
+    """An asset moved alike at both venues, and assets with their common factor."""
+    world = World(7, START_S)
+
+    def returns(venue: str, symbol: str) -> list[float]:
+        bars = world.venues[venue].markets[symbol].bars_of(3_600)
+        return [math.log(bar.close / bar.open) for bar in bars[:4_000]]
+
+    btc, eth = returns("hyperliquid", "BTC"), returns("hyperliquid", "ETH")
+    assert btc == pytest.approx(returns("dydx", "BTC-USD"))
+    assert 0.4 < statistics.correlation(btc, eth) < 0.9
+    yearly = statistics.pstdev(btc) * math.sqrt(8_760)
+    assert yearly == pytest.approx(world.assets["BTC"].spec.volatility, rel=0.15)
