@@ -32,6 +32,7 @@ TABLE = (
     ("ANY_TWO, a 15 % cut", "any_two_cut", "critical", CUT, "85% of gross", "portfolio", 35.0),
     ("ANY_TWO, three", "any_three_cut", "critical", CUT, "70% of gross", "portfolio", 35.0),
     ("KILL_SWITCH", "stress_and_loss", "critical", CUT, "20% of gross", "portfolio", 85.0),
+    ("KILL_SWITCH", "loss_and_margin", "critical", CUT, "20% of gross", "portfolio", 0.5),
     ("CROSS_CHECK", "cross_check", "high", HOLD, "", "account", 0.005),
     ("DATA_STALE", "account_truth_stale", "high", HOLD, "", "account", 60.0),
 )
