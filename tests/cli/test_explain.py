@@ -85,9 +85,9 @@ def test_a_part_of_the_name_is_enough() -> None:
 
 def test_flags_are_shown_with_what_they_count() -> None:
     """True now, true a while ago, or not known."""
-    lines = explained("any_two", "", {"drawdown_ratio": "0.06x2 0.01x9"})
-    flag = next(line for line in lines if "flags.loss" in line)
-    assert flag.startswith("  flags.loss FALSE for 3 min, counts TRUE: drawdown_ratio")
+    lines = explained("any_two", "", {"volatility_percentile": "0.9x2 0.1x9"})
+    flag = next(line for line in lines if "flags.volatility" in line)
+    assert flag.startswith("  flags.volatility FALSE for 3 min, counts TRUE: volatility_perc")
     assert any(line.startswith("  flags.funding") and "UNKNOWN" in line for line in lines)
 
 

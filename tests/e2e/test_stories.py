@@ -180,6 +180,7 @@ async def test_a_funding_storm_asks_for_a_cut(markets: Played) -> None:
         once={"FundingBroadExpense": [{}]},
         beside=frozenset(
             {"FundingBroadElevated", "FundingAgainst", "FundingSpike", "FundingCost", "AnyTwo"}
+            | {"AnyTwoCut"}
         ),
         lasting=frozenset({"FundingBroadExpense"}),
     )
@@ -207,7 +208,7 @@ async def test_a_flash_crash_takes_the_books_and_the_exotic(markets: Played) -> 
             | {"LiquidationDistanceCritical", "OracleDivergence", "OracleDivergenceMajors"}
             | {"AnyTwo", "FundingAgainst", "FundingSpike", "FundingCost", "FundingBroadElevated"}
             | {"MarginUsageWarning", "MarginUsageHigh", "Drawdown5", "PositionConcentrated"}
-            | {"LeverageAccount"}
+            | {"LeverageAccount", "AnyTwoCut", "AnyThreeCut"}
         ),
     )
     # Its end is seen where the book reaches the band again for five minutes, exotics included.
