@@ -109,6 +109,8 @@ def off_book_notionals(use: Use, only: str | None = None) -> dict[str, float] | 
 
 
 def _off_book_net(node: AssetNode, use: Use) -> float | None:
+    if not use.state.off_book:
+        return 0.0
     notionals = off_book_notionals(use, node.asset)
     return None if notionals is None else fsum(notionals.values())
 
@@ -118,23 +120,24 @@ def _asset_parts(node: AssetNode, use: Use) -> list[float] | None:
     off_book = _off_book_net(node, use)
     if off_book is None:
         return None
-    parts = [off_book]
+    # An account that has never held the asset still has to be known not to.
     for account in node.related(Relation.ALL_ACCOUNTS):
-        if not isinstance(account, AccountNode):
-            continue
-        held = [place for place in node.markets if place.market.market in account.markets]
-        # An account that has never held the asset still has to be known not to.
         if use.read(account, HOLDINGS) is None:
             return None
-        for place in held:
-            if place.market.venue != account.account.venue:
+    parts = [off_book]
+    for holder in node.related(Relation.HOLDERS):
+        if not isinstance(holder, AccountNode):
+            continue
+        for place in node.markets:
+            market = place.market
+            if market.venue != holder.account.venue:
                 continue
-            position = account.account.positions[place.market.market]
-            if position.size == 0.0:
+            position = holder.account.positions.get(market.market)
+            if position is None or position.size == 0.0:
                 continue
-            holding = account.holdings.held.get(place.market.market)
+            holding = holder.holdings.held.get(market.market)
             if holding is None:
-                use.reason = account.holdings.exposure.reason
+                use.reason = holder.holdings.exposure.reason
                 return None
             parts.append(holding.notional_usd)
     return parts
