@@ -68,11 +68,18 @@ class KillSettings(_Strict):
     second_copy_dir: str | None = Field(
         default=None, description="Where latches are kept once more; better on another disk."
     )
+    audit_key_env: str | None = None
+    audit_key_file: str | None = Field(
+        default=None,
+        description="Signs each audit record and its anchor (HMAC); keep a copy off this machine.",
+    )
 
     @model_validator(mode="after")
-    def _one_lease_secret(self) -> Self:
+    def _one_source(self) -> Self:
         if self.lease_secret_env and self.lease_secret_file:
             raise ValueError("give lease_secret_env or lease_secret_file, not both")
+        if self.audit_key_env and self.audit_key_file:
+            raise ValueError("give audit_key_env or audit_key_file, not both")
         return self
 
     def policy(

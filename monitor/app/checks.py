@@ -19,6 +19,7 @@ from monitor.app.hands import lease_key, operator_keys, webhook_keys
 from monitor.app.legs import read_legs
 from monitor.app.news_file import read_news
 from monitor.app.rulebooks import rulebook_of
+from monitor.app.stores import audit_key
 from monitor.app.wiring import ALERTMANAGER, read_secret, read_token
 from monitor.config import (
     ActionsSection,
@@ -122,8 +123,8 @@ def _secrets(examined: Examined, base: Path, environment: Mapping[str, str]) -> 
 def _acting_secrets(
     examined: Examined, base: Path, environment: Mapping[str, str]
 ) -> Iterator[Problem]:
-    """Those of operators, of the restart lease and of who is told the trading state. The signer's
-    own key is not read here: it is for the signer's eyes alone."""
+    """Those of operators, the restart lease, the audit and of who is told the trading state. The
+    signer's own key is not read here: it is for the signer's eyes alone."""
     rows = examined.data.get("operators")
     for index, row in enumerate(rows if isinstance(rows, list) else []):
         operator = _section(OperatorSettings, row)
@@ -134,10 +135,11 @@ def _acting_secrets(
                 yield from _placed(examined, ("operators", index), error)
     kill = _section(KillSettings, examined.data.get("kill", {}))
     if kill is not None:
-        try:
-            lease_key(kill, base=base, environment=environment)
-        except ConfigError as error:
-            yield from _placed(examined, ("kill",), error)
+        for read in (lease_key, audit_key):
+            try:
+                read(kill, base=base, environment=environment)
+            except ConfigError as error:
+                yield from _placed(examined, ("kill",), error)
     told = _section(TradingStateSection, examined.data.get("trading_state", {}))
     hands = _section(ActionsSection, examined.data.get("actions", {}))
     receivers: list[tuple[KeyPath, str, WebhookSettings]] = [

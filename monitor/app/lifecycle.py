@@ -8,8 +8,6 @@ first, then what was decided is kept and told, and firing alerts are held over t
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 import random
 import signal
 from collections.abc import Callable, Coroutine
@@ -36,6 +34,7 @@ from monitor.app.pages import DecisionLog, EngineKeeper
 from monitor.app.rulebooks import Rulebooks
 from monitor.app.signer_watch import SignerWatch
 from monitor.app.source import DaemonSource
+from monitor.app.stores import config_hash, open_store
 from monitor.app.venues import FIRST_CONTACT_S, VenueDriver, contact_all
 from monitor.app.wiring import (
     ToWall,
@@ -60,8 +59,7 @@ from monitor.runtime.http import HttpClient, open_session
 from monitor.runtime.loop import collect_when_idle, freeze_after_warm_up, measure_lag
 from monitor.runtime.writer import Writer
 from monitor.server.http import Server
-from monitor.store.audit import AuditStamp
-from monitor.store.database import KILL_DEADLINE_S, Store, open_or_unreadable
+from monitor.store.database import KILL_DEADLINE_S
 from monitor.store.journal import JournalWriter
 
 WARM_UP_S = 60.0
@@ -70,9 +68,6 @@ PRUNE_AFTER_S = 7 * 86_400.0
 DRAIN_S = 5.0
 PREPARE_PERIOD_S = 600.0
 PREPARE_RETRY_S = 10.0
-# A page may wait this long for its record: well within the five seconds from event to page, and
-# long enough that a busy disk is not called a broken one. A kill phase will have 250 ms.
-PAGE_DEADLINE_S = 2.0
 MEGABYTE = 1024 * 1024
 
 
@@ -168,7 +163,12 @@ class Daemon:
             to_wall_ns=self._to_wall_ns,
             degraded=self.degraded,
         )
-        self.store = self._open_store(data)
+        self.store = open_store(
+            config,
+            base=self.base,
+            degraded=self.degraded,
+            kill_deadline_s=self._kill_deadline_s,
+        )
         self._stack.callback(self.store.close)
         await self.inputs.recall(self.store)
         await self._restore_engine()
@@ -219,21 +219,6 @@ class Daemon:
             )
             return False
         return True
-
-    def _open_store(self, data: Path) -> Store:
-        """The store. An armed riskd starts in any case: what was latched may be in a file that
-        cannot be read, and then it starts in REDUCE_ONLY; one that only observes refuses."""
-        kill = self.config.kill
-        stamp = AuditStamp(config_hash=config_hash(self.config), code_version=__version__)
-        second = self.base / kill.second_copy_dir if kill.second_copy_dir else None
-        make = Store if self.config.mode == "observe" else open_or_unreadable
-        return make(
-            data,
-            second_directory=second,
-            stamp=stamp,
-            phase_deadline_s=PAGE_DEADLINE_S,
-            kill_deadline_s=self._kill_deadline_s,
-        )
 
     async def _make_kill(self, data: Path) -> None:
         """The kill switch as an earlier process left it, and its hands."""
@@ -470,12 +455,6 @@ class Daemon:
         await asyncio.sleep(WARM_UP_S)
         freeze_after_warm_up()
         await collect_when_idle(self.clock, lambda: self.writer.last_event_ns)
-
-
-def config_hash(config: Config) -> str:
-    """Twelve hex digits that change with any setting; secrets themselves are not in a config."""
-    plain = json.dumps(config.model_dump(mode="json"), sort_keys=True)
-    return hashlib.sha256(plain.encode()).hexdigest()[:12]
 
 
 async def run_daemon(daemon: Daemon, *, started: Callable[[Daemon], None] | None = None) -> None:

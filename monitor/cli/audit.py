@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 import orjson
 
+from monitor.app.stores import audit_key
 from monitor.config import load_config
 from monitor.core.errors import MonitorError, StoreError
 from monitor.core.killswitch.levels import Level
@@ -61,7 +62,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         f"{ANCHOR_NAME} beside the second copy: in kill.second_copy_dir, or the data directory)",
     )
     check.add_argument(
-        "--key-file", type=Path, metavar="FILE", help="the key of the macs, where one is set"
+        "--key-file",
+        type=Path,
+        metavar="FILE",
+        help="the key of the macs (default: that of kill.audit_key_*, if one is set)",
     )
     text = "one trip or decision on one screen"
     tell = actions.add_parser("explain", help=text, description=f"Shows {text}.")
@@ -93,9 +97,9 @@ def _add_place(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Does one of the three; returns the exit code."""
-    data, second = _directories(arguments)
+    data, second, key = _place(arguments)
     try:
-        return _run(arguments, data, second)
+        return _run(arguments, data, second, key)
     except UnreadableStoreError as error:
         if arguments.action != "verify":
             raise
@@ -103,33 +107,40 @@ def run(arguments: argparse.Namespace) -> int:
         return 1
 
 
-def _run(arguments: argparse.Namespace, data: Path, second: Path) -> int:
+def _run(arguments: argparse.Namespace, data: Path, second: Path, key: bytes) -> int:
     with open_for_reading(data / DATABASE_NAME) as connection:
         match arguments.action:
             case "verify":
-                return _verify(arguments, second / ANCHOR_NAME, connection)
+                return _verify(arguments, second / ANCHOR_NAME, key, connection)
             case "explain":
                 return _explain(arguments, connection)
             case _:
                 return _export(arguments, connection)
 
 
-def _directories(arguments: argparse.Namespace) -> tuple[Path, Path]:
-    """Of the store, and of its second copy."""
+def _place(arguments: argparse.Namespace) -> tuple[Path, Path, bytes]:
+    """The directories of the store and of its second copy, and the key of the macs if it is known
+    here: whoever only explains or exports needs none."""
+    wanted = arguments.action == "verify"
+    named = arguments.key_file if wanted else None
+    key = b"" if named is None else read_key(named)
     if arguments.data is not None:
-        return arguments.data, arguments.data
+        return arguments.data, arguments.data, key
     base: Path = arguments.config.parent
     config = load_config(arguments.config)
+    if wanted and named is None:
+        key = audit_key(config.kill, base=base)
     data = base / config.data_dir
     second = config.kill.second_copy_dir
-    return data, base / second if second else data
+    return data, base / second if second else data, key
 
 
 # ------------------------------------------------------------------------------------- verify
 
 
-def _verify(arguments: argparse.Namespace, anchor: Path, connection: sqlite3.Connection) -> int:
-    key = read_key(arguments.key_file) if arguments.key_file else b""
+def _verify(
+    arguments: argparse.Namespace, anchor: Path, key: bytes, connection: sqlite3.Connection
+) -> int:
     verdict = verify(connection, anchor=arguments.anchor or anchor, key=key)
     print("\n".join(verdict_lines(verdict)))
     return 0 if verdict.intact else 1

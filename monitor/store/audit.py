@@ -200,9 +200,18 @@ def read_key(path: Path) -> bytes:
     except OSError as error:
         why = (error.strerror or type(error).__name__).lower()
         raise ConfigError(f"The audit's key {path} cannot be read: {why}.") from error
+    return checked_key(key, origin=str(path))
+
+
+def checked_key(key: bytes, *, origin: str) -> bytes:
+    """The key itself.
+
+    Raises:
+        ConfigError: It is too short; ``origin`` says where it stands.
+    """
     if len(key) < KEY_BYTES_MIN:
         raise ConfigError(
-            f"The audit's key {path} is too short: {len(key)} bytes of at least {KEY_BYTES_MIN}. "
+            f"The audit's key {origin} is too short: {len(key)} bytes of at least {KEY_BYTES_MIN}. "
             "Make one with `openssl rand -hex 32`."
         )
     return key

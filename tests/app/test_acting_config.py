@@ -149,6 +149,9 @@ def test_a_secret_that_is_missing_or_malformed(tmp_path: Path, text: str, line: 
         pytest.param(
             "kill: {lease_secret_env: A, lease_secret_file: a}\n", "not both", id="two leases"
         ),
+        pytest.param(
+            "kill: {audit_key_env: A, audit_key_file: a}\n", "not both", id="two audit keys"
+        ),
         pytest.param("kill: {hedge_sets: [{name: x, legs: [a/b/c]}]}\n", "2 items", id="one leg"),
         pytest.param(
             "kill: {hedge_sets: [{name: x, legs: [a/b/c, d]}]}\n", "legs[1]", id="no such leg"

@@ -10,7 +10,8 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from monitor.app.lifecycle import Daemon, config_hash
+from monitor.app.lifecycle import Daemon
+from monitor.app.stores import config_hash
 from monitor.config import Config, parse_config
 from monitor.runtime.clock import SystemClock
 from monitor.sim.simulation import Simulation

@@ -116,7 +116,8 @@ NO_OPERATOR = Trouble(
     more={"operators": [{"name": "eve", "secret_file": "no-such-file"}]},
 )
 BUSY = Trouble("port", "is in use")
-SECRETS = (NO_LEASE, NO_PAGER, NO_READER, NO_OPERATOR)
+NO_KEY = Trouble("audit-key", "audit's key", more={"kill": {"audit_key_file": "no-such-file"}})
+SECRETS = (NO_LEASE, NO_PAGER, NO_READER, NO_OPERATOR, NO_KEY)
 TROUBLES = (BUSY, BAD_RULES, NO_RULES, BAD_LEGS, NO_TOKEN, SHORT_TOKEN, *SECRETS)
 
 
@@ -135,7 +136,7 @@ def break_it(rig: Rig, *troubles: Trouble) -> None:
     for trouble in troubles:
         trouble.made(rig)
         for name, section in trouble.more.items():
-            settings[name] = joined(rig._settings().get(name), section)
+            settings[name] = joined(settings.get(name, rig._settings().get(name)), section)
     object.__setattr__(rig.desk, "more", settings)
 
 
