@@ -7,6 +7,7 @@ returns; between changes of hour they are looked up.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from math import fsum, sqrt
 from operator import mul
 
@@ -91,16 +92,22 @@ def _covariance_of_known(
 ) -> tuple[float, float, float, int]:
     """As ``compute_covariance`` where nothing is missing, at a tenth of its cost."""
     count = len(first)
-    decay = compute_decay(1.0, CORRELATION_HALF_LIFE_HOURS)
-    weights = [1.0] * count
-    for index in range(count - 2, -1, -1):
-        weights[index] = weights[index + 1] * decay
+    weights, total = _weights_of(count)
     weighted = list(map(mul, weights, first))
-    total = fsum(weights)
     both = fsum(map(mul, weighted, second))
     own = fsum(map(mul, weighted, first))
     others = fsum(map(mul, map(mul, weights, second), second))
     return both / total, own / total, others / total, count
+
+
+@cache
+def _weights_of(count: int) -> tuple[tuple[float, ...], float]:
+    """What each of ``count`` hours weighs, oldest first, and their sum."""
+    decay = compute_decay(1.0, CORRELATION_HALF_LIFE_HOURS)
+    weights = [1.0] * count
+    for index in range(count - 2, -1, -1):
+        weights[index] = weights[index + 1] * decay
+    return tuple(weights), fsum(weights)
 
 
 # ---------------------------------------------------------------------------------- the book

@@ -93,7 +93,10 @@ class HourSeries(msgspec.Struct):
     def list_returns(self, count: int = HISTORY_HOURS) -> list[float | None]:
         """Those of the last ``count`` hours, oldest first, ending with ``hour``."""
         start = max(len(self.returns) - 4 * count, 0)
-        return [None if isnan(one) else one for one in array("f", self.returns[start:])]
+        kept = array("f", self.returns[start:])
+        # One unknown makes the sum unknown: most of the time none is, and this is a tenth of it.
+        known: list[float | None] = [] if isnan(sum(kept)) else list(kept)
+        return known or [None if isnan(one) else one for one in kept]
 
     def list_bins(self) -> list[int]:
         """Bins plus one, oldest first, ending with ``hour``; 0 where unknown."""
