@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from monitor.app.legs import read_legs
+from monitor.app.news_file import read_news
 from monitor.app.rulebooks import load_rulebook
 from monitor.cli.generated import with_inhibitions, with_rule_table
 from monitor.config import load_config
@@ -26,7 +27,7 @@ DEPLOY = ROOT / "deploy"
 CONFIGS = sorted(
     path
     for path in (DEPLOY / "config").glob("*.yaml")
-    if path.name not in {"desk-rules.yaml", "off-book.yaml"}
+    if path.name not in {"desk-rules.yaml", "off-book.yaml", "news.yaml"}
 )
 
 
@@ -39,6 +40,8 @@ def test_example_configurations_load_with_their_rulebooks(path: Path) -> None:
     assert load_rulebook(config, base=path.parent).rules
     if config.off_book_legs_file:
         assert read_legs(path.parent / config.off_book_legs_file).legs
+    if config.news_flags_file:
+        assert read_news(path.parent / config.news_flags_file).flags
 
 
 def test_alertmanager_example_names_alerts_that_exist() -> None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from monitor.app.rulebooks import load_rulebook
 from monitor.cli import client, rules_approve, rules_test
 from monitor.cli.rules_check import check, read_rules
+from monitor.config import load_config
+from monitor.core.errors import ConfigError
 from monitor.core.measures.catalogue import CATALOGUE
 from monitor.core.rules import RuleBook, parse_rulebook
 from monitor.rulebook import builtin_files
@@ -47,6 +50,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     checking.add_argument(
         "--alone", action="store_true", help="without the built-in rules before them"
     )
+    checking.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="check the rulebook that this configuration names, and its caps, instead of files",
+    )
     client.add_arguments(checking)
     text = "let a rulebook that loosens what acts take effect, or turn it down"
     rules_approve.arguments(actions.add_parser("approve", help=text, description=f"{text}."))
@@ -60,6 +69,8 @@ def run(arguments: argparse.Namespace) -> int:
         return rules_test.run(arguments)
     if arguments.action == "approve":
         return rules_approve.run(arguments)
+    if arguments.action == "check" and arguments.config is not None:
+        return _check_config(arguments)
     alone = arguments.action == "check" and arguments.alone
     book = _book(arguments.files, alone=alone)
     if arguments.action == "check":
@@ -75,6 +86,18 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"{'':<{width}}  {rule.summary}")
         print(f"{'':<{width}}  when {rule.condition}{wait}")
     return 0
+
+
+def _check_config(arguments: argparse.Namespace) -> int:
+    """The rules that a configuration names, with what it says about leverage."""
+    if arguments.files:
+        raise ConfigError("Give files, or --config with the files that it names; not both.")
+    config = load_config(arguments.config)
+    base: Path = arguments.config.parent
+    arguments.files = [base / name for name in config.rules.files]
+    said = "volatility_target" in config.leverage.model_fields_set
+    target = config.leverage.volatility_target if said else None
+    return check(arguments, load_rulebook(config, base=base), target=target)
 
 
 def _book(paths: list[Path], *, alone: bool) -> RuleBook:

@@ -18,10 +18,12 @@ LOOK = 1  # exit code: it can be used, and something in it is odd
 _Values = Mapping[tuple[str, SubjectKind], Sequence[float]]
 
 
-def check(arguments: argparse.Namespace, book: RuleBook) -> int:
+def check(arguments: argparse.Namespace, book: RuleBook, *, target: float | None = None) -> int:
     """Print the thresholds of the rules that the named files hold (of all where none is named).
 
-    Returns 0, or ``LOOK`` where a threshold is never or always crossed or caps contradict."""
+    ``target`` is the volatility that the configuration lets the book have. Returns 0, or ``LOOK``
+    where a threshold is never or always crossed, or caps contradict each other.
+    """
     own = {str(path) for path in arguments.files}
     rules = [rule for rule in book.rules if not own or _file(rule) in own]
     values, why = _live(arguments, rules)
@@ -30,7 +32,7 @@ def check(arguments: argparse.Namespace, book: RuleBook) -> int:
     warnings: list[str] = []
     for rule in rules:
         warnings += _tell(rule, live)
-    for text in contradictions(book, own):
+    for text in contradictions(book, own, volatility_target=target):
         place, _, rest = text.partition(": ")
         warnings.append(f"{place}: warning: {rest}")
     print()

@@ -150,6 +150,23 @@ def test_rules_are_checked(
     assert said in told.out + told.err
 
 
+def test_rules_of_a_configuration(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its files, and its caps against the deepest drawdown that a rule stops."""
+    (tmp_path / "own.yaml").write_text(OWN)
+    config = tmp_path / "riskd.yaml"
+    config.write_text(
+        f"venues: {{hyperliquid: {{accounts: [{{alias: main, address: '0x{'1' * 40}'}}]}}}}\n"
+        "rules: {files: [own.yaml]}\n"
+        "leverage: {volatility_target: 0.6}\n"
+    )
+    flags = ["rules", "check", "--url", "http://127.0.0.1:1", f"--config={config}"]
+    assert main(flags) == 1
+    told = capsys.readouterr().out
+    assert "own_leverage (warning, page)" in told
+    assert "configuration: warning: leverage.volatility_target and drawdown_15" in told
+    assert main([*flags, "own.yaml"]) == 2
+
+
 def test_rules_of_a_file_that_is_not_there(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

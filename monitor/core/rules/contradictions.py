@@ -28,12 +28,15 @@ class Limit(msgspec.Struct, frozen=True):
     at: float
 
 
-def contradictions(book: RuleBook, own: Set[str] | None = None) -> tuple[str, ...]:
+def contradictions(
+    book: RuleBook, own: Set[str] | None = None, *, volatility_target: float | None = None
+) -> tuple[str, ...]:
     """Sentences with file and line. With ``own`` only what a rule of these files takes part in:
     that the limits riskd ships are tight for a book without hedges is told where they are
-    described."""
+    described. ``volatility_target`` is what the desk's configuration lets the whole book have,
+    a year; None where it says nothing."""
     limits = [limit for rule in book.rules for limit in _limits(rule)]
-    found = [*_leverage(limits, own), *_ladders(limits, own)]
+    found = [*_leverage(limits, own), *_target(limits, volatility_target), *_ladders(limits, own)]
     return tuple(dict.fromkeys(found))
 
 
@@ -51,15 +54,34 @@ def _leverage(limits: list[Limit], own: Set[str] | None) -> Iterator[str]:
     """The highest leverage that no rule stops, against the deepest loss that one stops: where even
     these two contradict, all others do."""
     allowed = min((one for one in limits if one.measure in LEVERAGES), key=_at, default=None)
-    stops = [one for one in limits if _is_drawdown(one) and one.rule.level in _REDUCING]
-    deepest = max(stops, key=_at, default=None)
+    deepest = _deepest(limits)
     if allowed is None or deepest is None or not _concerns(own, allowed, deepest):
         return
-    if not 0.0 < deepest.at < 1.0 or allowed.at <= 0.0:
+    if allowed.at <= 0.0:
         return
     text = find_contradictions(leverage=allowed.at, drawdown_ratio=deepest.at)
     if text:
         yield f"{allowed.rule.where}: {allowed.rule.id} and {deepest.rule.id}: {text}."
+
+
+def _target(limits: list[Limit], volatility_target: float | None) -> Iterator[str]:
+    """A book at its own target of volatility against the deepest loss that a rule stops."""
+    deepest = _deepest(limits)
+    if volatility_target is None or deepest is None:
+        return
+    text = find_contradictions(leverage=1.0, drawdown_ratio=deepest.at, sigma=volatility_target)
+    if text:
+        yield f"configuration: leverage.volatility_target and {deepest.rule.id}: {text}."
+
+
+def _deepest(limits: list[Limit]) -> Limit | None:
+    """The last rung that reduces the book by itself."""
+    stops = [
+        one
+        for one in limits
+        if one.rule.level in _REDUCING and _is_drawdown(one) and 0.0 < one.at < 1.0
+    ]
+    return max(stops, key=_at, default=None)
 
 
 def _ladders(limits: list[Limit], own: Set[str] | None) -> Iterator[str]:

@@ -62,3 +62,11 @@ def test_only_what_the_desk_wrote_is_told() -> None:
     book = book_of(3.0, 0.20)
     assert contradictions(book, {"other.yaml"}) == ()
     assert contradictions(book, {"own.yaml"}) == contradictions(book) != ()
+
+
+@pytest.mark.parametrize(("target", "told"), [(0.60, True), (0.05, False), (None, False)])
+def test_a_target_of_volatility_that_breaks_the_limit(target: float | None, told: bool) -> None:
+    """Of the configuration, where it says one: 60 % a year touches 15 % within a month."""
+    found = contradictions(book_of(0.01, 0.15), volatility_target=target)
+    assert bool(found) is told
+    assert all("configuration: leverage.volatility_target and stop" in one for one in found)
