@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from monitor.core import events as e
 from monitor.core.engine import Engine, restore_snapshot
 from monitor.core.formulas import volatility as v
-from monitor.core.settings import EngineSettings
+from monitor.core.settings import EngineSettings, LeverageSettings
 from monitor.core.state.series import HISTORY_HOURS, HOUR_NS, HourSeries
 from monitor.core.types import PORTFOLIO, SECOND_NS, asset_subject
 from tests.core.desk import DYDX, HL, START_NS, Desk
@@ -240,6 +240,31 @@ def test_basket_is_the_mean_of_its_members() -> None:
         told(at, minute, 100.0 + minute)
     found = at.after("basket_volatility", PORTFOLIO)
     assert found == pytest.approx(0.02 * sqrt(v.HOURS_PER_YEAR), rel=1e-4)
+
+
+def test_hourly_recordings_are_followed_too() -> None:
+    """Prices at full hours only: every hour has its return, known as soon as it is over; a member
+    without rows for days holds nobody up."""
+    leverage = LeverageSettings(price_gap_minutes=75.0)
+    at = Desk(settings=EngineSettings(leverage=leverage))
+    moves = {"BTC": 0.01, "ETH": 0.02, "SOL": 0.03}
+    for market in moves:
+        at.list_market(market)
+    for hour in range(40):
+        for market, move in moves.items():
+            if market != "SOL" or hour < 20 or hour > 35:
+                at.at(hour * HOUR_S).context(market, mark_price=100.0 * exp(move * (hour % 2)))
+        at.evaluate()
+        if hour > 1 and hour != 20:
+            assert at.engine.state.basket.hour == START_NS // HOUR_NS + hour - 1, hour
+    returns = at.engine.state.basket.list_returns()[-39:]
+    assert [one is not None for one in returns].count(True) == 39
+    assert abs(returns[10] or 0.0) == pytest.approx(0.02)
+    assert abs(returns[30] or 0.0) == pytest.approx(0.015)
+    assert at.value("volatility_slow", BTC_ASSET) == pytest.approx(
+        0.01 * sqrt(v.HOURS_PER_YEAR), rel=1e-5
+    )
+    assert at.value("volatility_fast", BTC_ASSET) is not None
 
 
 def test_basket_fall_is_by_level() -> None:

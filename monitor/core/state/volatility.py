@@ -69,7 +69,7 @@ def sample_price(state: RiskState, market: MarketState, now: EngineNs) -> None:
         return
     _mark(state, market.asset)
     if market.asset in state.basket_assets:
-        _follow_basket(state, series.hour - 1, early=_begins(minute))
+        _follow_basket(state, series.hour - 1, now)
 
 
 def series_of(state: RiskState, asset: str) -> PriceSeries:
@@ -202,15 +202,19 @@ def _by_hour(last: int, values: list[_T]) -> Iterable[tuple[int, _T]]:
 # ------------------------------------------------------------------------------------ basket
 
 
-def _follow_basket(state: RiskState, hour: int, *, early: bool) -> None:
-    """The basket's return of ``hour``: the mean of its members'; ``early`` in the hour after, only
-    once all of them have closed it. After a history or a long absence it is made anew from what
-    they remember."""
+def _follow_basket(state: RiskState, hour: int, now: EngineNs) -> None:
+    """The basket's return of ``hour``: the mean of its members'; early in the hour after, only once
+    all that are not silent have closed it. After a history or a long absence it is made anew from
+    what they remember."""
     basket = state.basket
     if basket.hour >= hour and not state.basket_renew:
         return
-    members = [series.hours for name in state.basket_assets if (series := state.prices.get(name))]
-    if early and any(one.hour < hour for one in members):
+    series = [state.prices[name] for name in state.basket_assets if name in state.prices]
+    members = [one.hours for one in series]
+    since = now - state.gap_minutes * MINUTE_NS
+    if _begins(now // MINUTE_NS) and any(
+        one.hours.hour < hour and one.seen.seen_ns > since for one in series
+    ):
         return
     if hour - DAY_HOURS < basket.hour and not state.basket_renew:
         for at in range(basket.hour + 1, hour + 1):
