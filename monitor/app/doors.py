@@ -19,6 +19,7 @@ from monitor.app.permitted import Permitted, rights_of
 from monitor.app.trading_push import TradingPush
 from monitor.config import Config
 from monitor.core.errors import ConfigError, StoreError
+from monitor.core.killswitch.levels import Level
 from monitor.core.killswitch.trading import Trading
 from monitor.core.ports import Clock
 from monitor.core.types import EngineNs
@@ -31,6 +32,7 @@ from monitor.server.trading import TradingFeed, trading_document, with_lease
 from monitor.store.database import Store
 
 LEASE_SHOWN_S = 3.0  # those who ask every two seconds shall see it
+LEASE_LOOK_S = 0.25
 
 
 class Doors:
@@ -155,20 +157,36 @@ class Doors:
 
     async def leave(self) -> None:
         """A planned stop of an unlatched book lets the desk go on for a while; anything else does
-        not: the state that was last told runs out after its 15 s."""
+        not: the state that was last told runs out after its 15 s. A KILL file that comes while the
+        lease is shown takes it back."""
         document = self.document()
         clear = document["state"] == Trading.ACTIVE and not document["scopes"]
-        if self._lease_key is not None and clear:
-            document = with_lease(
+        why = self._kill.unsettled
+        if self._lease_key is None or not clear or why:
+            self._log.info("no_lease", state=document["state"], unsettled=why)
+            await self._last_words(document)
+            return
+        await self._last_words(
+            with_lease(
                 document,
                 key=self._lease_key,
                 lease_s=self._config.kill.restart_lease_s,
                 now_wall_ns=self._to_wall_ns(self._clock.now()),
             )
+        )
+        shown_s = 0.0
+        while shown_s < LEASE_SHOWN_S:
+            await asyncio.sleep(LEASE_LOOK_S)
+            shown_s += LEASE_LOOK_S
+            if why := self._kill.unsettled:
+                self._log.warning("lease_taken_back", reason=why)
+                document = self.document()
+                stopped = {"state": Trading.REDUCE_ONLY.value, "level": int(Level.REDUCE_ONLY)}
+                await self._last_words({**document, **stopped, "reasons": [why]})
+
+    async def _last_words(self, document: dict[str, Any]) -> None:
         self.trading.leave(document)
         await asyncio.gather(*(push.send(document) for push in self.pushes))
-        if "lease" in document:
-            await asyncio.sleep(LEASE_SHOWN_S)
 
     async def _remember(self, message_id: str, until_s: int) -> bool:
         """Whether a signed message is new. A store that fails cannot keep a kill from happening:

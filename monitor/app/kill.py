@@ -161,6 +161,15 @@ class KillSwitch:
         told = with_kept(self.machine.state, kept)
         return trading_state(told, self.policy.mode, self._clock.now())
 
+    @property
+    def unsettled(self) -> str:
+        """Why nobody should rely on what the trading state says for longer than it is valid, in
+        words: something asks for more, and it is not decided yet. Empty where nothing does."""
+        if self._file.exists():
+            return "a KILL file lies in the data directory"
+        waiting = [one.ask.rule for one in self.machine.state.pendings.values()]
+        return f"{', '.join(waiting)} waits for its confirmation" if waiting else ""
+
     # ------------------------------------------------------------------------------- asking
 
     async def run(
