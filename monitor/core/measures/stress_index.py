@@ -75,6 +75,21 @@ def _peak(node: PortfolioNode, use: Use) -> float | None:
     return max(peaks.values())
 
 
+def _unknown_s(node: PortfolioNode, use: Use) -> float | None:
+    """Absent before the first index: what never began cannot have stopped."""
+    if use.read(node, HIDDEN) is None:
+        return None
+    known_ns = use.state.stress.known_ns
+    if not known_ns:
+        use.absent(f"it was never known: {use.state.stress.now.reason}")
+        return None
+    return 0.0 if use.state.stress.now.index is not None else (use.now - known_ns) / SECOND_NS
+
+
+def _why_unknown(_node: Node, state: RiskState, _now: EngineNs) -> str:
+    return state.stress.now.reason[:80]
+
+
 def _said(node: Node, state: RiskState, _now: EngineNs) -> str:
     """``index 69.3: SOL 90 %, ETH 62 % and BTC 55 % a year``."""
     index = state.stress.now.index
@@ -325,6 +340,18 @@ DEFINITIONS: tuple[Definition, ...] = (
         SubjectKind.PORTFOLIO,
         _settlements,
         needs=((Relation.SELF, HIDDEN),),
+    ),
+    define(
+        _spec(
+            "funding_stress_unknown_s",
+            Unit.SECONDS,
+            "Seconds since the stress index was last known; 0 while it is, absent before that.",
+            (0.0, 3600.0),
+        ),
+        SubjectKind.PORTFOLIO,
+        _unknown_s,
+        needs=((Relation.SELF, HIDDEN),),
+        detail=_why_unknown,
     ),
     define(
         _spec(

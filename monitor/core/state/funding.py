@@ -144,6 +144,7 @@ class StressMemory(msgspec.Struct, omit_defaults=True):
 
     Args:
         now: As last computed.
+        known_ns: When the index was last known; 0 for never.
         peaks: Highest index by day since 1970.
         past_hour: The next past hour whose index is still to be found from history; 0 for none.
         renew: Settlements of the past became known: their index is to be found anew.
@@ -153,6 +154,7 @@ class StressMemory(msgspec.Struct, omit_defaults=True):
     """
 
     now: StressNow = msgspec.field(default_factory=StressNow)
+    known_ns: EngineNs = 0
     peaks: dict[int, float] = {}
     past_hour: int = 0
     renew: bool = False
