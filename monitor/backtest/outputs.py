@@ -134,6 +134,7 @@ def summary_of(figures: Figures) -> dict[str, Json]:
             "rules": len(task.rules.book.rules),
             "left_out": list(task.rules.left_out),
             "widened": list(task.rules.widened),
+            "unasked": list(task.rules.unasked),
             "followed": list(task.follow) or "all",
         },
         "book": task.settings.model_dump(mode="json"),

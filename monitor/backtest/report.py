@@ -321,7 +321,9 @@ def _method(figures: Figures) -> str:
     said = [
         *METHOD,
         (
-            f"Rules left out because they judge seconds: {left_out}. Age limits widened to two "
+            f"Rules not asked because they only page about a part of the book: "
+            f"{', '.join(task.rules.unasked) or 'none'} (--every-rule asks them). Left out because "
+            f"they judge seconds: {left_out}. Age limits widened to two "
             f"hours: {widened}."
         ),
         "Outages laid over it: " + ("; ".join(outages) if outages else "none") + ".",

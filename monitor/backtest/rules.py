@@ -9,19 +9,22 @@ else (conditions, confirmations, waits, ends) is judged as written.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 import yaml
 
+from monitor.core.decision import ActionLevel
 from monitor.core.measures.catalogue import CATALOGUE, DEFINITIONS
-from monitor.core.measures.definition import Definition, Key
+from monitor.core.measures.definition import Compute, Definition, Key
 from monitor.core.measures.spec import MeasureSpec, Unit
-from monitor.core.measures.tree import Node
+from monitor.core.measures.stress_index import HIDDEN as HIDDEN_STRESS
+from monitor.core.measures.tree import Correlation, Node, PortfolioNode
 from monitor.core.measures.use import FOREVER_NS, Use
 from monitor.core.rules import Rule, RuleBook, parse_rulebook
 from monitor.core.rules.checks import expressions_of, rule_input
 from monitor.core.settings import FreshnessSettings
+from monitor.core.state.funding import StressMemory
 from monitor.core.types import SECOND_NS, SubjectKind
 
 HOUR_S = 3600.0
@@ -34,20 +37,23 @@ _OF_THE_BOOK = frozenset({SubjectKind.ACCOUNT, SubjectKind.POSITION})
 
 @dataclass(slots=True, frozen=True)
 class HourlyRules:
-    """The texts an engine loads, the rules in them, and what was left out or widened."""
+    """The texts an engine loads, the rules in them, and what was left out or widened: ``left_out``
+    because it judges seconds, ``unasked`` because it only pages about a part of the book."""
 
     files: tuple[tuple[str, str], ...]
     book: RuleBook
     left_out: tuple[str, ...]
     widened: tuple[str, ...]
+    unasked: tuple[str, ...] = ()
 
     def rule(self, rule_id: str) -> Rule | None:
         """A rule that is judged, by id."""
         return next((one for one in self.book.rules if one.id == rule_id), None)
 
 
-def hourly_rules(files: Sequence[tuple[str, str]]) -> HourlyRules:
-    """Check a rulebook as it stands, then adapt it.
+def hourly_rules(files: Sequence[tuple[str, str]], *, every: bool = False) -> HourlyRules:
+    """Check a rulebook as it stands, then adapt it. Rules that neither act nor are about the whole
+    book are asked only with ``every``: they change nothing here and cost half of the time.
 
     Raises:
         ConfigError: All mistakes, with the lines of the texts as given.
@@ -63,21 +69,38 @@ def hourly_rules(files: Sequence[tuple[str, str]]) -> HourlyRules:
         if not more:
             break
         left_out |= more
+    unasked = set() if every else _idle(whole) - left_out
     narrow = round(STANDS_S * SECOND_NS)
     widened = {
         rule.id
         for rule in whole.rules
-        if rule.id not in left_out
+        if rule.id not in left_out | unasked
         and rule.max_staleness_ns is not None
         and rule.max_staleness_ns < narrow
     }
-    texts = tuple((name, _adapted(text, left_out, widened)) for name, text in files)
+    adapted = [(name, _adapted(text, left_out | unasked, widened)) for name, text in files]
+    texts = tuple((name, text) for name, text in adapted if text)
     return HourlyRules(
         files=texts,
         book=parse_rulebook(texts, CATALOGUE),
         left_out=tuple(sorted(left_out)),
         widened=tuple(sorted(widened)),
+        unasked=tuple(sorted(unasked)),
     )
+
+
+def _idle(book: RuleBook) -> set[str]:
+    """Rules that only page, about less than the whole book, and that none of the others reads."""
+    kept = {
+        rule.id
+        for rule in book.rules
+        if rule.level is not ActionLevel.PAGE or rule.for_each is SubjectKind.PORTFOLIO
+    }
+    while True:
+        read = {name for rule in book.rules if rule.id in kept for name in _rules_read(rule)}
+        if read <= kept:
+            return {rule.id for rule in book.rules} - kept
+        kept |= read
 
 
 def reads_ages(rule: Rule) -> bool:
@@ -121,7 +144,8 @@ def _adapted(text: str, left_out: set[str], widened: set[str]) -> str:
             if covers:
                 rule["covered_by"] = covers
         document[family] = kept
-    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=10_000)
+    left = {family: rules for family, rules in document.items() if rules}
+    return yaml.safe_dump(left, sort_keys=False, allow_unicode=True, width=10_000) if left else ""
 
 
 def hourly_freshness() -> FreshnessSettings:
@@ -146,16 +170,64 @@ def hourly_freshness() -> FreshnessSettings:
     )
 
 
+@dataclass(slots=True)
+class Shared:
+    """What engines that are told the same of the markets need not all compute: the first fills it
+    in, the others read it in the same hour."""
+
+    stress: StressMemory | None = None
+    correlations: dict[tuple[str, str], Correlation] = field(default_factory=dict)
+
+
 def hourly_definitions(
     definitions: Mapping[Key, Definition] = DEFINITIONS,
+    *,
+    shared: Shared | None = None,
+    first: bool = True,
 ) -> dict[Key, Definition]:
     """The same measures on the grid of full hours: what is computed every second or so is computed
     with each hour's facts, and nothing asks to be looked at again before the next of them."""
-    return {key: one if one.clock else _on_the_hour(one) for key, one in definitions.items()}
+    common = shared or Shared()
+    made = {}
+    for key, one in definitions.items():
+        compute = one.compute
+        if key == (HIDDEN_STRESS, SubjectKind.PORTFOLIO):
+            compute = _stress_told(common, compute) if first else _stress_heard(common, compute)
+        elif one.kind is SubjectKind.PORTFOLIO:
+            compute = _with_correlations(common, compute)
+        made[key] = one if one.clock else _on_the_hour(one, compute)
+    return made
 
 
-def _on_the_hour(one: Definition) -> Definition:
-    compute = one.compute
+def _stress_told(common: Shared, compute: Compute) -> Compute:
+    def computed(node: Node, use: Use) -> float | None:
+        value = compute(node, use)
+        common.stress = use.state.stress
+        return value
+
+    return computed
+
+
+def _stress_heard(common: Shared, compute: Compute) -> Compute:
+    def heard(node: Node, use: Use) -> float | None:
+        if common.stress is None:
+            return compute(node, use)
+        use.state.stress = common.stress
+        return float(common.stress.now.assets)
+
+    return heard
+
+
+def _with_correlations(common: Shared, compute: Compute) -> Compute:
+    def computed(node: Node, use: Use) -> float | None:
+        if isinstance(node, PortfolioNode):
+            node.correlations = common.correlations
+        return compute(node, use)
+
+    return computed
+
+
+def _on_the_hour(one: Definition, compute: Compute) -> Definition:
     periodic = bool(one.spec.cadence_s) and not one.bits and not one.needs
 
     def computed(node: Node, use: Use) -> float | None:

@@ -16,7 +16,12 @@ from monitor.backtest.feed import MarketFeed
 from monitor.backtest.history import History
 from monitor.backtest.judge import Judge, Ruling, make_judge
 from monitor.backtest.overlay import NO_OUTAGES, Overlay
-from monitor.backtest.rules import HourlyRules, judges_market_only
+from monitor.backtest.rules import (
+    HourlyRules,
+    Shared,
+    hourly_definitions,
+    judges_market_only,
+)
 from monitor.backtest.settings import BookSettings
 from monitor.backtest.statistics import Span
 from monitor.core.decision import ActionLevel
@@ -120,9 +125,13 @@ class _Walk:
         task = self.task
         follows = obeys(task.follow) if task.follow else obeys_all
         what = ", ".join(task.follow) if task.follow else "All rules"
-        for minutes in task.reactions_min:
+        shared = Shared()
+        for place, minutes in enumerate(task.reactions_min):
             judge = make_judge(
-                task.rules, task.settings.held_venues, task.history.start_s * SECOND_NS
+                task.rules,
+                task.settings.held_venues,
+                task.history.start_s * SECOND_NS,
+                hourly_definitions(shared=shared, first=place == 0),
             )
             yield Arm(
                 f"rules_{minutes}m",

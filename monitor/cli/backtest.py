@@ -24,7 +24,7 @@ from monitor.backtest.outputs import (
 from monitor.backtest.overlay import NO_OUTAGES, Overlay, read_overlay
 from monitor.backtest.report import write_report
 from monitor.backtest.rules import HourlyRules, hourly_rules
-from monitor.backtest.run import Task, run_backtest
+from monitor.backtest.run import REACTIONS_MIN, Task, run_backtest
 from monitor.backtest.settings import BookSettings, default_book, load_book
 from monitor.core.errors import ConfigError, MonitorError
 from monitor.rulebook import builtin_files
@@ -73,6 +73,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--reentry-delay", type=float, metavar="HOURS",
         help="how long a person takes to re-arm (default: the book file's, 0)",
     )  # fmt: skip
+    parser.add_argument(
+        "--reaction", action="append", type=int, default=[], metavar="MINUTES",
+        help="how long the desk takes to obey (repeatable; default: 0, 15 and 60)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--every-rule", action="store_true",
+        help="ask rules that only page about one account, market or feed, too (twice the time)",
+    )  # fmt: skip
     parser.add_argument("--seed", type=int, default=1, help="of the bootstrap (default 1)")
     parser.epilog = (
         "a book file:\n"
@@ -92,7 +100,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Read, run, write; the paths written go to standard output."""
     if arguments.seed < 0:
         raise ConfigError("--seed must be zero or more.")
-    rules = _rules(arguments.rulebook, arguments.follow)
+    rules = _rules(arguments.rulebook, arguments.follow, every=arguments.every_rule)
     book = load_book(arguments.book) if arguments.book else None
     bar = Bar()
     history = _history(arguments, book, bar)
@@ -111,6 +119,7 @@ def run(arguments: argparse.Namespace) -> int:
         measures=chosen_measures(arguments.measure),
         overlay=_overlay(arguments, settings, venues),
         follow=tuple(arguments.follow),
+        reactions_min=_reactions(arguments.reaction),
     )
     _make(arguments.out)
     with opened(arguments.out / TRANSITIONS) as text:
@@ -170,7 +179,7 @@ def _day(text: str) -> int:
     return round(moment.replace(tzinfo=moment.tzinfo or UTC).timestamp())
 
 
-def _rules(paths: list[Path], follow: list[str]) -> HourlyRules:
+def _rules(paths: list[Path], follow: list[str], *, every: bool) -> HourlyRules:
     files = list(builtin_files())
     for path in paths:
         try:
@@ -178,13 +187,19 @@ def _rules(paths: list[Path], follow: list[str]) -> HourlyRules:
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
             raise ConfigError(f"The rulebook {path} cannot be read: {reason}.") from error
-    rules = hourly_rules(files)
+    rules = hourly_rules(files, every=every)
     for name in follow:
         if name in rules.left_out:
             raise ConfigError(f"--follow {name}: this rule is about seconds; hours cannot ask it.")
         if rules.rule(name) is None:
             raise ConfigError(f"--follow {name}: there is no such rule (see `riskd rules list`).")
     return rules
+
+
+def _reactions(minutes: list[int]) -> tuple[int, ...]:
+    if any(one < 0 for one in minutes):
+        raise ConfigError("--reaction must be zero or more minutes.")
+    return tuple(sorted(set(minutes))) or REACTIONS_MIN
 
 
 def _history(arguments: argparse.Namespace, book: BookSettings | None, bar: Bar) -> History:

@@ -148,7 +148,7 @@ def test_from_and_to(history: Path, tmp_path: Path) -> None:
     assert summary["period"]["from"] == "2024-01-04T00:00Z"
     assert summary["period"]["hours"] == 84
     arms = {one["name"]: one for one in summary["arms"]}
-    assert arms["only_funding_broad_expense"]["requests"] == 0
+    assert arms["only_funding_stress"]["requests"] == 0
 
 
 BOOK = """\
@@ -202,8 +202,18 @@ def test_an_outage_blocks_what_the_rules_ask(history: Path, tmp_path: Path) -> N
         (("--rulebook", "/does/not/exist.yaml"), "cannot be read"),
         (("--book", "/does/not/exist.yaml"), "cannot be read"),
         (("--reentry-delay", "-1"), "zero or more"),
+        (("--reaction", "-5"), "zero or more"),
     ],
-    ids=["no rule", "seconds", "no measure", "no subject", "no rulebook", "no book", "delay"],
+    ids=[
+        "no rule",
+        "seconds",
+        "no measure",
+        "no subject",
+        "no rulebook",
+        "no book",
+        "delay",
+        "reaction",
+    ],
 )
 def test_mistakes_are_told(
     history: Path,

@@ -13,7 +13,7 @@ from monitor.backtest.feed import MarketFeed
 from monitor.backtest.history import HOUR_S, History, Settlement
 from monitor.backtest.judge import Judge, Ruling, make_judge
 from monitor.backtest.overlay import NO_OUTAGES, Outage, Overlay
-from monitor.backtest.rules import hourly_rules
+from monitor.backtest.rules import Shared, hourly_definitions, hourly_rules
 from monitor.backtest.settings import default_book
 from monitor.core.events import AccountReported, Event, FundingSettled, MarginTier
 from monitor.core.types import PORTFOLIO, SECOND_NS, AlertState, Subject, account_subject
@@ -292,3 +292,38 @@ def _old_news(history: History, index: int, source: random.Random) -> list[Event
         )
     )
     return told
+
+
+def test_engines_share_what_the_market_says() -> None:
+    """The same hours alone and side by side: one computes the stress, both say the same."""
+    history = past(24 * 14, range(24, 40))
+    rules = hourly_rules([("test.yaml", RULES)])
+    shared = Shared()
+    judges = [
+        make_judge(rules, ("binance",), START_S * SECOND_NS, definitions)
+        for definitions in (
+            None,
+            hourly_definitions(shared=shared),
+            hourly_definitions(shared=shared, first=False),
+        )
+    ]
+    feed = MarketFeed(history, ["binance"], tiers=(MarginTier(0.0, 0.05, 0.025),))
+    seen = 0
+    for index in range(history.hours):
+        at = history.time_s(index) * SECOND_NS
+        events = feed.hour(index)
+        said = []
+        for judge in judges:
+            judge.tell(events, at)
+            judge.hour(at)
+            readings = (
+                judge.engine.reading(name, PORTFOLIO)
+                for name in ("funding_stress_index", "funding_stress_worst_index")
+            )
+            said.append([None if one is None else (one.value, one.expires_ns) for one in readings])
+        assert said[0] == said[1] == said[2]
+        seen += said[0][0] is not None
+    assert seen > 24
+    states = [judge.engine.state for judge in judges]
+    assert states[1].stress is states[2].stress
+    assert states[0].stress is not states[1].stress

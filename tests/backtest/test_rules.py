@@ -53,7 +53,7 @@ mine:
 
 def test_ages_are_widened_and_age_rules_left_out() -> None:
     """The rule about seconds goes, and the one that reads it; all else stays as written."""
-    rules = hourly_rules([("mine.yaml", BOOK)])
+    rules = hourly_rules([("mine.yaml", BOOK)], every=True)
     assert rules.left_out == ("after_old", "old")
     assert rules.widened == ("hot",)
     hot = rules.rule("hot")
@@ -69,9 +69,25 @@ def test_ages_are_widened_and_age_rules_left_out() -> None:
 
 def test_who_judges_the_market_alone() -> None:
     """Funding does, drawdown reads the book."""
-    rules = hourly_rules([("mine.yaml", BOOK)])
+    rules = hourly_rules([("mine.yaml", BOOK)], every=True)
     judged = {rule.id: judges_market_only(rule) for rule in rules.book.rules}
     assert judged == {"hot": True, "thin": False, "lost": False}
+
+
+def test_what_only_pages_about_a_part_is_not_asked() -> None:
+    """Unless every rule is wanted; what another rule reads is asked all the same."""
+    rules = hourly_rules([("mine.yaml", BOOK)])
+    assert rules.unasked == ("thin",)
+    assert {rule.id for rule in rules.book.rules} == {"hot", "lost"}
+    reader = """\
+  - id: reader
+    for_each: portfolio
+    summary: Reader
+    when: firing__thin > 0.5
+    severity: info
+"""
+    rules = hourly_rules([("mine.yaml", BOOK + reader)])
+    assert rules.unasked == ()
 
 
 def test_mistakes_keep_the_lines_of_the_file() -> None:

@@ -76,9 +76,10 @@ def _correlate(one: HourSeries, other: HourSeries) -> float | None:
     elif late < 0:
         second = second[:late]
     found: tuple[float, float, float, int] | None
-    whole = [one for one in first if one is not None], [one for one in second if one is not None]
-    if len(whole[0]) == len(whole[1]) == len(first) == len(second):
-        found = _covariance_of_known(*whole)
+    if len(first) == len(second) and None not in first and None not in second:
+        found = _covariance_of_known(
+            [one for one in first if one is not None], [one for one in second if one is not None]
+        )
     else:
         found = compute_covariance(first, second, half_life=CORRELATION_HALF_LIFE_HOURS)
     if found is None or found[3] < CORRELATION_HOURS_MIN:
