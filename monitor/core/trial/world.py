@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+import msgspec
+
 from monitor.core.engine import Engine
 from monitor.core.measures.catalogue import DEFINITIONS
 from monitor.core.measures.definition import Definition, Key
@@ -42,7 +44,9 @@ def engine_of(
             played[name, kind] = real  # rules read each other's real states
         elif not real.hidden:
             compute = _Reader(name, series, start_ns, step_ns)
-            played[name, kind] = Definition(spec=real.spec, kind=kind, compute=compute)
+            # A series says itself when it changes: nothing is looked at in between.
+            spec = msgspec.structs.replace(real.spec, cadence_s=0.0)
+            played[name, kind] = Definition(spec=spec, kind=kind, compute=compute)
     engine = Engine(EngineSettings(), catalogue, definitions=played)
     for subject in sorted({*subjects, *(subject for _, subject in series)}):
         _introduce(engine.state, subject, start_ns)
