@@ -90,6 +90,7 @@ def test_more_than_a_thousand_orders_are_all_cancelled() -> None:
         assert len([one for one in left if one.trigger_price is not None]) == 4
         cancels = [one for one in rig.audit() if one.action == "cancels_answered"]
         assert sum(int(dict(one.details)["gone"]) for one in cancels) >= len(placed)
+        assert rig.actions().count("cancel") == 1, "one command, ten requests and one"
         assert not any("429" in one.reason for one in rig.audit())
 
     run(story)

@@ -5,7 +5,13 @@ from __future__ import annotations
 
 import pytest
 
-from monitor.core.killswitch.facts import CancelOrders, ReadAccount
+from monitor.core.killswitch.facts import (
+    AccountRead,
+    CancelOrders,
+    Command,
+    KillFact,
+    ReadAccount,
+)
 from monitor.core.killswitch.levels import Level
 from monitor.core.killswitch.policy import KillPolicy
 from monitor.core.types import SECOND_NS, EngineNs, Side, venue_subject
@@ -120,6 +126,28 @@ def test_a_cut_does_not_wait_for_ever_for_a_list_of_orders() -> None:
     assert world.sizes() == {"BTC": "0.5"}
     assert world.stage(SCOPE) == "incomplete"
     assert not contained(world)
+
+
+@pytest.mark.parametrize(
+    ("late_s", "told"), [pytest.param(10, False, id="in-time"), pytest.param(40, True, id="not")]
+)
+def test_positions_of_before_our_own_command_are_waited_for(late_s: int, told: bool) -> None:
+    """Feeds take seconds to show it, which is nobody's page; for longer than that it is said."""
+    world = World().hold(BTC="1").rest("7", Side.BUY, "0.5").at(1)
+
+    def old(command: Command) -> KillFact | None:
+        late = world.now < START_NS + late_s * SECOND_NS
+        if isinstance(command, ReadAccount) and world.done[0] is not command and late:
+            return AccountRead(command_id=command.id, truth=world.truth(MAIN, AT))
+        return None
+
+    world.refuse = old
+    world.pull(Level.REDUCE_ONLY, SCOPE)
+    world.run(60)
+    assert len(world.sent(CancelOrders)) == 1
+    assert any("INCOMPLETE" in one.summary for one in world.notices) is told
+    world.run(60)
+    assert world.stage(SCOPE) == "contained"
 
 
 def test_a_list_of_before_the_trip_is_waited_for_where_nothing_is_to_be_done() -> None:

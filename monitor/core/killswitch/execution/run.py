@@ -341,8 +341,10 @@ def read(turn: Turn, latch: Latch, run: Run, truth: AccountTruth) -> None:
         unread(turn, latch, run, f"the answer is about {truth.venue}/{truth.account}")
         return
     if truth.read_ns < turn.state.touched.get(run.key, 0):
+        reason = "the answer is older than our own last command"
         run.wait_ns = pause_ns
-        unread(turn, latch, run, "the answer is older than our own last command")
+        if not wait_for_proof(turn, run, (reason,)):  # feeds take their time, and that is no fault
+            unread(turn, latch, run, reason)
         return
     if holder(turn.state, run.key) != latch.trip_id:
         run.wait_ns = turn.now
