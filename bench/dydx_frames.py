@@ -209,6 +209,10 @@ class DydxTalk:
     def body(self, url: str) -> bytes:
         """The answer to a GET."""
         path = url.partition("/v4")[2].partition("?")[0]
+        if path.startswith("/historicalFunding/"):
+            return _text({"historicalFunding": self._settlements(path, url)})
+        if path.startswith("/candles/"):
+            return _text({"candles": self._candles(path, url)})
         address = next((h for h in self._holders if h.address in url), None)
         bodies: dict[str, object] = {
             "/perpetualMarkets": self.markets(),
@@ -223,10 +227,6 @@ class DydxTalk:
             return _text(bodies[path])
         if path.startswith("/compliance"):
             return _text({"status": "COMPLIANT", "reason": None, "updatedAt": self._time()})
-        if path.startswith("/historicalFunding/"):
-            return _text({"historicalFunding": self._settlements(path, url)})
-        if path.startswith("/candles/"):
-            return _text({"candles": self._candles(path, url)})
         if address is None:
             raise ValueError(f"nothing to answer {url}")
         if path.endswith("/parentSubaccountNumber/0"):

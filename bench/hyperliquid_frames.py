@@ -149,6 +149,10 @@ class HyperliquidTalk:
     def body(self, question: Question) -> bytes:
         """The answer to a POST of ``/info``."""
         kind = str(question["type"])
+        if kind == "fundingHistory":
+            return _text(self._settlements(question))
+        if kind == "candleSnapshot":
+            return _text(self._candles(question["req"]))
         holder = next((h for h in self._holders if h.address == question.get("user")), None)
         bodies: dict[str, object] = {
             "perpDexs": [None],
@@ -165,10 +169,6 @@ class HyperliquidTalk:
             return _text(self.state(holder))
         if kind == "frontendOpenOrders" and holder is not None:
             return _text(self._orders(holder))
-        if kind == "fundingHistory":
-            return _text(self._settlements(question))
-        if kind == "candleSnapshot":
-            return _text(self._candles(question["req"]))
         return _text(bodies.get(kind, []))
 
     def state(self, holder: Holder) -> dict[str, object]:
