@@ -311,6 +311,7 @@ class Demo:
                 if alert.firing and not alert.part_of and alert.severity is not Severity.INFO
             ]
             self._voice.tell_status(daemon.engine, len(pages))
+            self._voice.tell_stress(daemon.engine)
 
     def _config(self, simulation: Simulation, pager: Pager, alertmanager: str) -> Config:
         return write_desk(

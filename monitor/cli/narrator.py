@@ -24,6 +24,8 @@ PORTFOLIO_NUMBERS = (
     ("gross", "gross_exposure_usd"),
     ("leverage", "leverage"),
 )
+STRESS_PARTS = ("level", "breadth", "surprise", "change", "flips")
+STRESS_STEP = 5.0  # points by which the index moves before it is told again
 
 
 @dataclass
@@ -38,6 +40,7 @@ class Narrator:
     ended: int = 0
     _would_have: list[str] = field(default_factory=list)
     _waited_for: set[str] = field(default_factory=set)
+    _stress: float | None = None  # the index as it was last told
 
     def say(self, who: str, text: str) -> None:
         """One line."""
@@ -86,6 +89,25 @@ class Narrator:
         ]
         alerts = "1 alert fires" if firing == 1 else f"{firing} alerts fire"
         self.say("riskd", f"{', '.join(parts)}; margin used: {', '.join(used)}; {alerts}.")
+
+    def tell_stress(self, engine: Engine) -> None:
+        """The funding stress index with what it is made of, when it has moved."""
+        now = self.now()
+        index = engine.reading("funding_stress_index", PORTFOLIO, now)
+        if index is None:
+            return
+        if self._stress is not None and abs(index.value - self._stress) < STRESS_STEP:
+            return
+        self._stress = index.value
+        points = [
+            f"{part} {told.value:.0f}"
+            for part in STRESS_PARTS
+            if (told := engine.reading(f"funding_stress_{part}_points", PORTFOLIO, now)) is not None
+        ]
+        self.say(
+            "riskd",
+            f"funding stress index {index.value:.0f} of 100, by points: {', '.join(points)}.",
+        )
 
     def summarize(self, engine: Engine, real_s: float) -> None:
         """What there was to see, once it is over."""
