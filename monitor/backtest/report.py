@@ -31,13 +31,6 @@ from monitor.core.rules.checks import expressions_of
 from monitor.core.types import PORTFOLIO
 
 ROWS_MAX = 16
-# Arm: the style of its line, where it is drawn at all.
-LINES = {
-    "none": "arm-none",
-    "rules_0m": "arm-rules",
-    "rules_60m": "arm-late",
-    "trigger": "arm-trigger",
-}
 
 
 def write_report(figures: Figures, path: Path) -> None:
@@ -139,10 +132,14 @@ def _findings(figures: Figures) -> str:
 
 
 def _drawn(figures: Figures) -> list[tuple[Arm, str]]:
+    """The arms that are drawn, and how: the quickest and the slowest of those with rules."""
     arms = figures.result.arms
-    chosen = [(arm, LINES[arm.name]) for arm in arms if arm.name in LINES]
-    only = next((arm for arm in arms if arm.name.startswith("only_")), None)
-    return [*chosen, (only, "arm-only")] if only is not None else chosen
+    judged = [arm for arm in arms if arm.judge is not None]
+    only = [arm for arm in arms if arm.name.startswith("only_")]
+    chosen = [(arms[0], "arm-none"), *((arm, "arm-rules") for arm in judged[:1])]
+    chosen += [(arm, "arm-late") for arm in judged[1:][-1:]]
+    chosen += [(arm, "arm-trigger") for arm in arms if arm.name == "trigger"]
+    return [*chosen, *((arm, "arm-only") for arm in only[:1])]
 
 
 def _limits(figures: Figures) -> list[tuple[float, str]]:
