@@ -24,6 +24,12 @@ HYPERLIQUID = 'venue="hyperliquid"'
 COMPANIONS = frozenset({"RuleInputsStale", "KillSwitchWouldHave"})
 
 
+# What dear funding does to the expense line and to single markets, where nothing louder says it.
+CARRY = frozenset(
+    {"FundingBudgetWarning", "FundingNotionalCap", "FundingSpikeMarket", "FundingFlip"}
+)
+
+
 def check(
     played: Played,
     scenario: str,
@@ -136,8 +142,8 @@ async def test_a_stale_oracle_shows_as_divergence(faults: Played) -> None:
         once={"OracleDivergenceMajors": [{"venue": "hyperliquid"}]},
         beside=frozenset(
             {"FundingBroadExpense", "FundingBroadElevated", "FundingAgainst", "FundingSpike"}
-            | {"FundingCost", "OracleFrozen"}
-            | {"FundingCost"}
+            | {"FundingBudget", "OracleFrozen"}
+            | CARRY
         ),
     )
     deviation = f'riskd_oracle_deviation_ratio{{{HYPERLIQUID},market="BTC"}}'
@@ -179,8 +185,9 @@ async def test_a_funding_storm_asks_for_a_cut(markets: Played) -> None:
         "funding_storm",
         once={"FundingBroadExpense": [{}]},
         beside=frozenset(
-            {"FundingBroadElevated", "FundingAgainst", "FundingSpike", "FundingCost", "AnyTwo"}
-            | {"AnyTwoCut"}
+            {"FundingBroadElevated", "FundingAgainst", "FundingSpike", "FundingBudget", "AnyTwo"}
+            | {"AnyTwoCut", "FundingElevated", "FundingStress"}
+            | CARRY
         ),
         lasting=frozenset({"FundingBroadExpense"}),
     )
@@ -206,9 +213,10 @@ async def test_a_flash_crash_takes_the_books_and_the_exotic(markets: Played) -> 
             {"LiquidationDistanceWarning", "LiquidationDistanceHigh", "MidDivergence"}
             | {"BookThin", "SpreadWide"}
             | {"LiquidationDistanceCritical", "OracleDivergence", "OracleDivergenceMajors"}
-            | {"AnyTwo", "FundingAgainst", "FundingSpike", "FundingCost", "FundingBroadElevated"}
+            | {"AnyTwo", "FundingAgainst", "FundingSpike", "FundingBudget", "FundingBroadElevated"}
             | {"MarginUsageWarning", "MarginUsageHigh", "Drawdown5", "PositionConcentrated"}
             | {"LeverageAccount", "AnyTwoCut", "AnyThreeCut"}
+            | CARRY
         ),
     )
     # Its end is seen where the book reaches the band again for five minutes, exotics included.

@@ -40,7 +40,7 @@ CRASH = {
     "BookThin": "we could not get out there now",
     "OracleDivergenceMajors": "prices on that venue cannot be trusted",
     "FundingBroadExpense": "the whole book pays for it",
-    "FundingCost": "and how much of its equity",
+    "FundingBudget": "and how much of its equity",
     "MarginUsageCritical": "an account may be next",
 }
 CRASH_PAGES_MAX = 8

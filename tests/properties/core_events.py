@@ -265,6 +265,20 @@ def settlements(draw: st.DrawFn) -> e.Event:
 
 
 @st.composite
+def funding_histories(draw: st.DrawFn) -> e.Event:
+    """Some hours of before, of one market; among them some that cannot be."""
+    venue, market = draw(markets)
+    hours = draw(st.lists(st.integers(-30, 2), unique=True, max_size=6))
+    rate = st.floats(-1e-3, 1e-3) | st.just(float("nan"))
+    return e.FundingHistorySeen(
+        venue=venue,
+        channel=f"{venue}/history/{market}",
+        market=market,
+        rates=tuple(((500_000 + hour) * 3600 * SECOND_NS, draw(rate)) for hour in sorted(hours)),
+    )
+
+
+@st.composite
 def off_book(draw: st.DrawFn) -> e.Event:
     """The desk's own legs."""
     return e.OffBookLegsDeclared(
@@ -310,6 +324,7 @@ def any_event() -> st.SearchStrategy[e.Event]:
         channel_events(),
         transfers(),
         settlements(),
+        funding_histories(),
         off_book(),
         news_flags(),
     )
