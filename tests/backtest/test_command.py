@@ -63,7 +63,7 @@ def rules_file(folder: Path) -> Path:
 def test_two_runs_give_equal_bytes(history: Path, tmp_path: Path) -> None:
     """All four files; nothing in them tells when or where they were made."""
     for name in ("one", "two"):
-        assert backtest(history, tmp_path / name, "--follow", "funding_broad_expense") == 0
+        assert backtest(history, tmp_path / name, "--reaction", "15") == 0
     for file in FILES:
         first, second = ((tmp_path / name / file).read_bytes() for name in ("one", "two"))
         assert first == second, file
@@ -174,8 +174,10 @@ def test_an_outage_blocks_what_the_rules_ask(history: Path, tmp_path: Path) -> N
         "linea,sequencer,2024-01-03T00:30:00Z,60,,\n"
     )
     (tmp_path / "book.yaml").write_text(BOOK)
-    common = ("--rulebook", str(rules_file(tmp_path)), "--follow", "hot", "--venue", "binance",
-              "--book", str(tmp_path / "book.yaml"))  # fmt: skip
+    common = (
+        *("--rulebook", str(rules_file(tmp_path)), "--follow", "hot", "--venue", "binance"),
+        *("--reaction", "0", "--book", str(tmp_path / "book.yaml")),
+    )
     gross = {}
     for name, flags in (("calm", ()), ("dark", ("--overlay", "outages"))):
         out = tmp_path / name
