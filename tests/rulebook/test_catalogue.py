@@ -19,6 +19,8 @@ HOLD, BLOCK, CUT = "2 hold", "2 block_new", "3 cut"
 
 # (catalogue, rule, severity, level, target, scope, the limit it begins at)
 TABLE = (
+    ("FUNDING_STRESS", "funding_stress", "critical", CUT, "70% of gross", "portfolio", 60.0),
+    ("FUNDING_BUDGET", "funding_budget", "high", BLOCK, "", "portfolio", 1.0),  # of the 1 %
     ("LEVERAGE_CAP", "leverage_cap", "high", BLOCK, "", "portfolio", 1.05),
     ("LEVERAGE_CAP", "leverage_cap_critical", "critical", CUT, "70% of gross", "portfolio", 1.25),
     ("DRAWDOWN", "drawdown_8", "critical", CUT, "70% of gross", "portfolio", 0.08),
@@ -36,7 +38,10 @@ TABLE = (
     ("CROSS_CHECK", "cross_check", "high", HOLD, "", "account", 0.005),
     ("DATA_STALE", "account_truth_stale", "high", HOLD, "", "account", 60.0),
 )
+PROPOSED = frozenset({"funding_stress", "any_two_cut"})  # the catalogue's own word for both
 TELLING = (
+    ("FUNDING_ELEVATED", "funding_elevated", "warning", 40.0),
+    ("FUNDING_DISPERSION", "funding_dispersion", "info", 0.40),
     ("VOL_PERCENTILE", "vol_percentile", "warning", 0.90),
     ("VOL_PERCENTILE", "vol_percentile_high", "high", 0.97),
     ("DRAWDOWN", "drawdown_5", "warning", 0.05),
@@ -61,7 +66,8 @@ def test_what_a_rule_asks_for(row: tuple[str, str, str, str, str, str, float]) -
     rule = BOOK.get(rule_id)
     assert rule is not None
     assert rule.severity.value == severity
-    assert asked(rule)[:3] == (level, target, scope)
+    mode = "propose" if rule_id in PROPOSED else "observe"
+    assert asked(rule) == (level, target, scope, mode)
     assert begins_at(rule_id) == pytest.approx(limit)
 
 
