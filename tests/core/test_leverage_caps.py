@@ -15,7 +15,7 @@ from monitor.core.formulas.drawdown import Flows
 from monitor.core.formulas.rolling import Window, follow_rolling
 from monitor.core.settings import EngineSettings, LeverageSettings
 from monitor.core.state.series import HOUR_NS
-from monitor.core.types import PORTFOLIO, asset_subject
+from monitor.core.types import PORTFOLIO, TransferKind, asset_subject
 from tests.core.desk import HL, HL_VENUE, MAIN, START_NS, Desk
 
 BTC_ASSET, SOL_ASSET = asset_subject("BTC"), asset_subject("SOL")
@@ -74,6 +74,26 @@ def test_calm_long_book() -> None:
     assert at.value("leverage_net_to_cap_ratio", PORTFOLIO) == pytest.approx(1.06, rel=2e-3)
     assert at.value("leverage_cap", PORTFOLIO) == pytest.approx(1.0, rel=2e-3)
     assert at.value("portfolio_volatility", PORTFOLIO) == pytest.approx(TARGET, rel=1e-3)
+
+
+def test_the_terms_of_a_cap_are_said() -> None:
+    """The number with what it is made of, and which of the two caps is nearer."""
+    at = hold(desk(), 1000.0, BTC=10.6)
+    at.load(
+        """
+- id: net
+  for_each: portfolio
+  when: leverage_net_to_cap_ratio > 9.0 || leverage_cap_net > 9.0 || leverage_to_cap_ratio > 1.0
+  severity: warning
+  do: {level: page}
+  scope: portfolio
+  summary: Leverage
+"""
+    )
+    (transition,) = at.evaluate().transitions
+    said = {one.measure: one.text for one in transition.inputs}
+    assert said["leverage_cap_net"] == "1x: volatility slow 60 %, times 1 at percentile 50"
+    assert said["leverage_to_cap_ratio"] == "106 % of the cap on net by volatility"
 
 
 def test_neutral_book_is_not_cut_by_volatility() -> None:
@@ -227,7 +247,7 @@ def test_a_withdrawal_is_no_fall_in_any_window() -> None:
                     transfer_id="1",
                     amount_usd=-500,  # type: ignore[arg-type]  # a whole number is exact too
                     time_ns=at.now,
-                    kind=e.TransferKind.OTHER,
+                    kind=TransferKind.OTHER,
                 ),
             ),
         )

@@ -12,6 +12,7 @@ from math import fsum
 from operator import mul
 
 from monitor.core.formulas.leverage import (
+    FAST_WEIGHT,
     compute_base_leverage,
     compute_cap_volatility,
     compute_percentile_multiplier,
@@ -19,6 +20,12 @@ from monitor.core.formulas.leverage import (
     rise_slowly,
 )
 from monitor.core.formulas.ratios import LEVERAGE_MAX, compute_leverage
+from monitor.core.formulas.volatility import (
+    HOURS_PER_YEAR,
+    MINUTES_PER_YEAR,
+    annualize_volatility,
+    compute_binned_percentile,
+)
 from monitor.core.measures.accounts import EQUITY
 from monitor.core.measures.book_risk import BETA_NET
 from monitor.core.measures.definition import Definition, Relation, define
@@ -37,7 +44,7 @@ from monitor.core.measures.volatility import (
 )
 from monitor.core.state.facts import SERIES_BIT
 from monitor.core.state.model import DAY_NS, CapMemory, RiskState
-from monitor.core.state.series import HOUR_NS
+from monitor.core.state.series import HOUR_NS, marked_bin
 from monitor.core.types import EngineNs, SubjectKind
 
 RATIO_MAX = 1e6
@@ -194,6 +201,24 @@ def _which(node: Node, _state: RiskState, _now: EngineNs) -> str:
     return f"{found[what] * 100:.4g} % of the cap on {what}"
 
 
+def _terms(node: Node, state: RiskState, _now: EngineNs) -> str:
+    """What a cap is made of: which volatility counts, and what its percentile leaves."""
+    series = state.prices.get(node.asset) if isinstance(node, AssetNode) else None
+    hours = state.basket if series is None else series.hours
+    slow = annualize_volatility(hours.slow.variance, HOURS_PER_YEAR)
+    said = f"slow {slow * 100:.3g} %"
+    if series is not None:
+        fast = FAST_WEIGHT * annualize_volatility(series.fast.variance, MINUTES_PER_YEAR)
+        said = max((slow, said), (fast, f"0.8 x fast = {fast * 100:.3g} %"))[1]
+    cap = node.instances[NET_CAP.name].cell.value if NET_CAP.name in node.instances else None
+    marked = marked_bin(hours.slow)
+    if cap is None or not hours.known or not marked:
+        return ""
+    percentile = compute_binned_percentile(hours.counts, marked - 1)
+    off = compute_percentile_multiplier(percentile)
+    return f"{cap:.3g}x: volatility {said}, times {off:.2g} at percentile {percentile * 100:.3g}"
+
+
 def _spec(
     name: str,
     kinds: tuple[SubjectKind, ...],
@@ -276,8 +301,13 @@ DEFINITIONS: tuple[Definition, ...] = (
         bits=SERIES_BIT,
         needs=_needs(NET.name),
     ),
-    define(NET_CAP, SubjectKind.PORTFOLIO, _portfolio_net_cap, bits=SERIES_BIT, always=True),
-    define(NET_CAP, SubjectKind.ASSET, _asset_net_cap, bits=SERIES_BIT, always=True),
+    *(
+        define(NET_CAP, kind, compute, bits=SERIES_BIT, always=True, detail=_terms)
+        for kind, compute in (
+            (SubjectKind.PORTFOLIO, _portfolio_net_cap),
+            (SubjectKind.ASSET, _asset_net_cap),
+        )
+    ),
     define(GROSS_CAP, SubjectKind.ACCOUNT, _account_gross_cap),
     define(GROSS_CAP, SubjectKind.VENUE, _venue_gross_cap),
     define(
@@ -321,6 +351,5 @@ DEFINITIONS: tuple[Definition, ...] = (
         SubjectKind.PORTFOLIO,
         _cap,
         needs=_needs(LEVERAGE.name, TO_CAP.name, NET_CAP.name, GROSS_CAP.name),
-        detail=_which,
     ),
 )

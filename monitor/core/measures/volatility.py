@@ -35,7 +35,7 @@ from monitor.core.state.series import (
     marked_bin,
 )
 from monitor.core.state.volatility import BASKET_KNOWN_RATIO, BASKET_MEMBERS_MIN
-from monitor.core.types import EngineNs, SubjectKind
+from monitor.core.types import SubjectKind
 
 # Longer than the gap over which prices are still joined; then a volatility is of another time.
 SERIES_SLACK_S = 300.0
@@ -247,12 +247,6 @@ def _of(
     return compute
 
 
-def _source(node: Node, state: RiskState, _now: EngineNs) -> str:
-    """Whose price it is."""
-    series = state.prices.get(node.asset) if isinstance(node, AssetNode) else None
-    return f"price of {series.market} on {series.venue}" if series and series.venue else ""
-
-
 def _volatility(name: str, kinds: tuple[SubjectKind, ...], help_text: str) -> MeasureSpec:
     return MeasureSpec(
         name=name,
@@ -301,14 +295,12 @@ DEFINITIONS: tuple[Definition, ...] = (
         SubjectKind.ASSET,
         _of(read_slow),
         bits=SERIES_BIT,
-        detail=_source,
     ),
     define(
         FAST,
         SubjectKind.ASSET,
         _of(read_fast),
         bits=SERIES_BIT,
-        detail=_source,
     ),
     define(
         PERCENTILE,
