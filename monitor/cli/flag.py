@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
             id=new_id(), verb=Verb.FLAG_CLEAR, flag=arguments.name, reason=arguments.reason
         )
         return ask(arguments, request)
-    begins_in_s, lasts_s = _window(arguments, dt.datetime.now(tz=dt.UTC).timestamp())
+    begins_in_s, lasts_s = window(arguments, dt.datetime.now(tz=dt.UTC).timestamp())
     request = OperatorRequest(
         id=new_id(),
         verb=Verb.FLAG_SET,
@@ -60,8 +60,9 @@ def run(arguments: argparse.Namespace) -> int:
     return ask(arguments, request)
 
 
-def _window(arguments: argparse.Namespace, now_s: float) -> tuple[float, float | None]:
-    """(seconds until it begins, seconds that it lasts); None where no time can be read."""
+def window(arguments: argparse.Namespace, now_s: float) -> tuple[float, float | None]:
+    """(seconds until it begins, seconds that it lasts) as of ``now_s``, Unix seconds; None where no
+    time can be read."""
     if arguments.expires is not None:
         lasts_ns = duration_ns(arguments.expires)
         return 0.0, None if lasts_ns is None else lasts_ns / SECOND_NS
