@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from math import log, sqrt
 
 import pytest
@@ -19,7 +20,7 @@ from monitor.core.measures.tree import AssetNode
 from monitor.core.measures.use import Use
 from monitor.core.settings import EngineSettings, MarginSettings
 from monitor.core.types import SubjectKind, asset_subject, position_subject
-from tests.core.desk import DYDX, HL, MAIN, PORTFOLIO, Desk
+from tests.core.desk import DYDX, HL, ISOLATED, MAIN, PORTFOLIO, Desk
 
 THREE = (e.MarginTier(0.0, 0.06, 0.03),)
 BARRIER = 25_773.195876
@@ -258,3 +259,22 @@ def test_until_warm_it_says_how_far_it_is() -> None:
     assert "of BTC" in desk.why("volatility_horizon", subject)
     assert desk.value("volatility_median", subject) is None
     assert "0 of 1440 hours" in desk.why("volatility_median", subject)
+
+
+@pytest.mark.parametrize(
+    ("equity", "near"),
+    [
+        pytest.param(1_100.0, False, id="small beside the account"),
+        pytest.param(600.0, True, id="more than a tenth of it"),
+        pytest.param(0.0, True, id="all that is left"),
+    ],
+)
+def test_a_small_isolated_position_is_judged_by_itself(equity: float, near: bool) -> None:
+    """It can lose its margin of 100 and no more; its own measure is the same either way."""
+    desk = Desk((HL, "main"), definitions=KNOWN).list_market(tiers=THREE)
+    desk.context(mark_price=100.0, oracle_price=100.0)
+    desk.positions(("BTC", 10), margin_mode=ISOLATED, isolated_cash_usd=Decimal(-900))
+    desk.money(equity).evaluate()
+    alone = desk.value(SIGMAS, POSITION)
+    assert alone == pytest.approx(-log(900 / 970 / 1.0) / (0.6 / sqrt(365)), rel=0.2)
+    assert (desk.value(SIGMAS, MAIN) == alone) is near

@@ -37,6 +37,7 @@ VOLATILITIES = (FAST.name, SLOW.name, "volatility_median")
 JUMPS_PER_YEAR = 12.0
 JUMP_MEAN = 0.08
 JUMP_DEVIATION = 0.06
+SMALL_SHARE = 0.10
 _DAY_ROOT = 365.0**0.5
 
 
@@ -130,10 +131,13 @@ def held_positions(node: AccountNode) -> list[PositionNode]:
 
 
 def barriers_of(node: AccountNode, use: Use) -> list[Barrier] | None:
-    """Everything that could liquidate the account or a part of it; None where that is not known."""
+    """Everything that could liquidate the account or a part of it that matters, which an isolated
+    position with less than a tenth of its equity does not. None where that is not known."""
     if use.read(node, LIQUIDATIONS) is None:
         return None
     into = node.holdings
+    apart = [one.margin_equity_usd or 0.0 for one in into.held.values() if one.isolated]
+    whole = fsum((into.pool_equity_usd, *apart))
     found: list[Barrier] = []
     weights: list[tuple[float, float]] = []
     for position in held_positions(node):
@@ -144,6 +148,8 @@ def barriers_of(node: AccountNode, use: Use) -> list[Barrier] | None:
             return None
         if not holding.isolated:
             weights.append((abs(holding.notional_usd), volatility))
+        elif (holding.margin_equity_usd or 0.0) < SMALL_SHARE * whole:
+            continue  # it can lose its margin and no more; its own measures judge it
         distance = holding.distance_ratio
         if distance is not None and distance < OUT_OF_REACH_RATIO:
             found.append(Barrier(name, distance, rises(holding), volatility))

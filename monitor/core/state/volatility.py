@@ -18,7 +18,6 @@ from monitor.core.state.facts import SERIES_BIT, Channel
 from monitor.core.state.markets import market_of
 from monitor.core.state.model import MarketState, RiskState
 from monitor.core.state.series import (
-    FAST_HALF_LIFE_MINUTES,
     FED_RATIO_MIN,
     HISTORY_HOURS,
     HOUR_MINUTES,
@@ -39,7 +38,10 @@ BASKET_MINUTE = 2
 DAY_HOURS = 24
 BASKET_KNOWN_RATIO = 0.60
 BASKET_MEMBERS_MIN = 2
-FAST_SEED_HOURS = 12  # six half-lives of the fast volatility
+# Hours are too coarse for a half-life of two: three of them would decide. Until minutes take over,
+# the fast volatility starts as one of a day.
+FAST_SEED_HOURS = 48
+FAST_SEED_HALF_LIFE_MINUTES = 24.0 * HOUR_MINUTES
 
 
 def sample_price(state: RiskState, market: MarketState, now: EngineNs) -> None:
@@ -190,7 +192,7 @@ def _seeded(returns: Iterable[float | None]) -> Ewma:
     for one in returns:
         if one is not None:
             fast = follow_ewma(
-                fast, one, elapsed=float(HOUR_MINUTES), half_life=FAST_HALF_LIFE_MINUTES
+                fast, one, elapsed=float(HOUR_MINUTES), half_life=FAST_SEED_HALF_LIFE_MINUTES
             )
     return fast
 
