@@ -104,7 +104,7 @@ def recall(state: RiskState, memories: tuple[tuple[str, bytes], ...]) -> None:
     for key, memory in state.rolling.items():
         if key in peaks:
             memory.peaks = peaks[key]
-            # What was reached after the peaks were packed is in the peak alone.
+            # The peak is newer than what was packed: higher ones were forgotten since, and what
+            # was reached since is in it alone.
             level = memory.drawdown.peak_usd - memory.drawdown.shifted_usd
-            if level > memory.peaks.levels[0]:
-                memory.peaks.add(memory.peaks.slots[-1], level)
+            memory.peaks.lead_with(level)

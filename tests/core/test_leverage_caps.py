@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from monitor.core import events as e
 from monitor.core.engine import Engine, restore_snapshot
 from monitor.core.formulas.drawdown import Flows
-from monitor.core.formulas.rolling import Window, follow_rolling
+from monitor.core.formulas.rolling import Peaks, Window, follow_rolling
 from monitor.core.settings import EngineSettings, LeverageSettings
 from monitor.core.state.series import HOUR_NS
 from monitor.core.types import PORTFOLIO, TransferKind, asset_subject
@@ -265,6 +265,43 @@ def test_a_restart_keeps_the_peaks() -> None:
     again.restore((), at.engine.memories(), stopped_ns=at.now)
     after = Desk(engine=again).list_market()
     assert book(after, 3700.0, 900.0) == pytest.approx(0.1)
+
+
+def test_a_person_lets_all_windows_begin_anew() -> None:
+    """After a cut: today's equity is the peak of every window, for the next process, too."""
+    at = small()
+    book(at, 0.0, 1000.0)
+    assert book(at, 1200.0, 800.0) == pytest.approx(0.2)
+    at.engine.memories()
+    at.at(1300.0).tell(
+        e.OperatorCommanded(
+            principal="ops", verb="rebaseline", arguments=(("subject", "portfolio"),), reason="cut"
+        )
+    )
+    assert book(at, 1301.0, 800.0) == 0.0
+    assert at.value("drawdown_30d_ratio", PORTFOLIO) == 0.0
+    again = Engine(EngineSettings(accounts=ACCOUNTS))
+    again.restore((), at.engine.memories(), stopped_ns=at.now)
+    assert book(Desk(engine=again).list_market(), 1400.0, 720.0) == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(
+    ("level", "slots", "levels"),
+    [
+        pytest.param(9.0, [1, 2, 3], [9.0, 7.0, 5.0], id="as it was"),
+        pytest.param(9.0 * (1 + 1e-12), [1, 2, 3], [9.0, 7.0, 5.0], id="but for rounding"),
+        pytest.param(11.0, [3], [11.0], id="reached since"),
+        pytest.param(7.0, [2, 3], [7.0, 5.0], id="a higher one forgotten since"),
+        pytest.param(3.0, [3], [3.0], id="begun anew since"),
+    ],
+)
+def test_packed_peaks_follow_the_newer_peak(
+    level: float, slots: list[int], levels: list[float]
+) -> None:
+    """Peaks are packed now and then, the highest of them at every step."""
+    peaks = Peaks([1, 2, 3], [9.0, 7.0, 5.0])
+    peaks.lead_with(level)
+    assert (peaks.slots, peaks.levels) == (slots, levels)
 
 
 WINDOW = Window(length_ns=100, slot_ns=1)

@@ -62,6 +62,16 @@ class Peaks(msgspec.Struct):
         slots.append(slot)
         levels.append(level)
 
+    def lead_with(self, level: float) -> None:
+        """``level`` is the highest: forget higher ones, and where none is as high it was reached in
+        the newest slot. Rounding is forgiven."""
+        slack = 1e-9 * max(abs(level), 1.0)
+        newest = self.slots[-1]
+        first = sum(one > level + slack for one in self.levels)
+        del self.slots[:first], self.levels[:first]
+        if not self.levels or self.levels[0] < level - slack:
+            self.add(newest, level)
+
     def drop_before(self, slot: int) -> None:
         """Forget what is older, but not the newest."""
         first = min(bisect_left(self.slots, slot), len(self.slots) - 1)

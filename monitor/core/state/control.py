@@ -53,6 +53,9 @@ def operator_commanded(state: RiskState, event: OperatorCommanded, now: EngineNs
         for subject in list(state.drawdowns):
             if chosen in {None, subject}:
                 del state.drawdowns[subject]
+        for key in list(state.rolling):
+            if chosen in {None, key.partition("|")[2]}:
+                del state.rolling[key]
 
 
 def computation_finished(state: RiskState, event: ComputationFinished, now: EngineNs) -> None:
