@@ -462,7 +462,8 @@ class RuleRunner:
         if now - cell.as_of_ns > asked.staleness_ns:
             self._stale = True
         reading = reading_of(cell)
-        if reading is None or instance.node.kind is not SubjectKind.RULE:
+        other = rule_input(name)
+        if reading is None or other is None or not self._firing.get(other.rule_id):
             return reading
         observed_ns = rule_observed_ns(instance, self._asked.values(), self._evaluator, now)
         return replace(reading, observed_ns=observed_ns)
