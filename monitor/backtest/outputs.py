@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
@@ -83,17 +82,20 @@ def _request(arm: str, at: EngineNs, one: KillRequest) -> dict[str, Json]:
 
 
 def write_measures(result: Result, path: Path) -> None:
-    """One row an hour: basket level, each measure (empty while absent), each arm's equity."""
+    """One row an hour: level and volatility (a year) of the basket, each measure (empty while
+    absent), equity and gross exposure of each arm in USD."""
     history = result.task.history
     names = [f"{name}@{subject}" for name, subject in result.measures]
     arms = [f"equity_usd:{arm.name}" for arm in result.arms]
     gross = [f"gross_exposure_usd:{arm.name}" for arm in result.arms]
     with opened(path) as text:
-        text.write(",".join(("time", "basket", *names, *arms, *gross)) + "\n")
+        text.write(",".join(("time", "basket", "basket_volatility", *names, *arms, *gross)) + "\n")
         for index in range(history.hours):
             cells = [instant(history.time_s(index))]
             known = result.basket.known[index]
             cells.append(f"{result.basket.levels[index]:.6f}" if known else "")
+            stir = result.trigger_volatility[index]
+            cells.append("" if stir is None else f"{stir:.6g}")
             for series in result.measures.values():
                 value = series[index]
                 cells.append("" if value is None else f"{value:.6g}")
@@ -246,12 +248,3 @@ def opened(path: Path) -> TextIO:
         return path.open("w", encoding="utf-8", newline="\n")
     except OSError as error:
         raise MonitorError(f"{path} cannot be written: {error.strerror}.") from error
-
-
-def steps(whole: int, parts: int) -> Iterator[int]:
-    """``parts`` indices spread evenly over ``whole``, the last one included."""
-    if whole <= parts:
-        yield from range(whole)
-        return
-    for part in range(parts):
-        yield part * (whole - 1) // (parts - 1)

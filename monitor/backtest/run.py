@@ -26,7 +26,7 @@ from monitor.backtest.settings import BookSettings
 from monitor.backtest.statistics import Span
 from monitor.core.decision import ActionLevel
 from monitor.core.events import MarginTier
-from monitor.core.types import PORTFOLIO, SECOND_NS, AlertState, Subject
+from monitor.core.types import SECOND_NS, AlertState, Subject
 
 REACTIONS_MIN = (0, 15, 60)
 
@@ -49,7 +49,8 @@ class Task:
 @dataclass(slots=True)
 class Result:
     """What a run gave. ``spans`` are the firing times of the first engine by (rule, subject),
-    ``measures`` hourly series, None where absent; ``missing_h`` hours without any price."""
+    ``measures`` hourly series, None where absent; ``trigger`` and ``trigger_volatility`` are of the
+    plain trigger and the basket it reads."""
 
     task: Task
     basket: Basket
@@ -256,8 +257,3 @@ def spans_of(on: list[bool]) -> list[Span]:
             found.append(Span(start, index))
             start = None
     return found
-
-
-def portfolio_measures(names: tuple[str, ...]) -> tuple[tuple[str, Subject], ...]:
-    """Measures about the whole book."""
-    return tuple((name, PORTFOLIO) for name in names)

@@ -98,11 +98,6 @@ class BookSettings(_Section):
         return tuple(sorted({one.venue for one in self.positions}))
 
 
-DEFAULT_ASSETS = (
-    "ADA", "ATOM", "AVAX", "BNB", "BTC", "DOGE", "DOT", "ETH", "LINK", "LTC", "SOL", "XRP",
-)  # fmt: skip
-
-
 def default_book(assets: tuple[str, ...]) -> BookSettings:
     """Equal long weights over ``assets`` on Binance, gross equal to equity: the plainest book that
     is hurt by what the rules are to see coming."""

@@ -25,7 +25,8 @@ METHOD = (
     (
         "Between settlements the last settled rate stands in for the venue's running estimate, "
         "which nobody recorded: eight hours at most, one where a venue settles hourly. Open "
-        "interest is Bybit's, in coins, whatever the venue."
+        "interest is Bybit's, in coins, whatever the venue, and not recorded of all: the stress "
+        "index counts every market alike."
     ),
     (
         "A cut brings the gross of its scope to the lowest target of all firing rules, taken from "
