@@ -15,8 +15,9 @@ from monitor.cli.status import HEIGHT, WIDTH, age
 
 Document = dict[str, Any]
 MISTAKE, NO_ANSWER = 2, 3
-# What is left out first where the screen is too short: words, then parts, then other subjects.
-_HELP, _PARTS, _OTHERS, _ALWAYS = range(4)
+# What is left out first where the screen is too short: words; what other rules say, which stands
+# with the conditions too; parts; other subjects.
+_HELP, _RULES, _PARTS, _OTHERS, _ALWAYS = range(5)
 Line = tuple[int, str]
 
 
@@ -69,7 +70,7 @@ def screen(document: Document) -> list[str]:
         *_tail(document),
     ]
     room = HEIGHT - 1
-    for rank in (_HELP, _PARTS, _OTHERS):
+    for rank in (_HELP, _RULES, _PARTS, _OTHERS):
         if len(lines) > room:
             lines = [line for line in lines if line[0] != rank]
     texts = [text if len(text) <= WIDTH else f"{text[: WIDTH - 1]}…" for _, text in lines]
@@ -118,15 +119,18 @@ def _conditions(document: Document) -> list[Line]:
 
 def _inputs(document: Document) -> list[Line]:
     lines: list[Line] = [(_ALWAYS, "READ")]
-    for one in document["inputs"]:
+    # What is unknown first: that is what a person has to find out about.
+    for one in sorted(document["inputs"], key=lambda one: one["value"] is not None):
         where = "" if one["subject"] == document["subject"] else f" of {one['subject']}"
         if one["value"] is None:
-            lines.append((_ALWAYS, f"  {one['name']}{where}: UNKNOWN, {one['reason']}"))
+            first = f"  {one['name']}{where}: UNKNOWN, "
+            lines += [(_ALWAYS, text) for text in _filled(first, one["reason"], indent=4)[:2]]
         else:
             said = f" ({one['shown']})" if one["shown"] != one["number"] else ""
             guess = ", estimated" if one["estimated"] else ""
             value = f"{one['number']}{said}, {age(one['age_s'])} old{guess}"
-            lines.append((_ALWAYS, f"  {one['name']}{where} = {value}"))
+            rank = _RULES if one["subject"].startswith("rule:") else _ALWAYS
+            lines.append((rank, f"  {one['name']}{where} = {value}"))
         lines += [(_HELP, text) for text in _wrapped(one["help"])]
         lines += [
             (_PARTS, f"    from {part['measure']} {part['shown']}{_because(part['reason'])}")
@@ -167,8 +171,10 @@ def _timers(document: Document) -> list[Line]:
     return [(_ALWAYS, text) for text in _filled("TIMERS  ", "; ".join(said))] if said else []
 
 
-def _filled(first: str, text: str) -> list[str]:
-    return textwrap.wrap(text, WIDTH, initial_indent=first, subsequent_indent=" " * len(first))
+def _filled(first: str, text: str, indent: int | None = None) -> list[str]:
+    blank = " " * (len(first) if indent is None else indent)
+    lines = textwrap.wrap(text, WIDTH, initial_indent=first, subsequent_indent=blank)
+    return lines or [first.rstrip(" ,")]
 
 
 def _tail(document: Document) -> list[Line]:

@@ -27,6 +27,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     measure: str
     value: float | None
     unit: str
+    words: tuple[str, ...] = ()
     reason: str = ""
 
 
@@ -127,6 +128,14 @@ def _parts(instance: Instance | None, evaluator: Evaluator, now: EngineNs) -> tu
         if relation is not Relation.SELF or not evaluator.exists(name, instance.node.kind):
             continue
         cell = evaluator.cell(name, instance.node, now)
-        unit = evaluator.unit(name, instance.node.kind)
-        found.append(Part(measure=name, value=cell.value, unit=unit, reason=cell.reason))
+        spec = evaluator.spec(name, instance.node.kind)
+        found.append(
+            Part(
+                measure=name,
+                value=cell.value,
+                unit=spec.unit.value,
+                words=spec.words,
+                reason=cell.reason,
+            )
+        )
     return tuple(found)

@@ -206,7 +206,7 @@ def _input(one: Input, now: EngineNs) -> Json:
             {
                 "measure": part.measure,
                 "value": part.value,
-                "shown": number(part.value, part.unit),
+                "shown": number(part.value, part.unit, part.words),
                 "reason": part.reason if part.value is None else "",
             }
             for part in one.parts

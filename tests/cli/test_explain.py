@@ -89,6 +89,17 @@ def test_flags_are_shown_with_what_they_count() -> None:
     flag = next(line for line in lines if "flags.volatility" in line)
     assert flag.startswith("  flags.volatility FALSE for 3 min, counts TRUE: volatility_perc")
     assert any(line.startswith("  flags.funding") and "UNKNOWN" in line for line in lines)
+    # What is unknown is read first.
+    read = lines.index("READ")
+    assert lines[read + 1] == "  funding_stress_index: UNKNOWN, the test gives no series for it"
+
+
+def test_what_is_unknown_is_said_on_a_full_screen() -> None:
+    """What other rules say stands with the flags already, and gives way."""
+    lines = explained("any_two_cut", "", {"drawdown_ratio": "0.01x9"})
+    assert any("volatility_percentile: UNKNOWN" in line for line in lines)
+    assert lines[-1].startswith("RULE    book.yaml")
+    assert not any(line.startswith("  firing__") for line in lines[lines.index("READ") :])
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from monitor.core.measures.definition import (
     rank_definitions,
 )
 from monitor.core.measures.instance import VALUE_MAX, Instance, Watcher
-from monitor.core.measures.spec import Reading
+from monitor.core.measures.spec import MeasureSpec, Reading
 from monitor.core.measures.tree import AccountNode, MarketNode, Node, PositionNode, Tree
 from monitor.core.measures.use import FOREVER_NS, RETRY_NS, Use
 from monitor.core.settings import EngineSettings, limit_ns
@@ -449,9 +449,9 @@ class Evaluator:
         definition = self._definitions.get((name, kind))
         return definition is not None and not definition.hidden
 
-    def unit(self, name: str, kind: SubjectKind) -> str:
-        """Unit of a measure that exists for this kind of subject."""
-        return self._definitions[name, kind].spec.unit.value
+    def spec(self, name: str, kind: SubjectKind) -> MeasureSpec:
+        """The public side of a measure that exists for this kind of subject."""
+        return self._definitions[name, kind].spec
 
     def cell(self, name: str, node: Node, now: EngineNs) -> Cell:
         """The present cell of a measure, in demand or not. An age in demand grows when read; the
