@@ -62,6 +62,7 @@ def engine_settings(config: Config) -> EngineSettings:
         freshness=config.freshness.settings(),
         funding_expensive_per_year=config.funding.expensive_per_year,
         leverage=config.leverage.settings(),
+        margin=config.margin.settings(),
         acting=config.mode != "observe",
         # A word about one scope alone is the kill machine's to know.
         rule_modes=tuple((one.rule, one.mode) for one in config.kill.rules if not one.scope),

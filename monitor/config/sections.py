@@ -11,7 +11,13 @@ from monitor.actions.policy import KillSettings
 from monitor.actions.settings import DeskSettings, HyperliquidActionSettings, acting_accounts
 from monitor.core.errors import ConfigError
 from monitor.core.killswitch.policy import DaemonMode, arming_problems
-from monitor.core.settings import BASKET, EXIT_MINUTES, FreshnessSettings, LeverageSettings
+from monitor.core.settings import (
+    BASKET,
+    EXIT_MINUTES,
+    FreshnessSettings,
+    LeverageSettings,
+    MarginSettings,
+)
 from monitor.notify.alertmanager import AlertmanagerSettings
 from monitor.notify.webhook import WebhookSettings
 from monitor.server.settings import OperatorSettings, ServerSettings
@@ -116,6 +122,24 @@ class LeverageSection(_Section):
         )
 
 
+class MarginSection(_Section):
+    """``margin:`` — how fast help can be where margin runs out; rehearse it, then write it down."""
+
+    reach_minutes: dict[
+        Literal["hyperliquid", "dydx"], Annotated[float, Field(gt=0, le=100_000)]
+    ] = Field(default_factory=dict)
+    reach_minutes_default: Annotated[float, Field(gt=0, le=100_000)] = 60.0
+    participation_ratio: Annotated[float, Field(gt=0, le=1)] = 0.10
+
+    def settings(self) -> MarginSettings:
+        """The core's."""
+        return MarginSettings(
+            reach_minutes=tuple(self.reach_minutes.items()),
+            reach_minutes_default=self.reach_minutes_default,
+            participation_ratio=self.participation_ratio,
+        )
+
+
 class TradingStateSection(_Section):
     """``trading_state:`` — systems of the desk that are told what they may send; others ask."""
 
@@ -149,6 +173,7 @@ class Config(_Section):
     freshness: FreshnessSection = FreshnessSection()
     funding: FundingSection = FundingSection()
     leverage: LeverageSection = LeverageSection()
+    margin: MarginSection = MarginSection()
     off_book_legs_file: str | None = None
     news_flags_file: str | None = None
     actions: ActionsSection = ActionsSection()

@@ -1,0 +1,164 @@
+"""The built-in rules about margin fire where the catalogue says, and once for one cause."""
+
+from __future__ import annotations
+
+import pytest
+
+from monitor.core import events as e
+from monitor.core.decision import AlertTransition
+from monitor.core.measures.catalogue import DEFINITIONS
+from monitor.core.measures.definition import Definition, Key, define
+from monitor.core.measures.spec import MeasureSpec, Unit
+from monitor.core.measures.tree import Node
+from monitor.core.measures.use import Use
+from monitor.core.rules.evidence import Look
+from monitor.core.rules.rule import Rule
+from monitor.core.rules.rulebook import parse_rulebook
+from monitor.core.types import SubjectKind, Verdict
+from monitor.rulebook import builtin_files
+from tests.core.desk import HL, Desk
+from tests.core.rules.catalogue import reading
+
+BOOK = parse_rulebook(
+    builtin_files(), {definition.name: definition.spec for definition in DEFINITIONS.values()}
+)
+FAR = {
+    "liquidation_distance_ratio": 0.2,
+    "liquidation_distance_of_minimum_ratio": 3.0,
+    "liquidation_distance_sigmas": 6.0,
+    "liquidation_probability_24h_ratio": 0.0001,
+    "liquidation_uniform_move_ratio": 0.2,
+    "runway_net_s": 1e6,
+    "hedge_survival_ratio": 5.0,
+    "accounts_stressed_count": 0.0,
+    "margin_terms_changed": 0.0,
+    "notional_usd": 1e5,
+    "collateral_haircut_ratio": 0.0,
+    "stablecoin_depeg_ratio": 0.0,
+    "stablecoin_depeg_single_ratio": 0.0,
+    "equity_concentration_hhi": 0.3,
+    "equity_venues_count": 4.0,
+    "asset_concentration_hhi": 0.3,
+    "assets_held_count": 4.0,
+    "free_collateral_ratio": 0.2,
+    "spread_of_usual_ratio": 1.0,
+    "exit_depth_ratio": 20.0,
+    "depth_drop_ratio": 0.1,
+    "venue_health_ratio": 1.0,
+    "venue_dark_ratio": 0.0,
+}
+
+
+def verdicts(rule: Rule, **values: float | None) -> tuple[Verdict, Verdict]:
+    """Whether it holds, and whether it may end, with everything else far away."""
+    known = {**FAR, **values}
+    readings = {name: reading(value, 1.0) for name, value in known.items() if value is not None}
+    look = Look(readings.get, 10**9, None)
+    assert rule.when is not None
+    assert rule.until is not None
+    return rule.when.evaluate(look.value), rule.until.evaluate(look.value)
+
+
+def rule_of(name: str) -> Rule:
+    """Built in."""
+    found = BOOK.get(name)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "measure", "no", "yes", "stays", "ends"),
+    [
+        ("liquidation_likely", "liquidation_distance_sigmas", 3.0, 2.99, 3.74, 3.75),
+        ("liquidation_likely", "liquidation_distance_of_minimum_ratio", 1.0, 0.99, 1.24, 1.25),
+        ("liquidation_likely", "liquidation_probability_24h_ratio", 0.0099, 0.01, 0.0031, 0.003),
+        ("liquidation_imminent", "liquidation_distance_sigmas", 1.5, 1.49, 1.87, 1.875),
+        ("liquidation_shock", "liquidation_uniform_move_ratio", 0.061, 0.06, 0.074, 0.075),
+        ("runway_gone", "runway_net_s", 0.0, -1.0, 14_400.0, 14_401.0),
+        ("runway_short", "runway_net_s", 7_200.0, 7_199.0, 14_400.0, 14_401.0),
+        ("hedge_survival", "hedge_survival_ratio", 1.0, 0.99, 1.24, 1.25),
+        ("correlated_liquidation", "accounts_stressed_count", 1.0, 2.0, 1.0, 0.0),
+        ("margin_terms_changed", "margin_terms_changed", 0.0, 1.0, 1.0, 0.0),
+        ("collateral_mix", "collateral_haircut_ratio", 0.029, 0.03, 0.021, 0.02),
+        ("depeg_warning", "stablecoin_depeg_single_ratio", 0.0049, 0.005, 0.003, 0.0025),
+        ("depeg_high", "stablecoin_depeg_ratio", 0.0099, 0.01, 0.006, 0.005),
+        ("depeg_critical", "stablecoin_depeg_ratio", 0.029, 0.03, 0.016, 0.015),
+        ("concentration_venue", "equity_concentration_hhi", 0.34, 0.35, 0.33, 0.32),
+        ("concentration_venue_high", "equity_concentration_hhi", 0.49, 0.50, 0.46, 0.45),
+        ("concentration_asset", "asset_concentration_hhi", 0.49, 0.50, 0.46, 0.45),
+        ("collateral_idle", "free_collateral_ratio", 0.30, 0.31, 0.26, 0.25),
+        ("spread_unusual", "spread_of_usual_ratio", 3.0, 3.01, 2.0, 1.99),
+        ("bids_pulled", "depth_drop_ratio", 0.70, 0.71, 0.50, 0.49),
+        ("venue_health", "venue_health_ratio", 0.70, 0.69, 0.85, 0.86),
+        ("venue_health_high", "venue_health_ratio", 0.40, 0.39, 0.85, 0.86),
+    ],
+)
+def test_both_sides_of_every_limit(
+    name: str, measure: str, no: float, yes: float, stays: float, ends: float
+) -> None:
+    """Enter and leave where the catalogue says; unknown is neither."""
+    rule = rule_of(name)
+    assert verdicts(rule, **{measure: no})[0] is Verdict.FALSE
+    assert verdicts(rule, **{measure: yes})[0] is Verdict.TRUE
+    assert verdicts(rule, **{measure: stays})[1] is Verdict.FALSE
+    assert verdicts(rule, **{measure: ends})[1] is Verdict.TRUE
+    assert verdicts(rule, **{measure: None})[0] in {Verdict.UNKNOWN, Verdict.FALSE}
+    assert verdicts(rule, **{measure: None})[1] is not Verdict.TRUE
+
+
+@pytest.mark.parametrize(
+    ("name", "near", "flat", "bad"),
+    [
+        ("liquidation_likely", 0.061, 0.06, {"liquidation_distance_sigmas": 1.0}),
+        ("liquidation_imminent", 0.031, 0.03, {"liquidation_distance_sigmas": 1.0}),
+        ("liquidation_shock", 0.061, 0.06, {"liquidation_uniform_move_ratio": 0.05}),
+        ("runway_gone", 0.031, 0.03, {"runway_net_s": -9.0}),
+        ("hedge_survival", 0.031, 0.03, {"hedge_survival_ratio": 0.5}),
+    ],
+)
+def test_where_the_flat_ladder_speaks_these_are_silent(
+    name: str, near: float, flat: float, bad: dict[str, float]
+) -> None:
+    """One cause, one page."""
+    rule = rule_of(name)
+    assert verdicts(rule, liquidation_distance_ratio=near, **bad)[0] is Verdict.TRUE
+    assert verdicts(rule, liquidation_distance_ratio=flat, **bad) == (Verdict.FALSE, Verdict.TRUE)
+
+
+def test_a_dark_venue_is_no_matter_of_its_health() -> None:
+    """venue_unreachable says it."""
+    for name in ("venue_health", "venue_health_high"):
+        found = verdicts(rule_of(name), venue_health_ratio=0.1, venue_dark_ratio=0.5)
+        assert found[0] is Verdict.FALSE
+
+
+def wild() -> dict[Key, Definition]:
+    """Bitcoin at 200 % a year."""
+    spec = MeasureSpec(
+        name="volatility_horizon", kinds=(SubjectKind.ASSET,), unit=Unit.PER_YEAR, help="Given."
+    )
+
+    def compute(_node: Node, _use: Use) -> float | None:
+        return 2.0
+
+    made = dict(DEFINITIONS)
+    made[spec.name, SubjectKind.ASSET] = define(spec, SubjectKind.ASSET, compute, bits=1)
+    return made
+
+
+def test_a_wild_market_is_near_at_a_tenth() -> None:
+    """On a real engine: 13 % away and 1.4 daily sigmas at 200 %; the page says where."""
+    rules = dict(builtin_files())["margin.yaml"]
+    desk = Desk((HL, "main"), definitions=wild()).list_market(
+        tiers=(e.MarginTier(0.0, 0.02, 0.01),)
+    )
+    told: list[AlertTransition] = []
+    for seconds in (0, 6, 12):
+        desk.at(seconds).context(mark_price=100.0, oracle_price=100.0)
+        desk.positions(("BTC", 10)).money(140)
+        if not seconds:
+            desk.load(rules)
+        told += desk.evaluate().transitions
+    (page,) = [one for one in told if one.after.value == "firing" and one.rule.startswith("liq")]
+    assert page.rule == "liquidation_imminent"
+    assert "nearest: 13.1 % down in" in page.summary
