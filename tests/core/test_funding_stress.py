@@ -200,3 +200,21 @@ def test_the_past_is_found_from_the_history() -> None:
     # An hour after the example its settlements still stand, and eight hours before all was calm:
     # the change is the surprise, and adds 10.25 points for 5.
     assert desk.value("funding_stress_peak_90d", PORTFOLIO) == near(74.56, 5e-3)
+
+
+@pytest.mark.parametrize("moves", [True, False])
+def test_settlements_over_a_dead_oracle_say_nothing(moves: bool) -> None:
+    """Majors whose price is repeated and never changes: what their venue charged for that hour is
+    how far the market ran from a number nobody makes; the next whole hour counts again."""
+    desk = StressDesk(*EXAMPLE[:4], Told("BTC", 0.55, 6.1, 4.0))
+    names = [*(one.market for one in EXAMPLE[:4]), "BTC"]
+    desk.later(2400)
+    for second in range(0, 60, 10):
+        desk.later(10).context("BTC", oracle_price=1.0 + (second + 1) * 1e-4 * moves)
+    desk.context("BTC", oracle_price=1.01)
+    desk.later(3600 - 2460).settle_all(4e-5, *names)
+    assert (desk.after(INDEX, PORTFOLIO) is not None) is moves
+    if not moves:
+        assert "stood still" in desk.why(INDEX, PORTFOLIO)
+    desk.later(3600).settle_all(4e-5, *names)
+    assert desk.after(INDEX, PORTFOLIO) is not None

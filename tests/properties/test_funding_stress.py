@@ -80,7 +80,7 @@ def test_windows_brought_along_are_windows_made_anew(
     series, along = FundingSeries(), MarketWindows()
     base = FundingSeries()
     for hour in range(0, 900, carry):
-        base.put(hour, 1e-5 + hour % 7 * 1e-6, live=True)
+        base.put(hour, 1e-5 + hour * 37 % 101 * 1e-7, live=True)
     series = base
     for hour, rate in told:
         if rate is not None:
