@@ -119,8 +119,8 @@ async def started(
 SAYS = {
     "api wallet": ("is an API wallet", "valid and always empty", "its master account"),
     "unknown address": ("does not know 0x1212…1212", "Check the address"),
-    "malformed address": ("riskd.yaml:8", "exactly 40 hexadecimal digits"),
-    "mistyped address": ("riskd.yaml:13", "checksum", "mistyped"),
+    "malformed address": ("riskd.yaml:9", "exactly 40 hexadecimal digits"),
+    "mistyped address": ("riskd.yaml:15", "checksum", "mistyped"),
     "unreachable venue": (
         "hyperliquid cannot be reached at 127.0.0.1:9",
         "nothing listens there",
