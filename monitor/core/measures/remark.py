@@ -50,6 +50,7 @@ def read_parts(node: PortfolioNode, name: str, use: Use) -> list[float] | None:
         for account in venue.related(Relation.ACCOUNTS):
             part = _part(account, name, use)
             if part is None:
+                use.retry()  # nor is what an account would need to be re-marked
                 return None
             parts.append(part)
     if use.estimated:
