@@ -17,7 +17,7 @@ import yaml
 from monitor.core.decision import ActionLevel
 from monitor.core.measures.catalogue import CATALOGUE, DEFINITIONS
 from monitor.core.measures.definition import Compute, Definition, Key
-from monitor.core.measures.spec import MeasureSpec, Unit
+from monitor.core.measures.spec import Unit
 from monitor.core.measures.stress_index import HIDDEN as HIDDEN_STRESS
 from monitor.core.measures.tree import Correlation, Node, PortfolioNode
 from monitor.core.measures.use import FOREVER_NS, Use
@@ -113,8 +113,18 @@ def reads_ages(rule: Rule) -> bool:
 def judges_market_only(rule: Rule) -> bool:
     """Whether nothing that a rule reads depends on the book, so that it says the same about any
     book; rules about rules are counted as depending on it."""
-    specs: list[MeasureSpec | None] = [CATALOGUE.get(name) for name in variables_of(rule)]
-    return all(spec is not None and not _OF_THE_BOOK & set(spec.kinds) for spec in specs)
+    return not any(_reads_book(name, set()) for name in variables_of(rule))
+
+
+def _reads_book(name: str, seen: set[str]) -> bool:
+    """Whether a measure, or one that it needs, is of accounts or positions (or is none)."""
+    if name in seen:
+        return False
+    seen.add(name)
+    own = [one for (known, _), one in DEFINITIONS.items() if known == name]
+    if not own or any(one.kind in _OF_THE_BOOK for one in own):
+        return True
+    return any(_reads_book(needed, seen) for one in own for _, needed in one.needs)
 
 
 def variables_of(rule: Rule) -> frozenset[str]:

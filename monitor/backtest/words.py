@@ -78,7 +78,7 @@ h2{font-size:16px;margin:0 0 6px}h3{font-size:14px;margin:10px 0 4px}
 .wide+.note{margin:8px 0 0}
 .tiles{display:grid;gap:8px;grid-template-columns:repeat(auto-fit,minmax(170px,1fr))}
 .tile{background:var(--panel);border:1px solid var(--line);border-radius:8px;padding:8px 12px}
-.tile b{display:block;font-size:18px;white-space:nowrap;font-variant-numeric:tabular-nums}
+.tile b{display:block;font-size:16px;white-space:nowrap;font-variant-numeric:tabular-nums}
 .tile span{color:var(--dim);font-size:12px}
 dl{margin:0;display:grid;grid-template-columns:minmax(150px,220px) minmax(0,1fr);gap:8px 18px}
 dt{font-weight:600}dd{margin:0;max-width:100ch}

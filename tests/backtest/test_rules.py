@@ -10,6 +10,7 @@ from monitor.backtest.rules import (
     judges_market_only,
     reads_ages,
 )
+from monitor.core.decision import ActionLevel
 from monitor.core.errors import ConfigError
 from monitor.core.types import SECOND_NS, SubjectKind
 from monitor.rulebook import builtin_files
@@ -72,6 +73,13 @@ def test_who_judges_the_market_alone() -> None:
     rules = hourly_rules([("mine.yaml", BOOK)], every=True)
     judged = {rule.id: judges_market_only(rule) for rule in rules.book.rules}
     assert judged == {"hot": True, "thin": False, "lost": False}
+
+
+def test_of_the_builtin_rules_that_cut_only_one_reads_the_market_alone() -> None:
+    """A drawdown of thirty days is stated of the portfolio alone, and is of the book all the same."""
+    rules = hourly_rules(builtin_files())
+    cutting = [rule for rule in rules.book.rules if rule.level is ActionLevel.CUT]
+    assert [rule.id for rule in cutting if judges_market_only(rule)] == ["funding_stress"]
 
 
 def test_what_only_pages_about_a_part_is_not_asked() -> None:
