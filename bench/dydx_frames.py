@@ -340,7 +340,7 @@ class DydxTalk:
 
     def _settlements(self, path: str, url: str) -> list[dict[str, object]]:
         asset, (limit, before_ms) = self._asset(path), _page(url, self.now_ms)
-        rows = settlements(asset, before_ms - limit * HOUR_MS, before_ms)
+        rows = settlements(asset, before_ms - limit * HOUR_MS, before_ms, self.now_ms)
         return [
             {
                 "ticker": ticker(asset), "rate": rate, "price": asset.text(asset.mid),
@@ -351,7 +351,7 @@ class DydxTalk:
 
     def _candles(self, path: str, url: str) -> list[dict[str, object]]:
         asset, (limit, before_ms) = self._asset(path), _page(url, self.now_ms)
-        bars = closes(asset, before_ms - limit * HOUR_MS, before_ms - 1)
+        bars = closes(asset, before_ms - limit * HOUR_MS, before_ms - 1, self.now_ms)
         return [
             {
                 "startedAt": _iso(at_ms), "ticker": ticker(asset), "resolution": "1HOUR",

@@ -36,19 +36,21 @@ def _factors(index: int) -> tuple[float, ...]:
     return tuple(made)
 
 
-def settlements(asset: Asset, start_ms: int, end_ms: int) -> Rows:
+def settlements(asset: Asset, start_ms: int, end_ms: int, now_ms: int) -> Rows:
     """(time, rate) of the settlements between two times, both included, newest first."""
-    return [(at, _rates(asset.index)[back]) for back, at in _hours(start_ms, end_ms)]
+    return [(at, _rates(asset.index)[back]) for back, at in _hours(start_ms, end_ms, now_ms)]
 
 
-def closes(asset: Asset, start_ms: int, end_ms: int) -> Rows:
+def closes(asset: Asset, start_ms: int, end_ms: int, now_ms: int) -> Rows:
     """(when the bar began, close) of bars that began between two times, newest first. The newest
     of all is still open."""
     factors = _factors(asset.index)
-    return [(at, asset.text(asset.mid * factors[back])) for back, at in _hours(start_ms, end_ms)]
+    return [
+        (at, asset.text(asset.mid * factors[back])) for back, at in _hours(start_ms, end_ms, now_ms)
+    ]
 
 
-def _hours(start_ms: int, end_ms: int) -> list[tuple[int, int]]:
-    newest = end_ms // HOUR_MS
-    oldest = max(-(-start_ms // HOUR_MS), newest - HOURS + 1)
-    return [(newest - hour, hour * HOUR_MS) for hour in range(newest, oldest - 1, -1)]
+def _hours(start_ms: int, end_ms: int, now_ms: int) -> list[tuple[int, int]]:
+    present = now_ms // HOUR_MS
+    oldest = max(-(-start_ms // HOUR_MS), present - HOURS + 1)
+    return [(present - hour, hour * HOUR_MS) for hour in range(end_ms // HOUR_MS, oldest - 1, -1)]

@@ -269,7 +269,7 @@ class HyperliquidTalk:
 
     def _settlements(self, question: Question) -> list[dict[str, object]]:
         asset = self._named[question["coin"]]
-        rows = settlements(asset, question["startTime"], self.now_ms)[::-1]
+        rows = settlements(asset, question["startTime"], self.now_ms, self.now_ms)[::-1]
         return [
             {"coin": asset.name, "fundingRate": rate, "premium": "0.0001", "time": at_ms}
             for at_ms, rate in rows[:ROWS_MAX]
@@ -277,12 +277,13 @@ class HyperliquidTalk:
 
     def _candles(self, asked: Question) -> list[dict[str, object]]:
         asset = self._named[asked["coin"]]
+        bars = closes(asset, asked["startTime"], asked["endTime"], self.now_ms)
         return [
             {
                 "t": at_ms, "T": at_ms + HOUR_MS - 1, "s": asset.name, "i": "1h", "o": close,
                 "c": close, "h": close, "l": close, "v": "10.5", "n": 7,
             }
-            for at_ms, close in closes(asset, asked["startTime"], asked["endTime"])[::-1]
+            for at_ms, close in bars[::-1]
         ]  # fmt: skip
 
 
