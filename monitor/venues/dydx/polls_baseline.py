@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from monitor.core.events import Event, FundingHistorySeen, PriceHistorySeen
-from monitor.core.ports import PollOutput, Request, Response
+from monitor.core.ports import PollOutput, Refresh, Request, Response
 from monitor.core.types import SECOND_NS, EngineNs
 from monitor.venues.dydx.codec import markets, wire
 from monitor.venues.dydx.endpoints import Endpoints, NotFoundError, quoted
@@ -24,7 +24,8 @@ _HOUR_NS = 3600 * SECOND_NS
 
 
 class BaselinePoll(RestPoll):
-    """One market after the other; subclasses say what is asked and what the rows mean.
+    """One market a round, and the next round at once while there are more: an interruption costs
+    one market's. Subclasses say what is asked and what the rows mean.
 
     Args:
         feed, hours: What it reads, and how far back.
@@ -43,41 +44,43 @@ class BaselinePoll(RestPoll):
         self._leaders = leaders
         self._hours = hours
         self._left: list[str] = []
-        self._ticker = ""
         self._before_ns: EngineNs = 0  # the page asked for ends here
-        self._pages_newest_ns: EngineNs = 0  # of the market that is being read
+        self._newest_ns: EngineNs = 0  # of the market that is being read
         self._read_ns: dict[str, EngineNs] = {}  # newest row that was read
 
     def request(self, now: EngineNs) -> Request:
-        """The first market's; the height where nothing new can be told yet."""
-        self._left = list(self._leaders())
-        return self._next(now) or self.api.get("/height")
+        """The next market's; the height where nothing new can be told yet."""
+        if not self._left:
+            self._left = [one for one in self._leaders() if self._hours_since(one, now) >= 1]
+        if not self._left:
+            return self.api.get("/height")
+        ticker = self._left[0]
+        self._before_ns, self._newest_ns = now, 0
+        return self.page(ticker, now, min(ROWS_MAX, self._hours_since(ticker, now) + 1))
 
     def told(self, body: bytes, now: EngineNs, response: Response) -> PollOutput:
         """One page, then the one before it, until what is known is reached."""
         del response
-        ticker = self._ticker
-        if not ticker:
+        if not self._left:
             return PollOutput()
+        ticker = self._left[0]
         rows = self.rows(ticker, body, now)
         if not rows:
-            return PollOutput(then=self._done(now))
+            return self._done(())
         oldest_ns, newest_ns = rows[0][0], rows[-1][0]
         wire.refuse_future(newest_ns, now, f"{self.feed} time of the newest row")
-        self._pages_newest_ns = max(self._pages_newest_ns, newest_ns)
+        self._newest_ns = max(self._newest_ns, newest_ns)
         seen = (self.event(ticker, tuple(rows)),)
-        if (
-            len(rows) >= ROWS_MAX - 1
-            and self._since_ns(ticker, now) + _HOUR_NS < oldest_ns < self._before_ns
-        ):
+        since_ns = self._since_ns(ticker, now) + _HOUR_NS
+        if len(rows) >= ROWS_MAX - 1 and since_ns < oldest_ns < self._before_ns:
             self._before_ns = oldest_ns
-            return PollOutput(seen, then=self.page(ticker, self._before_ns, ROWS_MAX))
-        return PollOutput(seen, then=self._done(now))
+            return PollOutput(seen, then=self.page(ticker, oldest_ns, ROWS_MAX))
+        return self._done(seen)
 
     def absent(self, error: NotFoundError, now: EngineNs) -> PollOutput:
         """A market that is gone has no history."""
-        del error
-        return PollOutput(then=self._done(now))
+        del error, now
+        return self._done(())
 
     def rows(self, ticker: str, body: bytes, now: EngineNs) -> list[tuple[EngineNs, float]]:
         """(time, value) of a page, oldest first. Raises ``DecodeError``."""
@@ -94,22 +97,15 @@ class BaselinePoll(RestPoll):
     def _since_ns(self, ticker: str, now: EngineNs) -> EngineNs:
         return max(self._read_ns.get(ticker, 0), (now // _HOUR_NS - self._hours) * _HOUR_NS)
 
-    def _done(self, now: EngineNs) -> Request | None:
-        if self._pages_newest_ns:
-            self._read_ns[self._ticker] = self._pages_newest_ns
-        return self._next(now)
+    def _hours_since(self, ticker: str, now: EngineNs) -> int:
+        return (now - self._since_ns(ticker, now)) // _HOUR_NS
 
-    def _next(self, now: EngineNs) -> Request | None:
-        """The next market of which an hour may be new."""
-        self._pages_newest_ns = 0
-        while self._left:
-            self._ticker = ticker = self._left.pop(0)
-            hours = (now - self._since_ns(ticker, now)) // _HOUR_NS
-            if hours >= 1:
-                self._before_ns = now
-                return self.page(ticker, now, min(ROWS_MAX, hours + 1))
-        self._ticker = ""
-        return None
+    def _done(self, seen: tuple[Event, ...]) -> PollOutput:
+        """One market less; the others follow at once."""
+        ticker = self._left.pop(0)
+        if self._newest_ns:
+            self._read_ns[ticker] = self._newest_ns
+        return PollOutput(seen, refresh=(Refresh(self.name),) if self._left else ())
 
 
 class FundingBaselinePoll(BaselinePoll):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from monitor.core.errors import DecodeError
 from monitor.core.events import Event, FundingHistorySeen, PriceHistorySeen
-from monitor.core.ports import PollOutput, Request, Response
+from monitor.core.ports import PollOutput, Refresh, Request, Response
 from monitor.core.types import EngineNs
 from monitor.venues.hyperliquid.decoders import wire
 from monitor.venues.hyperliquid.decoders.body import read
@@ -28,39 +28,45 @@ _HOUR_MS = HOUR_NS // MS_NS
 
 
 class BaselinePoll(InfoPoll):
-    """One market after the other; subclasses say what is asked and what the rows mean."""
+    """One market a round, and the next round at once while there are more: an interruption costs
+    one market's. Subclasses say what is asked and what the rows mean."""
 
     def __init__(self, knowledge: Knowledge, kind: str, hours: int) -> None:
         super().__init__(knowledge, kind, knowledge.settings.polls.baselines_s, KEY)
         self._hours = hours
         self._left: list[str] = []
-        self._coin = ""
         self._read_ms: dict[str, int] = {}  # newest row that was read
 
     def request(self, now: EngineNs) -> Request:
-        """The first market's; the exchange's status where nothing new can be told yet."""
-        self._left = list(self.knowledge.leaders())
-        return self._next(now) or self.ask("exchangeStatus")
+        """The next market's; the exchange's status where nothing new can be told yet."""
+        if not self._left:
+            self._left = [
+                coin
+                for coin in self.knowledge.leaders()
+                if now // MS_NS - self._start_ms(coin, now) >= _HOUR_MS
+            ]
+        return self._ask_next(now) if self._left else self.ask("exchangeStatus")
 
     def received(self, response: Response, now: EngineNs) -> PollOutput:
         """What one page holds; a market that cannot be read does not hold up the others."""
-        coin = self._coin
-        if not coin:
+        if not self._left:
             return PollOutput((self.opened(),))
+        coin = self._left[0]
+        told: Event | None
         try:
             body = check_response(response, f"{self.kind} {coin}")
             with decoding(f"{self.kind} {coin}", body):
                 told, newest_ms, more = self.told(coin, body, now)
                 refuse_future(newest_ms, now, "time of the newest row")
         except DecodeError as error:
-            return PollOutput((self.rejected(error),), then=self._next(now))
-        if told is None:
-            return PollOutput((self.opened(),), then=self._next(now))
+            told, newest_ms, more = self.rejected(error), None, False
         if newest_ms is not None:
             self._read_ms[coin] = newest_ms
+        events = (self.opened(),) if told is None else (self.opened(), told)
         if more:
-            self._left.insert(0, coin)
-        return PollOutput((self.opened(), told), then=self._next(now))
+            return PollOutput(events, then=self._ask_next(now))
+        del self._left[0]
+        return PollOutput(events, refresh=(Refresh(self.name),) if self._left else ())
 
     def page(self, coin: str, start_ms: int, now: EngineNs) -> Request:
         """The request for rows of ``coin`` since ``start_ms``."""
@@ -70,17 +76,13 @@ class BaselinePoll(InfoPoll):
         """What rows say, the time of the newest, ms, and whether there may be more of them."""
         raise NotImplementedError
 
-    def _next(self, now: EngineNs) -> Request | None:
-        """The next market of which an hour may be new."""
-        now_ms = now // MS_NS
-        while self._left:
-            self._coin = coin = self._left.pop(0)
-            begin_ms = max(0, (now // HOUR_NS - self._hours) * _HOUR_MS)
-            start_ms = max(begin_ms, self._read_ms.get(coin, -1) + 1)
-            if now_ms - start_ms >= _HOUR_MS:
-                return self.page(coin, start_ms, now)
-        self._coin = ""
-        return None
+    def _ask_next(self, now: EngineNs) -> Request:
+        coin = self._left[0]
+        return self.page(coin, self._start_ms(coin, now), now)
+
+    def _start_ms(self, coin: str, now: EngineNs) -> int:
+        begin_ms = max(0, (now // HOUR_NS - self._hours) * _HOUR_MS)
+        return max(begin_ms, self._read_ms.get(coin, -1) + 1)
 
 
 class FundingBaselinePoll(BaselinePoll):

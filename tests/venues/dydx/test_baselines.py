@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from monitor.core.events import Event, FundingHistorySeen, PriceHistorySeen
-from monitor.core.ports import Poll, Request, Response
+from monitor.core.ports import Poll, Refresh, Response
 from monitor.core.types import SECOND_NS
 from monitor.venues.dydx.codec import wire
 from monitor.venues.dydx.venue import DydxVenue
@@ -22,17 +22,21 @@ HOUR = NOW // HOUR_NS
 def run(
     poll: Poll, give: Any, now: int = NOW
 ) -> tuple[list[tuple[str, dict[str, str]]], list[Event]]:
-    """One round: (path, query) of its requests, and the events."""
-    request: Request | None = poll.request(now)
-    requests, events = [], []
-    while request is not None:
-        requests.append(asked(request))
-        given = give(*requests[-1])
-        response = given if isinstance(given, Response) else answer(given)
-        output = poll.received(response, now)
-        events += output.events
-        request = output.then
-        assert len(requests) < 50, "the pages do not end"
+    """Rounds until none is wished for: (path, query) of their requests, and the events."""
+    requests: list[tuple[str, dict[str, str]]] = []
+    events: list[Event] = []
+    wished: tuple[Refresh, ...] = (Refresh(poll.name),)
+    while wished:
+        assert wished == (Refresh(poll.name),)
+        wished, request = (), poll.request(now)
+        while request is not None:
+            requests.append(asked(request))
+            given = give(*requests[-1])
+            response = given if isinstance(given, Response) else answer(given)
+            output = poll.received(response, now)
+            events += output.events
+            request, wished = output.then, output.refresh
+            assert len(requests) < 50, "the pages do not end"
     return requests, events
 
 

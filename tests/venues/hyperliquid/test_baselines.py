@@ -6,15 +6,48 @@ from typing import Any
 
 import pytest
 
-from monitor.core.events import ChannelOpened, FrameRejected, FundingHistorySeen, PriceHistorySeen
+from monitor.core.events import (
+    ChannelOpened,
+    Event,
+    FrameRejected,
+    FundingHistorySeen,
+    PriceHistorySeen,
+)
+from monitor.core.ports import Poll, Refresh, Response
 from monitor.core.types import SECOND_NS
-from tests.venues.hyperliquid.helpers import META, context, make_venue, of_type, poll_named
-from tests.venues.hyperliquid.test_polls import NULL_500, by_type, run
+from tests.venues.hyperliquid.helpers import (
+    META,
+    answer,
+    asked,
+    context,
+    make_venue,
+    of_type,
+    poll_named,
+)
+from tests.venues.hyperliquid.test_polls import NULL_500, by_type
+from tests.venues.hyperliquid.test_polls import run as run_round
 
 HOUR_MS = 3_600_000
 HOUR_NS = 3600 * SECOND_NS
 NOW = 497_222 * HOUR_NS + 60 * SECOND_NS  # a minute after the hour
 NOW_MS = NOW // 1_000_000
+
+
+def run(poll: Poll, answers: Any, now: int) -> tuple[list[dict[str, Any]], tuple[Event, ...]]:
+    """Rounds until none is wished for: their requests and events."""
+    requests: list[dict[str, Any]] = []
+    events: list[Event] = []
+    wished: tuple[Refresh, ...] = (Refresh(poll.name),)
+    while wished:
+        assert wished == (Refresh(poll.name),)
+        wished, request = (), poll.request(now)
+        while request is not None:
+            requests.append(asked(request))
+            given = answers(requests[-1])
+            output = poll.received(given if isinstance(given, Response) else answer(given), now)
+            events += output.events
+            request, wished = output.then, output.refresh
+    return requests, tuple(events)
 
 
 def settlements(body: dict[str, Any]) -> list[dict[str, Any]]:
@@ -102,7 +135,7 @@ def test_the_markets_with_most_open_interest_lead() -> None:
     venue = watching("HYPE")
     contexts = [context("100.0", openInterest=str(size)) for size in (5, 9, 1, 0)]
     answers = by_type(perpDexs=[None], metaAndAssetCtxs=[META, contexts])
-    run(poll_named(venue, "hyperliquid/metaAndAssetCtxs"), answers)
+    run_round(poll_named(venue, "hyperliquid/metaAndAssetCtxs"), answers)
     assert venue.knowledge.leaders()[:3] == ("ETH", "BTC", "HYPE")
 
 
@@ -121,3 +154,13 @@ def test_a_market_that_cannot_be_read_does_not_hold_up_the_next() -> None:
     assert not of_type(events, FundingHistorySeen)
     _, events = run(poll, by_type(fundingHistory=settlements), NOW)
     assert {one.market for one in of_type(events, FundingHistorySeen)} == {"BTC", "ETH"}
+
+
+def test_an_interrupted_round_goes_on_with_the_same_market() -> None:
+    """A venue that fails between two pages costs the page, not the list."""
+    poll = poll_named(watching("BTC", "ETH"), "hyperliquid/fundingHistory/baseline")
+    first = asked(poll.request(NOW))
+    poll.received(answer(settlements(first)), NOW)
+    again = asked(poll.request(NOW))
+    assert again["coin"] == "BTC"
+    assert again["startTime"] > first["startTime"]
