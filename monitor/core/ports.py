@@ -86,7 +86,8 @@ class StreamProtocol(Protocol):
 
 
 class Request(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """One HTTP request. ``url`` is absolute; ``weight`` is what it costs of the venue's budget."""
+    """One HTTP request. ``url`` is absolute; ``weight`` is what it costs of the venue's budget.
+    A ``patient`` one is of history: it leaves the budget to whatever is about now."""
 
     method: str
     url: str
@@ -94,6 +95,7 @@ class Request(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     headers: tuple[tuple[str, str], ...] = ()
     weight: float = 1.0
     timeout_s: float = 10.0
+    patient: bool = False
 
 
 class Response(msgspec.Struct, frozen=True, gc=False, kw_only=True):

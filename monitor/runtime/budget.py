@@ -24,6 +24,8 @@ Ledger = tuple[tuple[EngineNs, float], ...]
 LEDGER_STEP_NS = SECOND_NS // 4
 # Of what reads may spend, background reads get this share.
 BACKGROUND_RATIO = 0.6
+# And history this: what is read for half an hour must not keep an hourly read waiting.
+HISTORY_RATIO = 0.4
 
 
 class Lane(enum.Enum):
@@ -32,6 +34,7 @@ class Lane(enum.Enum):
     URGENT = "urgent"  # the kill path alone
     READ = "read"
     BACKGROUND = "background"
+    HISTORY = "history"
 
 
 class RequestBudget:
@@ -57,6 +60,7 @@ class RequestBudget:
             Lane.URGENT: rate.capacity,
             Lane.READ: reads,
             Lane.BACKGROUND: reads * BACKGROUND_RATIO,
+            Lane.HISTORY: reads * HISTORY_RATIO,
         }
 
     async def acquire(
@@ -67,7 +71,7 @@ class RequestBudget:
         Args:
             weight: What the request costs, in the venue's own units.
             lane: ``URGENT`` may use the reserve and does not queue behind reads; ``BACKGROUND``
-                leaves a part to reads.
+                leaves a part to reads, ``HISTORY`` a larger one.
             wait_s_max: Longest wait; all callers of a lane use the same, so none starves.
 
         Raises:

@@ -29,6 +29,7 @@ ATTEMPTS_MAX = 4
 RETRY_AFTER_S_MAX = 300.0
 FAILED_RETRY_S = 20.0  # a poll of long period must not stay dark for it after an outage
 REFUSED_PERIOD_S = 300.0
+HISTORY_WAIT_S_MAX = 3600.0  # a wait for the budget is no failure of the venue
 BACKGROUND_PERIOD_S = 60.0  # what is read this rarely is history, not truth about now
 
 
@@ -210,7 +211,12 @@ class Poller:
         raise DecodeError(message)
 
     async def _exchange(self, poll: Poll, request: Request, lane: Lane) -> PollOutput:
-        await self._budget.acquire(request.weight, lane=lane)
+        if request.patient:
+            await self._budget.acquire(
+                request.weight, lane=Lane.HISTORY, wait_s_max=HISTORY_WAIT_S_MAX
+            )
+        else:
+            await self._budget.acquire(request.weight, lane=lane)
         async with self._slots:
             response = await self._http.execute(request)
         now = self._clock.now()

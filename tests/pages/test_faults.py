@@ -84,13 +84,16 @@ def test_refused_requests_are_one_page_per_venue(tmp_path: Path) -> None:
 
 
 def test_a_stale_oracle_is_one_page_of_all_markets(tmp_path: Path) -> None:
-    """One that it stands still and one for the divergence that comes of it minutes later. Funding
-    over a dead number is no storm, and asks for no cut of the book."""
+    """One that it stands still and one for the divergence that comes of it minutes later; and what
+    funding over a dead number would cost, for it would be charged. It is no storm, and asks for no
+    cut of the book."""
     played = run_scenario(tmp_path, "stale_oracle", minutes=14.5, look_at=[6.0])
     check(
         played,
         ("OracleFrozen", HYPERLIQUID),
         ("OracleDivergenceMajors", HYPERLIQUID),
+        ("FundingBudget", ""),
+        ended=False,  # the bill's rule watches for an hour
     )
     assert paged_as(played.pages[0]) == ("OracleFrozen", HYPERLIQUID)
     page = played.pages[1]

@@ -50,6 +50,21 @@ async def test_history_leaves_room_for_the_truth() -> None:
         assert history.done()
 
 
+async def test_half_a_year_of_prices_leaves_room_for_the_hourly_reads() -> None:
+    """What takes half an hour to read waits for whatever else is read, and never the other way."""
+    clock = ManualClock()
+    budget = RequestBudget(RATE, clock)
+    await budget.acquire(32.0, lane=Lane.HISTORY)
+    async with asyncio.TaskGroup() as tasks:
+        prices = tasks.create_task(budget.acquire(1.0, lane=Lane.HISTORY), name="prices")
+        await settle()
+        assert not prices.done()
+        await budget.acquire(16.0, lane=Lane.BACKGROUND)
+        assert clock.now() == START_NS
+        await clock.advance(60.0)
+        assert prices.done()
+
+
 async def test_weight_returns_one_window_after_it_was_spent() -> None:
     """Not a moment earlier: in no window is more than the capacity used."""
     clock = ManualClock()

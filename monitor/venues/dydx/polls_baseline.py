@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from msgspec.structs import replace
+
 from monitor.core.events import Event, FundingHistorySeen, PriceHistorySeen
 from monitor.core.ports import PollOutput, Refresh, Request, Response
 from monitor.core.types import SECOND_NS, EngineNs
@@ -56,7 +58,8 @@ class BaselinePoll(RestPoll):
             return self.api.get("/height")
         ticker = self._left[0]
         self._before_ns, self._newest_ns = now, 0
-        return self.page(ticker, now, min(ROWS_MAX, self._hours_since(ticker, now) + 1))
+        limit = min(ROWS_MAX, self._hours_since(ticker, now) + 1)
+        return replace(self.page(ticker, now, limit), patient=True)
 
     def told(self, body: bytes, now: EngineNs, response: Response) -> PollOutput:
         """One page, then the one before it, until what is known is reached."""
@@ -74,7 +77,8 @@ class BaselinePoll(RestPoll):
         since_ns = self._since_ns(ticker, now) + _HOUR_NS
         if len(rows) >= ROWS_MAX - 1 and since_ns < oldest_ns < self._before_ns:
             self._before_ns = oldest_ns
-            return PollOutput(seen, then=self.page(ticker, oldest_ns, ROWS_MAX))
+            then = replace(self.page(ticker, oldest_ns, ROWS_MAX), patient=True)
+            return PollOutput(seen, then=then)
         return self._done(seen)
 
     def absent(self, error: NotFoundError, now: EngineNs) -> PollOutput:

@@ -7,6 +7,8 @@ downtime left out. *Pure.*
 
 from __future__ import annotations
 
+import msgspec
+
 from monitor.core.errors import DecodeError
 from monitor.core.events import Event, FundingHistorySeen, PriceHistorySeen
 from monitor.core.ports import PollOutput, Refresh, Request, Response
@@ -78,7 +80,8 @@ class BaselinePoll(InfoPoll):
 
     def _ask_next(self, now: EngineNs) -> Request:
         coin = self._left[0]
-        return self.page(coin, self._start_ms(coin, now), now)
+        request = self.page(coin, self._start_ms(coin, now), now)
+        return msgspec.structs.replace(request, patient=True)
 
     def _start_ms(self, coin: str, now: EngineNs) -> int:
         begin_ms = max(0, (now // HOUR_NS - self._hours) * _HOUR_MS)

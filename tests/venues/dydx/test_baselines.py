@@ -31,6 +31,7 @@ def run(
         wished, request = (), poll.request(now)
         while request is not None:
             requests.append(asked(request))
+            assert request.patient != (requests[-1][0] == "/height")
             given = give(*requests[-1])
             response = given if isinstance(given, Response) else answer(given)
             output = poll.received(response, now)

@@ -43,6 +43,7 @@ def run(poll: Poll, answers: Any, now: int) -> tuple[list[dict[str, Any]], tuple
         wished, request = (), poll.request(now)
         while request is not None:
             requests.append(asked(request))
+            assert request.patient != (requests[-1]["type"] == "exchangeStatus")
             given = answers(requests[-1])
             output = poll.received(given if isinstance(given, Response) else answer(given), now)
             events += output.events
