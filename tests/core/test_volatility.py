@@ -242,10 +242,11 @@ def test_basket_is_the_mean_of_its_members() -> None:
     assert found == pytest.approx(0.02 * sqrt(v.HOURS_PER_YEAR), rel=1e-4)
 
 
-def test_hourly_recordings_are_followed_too() -> None:
+@pytest.mark.parametrize("gap_minutes", [75.0, 60.0])
+def test_hourly_recordings_are_followed_too(gap_minutes: float) -> None:
     """Prices at full hours only: every hour has its return, known as soon as it is over; a member
     without rows for days holds nobody up."""
-    leverage = LeverageSettings(price_gap_minutes=75.0)
+    leverage = LeverageSettings(price_gap_minutes=gap_minutes)
     at = Desk(settings=EngineSettings(leverage=leverage))
     moves = {"BTC": 0.01, "ETH": 0.02, "SOL": 0.03}
     for market in moves:

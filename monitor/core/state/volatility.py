@@ -215,7 +215,7 @@ def _follow_basket(state: RiskState, hour: int, now: EngineNs) -> None:
     members = [one.hours for one in series]
     since = now - state.gap_minutes * MINUTE_NS
     if _begins(now // MINUTE_NS) and any(
-        one.hours.hour < hour and one.seen.seen_ns > since for one in series
+        one.hours.hour < hour and one.seen.seen_ns >= since for one in series
     ):
         return
     if hour - DAY_HOURS < basket.hour and not state.basket_renew:
