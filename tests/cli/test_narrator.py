@@ -21,7 +21,7 @@ def test_the_stress_index_is_told_with_what_it_is_made_of_and_once() -> None:
     voice.tell_stress(desk.engine)
     assert told == [
         (
-            "[SIMULATED 0:00] riskd  funding stress index 69 of 100, by points: level 22, breadth 25, "
-            "surprise 17, change 5, flips 0."
+            "[SIMULATED 0:00] riskd  funding stress index 69 of 100, by points: level 22, "
+            "breadth 25, surprise 17, change 5, flips 0."
         )
     ]

@@ -13,7 +13,7 @@ from tests.pages.world import run_scenario
 
 def test_calm_markets_wake_nobody(tmp_path: Path) -> None:
     """Nothing is told, and nothing so much as waits to be sure, not even at the start."""
-    played = run_scenario(tmp_path, "calm", minutes=6.0)
+    played = run_scenario(tmp_path, "calm", minutes=6.0, baselines=True)
     assert played.told == []
     assert played.changes == []
 
@@ -28,7 +28,7 @@ def test_money_on_its_way_between_venues_wakes_nobody(tmp_path: Path) -> None:
 def test_a_funding_storm_is_one_page(tmp_path: Path) -> None:
     """One for the whole book, not one per market or position. What follows from it (which accounts
     pay most) is in the API."""
-    played = run_scenario(tmp_path, "funding_storm", minutes=14.0)
+    played = run_scenario(tmp_path, "funding_storm", minutes=14.0, baselines=True)
     assert paged(played) == Counter({("FundingBroadExpense", ""): 1}), played
     assert "WOULD HAVE cut gross of the portfolio to 70 %" in played.pages[0].summary
 
@@ -48,7 +48,7 @@ CRASH_PAGES_MAX = 8
 
 def test_a_crash_says_each_thing_once(tmp_path: Path) -> None:
     """Per venue, with all positions and markets named in one page."""
-    played = run_scenario(tmp_path, "flash_crash", minutes=13.0, look_at=[3.5])
+    played = run_scenario(tmp_path, "flash_crash", minutes=13.0, baselines=True, look_at=[3.5])
     pages = paged(played)
     assert set(pages.values()) == {1}, played
     assert {alert for alert, _ in pages} <= set(CRASH), played

@@ -77,16 +77,18 @@ def run_scenario(
     minutes: float,
     look_at: Sequence[float] = (),
     seed: int = 7,
+    baselines: bool = False,
 ) -> Played:
     """Play the first ``minutes`` of a shipped scenario (or of one written as YAML text); keep what
-    was told, and what the API says at each minute of ``look_at``."""
+    was told, and what the API says at each minute of ``look_at``. ``baselines``: read the venues'
+    history too, so that stress and volatility are judged."""
     shipped = load_scenario if "\n" not in scenario else _from_text
     found = shipped(scenario)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     start_s = found.start_near(START_S)
     clock = JumpingClock(round(start_s * SECOND_NS))
     with asyncio.Runner(debug=False, loop_factory=clock.loop) as runner:
-        return runner.run(_play(folder, found, clock, minutes, look_at, seed))
+        return runner.run(_play(folder, found, clock, minutes, look_at, seed, baselines))
 
 
 def _from_text(text: str) -> Scenario:
@@ -100,6 +102,7 @@ async def _play(
     minutes: float,
     look_at: Sequence[float],
     seed: int,
+    baselines: bool,
 ) -> Played:
     played = Played()
     began_ns = clock.now()
@@ -112,7 +115,7 @@ async def _play(
         url = await _pager(stack, played, at_s)
         world = World(seed, began_ns / SECOND_NS)
         simulation = await stack.enter_async_context(Simulation(world, clock, period_s=PERIOD_S))
-        config = parse_config(_config(simulation, url), source="test")
+        config = parse_config(_config(simulation, url, baselines=baselines), source="test")
         daemon = Daemon(config, clock, base=folder, to_wall_ns=clock.to_wall_ns, simulated=True)
         await daemon.start()
         stack.push_async_callback(daemon.close)
@@ -163,7 +166,7 @@ async def _pager(stack: AsyncExitStack, played: Played, at_s: Callable[[], float
     return f"http://127.0.0.1:{runner.addresses[0][1]}/"
 
 
-def _config(simulation: Simulation, pager: str) -> str:
+def _config(simulation: Simulation, pager: str, *, baselines: bool) -> str:
     urls, addresses = simulation.urls, simulation.addresses
     hyperliquid, dydx = urls["hyperliquid"], urls["dydx"]
     return f"""\
@@ -171,10 +174,12 @@ desk: test
 data_dir: data
 venues:
   hyperliquid:
+    baselines: {str(baselines).lower()}
     rest_url: {hyperliquid["rest"]}
     ws_url: {hyperliquid["ws"]}
     accounts: [{{alias: main, address: "{addresses["hyperliquid"]["main"]}"}}]
   dydx:
+    baselines: {str(baselines).lower()}
     rest_url: {dydx["rest"]}
     ws_url: {dydx["ws"]}
     validator_urls: ["{dydx["rpc"]}"]
