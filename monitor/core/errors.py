@@ -73,11 +73,13 @@ class FeedError(MonitorError):
 
 
 class TransientFeedError(FeedError):
-    """The network or the venue failed in a way that a later try may survive."""
+    """The network or the venue failed in a way that a later try may survive. ``unsent``: nothing
+    of the request reached anybody, so nobody counts it."""
 
     def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+        self.unsent = False
 
 
 class DecodeError(FeedError):

@@ -125,6 +125,14 @@ class RequestBudget:
         self._used += sum(weight for _, weight in earlier)
         self._forget(now)
 
+    def give_back(self, weight: float) -> None:
+        """What was last spent of this weight never reached the venue."""
+        for index in range(len(self._spent) - 1, -1, -1):
+            if self._spent[index][1] == weight:
+                del self._spent[index]
+                self._used -= weight
+                return
+
     def hold_reads(self, seconds: float) -> None:
         """The venue asked for a pause (429): no read leaves before it is over; urgent ones do."""
         until_ns = self._clock.now() + round(seconds * SECOND_NS)

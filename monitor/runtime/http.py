@@ -94,7 +94,10 @@ class HttpClient:
                     elapsed_s=(self._clock.now() - started_ns) / SECOND_NS,
                 )
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
-            raise network_fault(error, host, timeout_s=request.timeout_s) from error
+            fault = network_fault(error, host, timeout_s=request.timeout_s)
+            if isinstance(fault, TransientFeedError):
+                fault.unsent = isinstance(error, aiohttp.ClientConnectorError)
+            raise fault from error
 
     async def _read(self, answer: aiohttp.ClientResponse, host: str) -> bytes:
         parts: list[bytes] = []

@@ -218,7 +218,12 @@ class Poller:
         else:
             await self._budget.acquire(request.weight, lane=lane)
         async with self._slots:
-            response = await self._http.execute(request)
+            try:
+                response = await self._http.execute(request)
+            except TransientFeedError as error:
+                if error.unsent:  # a venue that is back must not find its minute spent
+                    self._budget.give_back(request.weight)
+                raise
         now = self._clock.now()
         counters = self._counters(poll)
         counters.messages += 1

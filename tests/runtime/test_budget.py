@@ -65,6 +65,17 @@ async def test_half_a_year_of_prices_leaves_room_for_the_hourly_reads() -> None:
         assert prices.done()
 
 
+async def test_what_never_reached_the_venue_is_given_back() -> None:
+    """Once, and only what was spent."""
+    budget = RequestBudget(RATE, ManualClock())
+    await budget.acquire(20.0)
+    await budget.acquire(30.0)
+    budget.give_back(20.0)
+    assert budget.used_and_left() == (30.0, 70.0)
+    budget.give_back(20.0)
+    assert budget.used_and_left() == (30.0, 70.0)
+
+
 async def test_weight_returns_one_window_after_it_was_spent() -> None:
     """Not a moment earlier: in no window is more than the capacity used."""
     clock = ManualClock()
