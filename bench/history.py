@@ -13,6 +13,8 @@ from bench.prices import Asset
 HOURS = 75 * 24  # long enough for all that is judged by percentiles
 HOUR_MS = 3_600_000
 STEP_RATIO = 0.0025  # of one hour: 23 % a year
+CALM_HOURS = 96  # the present is no stormy time of its past
+CALM_RATIO = 0.5
 RATE = 5e-6  # a settlement's size, fraction per hour
 
 Rows = list[tuple[int, str]]
@@ -30,9 +32,10 @@ def _factors(index: int) -> tuple[float, ...]:
     """A past close over the present price, counted back from the bar that closed last."""
     chance = random.Random(2_000 + index)  # noqa: S311 - likewise
     factor, made = 1.0, []
-    for _ in range(HOURS):
+    for back in range(HOURS):
         made.append(factor)
-        factor *= 1.0 + chance.gauss(0.0, STEP_RATIO)
+        step = STEP_RATIO * (CALM_RATIO if back < CALM_HOURS else 1.0)
+        factor *= 1.0 + chance.gauss(0.0, step)
     return tuple(made)
 
 

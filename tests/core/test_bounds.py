@@ -151,6 +151,8 @@ def test_payments_leave_the_day_by_themselves() -> None:
     pay(-86_000)
     assert desk.after("funding_paid_24h_usd", MAIN) == 1.0
     wake = desk.evaluate().wake_at_ns
+    while wake is not None and wake < desk.ns(400):  # for what else is looked at again
+        wake = desk.engine.evaluate(wake).wake_at_ns
     assert wake == desk.ns(400)
     desk.at(400)
     assert desk.after("funding_paid_24h_usd", MAIN) == 0.0
