@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import msgspec
 
@@ -30,7 +31,7 @@ from monitor.core.rules.expression import Expression
 from monitor.core.rules.fields import Fields, rule_mappings
 from monitor.core.rules.rule import PARTS, OnUnknown, Rule
 from monitor.core.types import Severity, SubjectKind, louder_than
-from monitor.core.yamltext import nearest, parse_yaml
+from monitor.core.yamltext import YamlText, nearest, parse_yaml
 
 KEYS = frozenset(
     {
@@ -73,6 +74,12 @@ class _Entry(msgspec.Struct):
     enabled: bool
 
 
+@lru_cache(maxsize=16)
+def _read_text(source: str, text: str) -> YamlText:
+    """A start reads the built-in texts several times over; nobody changes what was read."""
+    return parse_yaml(text, source=source)
+
+
 def parse_rulebook(
     files: Sequence[tuple[str, str]],
     catalogue: Mapping[str, MeasureSpec],
@@ -85,7 +92,7 @@ def parse_rulebook(
     problems: list[Problem] = []
     entries: dict[str, _Entry] = {}
     for source, text in files:
-        doc = parse_yaml(text, source=source)
+        doc = _read_text(source, text)
         mappings = rule_mappings(doc)
         problems += doc.problems
         seen: dict[str, str] = {}
