@@ -17,15 +17,6 @@ if os.environ.get("CI") == "true":
     settings.load_profile("ci")
 
 
-# Files of few and long tests go first, so that the workers end together.
-LONG = ("tests/pages/", "tests/e2e/", "tests/killpath/", "tests/faults/", "tests/cli/test_demo")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The long ones first, each folder in its order."""
-    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
-
-
 @pytest.fixture(autouse=True)
 def _own_logging() -> Iterator[None]:
     """A command that a test runs in this process sets up logging: for that test alone."""
