@@ -81,6 +81,7 @@ venues:
       - {{alias: main, address: "{addresses["hyperliquid"]["main"]}"}}
       - {{alias: hedge, address: "{addresses["hyperliquid"]["subaccount"]}"}}
   dydx:
+    baselines: false # the history of one venue is enough for a story of minutes
     rest_url: {dydx["rest"]}
     ws_url: {dydx["ws"]}
     validator_urls: ["{dydx["rpc"]}"]
