@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
+from monitor.app.desk_files import read_desk_file, unix_seconds
 from monitor.core.errors import ConfigError, Problem
 from monitor.core.events import OffBookLeg, OffBookLegsDeclared
 from monitor.core.types import SECOND_NS
-from monitor.core.yamltext import Plain, YamlText, dotted, nearest, parse_yaml
+from monitor.core.yamltext import Plain, YamlText, dotted, nearest
 
 FIELDS = ("asset", "size", "expires", "note", "hedge_set")
 REQUIRED = ("asset", "size", "expires")
@@ -21,12 +21,7 @@ def read_legs(path: Path) -> OffBookLegsDeclared:
     Raises:
         ConfigError: With every mistake and its line; nothing of a wrong file is used.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise ConfigError(f"The off-book legs file {path} cannot be read: {reason}.") from error
-    document = parse_yaml(text, source=str(path))
+    document = read_desk_file(path, "off-book legs")
     problems = list(document.problems)
     data = document.data if isinstance(document.data, dict) else {}
     rows = data.get("legs")
@@ -71,16 +66,16 @@ def _leg(document: YamlText, index: int, row: Plain, problems: list[Problem]) ->
     size = _size(row.get("size"))
     if row.get("size") is not None and size is None:
         wrong("size", "must be a number of base units, negative for a short.", row["size"])
-    expires_ns = _expires_ns(row.get("expires"))
-    if row.get("expires") is not None and expires_ns is None:
+    expires_s = unix_seconds(row.get("expires"))
+    if row.get("expires") is not None and expires_s is None:
         wrong("expires", "must be a date and time such as 2027-06-30T00:00:00Z.", row["expires"])
     asset = row.get("asset")
-    if size is None or expires_ns is None or not isinstance(asset, str):
+    if size is None or expires_s is None or not isinstance(asset, str):
         return None
     return OffBookLeg(
         asset=asset,
         size=size,
-        expires_at_ns=expires_ns,
+        expires_at_ns=expires_s * SECOND_NS,
         note=str(row.get("note") or ""),
         hedge_set=str(row.get("hedge_set") or ""),
     )
@@ -94,15 +89,3 @@ def _size(value: Plain) -> Decimal | None:
     except InvalidOperation:
         return None
     return size if size.is_finite() else None
-
-
-def _expires_ns(value: Plain) -> int | None:
-    if not isinstance(value, str):
-        return None
-    try:
-        moment = dt.datetime.fromisoformat(value.strip())
-    except ValueError:
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=dt.UTC)
-    return round(moment.timestamp()) * SECOND_NS

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from pathlib import Path
 
+from monitor.app.desk_files import read_desk_file, unix_seconds
 from monitor.core.errors import ConfigError, Problem
 from monitor.core.events import NewsFlag, NewsFlagsDeclared
 from monitor.core.operator import FLAG_NAME, FLAG_SCOPES, scope_of
 from monitor.core.types import PORTFOLIO, SECOND_NS, subject_kind
-from monitor.core.yamltext import Plain, YamlText, dotted, nearest, parse_yaml
+from monitor.core.yamltext import Plain, YamlText, dotted, nearest
 
 # Around something scheduled: two hours before it, for it moves prices before it is out, one after.
 BEFORE_S, AFTER_S = 2 * 3600, 3600
@@ -23,12 +23,7 @@ def read_news(path: Path) -> NewsFlagsDeclared:
     Raises:
         ConfigError: With every mistake and its line; nothing of a wrong file is used.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise ConfigError(f"The news flags file {path} cannot be read: {reason}.") from error
-    document = parse_yaml(text, source=str(path))
+    document = read_desk_file(path, "news flags")
     problems = list(document.problems)
     data = document.data if isinstance(document.data, dict) else {}
     rows = data.get("flags")
@@ -97,7 +92,7 @@ class _Row:
         return begins_s, expires_s
 
     def _time(self, key: str) -> int:
-        found = time_s(self._row.get(key))
+        found = unix_seconds(self._row.get(key))
         if found is None:
             form = "must be a date and time such as 2027-06-30T13:30:00Z."
             self._wrong(key, form, self._row.get(key))
@@ -113,16 +108,3 @@ class _Row:
                 nearest=nearest(key, FIELDS) if key not in FIELDS else None,
             )
         )
-
-
-def time_s(value: object) -> int | None:
-    """Unix seconds of a date and time (UTC where it names no zone); None for anything else."""
-    if not isinstance(value, str):
-        return None
-    try:
-        moment = dt.datetime.fromisoformat(value.strip())
-    except ValueError:
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=dt.UTC)
-    return round(moment.timestamp())

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 
-from monitor.app.news_file import AFTER_S, BEFORE_S, time_s
+from monitor.app.desk_files import unix_seconds
+from monitor.app.news_file import AFTER_S, BEFORE_S
 from monitor.cli.control import add_arguments, ask, new_id
 from monitor.core.operator import OperatorRequest, Verb
 from monitor.core.rules.fields import duration_ns
@@ -66,7 +67,7 @@ def window(arguments: argparse.Namespace, now_s: float) -> tuple[float, float | 
     if arguments.expires is not None:
         lasts_ns = duration_ns(arguments.expires)
         return 0.0, None if lasts_ns is None else lasts_ns / SECOND_NS
-    at_s = time_s(arguments.at)
+    at_s = unix_seconds(arguments.at)
     if at_s is None:
         return 0.0, None
     begins_s = max(0.0, at_s - BEFORE_S - now_s)
