@@ -188,9 +188,17 @@ def test_as_many_hours_as_the_sheet(played: Played) -> None:
     assert sum(one.hours for one in SHEET) == len(played.index)
 
 
-def test_bands_hold_as_many_hours_as_the_sheet_says(played: Played) -> None:
-    """From any band upwards within 6 %, below the first within 2.2 %. The sheet does not say which
-    assets counted before they had a price of their own, which moves hours between neighbours."""
+@pytest.mark.xfail(strict=True, reason="our bands differ from the sheet's; why is not known")
+def test_bands_are_those_of_the_sheet(played: Played) -> None:
+    """What is asked for: hours of each band within 1 %, odds of a crash within 0.3 points."""
+    for ours, sheet in zip(played.bins, SHEET, strict=True):
+        assert ours.hours == pytest.approx(sheet.hours, rel=0.01)
+        assert ours.crash == pytest.approx(sheet.crash, abs=0.003)
+
+
+def test_bands_stay_as_near_as_they_came(played: Played) -> None:
+    """How near we came to the sheet, so that a change of the formulas is seen; it was not asked
+    for, and proves nothing about the sheet. From any band upwards within 6.5 %."""
     for place, sheet in enumerate(SHEET[1:], 1):
         ours = sum(one.hours for one in played.bins[place:])
         theirs = sum(one.hours for one in SHEET[place:])
@@ -200,7 +208,7 @@ def test_bands_hold_as_many_hours_as_the_sheet_says(played: Played) -> None:
 
 @pytest.mark.parametrize("place", range(len(SHEET)), ids=[f"from {one.low}" for one in SHEET])
 def test_what_came_after(played: Played, place: int) -> None:
-    """Odds of a fall of 10 % within a day, and volatility ahead."""
+    """Odds of a fall of 10 % within a day, and volatility ahead: as near as they came."""
     ours, theirs = played.bins[place], SHEET[place]
     assert ours.crash == pytest.approx(theirs.crash, abs=0.0035 if theirs.low < 80 else 0.006)
     assert ours.volatility == pytest.approx(theirs.volatility, abs=0.025)
