@@ -55,8 +55,11 @@ class Past:
         rng = random.Random(f"{self.seed}/{self.name}/past")  # noqa: S311 - nature, not a secret
         hour, premium, settled = int(self.start_s // HOUR_S) * HOUR_S, 0.0, list[FundingRow]()
         price = market.oracle_at(self.price)
+        shared = random.Random(f"{self.seed}/{market.asset.name}/settled")  # noqa: S311 - nature
         for back in range(SETTLED_HOURS, 0, -1):
-            premium = premium * 0.9 + rng.gauss(0.0, 0.00012)
+            # Who crowds into an asset does so everywhere; venues differ by a fifth of it.
+            crowd, own = shared.gauss(0.0, 1.0), rng.gauss(0.0, 1.0)
+            premium = premium * 0.9 + 0.00012 * (0.98 * crowd + 0.2 * own)
             time_s = hour - (back - 1) * HOUR_S + rng.uniform(0.002, 0.118)
             rate = market.meter.rate_hourly(premium, settled=True)
             settled.append(FundingRow(time_s, as_rate(rate), as_rate(premium), price))

@@ -20,7 +20,7 @@ DEMO_S_MAX = 300.0
 TOLD = re.compile(r"\[SIMULATED (?P<minutes>\d+):(?P<seconds>\d\d)\] (?P<who>\w+) +(?P<text>.*)")
 EXPENSIVE, CRITICAL = "Funding is expensive across the book", "Margin usage is critical"
 SILENT = "A feed is silent"
-# Who says what between which simulated seconds, in this order.
+# Who says what between which simulated seconds, each in this order.
 STORY = (
     ("world", "Markets are quiet", 0, 5),
     ("world", "Traders pile into longs", 42, 50),
@@ -141,9 +141,10 @@ def _check_story(demo: Finished) -> None:
     told = [match for line in lines if (match := TOLD.match(line))]
     storm = next(at for at, line in enumerate(told) if "pile into longs" in line["text"])
     assert not any(line["who"] == "PAGE" for line in told[:storm]), "calm is silent"
-    rest = iter(told)
+    # Each speaks in order; who is first in a second that two share is not the story.
+    rest = {who: iter([one for one in told if one["who"] == who]) for who, *_ in STORY}
     for who, text, from_s, to_s in STORY:
-        found = next((one for one in rest if one["who"] == who and text in one["text"]), None)
+        found = next((one for one in rest[who] if text in one["text"]), None)
         assert found is not None, f"{who}: {text} is not told, or not in its turn\n{demo.out}"
         at_s = 60 * int(found["minutes"]) + int(found["seconds"])
         # The same on every machine: simulated time waits for whoever lives in it.

@@ -23,6 +23,7 @@ from typing import Any
 
 import msgspec
 import orjson
+import pytest
 import structlog
 from aiohttp import web
 
@@ -52,6 +53,7 @@ START_S = 1_790_000_000.0
 MEMORY = next((one for one in ("/dev/shm",) if Path(one).is_dir()), None)  # noqa: S108
 PERIOD_S = 1.0  # the world is looked at this often
 LOOK_S = 0.25
+COPIES_MAX = 100
 PAGER_SECRET = "RISKD_TEST_KILLPATH_PAGER"  # noqa: S105 - the name of a variable
 OPERATOR_SECRET = "RISKD_TEST_KILLPATH_OPERATOR"  # noqa: S105 - the name of a variable
 OPERATOR_KEY = bytes(range(32, 64))
@@ -167,7 +169,7 @@ class Rig:
         """As ``kill -9`` leaves things: the files as they are at this instant, and nothing of the
         process, which neither says goodbye nor keeps what it was about to keep."""
         snapshot = self.folder / "snapshot"
-        shutil.copytree(self.data, snapshot, ignore=_sockets)
+        _copy_at_once(self.data, snapshot)
         if self._running is not None:
             self._running.cancel()
         await self._ended()
@@ -579,6 +581,27 @@ def _is_signers(name: str) -> bool:
 
 def _signers(_folder: str, names: list[str]) -> set[str]:
     return {name for name in names if _is_signers(name)}
+
+
+def _copy_at_once(data: Path, snapshot: Path) -> None:
+    """All files of one instant: copied again where the store's thread wrote meanwhile."""
+    for _ in range(COPIES_MAX):
+        before = _stamps(data)
+        with contextlib.suppress(shutil.Error):  # a file was replaced under our hands
+            shutil.copytree(data, snapshot, ignore=_sockets)
+            if _stamps(data) == before:
+                return
+        shutil.rmtree(snapshot, ignore_errors=True)
+    pytest.fail(f"{data} never stood still")
+
+
+def _stamps(folder: Path) -> dict[str, tuple[int, int, int]]:
+    found = dict[str, tuple[int, int, int]]()
+    for path in folder.rglob("*"):
+        with contextlib.suppress(FileNotFoundError):
+            stat = path.stat()
+            found[str(path)] = (stat.st_ino, stat.st_size, stat.st_mtime_ns)
+    return found
 
 
 def _sockets(folder: str, names: list[str]) -> set[str]:

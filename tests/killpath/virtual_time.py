@@ -8,6 +8,7 @@ time jumps to the next moment that anybody waits for.
 from __future__ import annotations
 
 import asyncio
+import gc
 import queue
 import selectors
 import sys
@@ -66,7 +67,7 @@ class _VirtualSelector(selectors.DefaultSelector):
         self._busy_since_s: float | None = None
         # Those of the test's own surroundings (a runner that reads from its controller) do no work
         # for it.
-        self._strangers = frozenset(sys._current_frames())
+        self._strangers = frozenset(frames_of_threads())
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         found = super().select(0)
@@ -94,9 +95,24 @@ class _VirtualSelector(selectors.DefaultSelector):
         return now_s - self._busy_since_s < self._clock.hung_s
 
 
+def frames_of_threads() -> dict[int, FrameType]:
+    """What every thread is at, by its ident.
+
+    The interpreter holds the list of threads meanwhile. A garbage collection in there that frees a
+    ``threading.local`` wants the same lock, and the process hangs (CPython 3.11, gh-106883).
+    """
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        return sys._current_frames()
+    finally:
+        if collects:
+            gc.enable()
+
+
 def threads_work(strangers: frozenset[int]) -> bool:
     """Whether any other thread of this process does more than wait for work."""
-    frames = sys._current_frames()
+    frames = frames_of_threads()
     here = threading.get_ident()
     return any(
         not _is_idle(frame)

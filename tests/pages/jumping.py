@@ -11,11 +11,10 @@ import asyncio
 import heapq
 import itertools
 import selectors
-import sys
 import time
 
 from monitor.core.types import SECOND_NS, EngineNs
-from tests.killpath.virtual_time import threads_work
+from tests.killpath.virtual_time import frames_of_threads, threads_work
 
 BUSY_S, BUSY_POLL_S = 15.0, 0.002
 POLL_S = 0.05  # while nobody sleeps on the clock: the store's thread, or an end
@@ -71,7 +70,7 @@ class _JumpingSelector(selectors.DefaultSelector):
     def __init__(self, clock: JumpingClock) -> None:
         super().__init__()
         self._clock = clock
-        self._strangers = frozenset(sys._current_frames())  # of the test's surroundings
+        self._strangers = frozenset(frames_of_threads())  # of the test's surroundings
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         found = super().select(0)
