@@ -194,6 +194,9 @@ def _cannot_see(state: Document) -> list[Item]:
         if account.get("note")
     ]
     unknowns = [_wrapped("  ", _outward(text), 4) for text in state.get("unknowns", [])]
+    if unfed := state.get("unfed"):
+        text = f"{', '.join(unfed)}: no venue that you watch could tell"
+        unknowns.append(_wrapped("  never judged: ", text, 4))
     items = [
         *notes,
         *unknowns,

@@ -6,13 +6,14 @@ venue's own statement beside it; what is absent carries its reason, never a zero
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from monitor.core.engine import Engine
 from monitor.core.measures.liquidation import NEARER
 from monitor.core.measures.sight import is_stale
 from monitor.core.measures.spec import MeasureSpec
+from monitor.core.measures.use import NO_SOURCE
 from monitor.core.rules import Rule
 from monitor.core.rules.words import duration
 from monitor.core.state.facts import StatedFact
@@ -125,7 +126,8 @@ def state_document(
         if venue.markets_ignored
     }
     portfolio = [_row(engine, label, name, PORTFOLIO, now) for label, name in PORTFOLIO_ROWS]
-    unknowns = _unknowns(portfolio, rules)
+    unfed = _unfed(engine, rules, by_id, now)
+    unknowns = _unknowns(portfolio, [rule for rule in rules if rule["id"] not in unfed])
     doubts = [*unknowns, *_doubts(feeds, rules, channels, unwatched, nearest)]
     doubts += [f"{venue} lists more markets than riskd follows" for venue in ignored]
     verdict = _verdict(alerts, accounts, doubts)
@@ -142,6 +144,7 @@ def state_document(
         "safe": verdict,
         "portfolio": portfolio,
         "unknowns": unknowns,
+        "unfed": unfed,
         "alerts": list(alerts),
         "accounts": accounts,
         "unwatched": unwatched,
@@ -221,6 +224,20 @@ def _verdict(alerts: Sequence[Json], accounts: Sequence[Json], doubts: Sequence[
     if parts:
         return {"verdict": "attention", "text": f"{'; '.join(parts)}."}
     return {"verdict": "safe", "text": "Nothing fires, every account and every feed is seen."}
+
+
+def _unfed(
+    engine: Engine, rules: Sequence[Json], by_id: Mapping[str, Rule], now: EngineNs
+) -> list[str]:
+    """Rules about the portfolio that nothing the desk watches could feed: said, and no doubt."""
+    found = set[str]()
+    for row in rules:
+        if row["subject"] == PORTFOLIO and row["verdict"] == "unknown":
+            reasons = [engine.absence(name, PORTFOLIO, now) for name in by_id[row["id"]].measures]
+            absent = [reason for reason in reasons if reason]
+            if absent and all(reason.startswith(NO_SOURCE) for reason in absent):
+                found.add(row["id"])
+    return sorted(found)
 
 
 def _unknowns(portfolio: Sequence[Json], rules: Sequence[Json]) -> list[str]:

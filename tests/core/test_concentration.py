@@ -8,6 +8,7 @@ import pytest
 
 from monitor.core import events as e
 from monitor.core.measures.concentration import DOLLAR
+from monitor.core.measures.use import NO_SOURCE
 from monitor.core.types import AccountMode
 from tests.core.desk import DYDX, HL, MAIN, PORTFOLIO, Desk
 
@@ -159,3 +160,20 @@ def test_nobody_prices_the_dollar() -> None:
     desk = two_venues(75.0, 25.0)
     assert desk.value("stablecoin_depeg_single_ratio", PORTFOLIO) is None
     assert "no dollar token" in desk.why("stablecoin_depeg_ratio", PORTFOLIO)
+
+
+@pytest.mark.parametrize(
+    ("prices", "no_source"),
+    [
+        pytest.param((1.0,), True, id="two sources, however fresh"),
+        pytest.param((1.0, 1.0), False, id="three that are old"),
+    ],
+)
+def test_too_few_sources_are_told_from_old_ones(
+    prices: tuple[float, ...], *, no_source: bool
+) -> None:
+    """What nobody could ever tell is a choice of venues; what nobody tells now is blindness."""
+    desk = priced(collateral(Desk((HL, "main")), ("USDe", 100.0, 1.0)), *prices).at(400)
+    collateral(desk, ("USDe", 100.0, 1.0)).evaluate()
+    why = desk.why("stablecoin_depeg_ratio", PORTFOLIO)
+    assert why.startswith(NO_SOURCE) is no_source, why

@@ -34,10 +34,10 @@ RULES = """\
 CHANNEL = {"name": "alertmanager", "healthy": True, "proven": True, "waiting": 0}
 
 
-def state(*extra: e.Event, later_s: float = 0.0) -> dict[str, Any]:
+def state(*extra: e.Event, later_s: float = 0.0, rules: str = RULES) -> dict[str, Any]:
     """What riskd says of one account that is seen whole, after some more facts."""
     engine = Engine(EngineSettings(accounts=((VENUE, "main"),), venues=(VENUE,)))
-    engine.apply(e.RulebookLoaded(files=(("rules.yaml", RULES),), loaded_by="test"), NOW)
+    engine.apply(e.RulebookLoaded(files=(("rules.yaml", rules),), loaded_by="test"), NOW)
     meta = e.ChannelOpened(
         venue=VENUE, channel=f"{VENUE}/rest.meta", feed="rest.meta", cadence_s=600.0
     )
@@ -90,6 +90,16 @@ def test_rules_that_cannot_be_judged_are_named(text: str, told: bool) -> None:
     """High and critical ones."""
     unknowns = "; ".join(state(later_s=3600.0)["unknowns"])
     assert (text in unknowns) is told
+
+
+def test_what_no_venue_here_could_tell_is_said_and_is_no_doubt() -> None:
+    """One account's dollar has no three prices: the rule is named, and the desk is safe."""
+    rules = RULES.replace("drawdown_ratio >= 0.12", "stablecoin_depeg_ratio >= 0.01")
+    made = state(rules=rules)
+    assert made["unfed"] == ["drawdown_12"]
+    assert made["unknowns"] == []
+    assert made["safe"]["verdict"] == "safe", made["safe"]
+    assert "never judged: drawdown_12: no venue that you watch could tell" in words(made)
 
 
 def test_a_price_out_of_reach_is_no_percentage() -> None:

@@ -24,7 +24,7 @@ from monitor.core.measures.definition import HOLDINGS, Definition, Relation, def
 from monitor.core.measures.exposure import GROSS
 from monitor.core.measures.spec import Aggregate, MeasureSpec, Unit
 from monitor.core.measures.tree import AccountNode, Node, PortfolioNode
-from monitor.core.measures.use import Use
+from monitor.core.measures.use import NO_SOURCE, Use
 from monitor.core.state.model import AccountState, RiskState
 from monitor.core.types import EngineNs, SubjectKind
 
@@ -143,15 +143,22 @@ def _depegs(
     tokens = _by_token(node, use)
     if tokens is None:
         return None
-    worst = None
+    worst, dark = None, list[str]()
     for token, value in tokens.items():
         if value <= 0.0 or not is_dollar(token):
             continue
         found = deviation(prices_of(token, use))
         if found is not None:
             worst = found if worst is None else max(worst, found)
-    if worst is None:
-        use.reason = f"no dollar token that we hold is priced by enough sources ({SOURCES_MIN})"
+        elif deviation([1.0] * _sources(token, use)) is not None:
+            dark.append(token)
+    if worst is None and dark:
+        use.reason = f"too few of the prices of {', '.join(sorted(dark))} are fresh"
+    elif worst is None:
+        use.reason = (
+            f"{NO_SOURCE}no dollar token that we hold is priced by enough of the venues that are "
+            f"watched ({SOURCES_MIN})"
+        )
     use.retry()
     return None if worst is None else min(worst, 1.0)
 
@@ -183,6 +190,19 @@ def prices_of(token: str, use: Use) -> list[float]:
         }
         found += [price for price in stated if price is not None]
     return found
+
+
+def _sources(token: str, use: Use) -> int:
+    """How many markets and venues could price a token, whether they tell or not."""
+    stating = sum(
+        any(
+            balance.token == token and balance.price_market is not None
+            for account in venue.accounts.values()
+            for balance in account.collateral
+        )
+        for venue in use.state.venues.values()
+    )
+    return len(use.state.assets.get(token, [])) + stating
 
 
 def _depeg(node: PortfolioNode, use: Use) -> float | None:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from monitor.core.measures.tree import Node
 
 FOREVER_NS = 1 << 62
+# How the reason begins where nobody who is watched could ever tell: not blindness, a choice of what
+# to watch.
+NO_SOURCE = "no source: "
 # How often something that is too old is looked at again while its channel is still open: its
 # heartbeats may come back, and they dirty nothing.
 RETRY_NS = SECOND_NS
