@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from monitor.app.wiring import engine_settings
 from monitor.config import load_config, parse_config
 from monitor.core.errors import ConfigError
-from monitor.core.settings import LeverageSettings
+from monitor.core.formulas.funding_stress import StressAnchors
+from monitor.core.settings import CarrySettings, LeverageSettings
 
 GOOD = """\
 desk: desk-a
@@ -115,3 +117,106 @@ def test_leverage_caps_are_the_core_s_unless_the_desk_says_otherwise() -> None:
     assert parse_config(own, source="riskd.yaml").leverage.settings() == LeverageSettings(
         gross_max=2.0, exit_minutes=(("dydx", 45.0),)
     )
+
+
+def test_carry_and_stress_are_the_core_s_unless_the_desk_says_otherwise() -> None:
+    """Left out, what the core would take; named, that, and a venue not named keeps its baseline."""
+    config = parse_config(GOOD, source="riskd.yaml")
+    assert config.carry.settings() == CarrySettings()
+    assert config.funding_stress.settings() == StressAnchors()
+    own = (
+        f"{GOOD}carry: {{budget_ratio: 0.02, baselines_hourly: {{hyperliquid: 2.0e-5}}}}\n"
+        "funding_stress:\n"
+        "  level: {begin: 0.2, end: 0.9, weight: 30}\n"
+        "  flips: {begin: 0.3, end: 0.8, weight: 5}\n"
+        "  calm: 25\n"
+    )
+    config = parse_config(own, source="riskd.yaml")
+    carry = config.carry.settings()
+    assert (carry.budget_ratio, carry.baseline("hyperliquid")) == (0.02, 2e-5)
+    assert carry.baseline("dydx") == 0.0
+    assert config.funding_stress.settings() == StressAnchors(
+        level=(0.2, 0.9, 30.0), flips=(0.3, 0.8, 5.0), calm=25.0
+    )
+    settings = engine_settings(config)
+    assert settings.carry == carry
+    assert settings.funding_stress.calm == 25.0
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "said"),
+    [
+        pytest.param(
+            "carry: {budget_ratio: 1.0}\nfunding_stress: {assets_min: 21}\n",
+            7,
+            "assets_min 21 is more than the universe of 20",
+            id="an index that would always be absent",
+        ),
+        pytest.param("carry: {budget_ratio: 0}\n", 6, "greater than 0", id="no budget"),
+        pytest.param("carry: {budget_ratio: 1.01}\n", 6, "less than or equal to 1", id="percent"),
+        pytest.param(
+            "carry:\n  baselines_hourly:\n    dydx: 0.0011\n", 8, "0.001", id="rate of a year"
+        ),
+        pytest.param(
+            "carry: {baselines_hourly: {dxdy: 0.0}}\n", 6, "'hyperliquid' or 'dydx'", id="venue"
+        ),
+        pytest.param(
+            "funding_stress:\n  level: {begin: 0.6, end: 0.6, weight: 25}\n",
+            7,
+            "begin 0.6 must lie below end 0.6",
+            id="a ramp that does not rise",
+        ),
+        pytest.param(
+            "funding_stress:\n  level: {begin: 0.1, end: 0.6, weight: 35}\n",
+            6,
+            "breadth 25 + surprise 25 + change 15 + flips 10 = 110; what one part loses",
+            id="weights of 110",
+        ),
+        pytest.param(
+            "funding_stress:\n  breadth: {begin: 0.2, end: 1.1, weight: 25}\n",
+            6,
+            "breadth.end 1.1 is never reached: this part is at most 1",
+            id="more than all assets",
+        ),
+        pytest.param(
+            "funding_stress:\n  surprise: {begin: 2, end: 10.5, weight: 25}\n",
+            6,
+            "surprise.end 10.5 is never reached",
+            id="z beyond its cut",
+        ),
+        pytest.param(
+            "funding_stress: {coverage_min: 0.59}\n",
+            6,
+            "greater than or equal to 0.6",
+            id="an index of the part that is known",
+        ),
+        pytest.param(
+            "funding_stress:\n  level: {begin: 0.1}\n", 7, "is required and missing", id="half"
+        ),
+    ],
+)
+def test_what_contradicts_itself_about_funding_is_refused(text: str, line: int, said: str) -> None:
+    """With the line and what to write, before anything runs on it."""
+    with pytest.raises(ConfigError) as caught:
+        parse_config(GOOD + text, source="riskd.yaml")
+    assert {one.where for one in caught.value.problems} == {f"riskd.yaml:{line}"}
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("carry: {budget_ratio: 1, persistence_hourly: 1}\n", id="carry at its ends"),
+        pytest.param(
+            "funding_stress: {coverage_min: 0.6, assets_min: 20}\n", id="all of the universe"
+        ),
+        pytest.param(
+            "funding_stress:\n  breadth: {begin: 0.2, end: 1, weight: 25}\n"
+            "  change: {begin: 2, end: 10, weight: 15}\n",
+            id="ramps to the very end",
+        ),
+    ],
+)
+def test_the_last_values_that_make_sense_are_taken(text: str) -> None:
+    """The other side of each limit."""
+    parse_config(GOOD + text, source="riskd.yaml")

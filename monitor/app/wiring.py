@@ -63,6 +63,8 @@ def engine_settings(config: Config) -> EngineSettings:
         funding_expensive_per_year=config.funding.expensive_per_year,
         leverage=config.leverage.settings(),
         margin=config.margin.settings(),
+        carry=config.carry.settings(),
+        funding_stress=config.funding_stress.settings(),
         acting=config.mode != "observe",
         # A word about one scope alone is the kill machine's to know.
         rule_modes=tuple((one.rule, one.mode) for one in config.kill.rules if not one.scope),

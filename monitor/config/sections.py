@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from monitor.actions.policy import KillSettings
 from monitor.actions.settings import DeskSettings, HyperliquidActionSettings, acting_accounts
+from monitor.config.funding import CarrySection, FundingStressSection
 from monitor.core.errors import ConfigError
 from monitor.core.killswitch.policy import DaemonMode, arming_problems
 from monitor.core.settings import (
@@ -172,6 +173,8 @@ class Config(_Section):
     journal: JournalSection = JournalSection()
     freshness: FreshnessSection = FreshnessSection()
     funding: FundingSection = FundingSection()
+    carry: CarrySection = CarrySection()
+    funding_stress: FundingStressSection = FundingStressSection()
     leverage: LeverageSection = LeverageSection()
     margin: MarginSection = MarginSection()
     off_book_legs_file: str | None = None
