@@ -10,6 +10,8 @@ import msgspec
 from monitor.core.decision import RuleMode
 from monitor.core.formulas.funding import PERSISTENCE_HOURLY
 from monitor.core.formulas.funding_stress import StressAnchors
+from monitor.core.formulas.leverage import KELLY_FRACTION, RISK_PER_TRADE
+from monitor.core.formulas.trades import FEE_RATIO, SLIPPAGE_RATIO, compute_round_trip
 from monitor.core.types import SECOND_NS
 
 
@@ -132,6 +134,41 @@ class CarrySettings(msgspec.Struct, frozen=True, kw_only=True):
         return dict(self.baselines_hourly).get(venue, self.baseline_hourly)
 
 
+class TradeSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How this desk trades: what one trade may lose, what it costs, and what is expected of it.
+
+    Args:
+        risk_ratio: What one trade may lose at its stop, as a share of the book's equity.
+        stops_required: Whether each position that is no hedge must have a stop. Left False, the
+            desk is taken to hold hedged books, and only what has a stop is judged by it.
+        holding_hours: How long a trade is held: the horizon of its funding, and what its costs are
+            spread over.
+        fee_ratios: (venue, taker fee) one way, fraction of notional.
+        fee_ratio: The same for venues not named.
+        slippage_ratio: Half the spread and the impact of our size, one way.
+        drifts: (asset, return a year expected before costs, signed) where the desk has a view.
+        kelly_fraction: Share of full Kelly that is taken.
+    """
+
+    risk_ratio: float = RISK_PER_TRADE
+    stops_required: bool = False
+    holding_hours: float = 168.0
+    fee_ratios: tuple[tuple[str, float], ...] = ()
+    fee_ratio: float = FEE_RATIO
+    slippage_ratio: float = SLIPPAGE_RATIO
+    drifts: tuple[tuple[str, float], ...] = ()
+    kelly_fraction: float = KELLY_FRACTION
+
+    def round_trip(self, venue: str) -> float:
+        """Cost of going in and out on one venue, fraction of notional."""
+        fee = dict(self.fee_ratios).get(venue, self.fee_ratio)
+        return compute_round_trip(fee_ratio=fee, slippage_ratio=self.slippage_ratio)
+
+    def drift(self, asset: str) -> float | None:
+        """Return a year that the desk expects of an asset; None where it has no view."""
+        return dict(self.drifts).get(asset)
+
+
 class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What the engine must know before the first event.
 
@@ -157,6 +194,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
         leverage: What leverage caps are made of.
         funding_stress: Anchors of the funding stress index.
         carry: Funding as an expense line.
+        trades: How this desk trades.
     """
 
     accounts: tuple[tuple[str, str], ...] = ()
@@ -175,6 +213,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     leverage: LeverageSettings = LeverageSettings()
     funding_stress: StressAnchors = StressAnchors()
     carry: CarrySettings = CarrySettings()
+    trades: TradeSettings = TradeSettings()
 
 
 def limit_ns(seconds: float) -> int:
