@@ -22,6 +22,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from monitor.cli.children import die_with_parent
+
 BINARY = "prometheus-alertmanager"
 READY_S = 30.0
 
@@ -161,6 +163,7 @@ def _start(binary: str, directory: Path, config: str) -> tuple[subprocess.Popen[
             ],
             stdout=log,
             stderr=subprocess.STDOUT,
+            preexec_fn=die_with_parent(),  # noqa: PLW1509 - it takes no lock
         )
     return process, f"http://127.0.0.1:{port}", log_path
 

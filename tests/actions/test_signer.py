@@ -30,6 +30,7 @@ from monitor.actions.nonces import KEPT_MS
 from monitor.actions.settings import ActingAccount
 from monitor.actions.signer import Signer, SignerServer, SignerState
 from monitor.actions.signer_client import SignerClient
+from monitor.cli.children import die_with_parent
 from monitor.core.errors import ConfigError
 from monitor.venues.hyperliquid.actions import (
     Cancel,
@@ -543,6 +544,7 @@ async def start_process(folder: Path, mode: str = "rehearse") -> asyncio.subproc
         *(sys.executable, "-m", "monitor", "signer", "--config", str(folder / "riskd.yaml")),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
+        preexec_fn=die_with_parent(),
     )
 
 

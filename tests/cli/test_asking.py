@@ -14,6 +14,7 @@ from pathlib import Path
 import orjson
 import pytest
 
+from monitor.cli.children import die_with_parent
 from monitor.cli.main import main
 from tests.cli.test_status import document
 
@@ -187,7 +188,7 @@ def test_no_proxy_is_asked(server: Server) -> None:
         asked = subprocess.run(
             [sys.executable, "-m", "monitor", "status", f"--url={server.url}"],
             env={"PATH": os.environ["PATH"], "http_proxy": proxy.url, "HTTP_PROXY": proxy.url},
-            check=False, capture_output=True, timeout=30,
+            check=False, capture_output=True, timeout=30, preexec_fn=die_with_parent(),
         )  # fmt: skip
     finally:
         proxy.close()

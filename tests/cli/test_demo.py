@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from monitor.cli.children import die_with_parent
 from monitor.cli.keys import KEYS, Keyboard
 from monitor.cli.main import main
 from monitor.cli.pager import Alertmanager
@@ -59,6 +60,7 @@ class Terminal:
         self.told = ""
         self._ours, self._theirs = pty.openpty()
         self.before = termios.tcgetattr(self._theirs)
+        self._die = die_with_parent()
         self.process = subprocess.Popen(
             [sys.executable, "-m", "monitor", "demo", "--port=0", *flags],
             stdin=self._theirs,
@@ -72,6 +74,8 @@ class Terminal:
     def _take(self) -> None:
         """In the child: this terminal becomes its controlling one, so that Ctrl-C is a signal."""
         os.close(os.open(os.ttyname(self._theirs), os.O_RDWR))
+        if self._die is not None:
+            self._die()
 
     def type(self, keys: str) -> None:
         """Keys, all at once."""

@@ -15,6 +15,7 @@ import orjson
 import pytest
 
 from monitor import __version__
+from monitor.cli.children import die_with_parent
 from monitor.cli.main import COMMANDS, build_parser, main
 from monitor.core.engine import Engine
 from monitor.core.journal import encode_batch, encode_snapshot, written_by
@@ -196,6 +197,7 @@ def test_the_simulator_prints_one_line_of_json() -> None:
         [sys.executable, "-m", "monitor", "sim", "--seed=3"],
         stdout=subprocess.PIPE,
         env={"PATH": os.environ["PATH"]},
+        preexec_fn=die_with_parent(),  # noqa: PLW1509 - it takes no lock
     )
     try:
         assert sim.stdout is not None

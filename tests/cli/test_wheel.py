@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from monitor.cli.children import die_with_parent
+
 ROOT = Path(__file__).parent.parent.parent
 SUFFIXES = frozenset({".py", ".yaml", ".md", ".html", ".css", ".js"})
 
@@ -21,7 +23,7 @@ def test_the_wheel_holds_everything(tmp_path: Path) -> None:
             sys.executable, "-m", "pip", "wheel", "--quiet", "--no-build-isolation", "--no-deps",
             "--no-index", "--disable-pip-version-check", f"--wheel-dir={tmp_path}", str(ROOT),
         ],
-        capture_output=True, text=True, check=False, timeout=120,
+        capture_output=True, text=True, check=False, timeout=120, preexec_fn=die_with_parent(),
     )  # fmt: skip
     assert built.returncode == 0, built.stderr
     (wheel,) = tmp_path.glob("*.whl")

@@ -16,6 +16,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from monitor.cli.children import die_with_parent
 from monitor.runtime.clock import SystemClock
 from monitor.sim.addresses import (
     HYPERLIQUID_AGENT,
@@ -172,6 +173,7 @@ async def converse(python: Path) -> Conversation:
             stdin=PIPE,
             stdout=PIPE,
             limit=LINE_BYTES_MAX,
+            preexec_fn=die_with_parent(),
         )
         try:
             async with asyncio.timeout(WITHIN_S):

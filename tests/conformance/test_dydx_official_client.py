@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from monitor.cli.children import die_with_parent
 from monitor.runtime.clock import SystemClock
 from monitor.sim.addresses import DYDX_MASTER
 from monitor.sim.dydx.server import DydxServer
@@ -35,7 +36,13 @@ async def read_with_official_client(python: Path) -> dict[str, Any]:
     try:
         async with asyncio.timeout(WITHIN_S):
             process = await asyncio.create_subprocess_exec(
-                python, SCRIPT, host, server.urls["ws"], DYDX_MASTER, stdout=asyncio.subprocess.PIPE
+                python,
+                SCRIPT,
+                host,
+                server.urls["ws"],
+                DYDX_MASTER,
+                stdout=asyncio.subprocess.PIPE,
+                preexec_fn=die_with_parent(),
             )
             reading = asyncio.create_task(process.communicate(), name="official-client")
             size = Decimal("0.1")

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from monitor.cli.children import die_with_parent
 from monitor.runtime.clock import SystemClock
 from monitor.sim.addresses import (
     HYPERLIQUID_MASTER,
@@ -72,7 +73,14 @@ async def trade(python: Path) -> Traded:
     async with Simulation(world, SystemClock(), speed=0.0) as simulation:
         url = simulation.urls["hyperliquid"]["rest"]
         process = await asyncio.create_subprocess_exec(
-            python, SCRIPT, url, json.dumps(asked), stdin=PIPE, stdout=PIPE, limit=LINE_BYTES_MAX
+            python,
+            SCRIPT,
+            url,
+            json.dumps(asked),
+            stdin=PIPE,
+            stdout=PIPE,
+            limit=LINE_BYTES_MAX,
+            preexec_fn=die_with_parent(),
         )
         try:
             async with asyncio.timeout(WITHIN_S):

@@ -9,8 +9,8 @@ import pytest
 
 from monitor.core import events as e
 from monitor.core.state.apply import NEWS, OTHERS
-from monitor.core.types import Side
-from tests.core.desk import BTC, HL, MAIN, Desk
+from monitor.core.types import SECOND_NS, Side
+from tests.core.desk import BTC, HL, MAIN, START_NS, Desk
 
 
 def test_every_event_has_exactly_one_handler() -> None:
@@ -71,6 +71,63 @@ def test_the_same_message_confirms_nothing() -> None:
     assert desk.value("oracle_price") is None
     assert desk.engine.state.suspects_total == 2
     assert "suspect" in desk.why("mark_price")
+
+
+def said_at(venue_time_ns: int | None, **numbers: float) -> e.MarketContextSeen:
+    """A context that states all it ever states, as of the venue's time."""
+    return e.MarketContextSeen(
+        venue=HL,
+        channel=f"{HL}/ctx/BTC",
+        market="BTC",
+        venue_time_ns=venue_time_ns,
+        complete=True,
+        **numbers,  # type: ignore[arg-type]  # names of float fields
+    )
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        pytest.param(((10.0, 100.0), (11.0, 101.0)), 101.0, id="in order"),
+        pytest.param(((10.0, 100.0), (9.0, 99.0)), 100.0, id="one that comes late"),
+        pytest.param(((10.0, 100.0), (10.0, 99.0)), 99.0, id="of the same instant"),
+        pytest.param(((10.0, 100.0), (None, 99.0)), 99.0, id="one without a time"),
+        pytest.param(((None, 100.0), (9.0, 99.0)), 99.0, id="after one without a time"),
+        pytest.param(
+            ((10.0, 100.0), (9.0, 99.0), (11.0, 101.0)), 101.0, id="what follows one that was late"
+        ),
+        pytest.param(((62.0, 100.0), (1.5, 101.0)), 101.0, id="after a clock far ahead"),
+        pytest.param(((61.0, 100.0), (2.0, 101.0)), 100.0, id="after a clock ahead in reason"),
+    ],
+)
+def test_contexts_are_taken_in_the_venues_order(
+    said: tuple[tuple[float | None, float], ...], expected: float
+) -> None:
+    """An older one changes nothing; a clock more than a minute ahead orders by arrival."""
+    desk = Desk().list_market()
+    for second, (at, price) in enumerate(said, start=1):
+        when = None if at is None else START_NS + round(at * SECOND_NS)
+        desk.at(second).tell(said_at(when, mark_price=price))
+    assert desk.after("mark_price") == expected
+
+
+def test_one_that_comes_late_unsays_nothing() -> None:
+    """What a late context did not say stays known, rates and interest included, and it asks for
+    no evaluation; that it came proves its channel all the same."""
+    rates = {"predicted_funding_rate_hourly": 1e-5, "open_interest_base": 7.0}
+    desk = Desk().list_market().at(1)
+    newest = desk.now
+    desk.tell(said_at(newest, mark_price=100.0, **rates)).evaluate()
+    desk.at(2).tell(said_at(newest - 1, oracle_price=90.0))
+    assert not desk.engine.state.dirty
+    assert desk.engine.state.channels[f"{HL}/ctx/BTC"].progress_ns == desk.now
+    for name, value in (
+        ("mark_price", 100.0),
+        ("oracle_price", None),
+        ("funding_rate_hourly", 1e-5),
+        ("open_interest_base", 7.0),
+    ):
+        assert desk.after(name) == value
 
 
 @pytest.mark.parametrize(

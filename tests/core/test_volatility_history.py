@@ -22,8 +22,7 @@ from monitor.core.formulas.volatility import (
     annualize_volatility,
     compute_binned_percentile,
 )
-from monitor.core.measures.volatility import PERCENTILE_HOURS_MIN
-from monitor.core.state.series import FED_RATIO_MIN, HourSeries, marked_bin
+from monitor.core.state.series import FED_RATIO_MIN, PERCENTILE_HOURS_MIN, HourSeries, marked_bin
 from tests.shared_data import shared_data
 
 SINCE = int(datetime(2020, 4, 15, tzinfo=UTC).timestamp()) // 3600

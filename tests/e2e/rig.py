@@ -24,6 +24,7 @@ import aiohttp
 import orjson
 import pytest
 
+from monitor.cli.children import die_with_parent
 from monitor.core.types import SECOND_NS
 from tests.alertmanager import free_port
 
@@ -71,6 +72,7 @@ async def command(
         stderr=asyncio.subprocess.PIPE,
         cwd=cwd,
         env=environment(**(env or {})),
+        preexec_fn=die_with_parent(),
     )
     try:
         async with asyncio.timeout(timeout_s):
@@ -111,6 +113,7 @@ class Child:
                 stderr=log,
                 cwd=cwd,
                 env=environment(**(env or {})),
+                preexec_fn=die_with_parent(),
             )
 
     async def until(
@@ -170,6 +173,7 @@ class Simulator(Child):
                 stdout=line,
                 stderr=log,
                 env=environment(),
+                preexec_fn=die_with_parent(),
             )
         await self.until(lambda: self.line_path.read_bytes().endswith(b"\n"), "its line")
         self.line = orjson.loads(self.line_path.read_bytes())

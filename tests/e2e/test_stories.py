@@ -11,6 +11,7 @@ import math
 
 import pytest
 
+from monitor.cli.children import die_with_parent
 from tests.e2e.rig import Finished, find
 from tests.e2e.stories import Played, episodes, readable
 
@@ -301,6 +302,7 @@ async def test_prometheus_likes_the_metrics(calm: Played) -> None:
         "metrics",
         stdin=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
+        preexec_fn=die_with_parent(),
     )
     async with asyncio.timeout(30.0):
         _, told = await checker.communicate(calm.metrics.encode())

@@ -29,6 +29,7 @@ import structlog
 sys.path.insert(0, str(Path(__file__).parent.parent.parent))
 
 from monitor.actions.driver import KillDriver
+from monitor.cli.children import die_with_parent
 from monitor.core.killswitch.facts import PersonPulled, RearmConfirmed, RearmRequested
 from monitor.core.killswitch.levels import Level
 from monitor.core.killswitch.machine import KillMachine
@@ -289,9 +290,12 @@ async def _last_look(directory: Path) -> list[str]:
 def forked(work: Callable[[], list[str]], result: Path) -> int:
     """Do ``work`` in a process of its own, which leaves what it returns in ``result``; gives how it
     ended."""
+    die = die_with_parent()
     child = os.fork()
     if child:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if die is not None:
+        die()
     try:
         found = work()
     except BaseException:  # noqa: BLE001 - this is the end of a process, and it must be told
@@ -348,8 +352,11 @@ def enumerate_points(directory: Path, variant: str) -> dict[str, object]:
 
     workers = []
     for number in range(WORKERS):
+        die = die_with_parent()
         child = os.fork()
         if child == 0:
+            if die is not None:
+                die()
             (directory / f"share-{number}").write_text(json.dumps(share(number)))
             os._exit(0)
         workers.append(child)

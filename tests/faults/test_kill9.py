@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from monitor.cli.children import die_with_parent
 from tests.faults.kill9 import ALWAYS as ALWAYS_FULL
 from tests.faults.kill9 import VARIANTS
 
@@ -40,7 +41,10 @@ def test_killed_at_every_point(folder: Path, variant: str) -> None:
     answered or told; then a second life to the end. On a disk that is well, and on one that keeps
     nothing for a while or keeps it late, so that only the second copy is left."""
     rig = subprocess.run(
-        [sys.executable, str(RIG), str(folder), variant], capture_output=True, check=False
+        [sys.executable, str(RIG), str(folder), variant],
+        capture_output=True,
+        check=False,
+        preexec_fn=die_with_parent(),
     )
     assert rig.returncode == 0, rig.stderr.decode()[-4000:]
     found = json.loads(rig.stdout)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from monitor.cli.children import die_with_parent
 from tests.alertmanager import running_alertmanager
 from tests.notify.pager_process import SECRET
 from tests.notify.servers import Answer, Received, serving
@@ -28,6 +29,7 @@ async def start(*arguments: str, epoch_ns: int) -> asyncio.subprocess.Process:
         env=os.environ | {"EPOCH_NS": str(epoch_ns)},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
+        preexec_fn=die_with_parent(),
     )
 
 

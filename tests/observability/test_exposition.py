@@ -14,6 +14,7 @@ from prometheus_client.openmetrics import exposition as open_writer
 from prometheus_client.openmetrics import parser as open_parser
 from prometheus_client.parser import text_string_to_metric_families
 
+from monitor.cli.children import die_with_parent
 from monitor.core.measures.spec import MeasureSpec, Reading, Unit
 from monitor.core.types import (
     PORTFOLIO,
@@ -322,6 +323,7 @@ def test_promtool_accepts_the_page() -> None:
         capture_output=True,
         check=False,
         timeout=30,
+        preexec_fn=die_with_parent(),
     )
     assert (result.returncode, result.stdout, result.stderr) == (0, b"", b"")
 

@@ -8,6 +8,7 @@ import subprocess
 import pytest
 from prometheus_client.exposition import generate_latest
 
+from monitor.cli.children import die_with_parent
 from monitor.observability.metrics import (
     LABEL_SETS_MAX,
     DaemonMetrics,
@@ -132,7 +133,12 @@ def test_promtool_finds_nothing_to_criticise() -> None:
     """Names, units and types as Prometheus' own linter wants them."""
     text = generate_latest(busy_metrics().registry)
     result = subprocess.run(
-        ["promtool", "check", "metrics"], input=text, capture_output=True, check=False, timeout=30
+        ["promtool", "check", "metrics"],
+        input=text,
+        capture_output=True,
+        check=False,
+        timeout=30,
+        preexec_fn=die_with_parent(),
     )
     assert (result.returncode, result.stdout, result.stderr) == (0, b"", b"")
 

@@ -12,7 +12,7 @@ from monitor.core.decision import ActionLevel, RuleMode
 from monitor.core.killswitch import words
 from monitor.core.killswitch.episodes import asks, holds, proposals
 from monitor.core.measures.catalogue import CATALOGUE
-from monitor.core.rules.checks import SCOPES
+from monitor.core.rules.checks import PLACES
 from monitor.core.rules.rule import Rule
 from monitor.core.rules.rulebook import parse_rulebook
 from monitor.core.types import Severity, SubjectKind, louder_than
@@ -142,7 +142,7 @@ def test_no_built_in_rule_is_silenced_by_its_equal() -> None:
             cover = BOOK.get(name)
             assert cover is not None
             assert louder_than(cover.severity, rule.severity), (rule.id, name)
-            wider = SCOPES[rule.page_per or rule.for_each]
+            wider = PLACES[rule.page_per or rule.for_each]
             assert (cover.page_per or cover.for_each) in wider, (rule.id, name)
 
 

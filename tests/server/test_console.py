@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from monitor.cli.children import die_with_parent
 from monitor.core.killswitch.state import Stage
 from monitor.server.document import measures_document, state_document
 from monitor.server.http import Server
@@ -96,6 +97,7 @@ async def rendered(url: str, folder: Path, *, width: int = 1300) -> str:
         browser(), *HEADLESS, f"--user-data-dir={folder}", f"--window-size={width},900",
         "--virtual-time-budget=3000", "--dump-dom", f"{url}/",
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
+        preexec_fn=die_with_parent(),
     )  # fmt: skip
     async with asyncio.timeout(60):
         out, _ = await process.communicate()

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from monitor.cli.children import die_with_parent
 from monitor.core.errors import ConfigError, StoreError
 from monitor.core.ports import AlertRow, DeliveryMark, DeliveryState, Phase
 from monitor.store.database import Store
@@ -50,7 +51,10 @@ def mark(
 def killed_at(point: str, directory: Path) -> subprocess.CompletedProcess[bytes]:
     """Runs the process that kills itself there."""
     return subprocess.run(
-        [sys.executable, str(KILLED), str(directory), point], capture_output=True, check=False
+        [sys.executable, str(KILLED), str(directory), point],
+        capture_output=True,
+        check=False,
+        preexec_fn=die_with_parent(),
     )
 
 

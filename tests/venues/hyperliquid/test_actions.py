@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from monitor.cli.children import die_with_parent
 from monitor.venues.hyperliquid import actions
 from monitor.venues.hyperliquid.actions import (
     Action,
@@ -204,6 +205,7 @@ async def test_two_hundred_random_actions_are_signed_as_the_official_sdk_signs_t
         SCRIPT,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
+        preexec_fn=die_with_parent(),
     )
     said, _ = await child.communicate(json.dumps(cases).encode())
     assert child.returncode == 0
