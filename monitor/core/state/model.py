@@ -113,6 +113,7 @@ class MarketState:
     terms_changed_ns: EngineNs = 0  # when that was; 0: never
     # From when on a value told again as it was asks for an evaluation.
     context_due_ns: EngineNs = 0
+    context_said_ns: int = 0  # the venue's time of the newest context; 0 where it says none
     top_due_ns: EngineNs = 0
     sample_due_ns: EngineNs = 0  # when the asset's price series takes the next sample
 

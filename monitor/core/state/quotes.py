@@ -10,7 +10,7 @@ from __future__ import annotations
 from monitor.core.events import BookTopSeen, DepthSeen, MarketContextSeen, OraclePricesSeen
 from monitor.core.state.belief import judge_level, suspect_top, tell_number, tell_price
 from monitor.core.state.book_history import sample_depth, sample_spread
-from monitor.core.state.facts import Channel, MarketBit, NumberFact, PriceFact
+from monitor.core.state.facts import Channel, MarketBit, NumberFact, PriceFact, order_time
 from monitor.core.state.markets import market_of
 from monitor.core.state.model import MarketState, RiskState
 from monitor.core.state.volatility import sample_price
@@ -23,17 +23,19 @@ _TOP, _DEPTH = MarketBit.TOP, MarketBit.DEPTH
 _PREDICTED, _OPEN_INTEREST = MarketBit.PREDICTED, MarketBit.OPEN_INTEREST
 
 
-def market_context(  # noqa: PLR0912 - fact by fact, as said below
+def market_context(  # noqa: C901, PLR0912 - fact by fact, as said below
     state: RiskState,
     event: MarketContextSeen,
     now: EngineNs,
     channel: Channel,
 ) -> None:
-    """Whichever of the slow numbers the message said."""
+    """Whichever of the slow numbers the message said; one that comes late changes nothing."""
     owner = state.venues.get(event.venue)
     market = None if owner is None else owner.markets.get(event.market)
     if market is None:
         market = market_of(state, event.venue, event.market)
+    if event.venue_time_ns is not None and _comes_late(market, event.venue_time_ns, now):
+        return
     name, generation, complete = channel.name, channel.generation, event.complete
     bits = again = 0
     # Prices by hand, and rates below: a loop or a helper here would be the dearest of the process.
@@ -76,6 +78,15 @@ def market_context(  # noqa: PLR0912 - fact by fact, as said below
     if now >= market.sample_due_ns:
         sample_price(state, market, now)
     _rates(state, market, event, now, channel, bits, again)
+
+
+def _comes_late(market: MarketState, said_ns: int, now: EngineNs) -> bool:
+    """Whether a context newer by the venue's clock was taken before; if not, this is the newest."""
+    said_ns = order_time(said_ns, now)
+    if said_ns < market.context_said_ns:
+        return True
+    market.context_said_ns = said_ns
+    return False
 
 
 def _rates(
