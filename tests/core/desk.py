@@ -119,6 +119,7 @@ class Desk:
         status: MarketStatus = MarketStatus.ACTIVE,
         caps: tuple[float, float] | None = None,
         interval_s: int = 3600,
+        dex: str = "",
     ) -> Desk:
         """A market's name and parameters."""
         return self.tell(
@@ -129,6 +130,7 @@ class Desk:
                 asset=asset or market.removesuffix("-USD"),
                 status=status,
                 has_mark=venue != DYDX,
+                dex=dex,
                 funding_interval_s=interval_s,
                 margin_tiers=tiers,
                 size_step=amount(size_step),

@@ -112,6 +112,22 @@ def test_a_price_that_rests_is_no_sample() -> None:
     assert at.why("volatility_fast", BTC_ASSET) == "price of BTC is too old"
 
 
+def test_a_builders_market_speaks_only_where_nobody_else_does() -> None:
+    """Its name may be anything: an ordinary market of that asset takes over at once, and keeps."""
+    at = desk().list_market("xyz:NVDA", asset="NVDA", dex="xyz")
+    asset = asset_subject("NVDA")
+    for minute in range(130):
+        told(at, minute, zigzag(130, 0.001)[minute], "xyz:NVDA")
+    expected = pytest.approx(0.001 * sqrt(v.MINUTES_PER_YEAR), rel=1e-6)
+    assert at.after("volatility_fast", asset) == expected
+    at.list_market("NVDA", asset="NVDA")
+    for minute in range(130, 150):
+        told(at, minute, 5.0, "NVDA")
+        told(at, minute, zigzag(150, 0.3)[minute], "xyz:NVDA")
+    series = at.engine.state.prices["NVDA"]
+    assert (series.venue, series.market) == (HL, "NVDA")
+
+
 def test_another_source_makes_no_return() -> None:
     """The source falls silent, another market takes over at another price: no jump."""
     at = desk((HL, "BTC"), (DYDX, "BTC-USD"))

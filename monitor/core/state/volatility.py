@@ -55,7 +55,7 @@ def sample_price(state: RiskState, market: MarketState, now: EngineNs) -> None:
         return
     minute = now // MINUTE_NS
     market.sample_due_ns = (minute + 1) * MINUTE_NS
-    if not market.listed or market.dex or now - fact.changed_ns >= state.gap_minutes * MINUTE_NS:
+    if now - fact.changed_ns >= state.gap_minutes * MINUTE_NS or not _may_price(state, market):
         return
     series = series_of(state, market.asset)
     if (series.venue, series.market) != (market.venue, market.market):
@@ -84,9 +84,20 @@ def series_of(state: RiskState, asset: str) -> PriceSeries:
     return found
 
 
+def _may_price(state: RiskState, market: MarketState) -> bool:
+    """Whether a market may speak for its asset: any that is listed, but a builder's, whose name may
+    be anything, only where no venue of its own lists the asset."""
+    if not market.dex:
+        return market.listed
+    places = state.assets.get(market.asset, [])
+    return market.listed and all(state.venues[venue].markets[name].dex for venue, name in places)
+
+
 def _takes_over(state: RiskState, series: PriceSeries, market: MarketState, now: EngineNs) -> bool:
     source = state.venues[series.venue].markets.get(series.market) if series.venue else None
     if source is None or now - series.seen.seen_ns >= state.gap_minutes * MINUTE_NS:
+        return True
+    if source.dex and not market.dex:
         return True
     # At the start of an hour, and in a broken one, a better source costs nothing.
     if series.hour_price is not None and not _begins(now // MINUTE_NS):
@@ -119,10 +130,9 @@ def price_history(
     now: EngineNs,
     _channel: Channel,
 ) -> None:
-    """Fill hours that are not known: what was seen live stays. Of a market that is not listed yet
-    (or is a builder's) nothing is taken."""
+    """Fill hours that are not known: what was seen live stays."""
     market = market_of(state, event.venue, event.market)
-    if not market.listed or market.dex:
+    if not _may_price(state, market):
         return
     closes = _hourly(event.closes, now)
     if not closes:

@@ -271,7 +271,7 @@ class Knowledge:
 
     def leaders(self) -> tuple[str, ...]:
         """The markets whose history is worth reading: most open interest first, then the watched
-        ones. Builder dexes have assets of their own, which no cross-section over venues holds."""
+        ones, a builder's among them where the desk holds it."""
         interest = self.open_interest_usd
         largest = sorted(interest, key=lambda coin: -interest[coin])[:LEADERS]
         watched = [coin for coin in self.watchlist.coins() if coin in self.markets]
