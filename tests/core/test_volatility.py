@@ -121,11 +121,12 @@ def test_a_builders_market_speaks_only_where_nobody_else_does() -> None:
     expected = pytest.approx(0.001 * sqrt(v.MINUTES_PER_YEAR), rel=1e-6)
     assert at.after("volatility_fast", asset) == expected
     at.list_market("NVDA", asset="NVDA")
-    for minute in range(130, 133):
-        told(at, minute, 5.0, "NVDA")
-        told(at, minute, zigzag(133, 0.3)[minute], "xyz:NVDA")
     series = at.engine.state.prices["NVDA"]
-    assert (series.venue, series.market) == (HL, "NVDA")
+    for minute in range(130, 183):
+        told(at, minute, 5.0 + minute % 2, "NVDA").context(
+            "xyz:NVDA", mark_price=zigzag(183, 0.3)[minute], open_interest_base=1e9
+        )
+        assert (series.venue, series.market) == (HL, "NVDA")
 
 
 def test_another_source_makes_no_return() -> None:
