@@ -19,18 +19,22 @@ from types import FrameType
 from monitor.core.types import SECOND_NS, EngineNs
 
 POLL_S = 0.002
-HUNG_S = 15.0  # a thread that works for longer hangs, and time goes on without it
+HUNG_S = 15.0  # real seconds; threads that work for longer hang, and time goes on without them
 
 
 class VirtualClock:
-    """A ``core.ports.Clock``; ``loop()`` makes the event loop that lives in its time."""
+    """A ``core.ports.Clock``; ``loop()`` makes the event loop that lives in its time.
+
+    ``hung`` are idents of threads that a test made hang: time goes on without them, and still
+    waits for all others.
+    """
 
     speed = 1e6  # what is measured in real seconds beside it is never late
 
-    def __init__(self, start_ns: EngineNs, *, hung_s: float = HUNG_S) -> None:
+    def __init__(self, start_ns: EngineNs) -> None:
         self.start_ns = start_ns
         self.passed_ns = 0
-        self.hung_s = hung_s
+        self.hung = frozenset[int]()
 
     def now(self) -> EngineNs:
         """Engine time, nanoseconds."""
@@ -86,13 +90,13 @@ class _VirtualSelector(selectors.DefaultSelector):
         return found
 
     def _is_waited_for(self) -> bool:
-        if not threads_work(self._strangers):
+        if not threads_work(self._strangers | self._clock.hung):
             self._busy_since_s = None
             return False
         now_s = time.monotonic()
         if self._busy_since_s is None:
             self._busy_since_s = now_s
-        return now_s - self._busy_since_s < self._clock.hung_s
+        return now_s - self._busy_since_s < HUNG_S
 
 
 def frames_of_threads() -> dict[int, FrameType]:
