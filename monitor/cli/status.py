@@ -184,6 +184,9 @@ def _sees(state: Document) -> list[str]:
         oldest = max((feed["age_s"] or 0.0 for feed in fresh), default=0.0)
         since = f", oldest {age(oldest)}" if fresh else ""
         lines.append(f"SEES       {venue}: {len(fresh)} of {len(feeds)} feeds fresh{since}")
+    for row in state.get("history", ()):
+        if not row["ready"]:
+            lines += _wrapped("HISTORY    ", row["text"], 11)[:2]
     return lines or ["SEES       nothing yet"]
 
 

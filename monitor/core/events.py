@@ -176,6 +176,26 @@ class PriceHistorySeen(_VenueEvent, frozen=True, gc=False, kw_only=True):
     closes: tuple[tuple[int, float], ...]
 
 
+class HistoryProgressed(_VenueEvent, frozen=True, gc=False, kw_only=True):
+    """How far the reading of one kind of history has come: ``funding`` or ``prices``.
+
+    Args:
+        kind: Which.
+        wanted: Markets whose history is wanted.
+        unread: Those of which nothing was read since the start of this process.
+        waiting: How many of the unread are still to be read in this round; the others could not be.
+        read: How many were read in it.
+        began_ns: When the round began.
+    """
+
+    kind: str
+    wanted: int
+    unread: tuple[str, ...]
+    waiting: int
+    read: int
+    began_ns: int
+
+
 class ChainTimeSeen(_VenueEvent, frozen=True, gc=False, kw_only=True):
     """The venue's newest block or exchange time, and its height where it has one.
 
@@ -526,7 +546,7 @@ MarketEvent = (
     | CandleSeen
     | PriceHistorySeen
 )
-VenueEvent = ChainTimeSeen | VenueStatusSeen | RequestBudgetSeen | ClockSkewSeen
+VenueEvent = ChainTimeSeen | VenueStatusSeen | RequestBudgetSeen | ClockSkewSeen | HistoryProgressed
 AccountEvent = (
     PositionsReported | AccountReported | CollateralReported | AccountModeSeen
     | AccountDiscovered | OrdersReported | TwapsReported | FillsReported | FundingPaid

@@ -17,7 +17,13 @@ import structlog
 import tenacity
 
 from monitor.core.errors import AuthError, ConfigError, DecodeError, FeedError, TransientFeedError
-from monitor.core.events import FeedConnected, FeedLost, FrameRejected
+from monitor.core.events import (
+    Event,
+    FeedConnected,
+    FeedLost,
+    FrameRejected,
+    HistoryProgressed,
+)
 from monitor.core.ports import Clock, EventSink, Poll, PollOutput, Refresh, Request, Response
 from monitor.core.types import SECOND_NS, EngineNs, channel_id
 from monitor.observability.metrics import DaemonMetrics, FeedCounters
@@ -240,11 +246,26 @@ class Poller:
             raise DecodeError(str(error), sample=sample) from error
         if output.events:
             self._sink.submit(output.events)
+            self._log_history(output.events)
         if output.pause_s > 0.0:  # the venue's own headers say that its window is nearly spent
             self._budget.hold_reads(output.pause_s)
         for wish in output.refresh:
             self.refresh(wish)
         return output
+
+    def _log_history(self, events: Sequence[Event]) -> None:
+        """One line when a kind of history is read, or as much of it as can be."""
+        for event in events:
+            if isinstance(event, HistoryProgressed) and not event.waiting:
+                took_s = round((self._clock.now() - event.began_ns) / SECOND_NS, 1)
+                log = self._log.warning if event.unread else self._log.info
+                log(
+                    "history_read",
+                    kind=event.kind,
+                    markets=event.wanted - len(event.unread),
+                    unread=list(event.unread[:20]),
+                    took_s=took_s,
+                )
 
     def _wait(self) -> Callable[[tenacity.RetryCallState], float]:
         """Tenacity's wait of one round: full jitter, and never before the venue's Retry-After."""

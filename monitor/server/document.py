@@ -37,6 +37,7 @@ from monitor.core.types import (
     subject_kind,
 )
 from monitor.rulebook import runbook_names
+from monitor.server.history_document import history_rows
 
 Json = dict[str, Any]
 
@@ -151,6 +152,7 @@ def state_document(
         "markets_ignored": ignored,
         "nearest_liquidation": nearest,
         "feeds": feeds,
+        "history": history_rows(engine, now),
         "rules": rules,
         "pages": {"channels": list(channels)},
         "kill": kill,

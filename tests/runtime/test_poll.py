@@ -11,7 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from monitor.core.errors import AuthError, ConfigError, DecodeError, TransientFeedError
-from monitor.core.events import FeedConnected, FeedLost, FrameRejected
+from monitor.core.events import FeedConnected, FeedLost, FrameRejected, HistoryProgressed
 from monitor.core.ports import PollOutput, RateBudget, Refresh, Request, Response
 from monitor.core.types import SECOND_NS, EngineNs
 from monitor.observability.metrics import DaemonMetrics
@@ -175,6 +175,42 @@ async def test_an_unknown_refresh_is_a_logged_bug() -> None:
         async with rig.running(rig.poll("fake/a", 10.0)):
             rig.poller.refresh(Refresh("fake/nobody"))
     assert [entry["event"] for entry in logs] == ["refresh_of_unknown_poll"]
+
+
+def history(unread: tuple[str, ...], waiting: int) -> PollOutput:
+    """Word of how far a history is."""
+    word = HistoryProgressed(
+        venue="fake",
+        channel="fake/a",
+        kind="funding",
+        wanted=3,
+        unread=unread,
+        waiting=waiting,
+        read=3 - len(unread),
+        began_ns=START_NS,
+    )
+    return PollOutput((word,))
+
+
+@pytest.mark.parametrize(
+    ("unread", "level"),
+    [pytest.param((), "info", id="all"), pytest.param(("X",), "warning", id="all but one")],
+)
+async def test_one_line_says_that_a_history_is_read(unread: tuple[str, ...], level: str) -> None:
+    """At its end, with what could not be read; nothing on the way there."""
+    rig = Rig()
+    poll = rig.poll("fake/a", 10.0, history(("X", "Y"), 2), history(unread, 0))
+    with capture_logs() as logs:
+        async with rig.running(poll):
+            await rig.clock.advance(12.0)
+    (line,) = [entry for entry in logs if entry["event"] == "history_read"]
+    assert line["log_level"] == level
+    assert (line["kind"], line["markets"], line["unread"]) == (
+        "funding",
+        3 - len(unread),
+        list(unread),
+    )
+    assert line["took_s"] == 10.0
 
 
 async def test_pages_are_read_within_the_round() -> None:

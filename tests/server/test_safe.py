@@ -111,3 +111,38 @@ def test_a_price_out_of_reach_is_no_percentage() -> None:
     assert "NEAREST LIQUIDATION none within reach" in words(made)
     made["nearest_liquidation"]["distance"] = 9.99
     assert "999.0 % away" in words(made)
+
+
+def progressed(read: int) -> e.HistoryProgressed:
+    """So many of 41 markets' prices are read, two minutes after the first."""
+    names = tuple(f"M{number}" for number in range(41))
+    return e.HistoryProgressed(
+        venue=VENUE,
+        channel=f"{VENUE}/rest.meta",
+        kind="prices",
+        wanted=41,
+        unread=names[read:],
+        waiting=41 - read,
+        read=read,
+        began_ns=NOW - 600 * SECOND_NS,
+    )
+
+
+@pytest.mark.parametrize(
+    ("read", "said"),
+    [
+        pytest.param(
+            34, f"HISTORY {VENUE}: prices 34 of 41 markets, about 3 min left", id="on the way"
+        ),
+        pytest.param(41, "", id="read"),
+    ],
+)
+def test_what_history_is_still_to_be_read_is_said(read: int, said: str) -> None:
+    """On the screen while it is, and in the document for as long as riskd runs."""
+    made = state(progressed(read))
+    assert said in words(made)
+    assert ("HISTORY" in words(made)) is bool(said)
+    (row,) = made["history"]
+    assert (row["venue"], row["ready"]) == (VENUE, read == 41)
+    assert row["kinds"] == {"prices": {"known": read, "wanted": 41}}
+    assert made["safe"]["verdict"] == "safe"  # rules that need it say so themselves

@@ -28,8 +28,9 @@ from monitor.core.measures.liquidation import LIQUIDATIONS, rises
 from monitor.core.measures.spec import MeasureSpec, Unit
 from monitor.core.measures.tree import AccountNode, AssetNode, PositionNode
 from monitor.core.measures.use import Use
-from monitor.core.measures.volatility import FAST, PERCENTILE_HOURS_MIN, SLOW, read_series
+from monitor.core.measures.volatility import FAST, SLOW, read_series
 from monitor.core.state.facts import SERIES_BIT
+from monitor.core.state.series import PERCENTILE_HOURS_MIN
 from monitor.core.types import SubjectKind
 
 VOLATILITIES = (FAST.name, SLOW.name, "volatility_median")

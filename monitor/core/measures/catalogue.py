@@ -15,6 +15,7 @@ from monitor.core.measures import (
     feeds,
     funding,
     health,
+    history,
     holdings,
     leverage,
     liquidation,
@@ -77,6 +78,7 @@ DEFINITIONS = table(
         *passage.DEFINITIONS,
         *concentration.DEFINITIONS,
         *health.DEFINITIONS,
+        *history.DEFINITIONS,
     ),
 )
 CATALOGUE: dict[str, MeasureSpec] = {

@@ -29,6 +29,7 @@ from monitor.core.state.series import (
     FAST_HALF_LIFE_MINUTES,
     FED_RATIO_MIN,
     HOUR_NS,
+    PERCENTILE_HOURS_MIN,
     SLOW_HALF_LIFE_HOURS,
     HourSeries,
     PriceSeries,
@@ -40,7 +41,6 @@ from monitor.core.types import SubjectKind
 # Longer than the gap over which prices are still joined; then a volatility is of another time.
 SERIES_SLACK_S = 300.0
 BASKET_SLACK_S = 7200.0
-PERCENTILE_HOURS_MIN = 60 * 24
 JUMP_HOURS, JUMP_HOURS_MIN = 24, 18
 JUMP_SIGMAS_MAX = 1000.0
 FALL_HOURS = 72

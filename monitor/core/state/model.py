@@ -267,6 +267,21 @@ class Unwatched(msgspec.Struct, frozen=True, gc=False, array_like=True):
     parent: str
 
 
+class HistoryState(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """How far one kind of history of a venue is read: the newest ``HistoryProgressed``, and when.
+
+    ``cold`` are those unread of which no earlier process left enough either.
+    """
+
+    told_ns: EngineNs
+    began_ns: EngineNs
+    wanted: int
+    unread: tuple[str, ...]
+    waiting: int
+    read: int
+    cold: tuple[str, ...]
+
+
 class VenueState(msgspec.Struct, omit_defaults=True):
     """One venue. ``unwatched`` are pools found behind configured addresses that nobody reads."""
 
@@ -280,6 +295,7 @@ class VenueState(msgspec.Struct, omit_defaults=True):
     health: FlagFact = msgspec.field(default_factory=FlagFact)
     skew: NumberFact = msgspec.field(default_factory=NumberFact)
     oracle_margined: bool = False  # no mark here: equity is computed from cash and oracle
+    histories: dict[str, HistoryState] = msgspec.field(default_factory=dict)  # by kind
     markets_ignored: int = 0  # messages about markets beyond ``RiskState.markets_max``
 
 

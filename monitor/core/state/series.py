@@ -35,6 +35,8 @@ SLOW_HALF_LIFE_HOURS = 24.0
 FED_RATIO_MIN = 0.5
 
 HISTORY_HOURS = 180 * 24
+# Of so much a percentile can be said.
+PERCENTILE_HOURS_MIN = 60 * 24
 RETURNS_HOURS = 30 * 24  # of an asset; the basket's members keep the whole history
 CLOSES_HOURS = 73  # three days and the hour before
 

@@ -205,7 +205,9 @@ function drawFeeds(state) {
   const rows = feeds.map((f) => el("tr", {}, cell(tag(f.state)), cell(`${f.venue} · ${f.feed}`),
     cell(age(f.age_s), "n"), cell(f.cadence_s ? `every ${short.format(f.cadence_s)} s` : "on change", "n hide-phone"),
     cell(el("span", { class: "dim" }, f.reason || ""), "")));
-  return [table([["state", ""], ["feed", ""], ["last sign of life", "n"], ["speaks", "n hide-phone"], ["why", ""]], rows)];
+  const read = (state.history || []).filter((h) => !h.ready);
+  return [...read.map((h) => el("p", {}, el("span", { class: "unknown" }, "history"), ` ${h.text}`)),
+    table([["state", ""], ["feed", ""], ["last sign of life", "n"], ["speaks", "n hide-phone"], ["why", ""]], rows)];
 }
 function drawRules(state) {
   const order = ["firing", "recovering", "pending", "unknown", "error", "inactive"];

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from monitor.core.events import Event, FundingHistorySeen, PriceHistorySeen
 from monitor.core.ports import PollOutput, Refresh, Request, Response
 from monitor.core.types import SECOND_NS, EngineNs
+from monitor.core.warm_up import FUNDING, PRICES, WarmUp
 from monitor.venues.dydx.codec import markets, wire
 from monitor.venues.dydx.endpoints import Endpoints, NotFoundError, quoted
 from monitor.venues.dydx.polls import RestPoll
@@ -30,13 +31,14 @@ class BaselinePoll(RestPoll):
     one market's. Subclasses say what is asked and what the rows mean.
 
     Args:
-        feed, hours: What it reads, and how far back.
+        feed, history, hours: What it reads, of which kind that is, and how far back.
         leaders: The markets that matter, most open interest first.
     """
 
     def __init__(
         self,
         feed: str,
+        history: str,
         hours: int,
         period_s: float,
         api: Endpoints,
@@ -45,6 +47,7 @@ class BaselinePoll(RestPoll):
         super().__init__(feed, KEY, period_s, api)
         self._leaders = leaders
         self._hours = hours
+        self._warm_up = WarmUp(VENUE, self.name, history)
         self._left: list[str] = []
         self._before_ns: EngineNs = 0  # the page asked for ends here
         self._newest_ns: EngineNs = 0  # of the market that is being read
@@ -53,7 +56,9 @@ class BaselinePoll(RestPoll):
     def request(self, now: EngineNs) -> Request:
         """The next market's; the height where nothing new can be told yet."""
         if not self._left:
-            self._left = [one for one in self._leaders() if self._hours_since(one, now) >= 1]
+            leaders = tuple(self._leaders())
+            self._left = [one for one in leaders if self._hours_since(one, now) >= 1]
+            self._warm_up.begin(leaders, now)
         if not self._left:
             return self.api.get("/height")
         ticker = self._left[0]
@@ -109,6 +114,8 @@ class BaselinePoll(RestPoll):
         ticker = self._left.pop(0)
         if self._newest_ns:
             self._read_ns[ticker] = self._newest_ns
+        self._warm_up.read(ticker)
+        seen += self._warm_up.news(self._left)
         return PollOutput(seen, refresh=(Refresh(self.name),) if self._left else ())
 
 
@@ -118,7 +125,7 @@ class FundingBaselinePoll(BaselinePoll):
     def __init__(
         self, period_s: float, api: Endpoints, leaders: Callable[[], Iterable[str]]
     ) -> None:
-        super().__init__("rest.historicalFunding", FUNDING_HOURS, period_s, api, leaders)
+        super().__init__("rest.historicalFunding", FUNDING, FUNDING_HOURS, period_s, api, leaders)
 
     def rows(self, ticker: str, body: bytes, now: EngineNs) -> list[tuple[EngineNs, float]]:
         """Hourly rates by the time of their settlement."""
@@ -147,7 +154,7 @@ class PriceBaselinePoll(BaselinePoll):
     def __init__(
         self, period_s: float, api: Endpoints, leaders: Callable[[], Iterable[str]]
     ) -> None:
-        super().__init__("rest.candles", PRICE_HOURS, period_s, api, leaders)
+        super().__init__("rest.candles", PRICES, PRICE_HOURS, period_s, api, leaders)
 
     def rows(self, ticker: str, body: bytes, now: EngineNs) -> list[tuple[EngineNs, float]]:
         """Closes by the time they were the price; the bar that is still open has none."""

@@ -13,6 +13,7 @@ from monitor.core.errors import DecodeError
 from monitor.core.events import Event, FundingHistorySeen, PriceHistorySeen
 from monitor.core.ports import PollOutput, Refresh, Request, Response
 from monitor.core.types import EngineNs
+from monitor.core.warm_up import FUNDING, PRICES, WarmUp
 from monitor.venues.hyperliquid.decoders import wire
 from monitor.venues.hyperliquid.decoders.body import read
 from monitor.venues.hyperliquid.decoders.explain import decoding
@@ -33,27 +34,28 @@ class BaselinePoll(InfoPoll):
     """One market a round, and the next round at once while there are more: an interruption costs
     one market's. Subclasses say what is asked and what the rows mean."""
 
-    def __init__(self, knowledge: Knowledge, kind: str, hours: int) -> None:
+    def __init__(self, knowledge: Knowledge, kind: str, history: str, hours: int) -> None:
         super().__init__(knowledge, kind, knowledge.settings.polls.baselines_s, KEY)
         self._hours = hours
+        self._warm_up = WarmUp(VENUE, self.channel, history)
         self._left: list[str] = []
         self._read_ms: dict[str, int] = {}  # newest row that was read
 
     def request(self, now: EngineNs) -> Request:
         """The next market's; the exchange's status where nothing new can be told yet."""
         if not self._left:
+            leaders = self.knowledge.leaders()
             self._left = [
-                coin
-                for coin in self.knowledge.leaders()
-                if now // MS_NS - self._start_ms(coin, now) >= _HOUR_MS
+                coin for coin in leaders if now // MS_NS - self._start_ms(coin, now) >= _HOUR_MS
             ]
+            self._warm_up.begin(leaders, now)
         return self._ask_next(now) if self._left else self.ask("exchangeStatus")
 
     def received(self, response: Response, now: EngineNs) -> PollOutput:
         """What one page holds; a market that cannot be read does not hold up the others."""
         if not self._left:
             return PollOutput((self.opened(),))
-        coin = self._left[0]
+        coin, readable = self._left[0], True
         told: Event | None
         try:
             body = check_response(response, f"{self.kind} {coin}")
@@ -61,13 +63,16 @@ class BaselinePoll(InfoPoll):
                 told, newest_ms, more = self.told(coin, body, now)
                 refuse_future(newest_ms, now, "time of the newest row")
         except DecodeError as error:
-            told, newest_ms, more = self.rejected(error), None, False
+            told, newest_ms, more, readable = self.rejected(error), None, False, False
         if newest_ms is not None:
             self._read_ms[coin] = newest_ms
-        events = (self.opened(),) if told is None else (self.opened(), told)
+        events: tuple[Event, ...] = (self.opened(),) if told is None else (self.opened(), told)
         if more:
             return PollOutput(events, then=self._ask_next(now))
         del self._left[0]
+        if readable:
+            self._warm_up.read(coin)
+        events += self._warm_up.news(self._left)
         return PollOutput(events, refresh=(Refresh(self.name),) if self._left else ())
 
     def page(self, coin: str, start_ms: int, now: EngineNs) -> Request:
@@ -92,7 +97,7 @@ class FundingBaselinePoll(BaselinePoll):
     """``fundingHistory`` of the last 30 days: 500 rows a page."""
 
     def __init__(self, knowledge: Knowledge) -> None:
-        super().__init__(knowledge, "fundingHistory", FUNDING_HOURS)
+        super().__init__(knowledge, "fundingHistory", FUNDING, FUNDING_HOURS)
 
     def page(self, coin: str, start_ms: int, now: EngineNs) -> Request:
         """Weighed by the rows to come."""
@@ -120,7 +125,7 @@ class PriceBaselinePoll(BaselinePoll):
     """``candleSnapshot`` of hourly bars of the last 180 days, in one answer."""
 
     def __init__(self, knowledge: Knowledge) -> None:
-        super().__init__(knowledge, "candleSnapshot", PRICE_HOURS)
+        super().__init__(knowledge, "candleSnapshot", PRICES, PRICE_HOURS)
 
     def page(self, coin: str, start_ms: int, now: EngineNs) -> Request:
         """Bars that start within the range."""

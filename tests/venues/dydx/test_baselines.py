@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from monitor.core.events import Event, FundingHistorySeen, PriceHistorySeen
+from monitor.core.events import Event, FundingHistorySeen, HistoryProgressed, PriceHistorySeen
 from monitor.core.ports import Poll, Refresh, Response
 from monitor.core.types import SECOND_NS
 from monitor.venues.dydx.codec import wire
@@ -155,3 +155,27 @@ def test_the_markets_with_most_open_interest_lead() -> None:
     }
     poll_of(made, "perpetualMarkets").received(answer({"markets": rows}), NOW)
     assert made.universe.leaders() == ("B-USD", "A-USD")
+
+
+@pytest.mark.parametrize("name", ["historicalFunding", "candles"])
+def test_how_far_it_is_is_told_with_each_market(name: str) -> None:
+    """When all its pages are read; a market that is gone has none to read."""
+    _, poll = baseline(name, "BTC-USD", "ETH-USD", "GONE-USD")
+
+    def give(path: str, query: dict[str, str]) -> Any:
+        if path.endswith("GONE-USD"):
+            return answer({"errors": [{"msg": "not found"}]}, status=404)
+        return (settled if name == "historicalFunding" else bars)(path, query)
+
+    _, events = run(poll, give)
+    told = [one for one in events if isinstance(one, HistoryProgressed)]
+    assert [(len(one.unread), one.waiting, one.read) for one in told] == [
+        (2, 2, 1),
+        (1, 1, 2),
+        (0, 0, 3),
+    ]
+    assert {(one.kind, one.wanted) for one in told} == {
+        ("funding" if name == "historicalFunding" else "prices", 3)
+    }
+    _, events = run(poll, give, NOW + 60 * SECOND_NS)
+    assert not [one for one in events if isinstance(one, HistoryProgressed)]
