@@ -1,5 +1,5 @@
-"""What a restart must not forget of prices, funding, rolling peaks and caps; packed no oftener
-than needed.
+"""What a restart must not forget of prices, funding, spreads, rolling peaks and caps; packed no
+oftener than needed.
 
 The store writes a memory whenever its bytes changed, so the long ones are packed once per hour or
 slot and told again as they were in between. *Pure.*
@@ -23,11 +23,13 @@ _PEAKS = "peaks"
 _CAP = "cap"
 _FUNDING = "funding"
 _STRESS = "stress"
+_SPREADS = "spreads"
 # Hundreds of series are packed one after another over the hour, not all at its first minute.
 _SPREAD_MINUTES = 50
 _FIRST_MINUTE = 3  # hours have closed by then
 
-_Long = PriceSeries | FundingSeries | StressMemory | Peaks
+_Hours = list[tuple[int, float]]
+_Long = PriceSeries | FundingSeries | StressMemory | Peaks | _Hours
 
 _encode = msgspec.msgpack.encode
 _decode = msgspec.msgpack.decode
@@ -59,6 +61,14 @@ class Keeping:
             name = f"{_FUNDING}|{subject}"
             due = minute >= _FIRST_MINUTE + index % _SPREAD_MINUTES
             packed = self._again(name, (rates.newest, rates.revision), rates, due=due)
+            if packed is not None:
+                yield name, packed
+        books = (one for venue in state.venues.values() for one in venue.markets.values())
+        for index, market in enumerate(one for one in books if one.books.hours):
+            hours = market.books.hours
+            name = f"{_SPREADS}|{market.subject}"
+            due = minute >= _FIRST_MINUTE + index % _SPREAD_MINUTES
+            packed = self._again(name, (hours[-1][0], len(hours)), hours, due=due)
             if packed is not None:
                 yield name, packed
         if state.stress.peaks:
@@ -99,6 +109,8 @@ def recall(state: RiskState, memories: tuple[tuple[str, bytes], ...]) -> None:
             state.funding[key] = _decode(packed, type=FundingSeries)
         elif kind == _STRESS:
             state.stress = _decode(packed, type=StressMemory)
+        elif kind == _SPREADS:
+            state.kept_spreads[key] = _decode(packed, type=_Hours)
         elif kind == _CAP:
             state.caps[key] = _decode(packed, type=CapMemory)
     for key, memory in state.rolling.items():

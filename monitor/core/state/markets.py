@@ -64,6 +64,7 @@ def market_of(state: RiskState, venue: str, market: str) -> MarketState:
         owner.markets_ignored += 1
         return made  # belongs to nothing and is forgotten with the message
     owner.markets[market] = made
+    made.books.hours = state.kept_spreads.pop(made.subject, [])
     state.appeared.append(("market", venue, market, ""))
     return made
 

@@ -441,6 +441,8 @@ class RiskState(msgspec.Struct):
     rule_status: dict[str, RuleStatus] = msgspec.field(default_factory=dict)
     kept_flows: dict[str, list[Flow]] = msgspec.field(default_factory=dict)  # of before a restart
     kept_transfers: dict[str, KeptTransfers] = msgspec.field(default_factory=dict)
+    # Of markets not heard of since the restart: (hour, median spread), as ``BookHistory.hours``.
+    kept_spreads: dict[str, list[tuple[int, float]]] = msgspec.field(default_factory=dict)
     stopped_ns: EngineNs = 0  # when the process before this one last evaluated; 0: none
     cells: dict[str, Cell] = msgspec.field(default_factory=dict)  # "measure|subject"
     holdings: dict[str, Holdings] = msgspec.field(default_factory=dict)  # account subject
