@@ -1,5 +1,5 @@
-"""What a restart must not forget of prices, funding, spreads, rolling peaks and caps; packed no
-oftener than needed.
+"""What a restart must not forget of prices, funding, spreads, rolling peaks and lows, and caps;
+packed no oftener than needed.
 
 The store writes a memory whenever its bytes changed, so the long ones are packed once per hour or
 slot and told again as they were in between. *Pure.*
@@ -16,6 +16,7 @@ from monitor.core.formulas.rolling import Peaks, RollingMemory
 from monitor.core.state.funding import FundingSeries, StressMemory
 from monitor.core.state.model import CapMemory, RiskState
 from monitor.core.state.series import HOUR_MINUTES, MINUTE_NS, PriceSeries
+from monitor.core.state.spare import SpareMemory
 
 _PRICES = "prices"
 _ROLLING = "rolling"
@@ -23,13 +24,14 @@ _PEAKS = "peaks"
 _CAP = "cap"
 _FUNDING = "funding"
 _STRESS = "stress"
+_SPARE = "spare"
 _SPREADS = "spreads"
 # Hundreds of series are packed one after another over the hour, not all at its first minute.
 _SPREAD_MINUTES = 50
 _FIRST_MINUTE = 3  # hours have closed by then
 
 _Hours = list[tuple[int, float]]
-_Long = PriceSeries | FundingSeries | StressMemory | Peaks | _Hours
+_Long = PriceSeries | FundingSeries | StressMemory | Peaks | SpareMemory | _Hours
 
 _encode = msgspec.msgpack.encode
 _decode = msgspec.msgpack.decode
@@ -77,8 +79,16 @@ class Keeping:
             packed = self._again(name, version, StressMemory(peaks=state.stress.peaks), due=True)
             if packed is not None:
                 yield name, packed
+        yield from self._spares(state)
         for key, cap in state.caps.items():
             yield f"{_CAP}|{key}", _encode(cap)
+
+    def _spares(self, state: RiskState) -> Iterator[tuple[str, bytes]]:
+        for account, spare in state.spare.items():
+            name = f"{_SPARE}|{account}"
+            packed = self._again(name, (spare.lows.slots[-1], 0), spare, due=True)
+            if packed is not None:
+                yield name, packed
 
     def _again(
         self, name: str, version: tuple[int, int], value: _Long, *, due: bool
@@ -109,6 +119,8 @@ def recall(state: RiskState, memories: tuple[tuple[str, bytes], ...]) -> None:
             state.funding[key] = _decode(packed, type=FundingSeries)
         elif kind == _STRESS:
             state.stress = _decode(packed, type=StressMemory)
+        elif kind == _SPARE:
+            state.spare[key] = _decode(packed, type=SpareMemory)
         elif kind == _SPREADS:
             state.kept_spreads[key] = _decode(packed, type=_Hours)
         elif kind == _CAP:

@@ -8,6 +8,7 @@ Costs and edges are fractions of the notional of one leg; funding rates signed f
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import fsum
 
 from monitor.core.formulas.funding import DAYS_PER_YEAR, HOURS_PER_YEAR
 
@@ -73,6 +74,11 @@ def compute_planned_loss(
     return notional_usd * (lost + round_trip_ratio) + max(funding_usd, 0.0)
 
 
+def gap_of(asset: str) -> float:
+    """By how much an asset moves in the crash gap, ``> 0``."""
+    return CRASH_GAP.get(asset, CRASH_GAP_OTHERS)
+
+
 def compute_crash_gap_loss(notionals_usd: Mapping[str, float]) -> tuple[float, float]:
     """USD lost (``>= 0``) in the worse of a crash and a melt-up of everything in one step, and its
     sign: -1 down, 1 up.
@@ -80,7 +86,7 @@ def compute_crash_gap_loss(notionals_usd: Mapping[str, float]) -> tuple[float, f
     Args:
         notionals_usd: Signed net by asset, hedges included.
     """
-    down = sum(usd * CRASH_GAP.get(asset, CRASH_GAP_OTHERS) for asset, usd in notionals_usd.items())
+    down = fsum(usd * gap_of(asset) for asset, usd in notionals_usd.items())
     return (down, -1.0) if down >= 0.0 else (-down, 1.0)
 
 

@@ -42,6 +42,7 @@ from monitor.core.state.facts import (
 )
 from monitor.core.state.funding import FundingSeries, StressMemory
 from monitor.core.state.series import HourSeries, PriceSeries
+from monitor.core.state.spare import SpareMemory
 from monitor.core.types import AccountMode, EngineNs, MarginMode, Severity, Subject
 
 DAY_NS = 86_400 * 1_000_000_000
@@ -450,6 +451,7 @@ class RiskState(msgspec.Struct):
     differences: dict[str, DifferenceMemory] = msgspec.field(default_factory=dict)
     rolling: dict[str, RollingMemory] = msgspec.field(default_factory=dict)  # "measure|subject"
     caps: dict[str, CapMemory] = msgspec.field(default_factory=dict)  # "measure|subject"
+    spare: dict[str, SpareMemory] = msgspec.field(default_factory=dict)  # account subject
     prices: dict[str, PriceSeries] = msgspec.field(default_factory=dict)  # by asset
     basket: HourSeries = msgspec.field(default_factory=HourSeries)
     basket_assets: tuple[str, ...] = ()
