@@ -12,6 +12,7 @@ from monitor.core.killswitch.policy import DaemonMode
 from monitor.core.killswitch.trading import Trading
 from monitor.core.types import (
     PORTFOLIO,
+    SECOND_NS,
     Severity,
     Side,
     Subject,
@@ -163,6 +164,60 @@ def test_a_pull_acts_in_one_step_and_its_repetition_is_the_same_pull() -> None:
     assert not second.commands
     assert "taken before" in second.answer
     assert len(world.sent(CancelOrders)) == 1
+
+
+@pytest.mark.parametrize(
+    ("level", "scope", "gross_to"),
+    [
+        pytest.param(Level.FLATTEN, PORTFOLIO, None, id="another level"),
+        pytest.param(Level.CUT, venue_subject(HL), 0.5, id="another scope"),
+        pytest.param(Level.CUT, PORTFOLIO, 0.3, id="another share"),
+    ],
+)
+def test_another_pull_under_the_same_id_is_another_pull(
+    level: Level, scope: Subject, gross_to: float | None
+) -> None:
+    """Whoever's script has one id for all it asks is not left with the first thing it asked."""
+    world = desk()
+    world.pull(Level.CUT, gross_to=0.5)
+    step = world.pull(level, scope, gross_to=gross_to)
+    assert "taken before" not in step.answer
+    latch = world.machine.state.latches[scope]
+    assert (latch.level, latch.gross_to_ratio) == (level, 0.5 if gross_to is None else gross_to)
+
+
+@pytest.mark.parametrize(
+    ("channel", "later_s", "latched"),
+    [
+        pytest.param("http", 599.0, False, id="a message that comes again"),
+        pytest.param("http", 601.0, True, id="the same words much later"),
+        pytest.param("file", 86_400.0, False, id="a file that lies there"),
+    ],
+)
+def test_a_pull_after_a_re_arm_stops_the_book_again_or_says_that_it_did_not(
+    channel: str, later_s: float, latched: bool
+) -> None:
+    """Never an answer that reads as done where nothing is latched."""
+    world = desk()
+    fact = PersonPulled(
+        pull_id="stop",
+        principal="ann",
+        channel=channel,
+        scope=PORTFOLIO,
+        level=Level.REDUCE_ONLY,
+        reason="drill",
+    )
+    began_ns = world.now
+    world.tell(fact)
+    world.run(10)
+    world.rearm()
+    assert not world.machine.state.latches
+    world.now = began_ns + round(later_s * SECOND_NS)
+    step = world.tell(fact)
+    assert (PORTFOLIO in world.machine.state.latches) is latched
+    refused = [entry.action for entry in step.audit] == ["pull_refused"]
+    assert refused is not latched
+    assert ("NOTHING was done" in step.answer) is not latched
 
 
 @pytest.mark.parametrize(

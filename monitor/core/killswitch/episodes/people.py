@@ -9,18 +9,23 @@ from monitor.core.killswitch.facts import PersonApproved, PersonPulled
 from monitor.core.killswitch.levels import Level
 from monitor.core.killswitch.scope import scope_parts
 from monitor.core.killswitch.state import Cause
-from monitor.core.killswitch.turn import Turn
+from monitor.core.killswitch.turn import Turn, after
 from monitor.core.killswitch.words import EFFECTS, goal_words, not_carried_out, nothing_known
 from monitor.core.rights import Right, refusal_of
 from monitor.core.types import PORTFOLIO
 
-PULLS_MAX = 1000  # remembered pull ids; a repeated message comes within seconds
+PULLS_MAX = 1000  # remembered pulls
+# A message comes again within seconds; one that is signed is believed for 300 s.
+REPEAT_S = 600.0
 
 
 def pulled(turn: Turn, fact: PersonPulled) -> None:
-    """Latch what a person asks for, at once; the same message again is the same pull."""
+    """Latch what a person asks for, at once; the same message again is the same pull.
+
+    The same message, and not the same id alone: who kills twice under one id means it twice.
+    """
     state = turn.state
-    refusal = _refusal(turn, fact)
+    refusal = _refusal(turn, fact) or _undone_since(turn, fact)
     if refusal:
         turn.answer = refusal
         turn.record(
@@ -32,15 +37,14 @@ def pulled(turn: Turn, fact: PersonPulled) -> None:
             details=(("pull_id", fact.pull_id), ("channel", fact.channel)),
         )
         return
-    if fact.pull_id in state.pulls:
-        held = state.latches.get(fact.scope)
-        turn.answer = f"This pull was taken before: {fact.scope} " + (
-            f"is at {held.level.name}, {held.stage.value}."
-            if held is not None
-            else "has been re-armed since."
-        )
+    if _comes_again(turn, fact):
+        held = state.latches[fact.scope]
+        standing = f"{held.level.name}, {held.stage.value}"
+        turn.answer = f"This pull was taken before: {fact.scope} is at {standing}."
         return
-    state.pulls[fact.pull_id] = turn.now
+    name = _name(fact)
+    state.pulls.pop(name, None)  # the newest stand last
+    state.pulls[name] = turn.now
     while len(state.pulls) > PULLS_MAX:
         del state.pulls[next(iter(state.pulls))]
     cause = Cause(
@@ -82,6 +86,30 @@ def _refusal(turn: Turn, fact: PersonPulled) -> str:
             "latched. Act at the venues by hand; arm riskd to give it hands."
         )
     return ""
+
+
+def _comes_again(turn: Turn, fact: PersonPulled) -> bool:
+    """Whether it is the same message once more. A KILL file is the same request for as long as it
+    lies there; of the others one that comes much later is meant anew."""
+    taken_ns = turn.state.pulls.get(_name(fact))
+    if taken_ns is None:
+        return False
+    return fact.channel == "file" or turn.now < after(taken_ns, REPEAT_S)
+
+
+def _undone_since(turn: Turn, fact: PersonPulled) -> str:
+    """Why a message that comes again is not done again: a person re-armed meanwhile."""
+    if fact.scope in turn.state.latches or not _comes_again(turn, fact):
+        return ""
+    return (
+        f"This pull was taken before, and {fact.scope} has been re-armed since: NOTHING was done "
+        "now. To stop it again, ask under another id."
+    )
+
+
+def _name(fact: PersonPulled) -> str:
+    ratio = "" if fact.gross_to_ratio is None else f"{fact.gross_to_ratio:g}"
+    return f"{fact.pull_id} {fact.scope} {int(fact.level)} {ratio}"
 
 
 def approved(turn: Turn, fact: PersonApproved) -> None:
