@@ -17,6 +17,7 @@ import structlog
 from monitor.actions.driver import KillDriver
 from monitor.actions.telling import STORE_KEY, store_notice
 from monitor.app.book import book_of
+from monitor.app.cut_order import rank_parts, ranking_text
 from monitor.app.kill_file import KillFile
 from monitor.app.report import Reporter
 from monitor.app.way_back import unmet, would_fire
@@ -238,7 +239,8 @@ class KillSwitch:
         )
 
     def _plan(self, scope: Subject, gross_to_ratio: float) -> OperatorAnswer:
-        book = self.book(self._clock.now())
+        now = self._clock.now()
+        book = self.book(now)
         limits = PlanLimits(
             max_cost_bps=self.policy.max_cost_bps,
             slices=self.policy.slices,
@@ -249,7 +251,9 @@ class KillSwitch:
             baseline_usd=gross_in_scope_usd(scope, book),
             gross_to_ratio=gross_to_ratio,
         )
-        return OperatorAnswer(done=True, text=plan_text(plan_cut(target, book, limits), target))
+        plan = plan_cut(target, book, limits)
+        ranking = ranking_text(rank_parts(plan, self._engine, now))
+        return OperatorAnswer(done=True, text=plan_text(plan, target, ranking))
 
     def _rearm(self, scope: Subject, principal: str) -> OperatorAnswer:
         if self._file.exists():

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from monitor.core.killswitch.plan import Plan, Target
 
 
-def plan_text(plan: Plan, target: Target) -> str:
-    """The orders, what they cost, what they leave and what they cannot do."""
+def plan_text(plan: Plan, target: Target, ranking: Sequence[str] = ()) -> str:
+    """The orders, what they cost, what they leave and what they cannot do; ``ranking`` are lines
+    about what to take first."""
     head = (
         f"Plan for {target.scope}: gross {_usd(plan.gross_before_usd)} to "
         f"{_usd(plan.gross_after_usd)} (goal {_usd(plan.goal_usd)}), cost about "
@@ -22,6 +25,8 @@ def plan_text(plan: Plan, target: Target) -> str:
             f"  {order.side.value:4} {order.size:f} {place} at {order.limit_price:f} or better "
             f"({_usd(order.notional_usd)}, {cost}{closes}{pair})"
         )
+    if ranking:
+        lines += ["  to cut less or by hand, take first what does most per bp:", *ranking]
     if not plan.orders:
         lines.append("  no order: there is nothing that could be cut from here")
     lines += [
