@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from monitor.core.engine import Engine
 from monitor.core.killswitch.levels import LEVEL_OF_ACTION, Level
@@ -45,15 +45,18 @@ def _acting(engine: Engine, scope: Subject) -> Iterator[tuple[Rule, RuleMemory]]
         for rule in engine.rulebook.rules
         if LEVEL_OF_ACTION[rule.level] > Level.NORMAL
     }
+    asset_of = {
+        place: asset for asset, places in engine.state.assets.items() for place in places
+    }
     for memory in engine.rule_states():
         rule = rules.get(memory.rule)
-        if rule is not None and _within(scope, memory.subject):
+        if rule is not None and _within(scope, memory.subject, asset_of):
             yield rule, memory
 
 
-def _within(scope: Subject, subject: Subject) -> bool:
+def _within(scope: Subject, subject: Subject, asset_of: Mapping[tuple[str, str], str]) -> bool:
     """Whether a rule about ``subject`` concerns the scope; one that cannot be placed does."""
     try:
-        return contains(scope, subject) or contains(subject, scope)
+        return contains(scope, subject, asset_of) or contains(subject, scope, asset_of)
     except ValueError:
         return True
