@@ -67,7 +67,7 @@ def read_series(asset: str, use: Use) -> PriceSeries | None:
 def _fed(ewma: Ewma, half_life: float, unit: str, of: str, use: Use) -> bool:
     if ewma.fed_ratio >= FED_RATIO_MIN:
         return True
-    told = -half_life * log2(1.0 - ewma.fed_ratio)
+    told = half_life * log2(1.0 / (1.0 - ewma.fed_ratio))
     use.absent(f"{told:.0f} of {half_life:.0f} {unit} of {of} known")
     return False
 
