@@ -255,6 +255,9 @@ def _peers(engine: Engine, market: MarketState, own: Sequence[float], now: Engin
             continue
         for name in ("oracle_price", "mid_price"):
             reading = engine.reading(name, market_subject(venue, symbol), now)
-            if reading is not None and PEER_LOW < reading.value / own[0] < PEER_HIGH:
+            # Near any of ours: where one of them is wrong, the peers are who can tell.
+            if reading is not None and any(
+                PEER_LOW < reading.value / price < PEER_HIGH for price in own if price > 0
+            ):
                 found.append(reading.value)
     return found

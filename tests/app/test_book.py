@@ -110,6 +110,17 @@ def test_a_peer_in_another_unit_is_no_reference(peer: float, counts: bool) -> No
     assert (peer in quote(book(desk), "BTC").references) is counts
 
 
+def test_a_wrong_mark_does_not_silence_the_peers() -> None:
+    """Another venue's price near any of ours counts: it decides which of ours is wrong."""
+    desk = Desk((HL, "main"), (DYDX, "main"))
+    listed(listed(desk, "BTC", HL, "BTC"), "BTC-USD", DYDX, "BTC")
+    desk.context("BTC", mark_price=200.0, oracle_price=100.0)
+    desk.context("BTC-USD", DYDX, oracle_price=101.0)
+    desk.positions(("BTC", 2))
+    desk.evaluate()
+    assert quote(book(desk), "BTC").references == (200.0, 100.0, 101.0)
+
+
 def test_dexes_of_one_address_are_one_account() -> None:
     """Their orders and positions are read and acted on together."""
     desk = hedged()

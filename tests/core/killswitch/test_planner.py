@@ -358,8 +358,10 @@ def test_a_bound_that_is_no_number_holds_up_nobody() -> None:
         pytest.param((100_000.0, 100_000.0), "98500", "", id="two references, the whole bound"),
         pytest.param((100_000.0,), "99250", "half the price bound, one reference only: ",
                      id="one reference, half of it"),
-        pytest.param((98_000.0, 102_000.0), "98500",
+        pytest.param((98_600.0, 101_400.0), "98500",
                      "references differ by more than the bound: ", id="two that differ"),
+        pytest.param((90_000.0, 110_000.0), "108350",
+                     "references differ by more than the bound: ", id="two of which one is wrong"),
     ],
 )  # fmt: skip
 def test_limits_follow_the_references(

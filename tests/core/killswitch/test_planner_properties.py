@@ -156,8 +156,8 @@ def test_the_same_facts_give_the_same_plan(seed: int) -> None:
 @planned
 @given(seeds)
 def test_orders_are_written_as_the_venue_wants_them(seed: int) -> None:
-    """Whole lots or the whole position, valid ticks and figures, limits within the bound of the
-    reference, plain decimals."""
+    """Whole lots or the whole position, valid ticks and figures, limits within the bound of a
+    reference and never worse than that of their median, plain decimals."""
     case = wild_case(seed)
     plan = plan_cut(*case)
     rules = {(i.venue, i.market): i for i in case[1].instruments}
@@ -172,8 +172,10 @@ def test_orders_are_written_as_the_venue_wants_them(seed: int) -> None:
         reference = Decimal(repr(order.reference_price))
         usable = [price for price in references[order.venue, order.market] if price > 0.0]
         bound = Decimal(repr(rule.bound_bps)) / (1 if len(usable) > 1 else 2)
-        away = (order.limit_price / reference - 1) * 10_000
-        assert abs(away) <= bound
+        sign = 1 if order.side is Side.BUY else -1
+        assert sign * (order.limit_price / reference - 1) * 10_000 <= bound
+        fair = [Decimal(repr(price)) for price in (*usable, order.reference_price)]
+        assert any(abs(order.limit_price / price - 1) * 10_000 <= bound for price in fair)
         assert min(usable) <= order.reference_price <= max(usable)
         for number in (order.size, order.limit_price):
             assert int(number.as_tuple().exponent) <= 0

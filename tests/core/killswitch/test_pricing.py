@@ -8,6 +8,7 @@ import pytest
 
 from monitor.core.killswitch.book import Instrument, Quote
 from monitor.core.killswitch.planning.pricing import (
+    anchor_price,
     common_multiple,
     cost_bps,
     effective_bound_bps,
@@ -84,6 +85,29 @@ def test_the_reference_is_the_median(
 ) -> None:
     """Of those that are prices."""
     assert reference_price(Quote(venue="x", market="X", references=references)) == expected
+
+
+@pytest.mark.parametrize(
+    ("references", "sell", "buy"),
+    [
+        pytest.param((), None, None, id="none"),
+        pytest.param((5.0,), 5.0, 5.0, id="one"),
+        pytest.param((98.5, 101.5), 100.0, 100.0, id="twice the bound apart"),
+        pytest.param((98.4, 101.6), 101.6, 98.4, id="further apart"),
+        pytest.param((10.0, 100.0), 100.0, 10.0, id="one of them is wrong"),
+        pytest.param((10.0, 100.0, 101.0), 100.0, 100.0, id="a third one decides"),
+        pytest.param((10.0, 99.0, 101.0, 500.0), 100.0, 100.0, id="the middle two agree"),
+        pytest.param((10.0, 11.0, 99.0, 101.0), 99.0, 11.0, id="two against two"),
+    ],
+)
+def test_a_wrong_reference_cannot_widen_the_bound(
+    references: tuple[float, ...], sell: float | None, buy: float | None
+) -> None:
+    """With a bound of 150 bp no limit lies further than that on the losing side of the reference
+    that is right, whichever of two it is."""
+    quote = Quote(venue="x", market="X", references=references)
+    assert anchor_price(quote, Side.SELL, 150.0) == sell
+    assert anchor_price(quote, Side.BUY, 150.0) == buy
 
 
 def test_no_quote_is_no_reference() -> None:

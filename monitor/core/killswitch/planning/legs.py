@@ -15,6 +15,7 @@ import msgspec
 from monitor.core.killswitch.book import Book, Instrument, Quote, WorkingOrder
 from monitor.core.killswitch.planning.pricing import (
     EXACT,
+    anchor_price,
     effective_bound_bps,
     limit_price,
     reference_price,
@@ -227,7 +228,9 @@ def _price(
     bound_bps = effective_bound_bps(instrument, references)
     if instrument.price_tick <= 0 or not isfinite(bound_bps):
         return reference, references, bound_bps, None
-    return reference, references, bound_bps, limit_price(reference, side, bound_bps, instrument)
+    anchor = anchor_price(quote, side, bound_bps)
+    limit = None if anchor is None else limit_price(anchor, side, bound_bps, instrument)
+    return reference, references, bound_bps, limit
 
 
 def _least(

@@ -42,6 +42,24 @@ def usable_references(quote: Quote | None) -> list[float]:
     return sorted(price for price in given if isfinite(price) and price > 0.0)
 
 
+def anchor_price(quote: Quote | None, side: Side, bound_bps: float) -> float | None:
+    """What the limit of an order is measured from: the median of the references.
+
+    Where the middle two are further apart than twice the bound, their mean lies within the bound of
+    neither, and who trusts it could lose half of what they differ by. Then it is the one of the two
+    at which less is lost: the higher for a sell, the lower for a buy.
+    """
+    prices = usable_references(quote)
+    middle = len(prices) // 2
+    reference, count = reference_price(quote)
+    if reference is None or count % 2:
+        return reference
+    low, high = prices[middle - 1], prices[middle]
+    if high - low <= 2.0 * reference * bound_bps / 1e4:
+        return reference
+    return high if side is Side.SELL else low
+
+
 def effective_bound_bps(instrument: Instrument, references: int) -> float:
     """How far from the reference a limit may be: the instrument's bound, half of it where only one
     reference is known."""
