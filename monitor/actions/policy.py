@@ -7,7 +7,13 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from monitor.core.decision import RuleMode
-from monitor.core.killswitch.policy import DaemonMode, KillPolicy, ModeOverride, RearmPolicy
+from monitor.core.killswitch.policy import (
+    DaemonMode,
+    HedgeSets,
+    KillPolicy,
+    ModeOverride,
+    RearmPolicy,
+)
 from monitor.core.rights import Rights
 
 Ratio = Annotated[float, Field(gt=0, le=100)]
@@ -82,6 +88,10 @@ class KillSettings(_Strict):
             raise ValueError("give audit_key_env or audit_key_file, not both")
         return self
 
+    def named_hedge_sets(self) -> HedgeSets:
+        """Sets that stay paired, each with its legs as (venue, account, market)."""
+        return tuple((one.name, tuple(_leg(leg) for leg in one.legs)) for one in self.hedge_sets)
+
     def policy(
         self, mode: DaemonMode, *, principals: tuple[str, ...], rights: Rights = ()
     ) -> KillPolicy:
@@ -98,9 +108,7 @@ class KillSettings(_Strict):
                 rights=rights,
                 second_principal_required=self.second_principal,
             ),
-            hedge_sets=tuple(
-                (one.name, tuple(_leg(leg) for leg in one.legs)) for one in self.hedge_sets
-            ),
+            hedge_sets=self.named_hedge_sets(),
             max_cost_bps=self.max_cost_bps,
             slices=self.slices,
             turnover_usd_per_hour=self.turnover_usd_per_hour,

@@ -64,7 +64,9 @@ def engine_settings(config: Config) -> EngineSettings:
         leverage=config.leverage.settings(),
         margin=config.margin.settings(),
         carry=config.carry.settings(),
+        trades=config.trades.settings(),
         funding_stress=config.funding_stress.settings(),
+        structure=config.structure.settings(config.kill.named_hedge_sets()),
         acting=config.mode != "observe",
         # A word about one scope alone is the kill machine's to know.
         rule_modes=tuple((one.rule, one.mode) for one in config.kill.rules if not one.scope),

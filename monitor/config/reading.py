@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from monitor.config.sections import Config, arming
+from monitor.config.sections import Config, arming, unwatched
 from monitor.config.together import across_fields
 from monitor.config.words import line, once_each, sentence
 from monitor.core.errors import ConfigError, Problem
@@ -93,6 +93,10 @@ def examine_config(text: str, *, source: str) -> Examined:
     problems += [
         Problem(where=document.where(("mode",)), field="mode", message=sentence(message))
         for message in (arming(config) if config is not None else ())
+    ]
+    problems += [
+        Problem(where=document.where(path), field=dotted(path), message=message)
+        for path, message in (unwatched(config) if config is not None else ())
     ]
     together = list(across_fields(document.data))
     problems += once_each(document, details, {path for path, _ in together})

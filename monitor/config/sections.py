@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from monitor.actions.policy import KillSettings
 from monitor.actions.settings import DeskSettings, HyperliquidActionSettings, acting_accounts
 from monitor.config.funding import CarrySection, FundingStressSection
+from monitor.config.structure import StructureSection
+from monitor.config.trades import TradesSection
 from monitor.core.errors import ConfigError
 from monitor.core.killswitch.policy import DaemonMode, arming_problems
 from monitor.core.settings import (
@@ -177,6 +179,8 @@ class Config(_Section):
     funding_stress: FundingStressSection = FundingStressSection()
     leverage: LeverageSection = LeverageSection()
     margin: MarginSection = MarginSection()
+    trades: TradesSection = TradesSection()
+    structure: StructureSection = StructureSection()
     off_book_legs_file: str | None = None
     news_flags_file: str | None = None
     actions: ActionsSection = ActionsSection()
@@ -208,12 +212,36 @@ def arming(config: Config) -> Iterator[str]:
             acting_accounts(acting, venue)
         except ConfigError as error:
             yield str(error)
-    watched = {
-        (name, account.alias)
-        for name, section in (("hyperliquid", venue), ("dydx", config.venues.dydx))
-        for account in (section.accounts if section is not None else ())
-    }
+    watched = _watched(config)
     for desk in config.actions.desks:
         for alias in desk.accounts:
             if (desk.venue, alias.partition(".")[0]) not in watched:
                 yield f"actions.desks names {desk.venue}/{alias}, which riskd does not watch."
+
+
+def unwatched(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:
+    """(field, sentence) for each account that the book is said to be made of and nobody watches:
+    what is asked about it would never be known."""
+    watched = _watched(config)
+    named = {
+        ("structure",): config.structure.accounts(),
+        ("kill", "hedge_sets"): {
+            (venue, account)
+            for one in config.kill.hedge_sets
+            for venue, account, _ in (leg.split("/", 2) for leg in one.legs)
+        },
+    }
+    for path, accounts in named.items():
+        for venue, account in sorted(accounts):
+            if (venue, account.partition(".")[0]) not in watched:
+                yield path, f"names {venue}/{account}, which riskd does not watch."
+
+
+def _watched(config: Config) -> set[tuple[str, str]]:
+    """(venue, alias) of every configured account."""
+    venues = (("hyperliquid", config.venues.hyperliquid), ("dydx", config.venues.dydx))
+    return {
+        (name, account.alias)
+        for name, section in venues
+        for account in (section.accounts if section is not None else ())
+    }

@@ -27,6 +27,7 @@ from monitor.core.settings import EngineSettings
 from monitor.core.state import apply as apply_event
 from monitor.core.state.accounts import account_of, recall_account
 from monitor.core.state.apply import NEWS
+from monitor.core.state.legs import follow_legs
 from monitor.core.state.markets import venue_of
 from monitor.core.state.model import (
     DAY_NS,
@@ -353,4 +354,5 @@ def _first_state(settings: EngineSettings) -> RiskState:
         venue_of(state, venue)
     for venue, alias in settings.accounts:
         account_of(state, venue, alias, 0).configured = True
+    follow_legs(state, settings.structure.hedge_sets)
     return state

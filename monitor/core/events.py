@@ -503,6 +503,21 @@ class NewsFlagsDeclared(_Event, frozen=True, gc=False, kw_only=True):
     flags: tuple[NewsFlag, ...]
 
 
+class BucketReview(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """A risk bucket was reviewed; ``by`` is empty where it only began to be watched then."""
+
+    bucket: str
+    at_ns: int
+    by: str = ""
+    reason: str = ""
+
+
+class BucketsReviewed(_Event, frozen=True, gc=False, kw_only=True):
+    """The newest review of every risk bucket that has one; replaces the earlier list."""
+
+    reviews: tuple[BucketReview, ...]
+
+
 class RulebookLoaded(_Event, frozen=True, gc=False, kw_only=True):
     """A rulebook's texts took effect: (file name, text) in order, later files override by id."""
 
@@ -558,6 +573,7 @@ FeedEvent = (
 ControlEvent = (
     OffBookLegsDeclared
     | NewsFlagsDeclared
+    | BucketsReviewed
     | RulebookLoaded
     | OperatorCommanded
     | ComputationFinished

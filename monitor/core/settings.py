@@ -12,6 +12,7 @@ from monitor.core.formulas.funding import PERSISTENCE_HOURLY
 from monitor.core.formulas.funding_stress import StressAnchors
 from monitor.core.formulas.leverage import KELLY_FRACTION, RISK_PER_TRADE
 from monitor.core.formulas.trades import FEE_RATIO, SLIPPAGE_RATIO, compute_round_trip
+from monitor.core.structure import StructureSettings
 from monitor.core.types import SECOND_NS
 
 
@@ -195,6 +196,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
         funding_stress: Anchors of the funding stress index.
         carry: Funding as an expense line.
         trades: How this desk trades.
+        structure: Hedge sets, risk buckets and strategies of the desk.
     """
 
     accounts: tuple[tuple[str, str], ...] = ()
@@ -214,6 +216,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     funding_stress: StressAnchors = StressAnchors()
     carry: CarrySettings = CarrySettings()
     trades: TradeSettings = TradeSettings()
+    structure: StructureSettings = StructureSettings()
 
 
 def limit_ns(seconds: float) -> int:

@@ -68,6 +68,21 @@ def feed_subject(venue: str, feed: str) -> Subject:
     return Subject(f"feed:{venue}/{feed}")
 
 
+def hedge_set_subject(name: str) -> Subject:
+    """``hedge_set:btc``; legs that the desk keeps paired."""
+    return Subject(f"hedge_set:{name}")
+
+
+def bucket_subject(name: str) -> Subject:
+    """``bucket:contingency``; a part of the book with a target weight."""
+    return Subject(f"bucket:{name}")
+
+
+def strategy_subject(name: str) -> Subject:
+    """``strategy:carry``; what makes or loses money by one idea."""
+    return Subject(f"strategy:{name}")
+
+
 def rule_subject(rule_id: str) -> Subject:
     """``rule:funding_stress``."""
     return Subject(f"rule:{rule_id}")

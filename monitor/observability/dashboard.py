@@ -27,6 +27,9 @@ ROWS: tuple[tuple[SubjectKind, str, str], ...] = (
     (SubjectKind.ASSET, "Assets", "{{asset}}"),
     (SubjectKind.MARKET, "Markets", "{{venue}} {{market}}"),
     (SubjectKind.VENUE, "Venues", "{{venue}}"),
+    (SubjectKind.HEDGE_SET, "Hedge sets", "{{hedge_set}}"),
+    (SubjectKind.BUCKET, "Risk buckets", "{{bucket}}"),
+    (SubjectKind.STRATEGY, "Strategies", "{{strategy}}"),
     (SubjectKind.FEED, "What riskd can see", "{{venue}} {{feed}}"),
     (SubjectKind.RULE, "Rules", "{{rule}}"),
 )

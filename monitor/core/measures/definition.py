@@ -41,10 +41,12 @@ class Relation(enum.Enum):
     MARKET = "market"  # of a position
     ASSET = "asset"  # of a position, once its market is listed
     POSITIONS = "positions"  # of an account
-    ACCOUNTS = "accounts"  # of a venue
+    ACCOUNTS = "accounts"  # of a venue, hedge set, bucket or strategy
     VENUES = "venues"  # of the portfolio
     ALL_ACCOUNTS = "all_accounts"  # of the portfolio or an asset
     HOLDERS = "holders"  # of an asset: the accounts that have (had) a position in it
+    BUCKETS = "buckets"  # of a bucket: all of them
+    STRATEGIES = "strategies"  # of the portfolio
 
 
 RELATED_KIND = {
@@ -56,6 +58,8 @@ RELATED_KIND = {
     Relation.VENUES: SubjectKind.VENUE,
     Relation.ALL_ACCOUNTS: SubjectKind.ACCOUNT,
     Relation.HOLDERS: SubjectKind.ACCOUNT,
+    Relation.BUCKETS: SubjectKind.BUCKET,
+    Relation.STRATEGIES: SubjectKind.STRATEGY,
 }
 
 

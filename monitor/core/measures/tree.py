@@ -21,6 +21,7 @@ from monitor.core.state.model import (
     RiskState,
     VenueState,
 )
+from monitor.core.structure import Bucket, HedgeSet, Strategy, covers_any
 from monitor.core.types import (
     PORTFOLIO,
     EngineNs,
@@ -28,9 +29,12 @@ from monitor.core.types import (
     SubjectKind,
     account_subject,
     asset_subject,
+    bucket_subject,
+    hedge_set_subject,
     market_subject,
     position_subject,
     rule_subject,
+    strategy_subject,
     venue_subject,
 )
 
@@ -172,6 +176,53 @@ class FeedNode(Node):
         self.feed = feed
 
 
+class HedgeSetNode(Node):
+    """Legs that the desk keeps paired."""
+
+    kind = SubjectKind.HEDGE_SET
+
+    def __init__(self, hedge: HedgeSet) -> None:
+        super().__init__(hedge_set_subject(hedge.name))
+        self.hedge = hedge
+
+    def takes(self, venue: str, account: str) -> bool:
+        """Whether a margin pool may hold one of its legs."""
+        return self.hedge.has_account(venue, account)
+
+
+class BucketNode(Node):
+    """A part of the book with a target weight."""
+
+    kind = SubjectKind.BUCKET
+
+    def __init__(self, bucket: Bucket) -> None:
+        super().__init__(bucket_subject(bucket.name))
+        self.bucket = bucket
+
+    def takes(self, venue: str, account: str) -> bool:
+        """Whether something of a margin pool may belong to it."""
+        bucket = self.bucket
+        named = (*bucket.accounts, *((leg[0], leg[1]) for leg in bucket.positions))
+        return bool(bucket.assets) or covers_any(named, venue, account)
+
+
+class StrategyNode(Node):
+    """What makes or loses money by one idea."""
+
+    kind = SubjectKind.STRATEGY
+
+    def __init__(self, strategy: Strategy) -> None:
+        super().__init__(strategy_subject(strategy.name))
+        self.strategy = strategy
+
+    def takes(self, venue: str, account: str) -> bool:
+        """Whether something of a margin pool may belong to it."""
+        return bool(self.strategy.assets) or covers_any(self.strategy.accounts, venue, account)
+
+
+GroupNode = HedgeSetNode | BucketNode | StrategyNode
+
+
 class RuleNode(Node):
     """One rule of the rulebook; ``firing`` and ``since_ns`` are kept by whoever steps it."""
 
@@ -193,6 +244,7 @@ class Tree:
         self.portfolio = PortfolioNode()
         self.portfolio.drawdowns = state.drawdowns
         self.nodes: dict[Subject, Node] = {PORTFOLIO: self.portfolio}
+        self._groups = self._add_groups()
 
     def build(self) -> list[Node]:
         """Nodes for everything in the state, widest first; those made now."""
@@ -237,6 +289,26 @@ class Tree:
         node = RuleNode(rule_id)
         self.nodes[node.subject] = node
         return node
+
+    def _add_groups(self) -> tuple[GroupNode, ...]:
+        """What the desk's settings name; known before anything is told."""
+        structure = self._settings.structure
+        buckets = [BucketNode(one) for one in structure.buckets]
+        strategies = [StrategyNode(one) for one in structure.strategies]
+        groups: tuple[GroupNode, ...] = (
+            *(HedgeSetNode(one) for one in structure.hedge_sets),
+            *buckets,
+            *strategies,
+        )
+        for node in groups:
+            node.ancestors = [self.portfolio]
+            self.nodes[node.subject] = node
+        for bucket in buckets:
+            for other in buckets:
+                self._link(bucket, Relation.BUCKETS, other)
+        for strategy in strategies:
+            self._link(self.portfolio, Relation.STRATEGIES, strategy)
+        return groups
 
     def _add_venue(self, name: str) -> list[Node]:
         if venue_subject(name) in self.nodes:
@@ -283,6 +355,9 @@ class Tree:
         for other in self.nodes.values():
             if isinstance(other, AssetNode):
                 self._link(other, Relation.ALL_ACCOUNTS, node)
+        for group in self._groups:
+            if group.takes(venue, name):
+                self._link(group, Relation.ACCOUNTS, node)
         self.nodes[subject] = node
         return [*made, node]
 

@@ -38,6 +38,9 @@ VISIBLE: Mapping[SubjectKind, tuple[SubjectKind, ...]] = {
     ),
     SubjectKind.ASSET: (SubjectKind.ASSET, SubjectKind.PORTFOLIO),
     SubjectKind.FEED: (SubjectKind.FEED, SubjectKind.VENUE, SubjectKind.PORTFOLIO),
+    SubjectKind.HEDGE_SET: (SubjectKind.HEDGE_SET, SubjectKind.PORTFOLIO),
+    SubjectKind.BUCKET: (SubjectKind.BUCKET, SubjectKind.PORTFOLIO),
+    SubjectKind.STRATEGY: (SubjectKind.STRATEGY, SubjectKind.PORTFOLIO),
 }
 
 # What an action of a rule may be about: its own subject or a wider one its name contains.
@@ -55,6 +58,14 @@ SCOPES: Mapping[SubjectKind, tuple[SubjectKind, ...]] = {
     SubjectKind.MARKET: (SubjectKind.MARKET, SubjectKind.VENUE, SubjectKind.PORTFOLIO),
     SubjectKind.ASSET: (SubjectKind.ASSET, SubjectKind.PORTFOLIO),
     SubjectKind.FEED: (SubjectKind.VENUE, SubjectKind.PORTFOLIO),
+    SubjectKind.HEDGE_SET: (SubjectKind.PORTFOLIO,),
+    SubjectKind.BUCKET: (SubjectKind.PORTFOLIO,),
+    SubjectKind.STRATEGY: (SubjectKind.PORTFOLIO,),
+}
+
+# Where people may be told of a rule's alerts: what the kill switch cannot act on is a place too.
+PLACES: Mapping[SubjectKind, tuple[SubjectKind, ...]] = {
+    kind: scopes if kind in scopes else (kind, *scopes) for kind, scopes in SCOPES.items()
 }
 
 RULE_VARIABLES = {"firing__": "rule_firing", "state_s__": "rule_state_s"}

@@ -111,6 +111,9 @@ PARTS: dict[SubjectKind, tuple[str, ...]] = {
     SubjectKind.MARKET: ("venue", "market"),
     SubjectKind.ASSET: ("asset",),
     SubjectKind.FEED: ("venue", "feed"),
+    SubjectKind.HEDGE_SET: ("hedge_set",),
+    SubjectKind.BUCKET: ("bucket",),
+    SubjectKind.STRATEGY: ("strategy",),
 }
 
 

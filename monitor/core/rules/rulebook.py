@@ -25,7 +25,7 @@ import msgspec
 from monitor.core.decision import ActionLevel, RuleMode
 from monitor.core.errors import ConfigError, Problem
 from monitor.core.measures.spec import MeasureSpec
-from monitor.core.rules.checks import SCOPES, VISIBLE, check_rule, rule_input
+from monitor.core.rules.checks import PLACES, SCOPES, VISIBLE, check_rule, rule_input
 from monitor.core.rules.evidence import Confirm
 from monitor.core.rules.expression import Expression
 from monitor.core.rules.fields import Fields, rule_mappings
@@ -365,12 +365,12 @@ def _check_covers(rule: Rule, fields: Fields, entries: Mapping[str, _Entry]) -> 
                     found=cover.severity.value,
                     allowed=f"a rule above {rule.severity.value}",
                 )
-            if (place := cover.page_per or cover.for_each) not in SCOPES[told]:
+            if (place := cover.page_per or cover.for_each) not in PLACES[told]:
                 fields.problem(
                     "covered_by",
                     f"{name} is told for each {place.value}, which says nothing about a whole "
                     f"{told.value}.",
-                    allowed=f"rules told for each {', '.join(one.value for one in SCOPES[told])}",
+                    allowed=f"rules told for each {', '.join(one.value for one in PLACES[told])}",
                 )
 
 

@@ -34,6 +34,7 @@ from monitor.core.state.contradictions import (
     stated_value,
 )
 from monitor.core.state.facts import AccountBit, Channel, SeenFact, StatedFact, order_time
+from monitor.core.state.legs import note_move
 from monitor.core.state.markets import venue_of
 from monitor.core.state.model import (
     AccountState,
@@ -322,6 +323,8 @@ def _position(
     if position.refused:
         position.refused = {}
     if changed:
+        if state.structure.leg_sets:
+            note_move(state, account, position, size, now)
         position.size, position.exact = size, report.size
         if event.source != TRUTH:
             account.stream_changed_ns = now

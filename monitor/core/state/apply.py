@@ -90,6 +90,7 @@ OTHERS: dict[type[object], OtherHandler] = dict(
         _other(e.FrameRejected, feeds.frame_rejected),
         _other(e.OffBookLegsDeclared, control.off_book_declared),
         _other(e.NewsFlagsDeclared, news.news_declared),
+        _other(e.BucketsReviewed, control.buckets_reviewed),
         _other(e.RulebookLoaded, control.rulebook_loaded),
         _other(e.OperatorCommanded, control.operator_commanded),
         _other(e.ComputationFinished, control.computation_finished),

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from monitor.core.events import (
+    BucketsReviewed,
     ComputationFinished,
     OffBookLegsDeclared,
     OperatorCommanded,
     RulebookLoaded,
     Tick,
 )
-from monitor.core.state.facts import COMPUTED_BIT, OFF_BOOK_BIT
+from monitor.core.state.facts import COMPUTED_BIT, LEGS_BIT, OFF_BOOK_BIT, REVIEW_BIT
 from monitor.core.state.model import OperatorRecord, RiskState
-from monitor.core.types import PORTFOLIO, EngineNs, Subject, asset_subject
+from monitor.core.types import (
+    PORTFOLIO,
+    EngineNs,
+    Subject,
+    asset_subject,
+    bucket_subject,
+    hedge_set_subject,
+)
 
 OPERATOR_RECORDS_MAX = 100
 # "rebaseline": the running peak of a subject (argument "subject"), or of all, starts anew.
@@ -21,6 +29,7 @@ REBASELINE = "rebaseline"
 def off_book_declared(state: RiskState, event: OffBookLegsDeclared, _now: EngineNs) -> None:
     """The desk's whole list replaces the earlier one."""
     assets = {leg.asset for leg in (*state.off_book, *event.legs)}
+    sets = {leg.hedge_set for leg in (*state.off_book, *event.legs) if leg.hedge_set}
     state.off_book = event.legs
     for asset in sorted(assets):
         if asset not in state.assets:
@@ -28,7 +37,21 @@ def off_book_declared(state: RiskState, event: OffBookLegsDeclared, _now: Engine
             state.appeared.append(("asset", "", "", asset))
         subject = asset_subject(asset)
         state.dirty[subject] = state.dirty.get(subject, 0) | OFF_BOOK_BIT
+    for name in sorted(sets):
+        subject = hedge_set_subject(name)
+        state.dirty[subject] = state.dirty.get(subject, 0) | LEGS_BIT
     state.dirty[PORTFOLIO] = state.dirty.get(PORTFOLIO, 0) | OFF_BOOK_BIT
+
+
+def buckets_reviewed(state: RiskState, event: BucketsReviewed, _now: EngineNs) -> None:
+    """Who last looked at which risk bucket."""
+    before, state.structure.reviews = (
+        state.structure.reviews,
+        {one.bucket: one for one in event.reviews},
+    )
+    for name in sorted(before.keys() | state.structure.reviews.keys()):
+        subject = bucket_subject(name)
+        state.dirty[subject] = state.dirty.get(subject, 0) | REVIEW_BIT
 
 
 def rulebook_loaded(state: RiskState, event: RulebookLoaded, _now: EngineNs) -> None:

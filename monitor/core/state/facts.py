@@ -256,3 +256,5 @@ FLOWS_BIT = 2  # of the portfolio
 SERIES_BIT = 64  # of an asset and of the portfolio: a price was sampled, or its history told
 SETTLED_BIT = 128  # of the portfolio: some market's funding was settled, or its history told
 RULE_BIT = 1  # of a rule subject
+LEGS_BIT = 1  # of a hedge set: one of its legs was filled by force, opened or closed
+REVIEW_BIT = 1  # of a bucket: somebody reviewed it

@@ -19,6 +19,7 @@ from monitor.core.events import (
 )
 from monitor.core.state.accounts import RESTATED_WITHIN_NS, account_of, mark_account, tell_seen
 from monitor.core.state.facts import FLOWS_BIT, AccountBit, Channel, VenueBit
+from monitor.core.state.legs import note_fills
 from monitor.core.state.model import (
     DAY_NS,
     TRANSFER_WINDOW_NS,
@@ -60,6 +61,8 @@ def fills_reported(
             news = True
     if forced:
         _prune(forced, now - DAY_NS)
+    if state.structure.leg_sets:
+        note_fills(state, account, event, now)
     if news:
         mark_account(state, account, AccountBit.LEDGER)
 

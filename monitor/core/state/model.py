@@ -43,6 +43,7 @@ from monitor.core.state.facts import (
 from monitor.core.state.funding import FundingSeries, StressMemory
 from monitor.core.state.series import HourSeries, PriceSeries
 from monitor.core.state.spare import SpareMemory
+from monitor.core.state.structure import StructureMemory
 from monitor.core.types import AccountMode, EngineNs, MarginMode, Severity, Subject
 
 DAY_NS = 86_400 * 1_000_000_000
@@ -458,6 +459,7 @@ class RiskState(msgspec.Struct):
     basket_renew: bool = False  # a member's history came: the basket is to be made anew
     funding: dict[str, FundingSeries] = msgspec.field(default_factory=dict)  # market subject
     stress: StressMemory = msgspec.field(default_factory=StressMemory)
+    structure: StructureMemory = msgspec.field(default_factory=StructureMemory)
     gap_minutes: int = 10  # how far apart two prices may be that make a return
     dirty: dict[Subject, int] = msgspec.field(default_factory=dict)
     appeared: list[tuple[str, str, str, str]] = msgspec.field(default_factory=list)

@@ -21,6 +21,7 @@ from monitor.core.state.accounts import account_of
 from monitor.core.state.feeds import feed_of
 from monitor.core.state.markets import market_of, venue_of
 from monitor.core.state.model import PositionState, RiskState
+from monitor.core.structure import Bucket, HedgeSet, Strategy, StructureSettings
 from monitor.core.trial.series import Series
 from monitor.core.types import EngineNs, Subject, SubjectKind, subject_kind
 
@@ -47,11 +48,25 @@ def engine_of(
             # A series says itself when it changes: nothing is looked at in between.
             spec = msgspec.structs.replace(real.spec, cadence_s=0.0)
             played[name, kind] = Definition(spec=spec, kind=kind, compute=compute)
-    engine = Engine(EngineSettings(), catalogue, definitions=played)
-    for subject in sorted({*subjects, *(subject for _, subject in series)}):
+    known = sorted({*subjects, *(subject for _, subject in series)})
+    settings = EngineSettings(structure=_structure(known))
+    engine = Engine(settings, catalogue, definitions=played)
+    for subject in known:
         _introduce(engine.state, subject, start_ns)
     engine.state.dirty.clear()
     return engine
+
+
+def _structure(subjects: Iterable[Subject]) -> StructureSettings:
+    """Hedge sets, buckets and strategies exist by their names alone."""
+    names: dict[SubjectKind, list[str]] = {}
+    for subject in subjects:
+        names.setdefault(subject_kind(subject), []).append(subject.partition(":")[2])
+    return StructureSettings(
+        hedge_sets=tuple(HedgeSet(name=one) for one in names.get(SubjectKind.HEDGE_SET, ())),
+        buckets=tuple(Bucket(name=one) for one in names.get(SubjectKind.BUCKET, ())),
+        strategies=tuple(Strategy(name=one) for one in names.get(SubjectKind.STRATEGY, ())),
+    )
 
 
 class _Reader:
@@ -106,7 +121,7 @@ def _introduce(state: RiskState, subject: Subject, now: EngineNs) -> None:
                 state.assets[parts[0]] = []
                 state.appeared.append(("asset", "", "", parts[0]))
         case _:
-            return  # the portfolio always exists
+            return  # the portfolio, and what the settings name, exist
 
 
 def _introduce_market(state: RiskState, venue: str, name: str) -> None:
