@@ -48,6 +48,13 @@ TELLING = (
     ("MARGIN_USAGE", "margin_usage_warning", "warning", 0.15),
     ("EVENT_FILTER", "event_filter", "info", 0.5),
     ("CLOCK_SKEW", "clock_skew", "warning", 1.0),
+    ("TRADE_MAX_LOSS", "trade_max_loss", "high", 1.0),  # of the 0.5 %
+    ("KELLY_CAP", "kelly_cap", "warning", 1.0),
+    ("TAIL_HEDGE", "tail_hedge", "warning", 0.12),
+    ("FUNDING_AGAINST", "entry_funding_against", "info", 0.30),
+    ("HEDGE_ADD_CHECK", "hedge_add_check", "warning", 0.0),  # and 40 of the index
+    ("HARVEST", "harvest", "info", 1.5),
+    ("REDUNDANT_COLLATERAL", "redundant_collateral", "info", 0.30),
 )
 
 

@@ -33,15 +33,19 @@ from monitor.core.types import EngineNs, SubjectKind
 _ASSET = (SubjectKind.ASSET,)
 
 
-def _view(node: AssetNode, use: Use) -> tuple[float, float, MarketNode] | None:
-    """Sign of what is held (of the view where nothing is), what that side pays an hour over the
-    planned time (> 0), and where."""
+def _drift(node: AssetNode, use: Use) -> float | None:
     drift = use.settings.trades.drift(node.asset)
     if drift is None:
         use.absent(f"{NO_SOURCE}`trades.drifts` says no expected return of {node.asset}")
-        return None
-    net = use.read(node, NET.name)
-    if net is None:
+    return drift
+
+
+def _view(node: AssetNode, use: Use) -> tuple[float, float, MarketNode] | None:
+    """Sign of what is held (of the view where nothing is), what that side pays an hour over the
+    planned time (> 0), and where."""
+    drift = _drift(node, use)
+    net = None if drift is None else use.read(node, NET.name)
+    if drift is None or net is None:
         return None
     sign = copysign(1.0, net or drift)
     place = _where(node, sign, use)
@@ -106,6 +110,8 @@ def _funding_cap(node: AssetNode, use: Use) -> float | None:
 
 
 def _to_cap(node: AssetNode, use: Use) -> float | None:
+    if _drift(node, use) is None:
+        return None
     caps = [use.read(node, one.name) for one in CAPS]
     held = use.read(node, NET_LEVERAGE.name)
     known = [cap for cap in caps if cap is not None]
