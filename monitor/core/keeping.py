@@ -17,11 +17,14 @@ from monitor.core.state.funding import FundingSeries, StressMemory
 from monitor.core.state.model import CapMemory, RiskState
 from monitor.core.state.series import HOUR_MINUTES, MINUTE_NS, PriceSeries
 from monitor.core.state.spare import SpareMemory
+from monitor.core.state.structure import HourlyLevels
 
 _PRICES = "prices"
 _ROLLING = "rolling"
 _PEAKS = "peaks"
 _CAP = "cap"
+_PROFITS = "profits"
+_WEIGHTS = "weights"
 _FUNDING = "funding"
 _STRESS = "stress"
 _SPARE = "spare"
@@ -31,7 +34,7 @@ _SPREAD_MINUTES = 50
 _FIRST_MINUTE = 3  # hours have closed by then
 
 _Hours = list[tuple[int, float]]
-_Long = PriceSeries | FundingSeries | StressMemory | Peaks | SpareMemory | _Hours
+_Long = PriceSeries | FundingSeries | StressMemory | Peaks | SpareMemory | HourlyLevels | _Hours
 
 _encode = msgspec.msgpack.encode
 _decode = msgspec.msgpack.decode
@@ -80,6 +83,7 @@ class Keeping:
             if packed is not None:
                 yield name, packed
         yield from self._spares(state)
+        yield from self._structure(state)
         for key, cap in state.caps.items():
             yield f"{_CAP}|{key}", _encode(cap)
 
@@ -89,6 +93,16 @@ class Keeping:
             packed = self._again(name, (spare.lows.slots[-1], 0), spare, due=True)
             if packed is not None:
                 yield name, packed
+
+    def _structure(self, state: RiskState) -> Iterator[tuple[str, bytes]]:
+        structure = state.structure
+        for kind, of in ((_PROFITS, structure.profits), (_WEIGHTS, structure.weights)):
+            for key, hours in of.items():
+                if hours.levels:
+                    name, version = f"{kind}|{key}", (max(hours.levels), len(hours.levels))
+                    packed = self._again(name, version, hours, due=True)
+                    if packed is not None:
+                        yield name, packed
 
     def _again(
         self, name: str, version: tuple[int, int], value: _Long, *, due: bool
@@ -123,6 +137,13 @@ def recall(state: RiskState, memories: tuple[tuple[str, bytes], ...]) -> None:
             state.spare[key] = _decode(packed, type=SpareMemory)
         elif kind == _SPREADS:
             state.kept_spreads[key] = _decode(packed, type=_Hours)
+        elif kind == _PROFITS:
+            hours = _decode(packed, type=HourlyLevels)
+            # Its equity was without the transfers of another process: no hour joins the two.
+            hours.levels.pop(max(hours.levels))
+            state.structure.profits[key] = hours
+        elif kind == _WEIGHTS:
+            state.structure.weights[key] = _decode(packed, type=HourlyLevels)
         elif kind == _CAP:
             state.caps[key] = _decode(packed, type=CapMemory)
     for key, memory in state.rolling.items():
