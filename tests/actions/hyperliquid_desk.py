@@ -123,9 +123,9 @@ class ActionDesk:
         assert isinstance(fact, kind), fact
         return fact
 
-    async def truth(self, account: str = "main") -> AccountTruth:
+    async def truth(self, account: str = "main", *, whole: bool = False) -> AccountTruth:
         """Read an account."""
-        command = ReadAccount(**self._command(account))  # type: ignore[arg-type]  # names of texts
+        command = ReadAccount(**self._command(account), whole=whole)  # type: ignore[arg-type]  # names of texts
         return (await self.run(command, AccountRead)).truth
 
     async def unreadable(self, account: str = "main") -> CommandFailed:

@@ -13,7 +13,11 @@ import pytest
 from monitor.core.killswitch.book import WorkingOrder
 from monitor.core.killswitch.facts import CancelsAnswered, CommandFailed, OrderEnd, OrdersAnswered
 from monitor.core.types import Side
-from monitor.sim.addresses import HYPERLIQUID_MASTER, HYPERLIQUID_SUBACCOUNT
+from monitor.sim.addresses import (
+    HYPERLIQUID_MASTER,
+    HYPERLIQUID_SUBACCOUNT,
+    HYPERLIQUID_UNIFIED,
+)
 from monitor.sim.faults import FaultKind
 from monitor.sim.hyperliquid import info
 from monitor.sim.listings import HYPERLIQUID
@@ -92,6 +96,26 @@ async def test_an_idle_dex_is_looked_at_less_often(tmp_path: Path) -> None:
         desk.world.deposit(HYPERLIQUID, HYPERLIQUID_SUBACCOUNT, "xyz", Decimal(5000))
         number = desk.rest("xyz:NVDA", "buy", "1", "0.9", address=HYPERLIQUID_SUBACCOUNT)
         assert number in {one.order_id for one in (await desk.truth("sub")).orders}
+
+
+async def test_an_idle_dex_of_shared_collateral_proves_nothing_unlisted(tmp_path: Path) -> None:
+    """A unified account's collateral is in none of its dexes, so an order may stand in an empty
+    one: the truth says how old its list is, and a whole look finds it."""
+    async with action_desk(tmp_path) as desk:
+        first = await desk.truth("unified")
+        assert first.idle_orders_ns is None
+        await desk.clock.sleep(1)
+        number = desk.rest("xyz:NVDA", "buy", "1", "0.9", address=HYPERLIQUID_UNIFIED)
+        await desk.clock.sleep(1)
+        hasty = await desk.truth("unified")
+        assert number not in {one.order_id for one in hasty.orders}
+        assert hasty.idle_orders_ns == first.read_ns
+        whole = await desk.truth("unified", whole=True)
+        assert number in {one.order_id for one in whole.orders}
+        assert whole.idle_orders_ns is None
+        assert (await desk.truth("sub")).idle_orders_ns is None
+        await desk.clock.sleep(1)
+        assert (await desk.truth("sub")).idle_orders_ns is None, "no collateral there, no order"
 
 
 @pytest.mark.parametrize(

@@ -141,7 +141,7 @@ class HyperliquidExecutor:
         deadline_s = self._settings.command_deadline_s
         try:
             async with asyncio.timeout(deadline_s):
-                truth = await self._reader.truth(account)
+                truth = await self._reader.truth(account, whole=command.whole)
         except TimeoutError:
             return _failed(command, f"the account could not be read within {deadline_s:g} s")
         except FeedError as error:

@@ -83,8 +83,12 @@ class Reader:
 
     # ------------------------------------------------------------------------------------ truth
 
-    async def truth(self, account: ActingAccount) -> AccountTruth:
+    async def truth(self, account: ActingAccount, *, whole: bool = False) -> AccountTruth:
         """Everything the account holds and has working, on every dex.
+
+        Args:
+            account: Whose.
+            whole: List the orders of every dex, also of those that were idle a moment ago.
 
         Raises:
             FeedError: If any part of it cannot be read: half of the truth is none.
@@ -98,11 +102,19 @@ class Reader:
         if mode is AccountMode.UNREADABLE:
             raise DecodeError(f"hyperliquid account {account.alias!r} cannot be read: {why}")
         async with together() as tasks:
-            parts = [tasks.create_task(self._dex(account, dex)) for dex in asked_dexes.result()]
+            parts = [
+                tasks.create_task(self._dex(account, dex, whole=whole))
+                for dex in asked_dexes.result()
+            ]
         held: list[HeldPosition] = []
         orders: list[WorkingOrder] = list(asked_twaps.result())
         equity = wires.ZERO if mode is AccountMode.STANDARD else None
-        for state, working in (part.result() for part in parts):
+        idle_ns: list[EngineNs] = []
+        for state, working, listed_ns in (part.result() for part in parts):
+            # Where each dex has its own collateral, an empty one can have no order. In the other
+            # modes it is elsewhere, and an order may have come since.
+            if listed_ns is not None and mode is not AccountMode.STANDARD:
+                idle_ns.append(listed_ns)
             held += state.positions
             orders += working
             equity = (
@@ -117,22 +129,23 @@ class Reader:
             equity_usd=equity,
             orders_ns=read_ns,
             twaps_ns=read_ns,
+            idle_orders_ns=min(idle_ns, default=None),
         )
 
     async def _dex(
-        self, account: ActingAccount, dex: str
-    ) -> tuple[wires.State, tuple[WorkingOrder, ...]]:
+        self, account: ActingAccount, dex: str, *, whole: bool
+    ) -> tuple[wires.State, tuple[WorkingOrder, ...], EngineNs | None]:
         """One dex. Its orders are listed with its state, or only where there is something, if it
-        was found idle a short while ago."""
+        was found idle a short while ago: the last value is when, where they were not listed."""
         key = (account.alias, dex)
         looked_ns = self._looked_ns.get(key)
         now = self._clock.now()
-        idle = looked_ns is not None and now - looked_ns < self._idle_look_ns
+        idle = looked_ns is not None and now - looked_ns < self._idle_look_ns and not whole
         try:
             if idle:
                 state = await self._state(account, dex)
                 if not state.used:
-                    return state, ()
+                    return state, (), looked_ns
                 orders = await self._orders(account, dex)
             else:
                 async with together() as tasks:
@@ -143,12 +156,12 @@ class Reader:
             self._dexes_ns = None  # listed a while ago; only the list itself says that it is gone
             if dex in await self._dexes():
                 raise
-            return wires.State((), wires.ZERO, used=False), ()
+            return wires.State((), wires.ZERO, used=False), (), None
         if state.used or orders:
             self._looked_ns.pop(key, None)
         elif dex != FIRST_DEX:  # the first dex lists the spot orders too
             self._looked_ns[key] = now
-        return state, orders
+        return state, orders, None
 
     async def _state(self, account: ActingAccount, dex: str) -> wires.State:
         what = "clearinghouseState"

@@ -58,7 +58,8 @@ class AccountTruth(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
     ``read_ns`` is when the request left: what happened after it may be missing. ``orders_ns`` and
     ``twaps_ns`` say the same of the working orders and of the TWAPs among them; None where nobody
-    knows how old they are, or whether any runs.
+    knows how old they are, or whether any runs. ``idle_orders_ns`` is when the orders of pools that
+    hold nothing were listed, where that was not done again; None where ``orders_ns`` is of all.
     """
 
     venue: str
@@ -69,6 +70,7 @@ class AccountTruth(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     equity_usd: Decimal | None = None
     orders_ns: EngineNs | None = None
     twaps_ns: EngineNs | None = None
+    idle_orders_ns: EngineNs | None = None
 
 
 class Quote(msgspec.Struct, frozen=True, gc=False, kw_only=True):

@@ -181,7 +181,10 @@ class _Command(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag=True):
 
 
 class ReadAccount(_Command, frozen=True, gc=False, kw_only=True):
-    """Re-read positions and every working order from the venue."""
+    """Re-read positions and every working order from the venue. ``whole``: also the orders of pools
+    that hold nothing and were looked at a moment ago."""
+
+    whole: bool = False
 
 
 class CancelOrders(_Command, frozen=True, gc=False, kw_only=True):

@@ -78,7 +78,8 @@ class Run(msgspec.Struct, kw_only=True):
     ``wait_ns`` when the next command may leave. ``bases`` are sizes when the round was planned,
     ``floors`` what our own fills left, ``firsts`` unsigned sizes when the trip first looked.
     ``in_the_way`` are reduce-only orders that a cut has to take away, since they would take off
-    the same position. ``trying_ns`` is when the first command left since anything had an effect,
+    the same position. ``whole`` where the next look has to be at everything, since it is to prove
+    that nothing is left. ``trying_ns`` is when the first command left since anything had an effect,
     and ``trouble`` what stood in the way last.
     """
 
@@ -99,6 +100,7 @@ class Run(msgspec.Struct, kw_only=True):
     ordered_ns: EngineNs = 0
     verifying: bool = False
     given_up: bool = False
+    whole: bool = False
     cut_done: bool = False
     stopped: str = ""
     truth: AccountTruth | None = None

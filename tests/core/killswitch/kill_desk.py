@@ -169,6 +169,8 @@ class World:
         self.fed_ns: dict[tuple[str, str], EngineNs] = {}  # when, if not just now
         self.feeds: dict[tuple[str, str], dict[str, str]] = {}  # what they say differently
         self.listed: dict[tuple[str, str], tuple[EngineNs | None, EngineNs | None]] = {}
+        # Orders where an account holds nothing: listed by a whole look only, and so long ago.
+        self.idle: dict[tuple[str, str], tuple[EngineNs, list[WorkingOrder]]] = {}
         self.refuse: Callable[[Command], KillFact | None] = lambda _: None
         self.lose: Callable[[Command], bool] = lambda _: False
         self.out: list[Command] = []
@@ -414,10 +416,21 @@ class World:
         place = (command.venue, command.account)
         match command:
             case ReadAccount():
-                return AccountRead(command_id=command.id, truth=self.truth(place))
+                truth = self.truth(place)
+                if place in self.idle:
+                    listed_ns, hidden = self.idle[place]
+                    truth = msgspec.structs.replace(
+                        truth,
+                        orders=(*truth.orders, *(hidden if command.whole else ())),
+                        idle_orders_ns=None if command.whole else listed_ns,
+                    )
+                return AccountRead(command_id=command.id, truth=truth)
             case CancelOrders():
                 gone = {one.order_id for one in command.orders}
                 self.orders[place] = [o for o in self.orders[place] if o.order_id not in gone]
+                if place in self.idle:
+                    hidden = self.idle[place][1]
+                    hidden[:] = [one for one in hidden if one.order_id not in gone]
                 return CancelsAnswered(
                     command_id=command.id,
                     venue=place[0],

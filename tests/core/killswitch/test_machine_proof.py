@@ -3,8 +3,11 @@ last action. What is listed has to go all the same; what is not proved is named.
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 
+from monitor.core.killswitch.book import WorkingOrder
 from monitor.core.killswitch.facts import (
     AccountRead,
     CancelOrders,
@@ -172,3 +175,30 @@ def test_an_order_of_an_old_list_is_not_cancelled_twice_though_it_stays_old() ->
     world.run(120)
     assert len(world.sent(CancelOrders)) == 1
     assert world.sizes() == {"BTC": "0.5"}
+
+
+def test_an_order_where_nothing_is_held_is_found_before_anything_is_contained() -> None:
+    """What was empty a moment ago is not looked at each time; it is before the word is said."""
+    world = World(executable=(MAIN,)).hold(BTC="1").rest("seen", Side.BUY, "1")
+    hidden = WorkingOrder(order_id="9", market="xyz:GOLD", side=Side.BUY, size=Decimal(1))
+    world.idle[MAIN] = (BEFORE, [hidden])
+    world.pull(Level.REDUCE_ONLY, SCOPE)
+    world.run(10)
+    assert world.stage(SCOPE) == "contained"
+    assert not world.orders[MAIN]
+    assert not world.idle[MAIN][1], "cancelled as well"
+    # Once for the proof after each of the two cancels, not at every look.
+    assert [one.whole for one in world.sent(ReadAccount)].count(True) == 2
+
+
+def test_an_old_list_of_what_is_idle_does_not_hold_up_a_cut() -> None:
+    """It is asked for when the work is done, not in every round."""
+    world = World(executable=(MAIN,)).hold(BTC="1")
+    world.idle[MAIN] = (BEFORE, [])
+    world.pull(Level.CUT, SCOPE, gross_to=0.5)
+    world.run(3)
+    assert world.positions[MAIN]["BTC"] == Decimal("0.5")
+    whole = [one.whole for one in world.sent(ReadAccount)]
+    assert whole[0] is False
+    assert whole.count(True) == 1
+    assert world.stage(SCOPE) == "contained"

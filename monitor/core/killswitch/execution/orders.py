@@ -114,6 +114,8 @@ def unproved(truth: AccountTruth, since_ns: EngineNs) -> tuple[str, ...]:
     )
     unknown = [what for what, at_ns in parts if at_ns is None]
     old = [what for what, at_ns in parts if at_ns is not None and at_ns < since_ns]
+    if truth.idle_orders_ns is not None and truth.idle_orders_ns < since_ns:
+        old.append("the working orders where it holds nothing")
     return (
         *(f"{what} are not known" for what in unknown),
         *(f"{what} were last read before the last action" for what in old),

@@ -59,7 +59,7 @@ def begin(run: Run, turn: Turn) -> None:
     """Look at the account anew, from the venue's own list."""
     run.work = Work.READ
     run.tries = run.cancel_tries = 0
-    run.given_up = False
+    run.given_up = run.whole = False
     run.inflight = ""
     run.wait_ns = turn.now
     run.wake_ns = None
@@ -213,7 +213,7 @@ def _command(latch: Latch, run: Run) -> Command:
     if run.work is Work.RESOLVE:
         ids = tuple(intent.order.client_id for intent in run.intents)
         return ResolveOrders(id=name, trip_id=trip_id, venue=venue, account=account, client_ids=ids)
-    return ReadAccount(id=name, trip_id=trip_id, venue=venue, account=account)
+    return ReadAccount(id=name, trip_id=trip_id, venue=venue, account=account, whole=run.whole)
 
 
 def _send(turn: Turn, run: Run, command: Command) -> None:
@@ -334,7 +334,7 @@ def cancelled(turn: Turn, latch: Latch, run: Run, outcomes: Sequence[CancelOutco
 
 def read(turn: Turn, latch: Latch, run: Run, truth: AccountTruth) -> None:
     """Venue truth, as asked for: what is left to cancel, what has grown back, what comes next."""
-    run.inflight = ""
+    run.inflight, run.whole = "", False
     pause_ns = after(turn.now, turn.policy.attempt_pause_s)
     if (truth.venue, truth.account) != (run.venue, run.account):
         run.wait_ns = pause_ns
@@ -391,6 +391,7 @@ def judge(turn: Turn, latch: Latch, run: Run, truth: AccountTruth) -> None:
         run.work = Work.READY
         return
     if missing and wait_for_proof(turn, run, missing):
+        run.whole = truth.idle_orders_ns is not None
         return
     unshown = tuple(Residual(reason=f"nobody can say that it is done: {one}") for one in missing)
     settle(turn, latch, run, (*leftovers(latch, run), *unshown))
