@@ -136,13 +136,13 @@ def funding_settled(
     ):
         return
     series = series_of(state, market)
-    series.told_ns = now
     _mark_settled(state)
-    # One told late fills its hour: what was told in order stands.
+    # One told late fills its hour: what was told in order stands, and was not told again.
     in_order = event.settled_at_ns >= fact.settled_at_ns
     series.put(hour_of(event.settled_at_ns), event.funding_rate_hourly, live=in_order)
     if not in_order:
         return
+    series.told_ns = now
     fresh = event.settled_at_ns > fact.settled_at_ns
     fact.settled_at_ns = event.settled_at_ns
     fact.value = event.funding_rate_hourly

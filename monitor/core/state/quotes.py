@@ -35,6 +35,7 @@ def market_context(  # noqa: C901, PLR0912 - fact by fact, as said below
     if market is None:
         market = market_of(state, event.venue, event.market)
     if event.venue_time_ns is not None and _comes_late(market, event.venue_time_ns, now):
+        _prove_nothing(market, channel.name)
         return
     name, generation, complete = channel.name, channel.generation, event.complete
     bits = again = 0
@@ -87,6 +88,17 @@ def _comes_late(market: MarketState, said_ns: int, now: EngineNs) -> bool:
         return True
     market.context_said_ns = said_ns
     return False
+
+
+def _prove_nothing(market: MarketState, name: str) -> None:
+    """A channel that speaks of what is past does not show that nothing has changed since: what it
+    told is as fresh as when it told it, until it tells something newer."""
+    told = (
+        market.mark, market.oracle, market.index, market.mid, market.predicted, market.open_interest
+    )  # fmt: skip
+    for fact in told:
+        if fact.channel == name:
+            fact.channel = ""
 
 
 def _rates(
