@@ -55,8 +55,11 @@ def _haircut_loss(node: Node, use: Use) -> float | None:
     after = None if equity is None else use.read(node, HAIRCUT_EQUITY.name)
     if equity is None or after is None:
         return None
-    if equity <= 0.0:
-        return 1.0 if equity < 0.0 else 0.0
+    if equity < 0.0:
+        return 1.0
+    if equity == 0.0:  # nothing to sell and something to lose is no small share
+        gross = use.read(node, GROSS.name)
+        return None if gross is None else float(gross > 0.0)
     return min(max((equity - after) / equity, 0.0), 1.0)
 
 
@@ -266,7 +269,7 @@ HAIRCUT_LOSS = MeasureSpec(
     help="Share of equity that selling the collateral in a hurry would cost.",
     low=0.0,
     high=1.0,
-    at_zero="1 with equity below zero, 0 without equity",
+    at_zero="1 with nothing left but exposure or debt, 0 with nothing at all",
     typical=(0.0, 0.1),
 )
 
@@ -329,7 +332,7 @@ DEFINITIONS: tuple[Definition, ...] = (
             HAIRCUT_LOSS,
             kind,
             _haircut_loss,
-            needs=((Relation.SELF, EQUITY.name), (Relation.SELF, HAIRCUT_EQUITY.name)),
+            needs=tuple((Relation.SELF, spec.name) for spec in (EQUITY, HAIRCUT_EQUITY, GROSS)),
         )
         for kind in _WIDE
     ),

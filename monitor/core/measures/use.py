@@ -181,6 +181,8 @@ class Use:
             self.reason = f"{name} of {node.subject}: {cell.reason}"
             return None
         if cell.expires_ns <= self.now:
+            # Who reads what it did not say that it needs may come first, and is told of nothing.
+            self.retry()
             self.reason = f"{name} of {node.subject} is too old"
             return None
         self.as_of = cell.as_of_ns if cell.as_of_ns < self.as_of else self.as_of
