@@ -107,7 +107,8 @@ class DydxPeriods(BaseModel):
     height_s: Annotated[float, Field(ge=1)] = 5.0
     time_s: Annotated[float, Field(ge=1)] = 60.0
     markets_s: Annotated[float, Field(ge=5)] = 300.0
-    compliance_s: Annotated[float, Field(ge=10)] = 3600.0
+    # What is older than two minutes is no word on how the venue is now.
+    compliance_s: Annotated[float, Field(ge=10, le=100)] = 60.0
 
 
 class DydxSettings(BaseModel):

@@ -151,7 +151,8 @@ class DydxVenue:
         )
 
     def _leaders(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys([*self.universe.leaders(), *self._wanted()]))
+        """Whose history is read: the watched ones first, for the desk's own caps wait for them."""
+        return tuple(dict.fromkeys([*self._wanted(), *self.universe.leaders()]))
 
     def _wanted(self) -> list[str]:
         """Markets watched closely, in an order that never changes: configured, then held."""

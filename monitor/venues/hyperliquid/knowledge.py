@@ -270,12 +270,12 @@ class Knowledge:
                 self.watchlist.add([position.market for position in event.positions])
 
     def leaders(self) -> tuple[str, ...]:
-        """The markets whose history is worth reading: most open interest first, then the watched
-        ones, a builder's among them where the desk holds it."""
+        """The markets whose history is worth reading: the watched ones first, a builder's among
+        them where the desk holds it, for its own caps wait for them; then by open interest."""
         interest = self.open_interest_usd
         largest = sorted(interest, key=lambda coin: -interest[coin])[:LEADERS]
         watched = [coin for coin in self.watchlist.coins() if coin in self.markets]
-        return tuple(dict.fromkeys([*largest, *watched]))
+        return tuple(dict.fromkeys([*watched, *largest]))
 
     @property
     def followed(self) -> set[str]:

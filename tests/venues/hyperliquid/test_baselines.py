@@ -132,13 +132,13 @@ def test_later_rounds_read_what_is_new(minutes: int, asked: list[int]) -> None:
     assert not of_type(events, FrameRejected)
 
 
-def test_the_markets_with_most_open_interest_lead() -> None:
+def test_what_is_watched_leads_and_then_open_interest() -> None:
     """What nobody here holds counts for the cross-section; delisted markets have no interest."""
     venue = watching("HYPE")
     contexts = [context("100.0", openInterest=str(size)) for size in (5, 9, 1, 0)]
     answers = by_type(perpDexs=[None], metaAndAssetCtxs=[META, contexts])
     run_round(poll_named(venue, "hyperliquid/metaAndAssetCtxs"), answers)
-    assert venue.knowledge.leaders()[:3] == ("ETH", "BTC", "HYPE")
+    assert venue.knowledge.leaders()[:3] == ("HYPE", "ETH", "BTC")
 
 
 def test_a_market_that_cannot_be_read_does_not_hold_up_the_next() -> None:
