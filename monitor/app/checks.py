@@ -18,7 +18,7 @@ from monitor.actions.policy import KillSettings
 from monitor.app.hands import lease_key, operator_keys, webhook_keys
 from monitor.app.legs import read_legs
 from monitor.app.news_file import read_news
-from monitor.app.rulebooks import rulebook_of
+from monitor.app.rulebooks import refused_modes, rulebook_of
 from monitor.app.stores import audit_key
 from monitor.app.wiring import ALERTMANAGER, read_secret, read_token
 from monitor.config import (
@@ -63,6 +63,7 @@ def check_configuration(
             book = rulebook_of(rules, base=base)
         except ConfigError as error:
             problems += error.problems
+    problems += _modes(examined, book)
     problems += _lists(examined, base)
     problems += _token(examined, base, environment)
     problems += _secrets(examined, base, environment)
@@ -70,6 +71,22 @@ def check_configuration(
     if problems or examined.config is None or book is None:
         raise ConfigError(problems)
     return examined.config, book
+
+
+def _modes(examined: Examined, book: RuleBook | None) -> list[Problem]:
+    """What the desk lets a rule do that it may never do."""
+    kill = _section(KillSettings, examined.data.get("kill", {}))
+    if kill is None or book is None:
+        return []
+    return [
+        Problem(
+            where=examined.document.where(("kill", "rules", index, "mode")),
+            field=f"kill.rules[{index}].mode",
+            message=message,
+            found=kill.rules[index].mode.value,
+        )
+        for index, message in refused_modes(kill, book)
+    ]
 
 
 def _section(model: type[Model], data: object) -> Model | None:

@@ -4,12 +4,15 @@ it at start and again when asked.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import structlog
 
+from monitor.actions.policy import KillSettings
 from monitor.app.approval import HOST, Approval
 from monitor.config import Config, RulesSection
+from monitor.core.decision import narrower
 from monitor.core.errors import ConfigError, Problem
 from monitor.core.events import RulebookLoaded
 from monitor.core.measures.catalogue import CATALOGUE
@@ -39,7 +42,13 @@ class Rulebooks:
             ConfigError: With every mistake in every file.
         """
         files = rulebook_files(self._config, base=self._base)
-        parse_rulebook(files, CATALOGUE)
+        book = parse_rulebook(files, CATALOGUE)
+        problems = [
+            Problem(where="kill", field=f"rules[{index}].mode", message=message)
+            for index, message in refused_modes(self._config.kill, book)
+        ]
+        if problems:
+            raise ConfigError(problems)
         return files
 
     def load(self, files: RuleFiles, events: EventSink, *, by: str) -> None:
@@ -71,6 +80,20 @@ class Rulebooks:
             return False
         self.load(files, events, by="reload")
         return True
+
+
+def refused_modes(kill: KillSettings, book: RuleBook) -> Iterator[tuple[int, str]]:
+    """(number of the entry in ``kill.rules``, why it is refused): modes wider than the rule may
+    ever have."""
+    for index, one in enumerate(kill.rules):
+        rule = book.get(one.rule)
+        if rule is not None and narrower(one.mode, rule.mode_max) is not one.mode:
+            why = (
+                f"{rule.id} may {rule.mode_max.value} and never {one.mode.value}: it is a "
+                f"{rule.level.value} of severity {rule.severity.value}. A rule of severity "
+                "critical in a file of the desk's own may act."
+            )
+            yield index, why
 
 
 def rulebook_files(config: Config, *, base: Path) -> tuple[tuple[str, str], ...]:

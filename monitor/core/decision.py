@@ -31,6 +31,14 @@ class RuleMode(enum.StrEnum):
     ACT = "act"
 
 
+_MODES = tuple(RuleMode)
+
+
+def narrower(one: RuleMode, other: RuleMode) -> RuleMode:
+    """The one of both that does less by itself."""
+    return min(one, other, key=_MODES.index)
+
+
 class CitedReading(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """One input of a verdict, as it was read. ``value`` None is absent, and ``reason`` says why.
 
@@ -84,6 +92,7 @@ class AlertTransition(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 class KillRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """A firing rule asks for a kill-switch level over a scope. In ``observe`` it is a record only.
 
+    ``mode_max`` is the widest that the rule may ever do, whatever the desk says.
     ``capped_by_estimate`` when a stronger level was asked for on estimated numbers.
     ``rule_hash`` is the rule's definition, ``observations_ns`` when the distinct observations were
     made that confirm it, and ``sources`` the independent ones each of which says so by itself.
@@ -100,6 +109,7 @@ class KillRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     rule_hash: str = ""
     observations_ns: tuple[EngineNs, ...] = ()
     sources: tuple[str, ...] = ()
+    mode_max: RuleMode = RuleMode.ACT
 
 
 class RuleHealth(msgspec.Struct, frozen=True, gc=False, kw_only=True):

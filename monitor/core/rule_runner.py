@@ -419,6 +419,7 @@ class RuleRunner:
                 rule_hash=rule.fingerprint,
                 observations_ns=observations_ns,
                 sources=sources,
+                mode_max=rule.mode_max,
             ),
         )
 

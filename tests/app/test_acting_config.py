@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from monitor.app.checks import check_configuration
+from monitor.app.rulebooks import Rulebooks
+from monitor.config import parse_config
 from monitor.core.errors import ConfigError
 
 SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
@@ -161,3 +163,31 @@ def test_a_secret_that_is_missing_or_malformed(tmp_path: Path, text: str, line: 
 def test_a_mistake_in_its_sections(tmp_path: Path, text: str, words: str) -> None:
     """As anywhere else in the file."""
     assert words in checked(tmp_path, WATCHING + text, A=SECRET)
+
+
+@pytest.mark.parametrize(
+    ("rule", "mode", "refused"),
+    [
+        pytest.param("leverage_cap", "act", True, id="a high cut may not act"),
+        pytest.param("leverage_cap", "propose", False, id="a high cut may be proposed"),
+        pytest.param("vol_and_fall", "observe", False, id="and observed"),
+        pytest.param("leverage_cap_critical", "act", False, id="a critical cut may act"),
+        pytest.param("leverage_account", "act", False, id="a block may act"),
+    ],
+)
+@pytest.mark.parametrize("scope", ["", ", scope: portfolio"])
+def test_a_mode_that_a_rule_may_never_have_is_refused(
+    tmp_path: Path, rule: str, mode: str, scope: str, refused: bool
+) -> None:
+    """With its line and what it may have; so is the reload of a rulebook that makes it so."""
+    text = f"{WATCHING}kill:\n  rules:\n    - {{rule: {rule}, mode: {mode}{scope}}}\n"
+    problems = checked(tmp_path, text)
+    assert bool(problems) is refused
+    rulebooks = Rulebooks(parse_config(text, source="riskd.yaml"), base=tmp_path)
+    if not refused:
+        assert rulebooks.read()
+        return
+    assert re.search(r"riskd\.yaml:7: kill\.rules\[0\]\.mode", problems)
+    assert f"{rule} may propose and never act" in problems
+    with pytest.raises(ConfigError, match="may propose and never act"):
+        rulebooks.read()

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import pytest
 
-from monitor.core.decision import ActionLevel, Decision, KillRequest
+from monitor.core.decision import ActionLevel, Decision, KillRequest, RuleMode
 from monitor.core.errors import ConfigError
+from monitor.core.settings import EngineSettings
 from tests.core.desk import DYDX, HL, Desk
 
 LOW = """\
@@ -168,3 +169,23 @@ def two_rules(confirm: str) -> Desk:
     """The rules of ``two`` with another confirmation."""
     rules = PAGE % ("one", HL, "mark_price") + PAGE % ("other", DYDX, "oracle_price") + BOTH
     return desk(rules.replace("{sources: 2}", confirm))
+
+
+@pytest.mark.parametrize(
+    ("severity", "mode"),
+    [
+        pytest.param("high", RuleMode.PROPOSE, id="high: proposed"),
+        pytest.param("critical", RuleMode.ACT, id="critical: acts"),
+    ],
+)
+def test_the_engine_asks_in_no_wider_mode_than_the_rule_may_have(
+    severity: str, mode: RuleMode
+) -> None:
+    """Where a desk's word came past every check, the request still says what it may be."""
+    rules = LOW.replace("severity: critical", f"severity: {severity}")
+    rules = rules.replace("mode: act", "mode: propose")
+    settings = EngineSettings(acting=True, rule_modes=(("low", RuleMode.ACT),))
+    made = Desk(settings=settings, rules=rules).list_market("BTC").list_market("BTC-USD", DYDX)
+    low(made, 0)
+    request = asked(low(made, 20.0))
+    assert (request.mode, request.mode_max) == (mode, mode)

@@ -21,13 +21,13 @@ HOLD, BLOCK, CUT = "2 hold", "2 block_new", "3 cut"
 TABLE = (
     ("FUNDING_STRESS", "funding_stress", "critical", CUT, "70% of gross", "portfolio", 60.0),
     ("FUNDING_BUDGET", "funding_budget", "high", BLOCK, "", "portfolio", 1.0),  # of the 1 %
-    ("LEVERAGE_CAP", "leverage_cap", "high", BLOCK, "", "portfolio", 1.05),
+    ("LEVERAGE_CAP", "leverage_cap", "high", CUT, "80% of gross", "portfolio", 1.05),
     ("LEVERAGE_CAP", "leverage_cap_critical", "critical", CUT, "70% of gross", "portfolio", 1.25),
     ("DRAWDOWN", "drawdown_8", "critical", CUT, "70% of gross", "portfolio", 0.08),
     ("DRAWDOWN", "drawdown_12", "critical", CUT, "40% of gross", "portfolio", 0.12),
     ("DRAWDOWN", "drawdown_15", "critical", CUT, "20% of gross", "portfolio", 0.15),
     ("LOSS_SPEED", "loss_speed", "high", BLOCK, "", "portfolio", 0.03),
-    ("VOL_AND_FALL", "vol_and_fall", "high", BLOCK, "", "portfolio", 0.85),
+    ("VOL_AND_FALL", "vol_and_fall", "high", CUT, "70% of gross", "portfolio", 0.85),
     ("MARGIN_USAGE", "margin_usage_high", "high", BLOCK, "", "account", 0.30),
     ("MARGIN_USAGE", "margin_usage_critical", "critical", CUT, "70% of gross", "account", 0.45),
     ("ANY_TWO, level 2", "any_two", "high", BLOCK, "", "portfolio", 35.0),
@@ -38,7 +38,8 @@ TABLE = (
     ("CROSS_CHECK", "cross_check", "high", HOLD, "", "account", 0.005),
     ("DATA_STALE", "account_truth_stale", "high", HOLD, "", "account", 60.0),
 )
-PROPOSED = frozenset({"funding_stress", "any_two_cut"})  # the catalogue's own word for both
+# The catalogue's own word for each.
+PROPOSED = frozenset({"funding_stress", "any_two_cut", "leverage_cap", "vol_and_fall"})
 TELLING = (
     ("FUNDING_ELEVATED", "funding_elevated", "warning", 40.0),
     ("FUNDING_DISPERSION", "funding_dispersion", "info", 0.40),

@@ -7,7 +7,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Mapping
 
-from monitor.core.decision import ActionLevel
+from monitor.core.decision import ActionLevel, RuleMode
 from monitor.core.killswitch.levels import CONFIRMATION_REQUIRED
 from monitor.core.measures.spec import MeasureSpec, Unit
 from monitor.core.rules.expression import Expression
@@ -80,6 +80,8 @@ _RULE_SPECS = {
 APART_NS_MIN = 20 * SECOND_NS
 _GRID_MAX = 20_000
 
+# Of a cut that is only ever proposed: nothing is sent before a person has read it.
+_LOUD_ENOUGH_TO_PROPOSE = (Severity.HIGH,)
 _LOUD_ENOUGH: Mapping[ActionLevel, tuple[Severity, ...]] = {
     ActionLevel.PAGE: tuple(Severity),
     ActionLevel.HOLD: (Severity.WARNING, Severity.HIGH, Severity.CRITICAL),
@@ -176,12 +178,22 @@ def _check_staleness(rule: Rule, fields: Fields, specs: Mapping[str, MeasureSpec
 
 def _check_action(rule: Rule, fields: Fields) -> None:
     loud = _LOUD_ENOUGH[rule.level]
-    if rule.severity not in loud:
+    if rule.level is ActionLevel.CUT and rule.severity in _LOUD_ENOUGH_TO_PROPOSE:
+        if rule.mode is not RuleMode.PROPOSE:
+            fields.problem(
+                "mode",
+                f"a cut of severity {rule.severity.value} may only be proposed: write mode: "
+                "propose, which is then the widest it may have, or severity: critical.",
+                found=rule.mode.value,
+                allowed=RuleMode.PROPOSE.value,
+            )
+    elif rule.severity not in loud:
         fields.problem(
             "severity",
             f"is too quiet for do.level {rule.level.value}: people must learn of what it does.",
             found=rule.severity.value,
-            allowed=", ".join(severity.value for severity in loud),
+            allowed=", ".join(severity.value for severity in loud)
+            + ("; high with mode: propose" if rule.level is ActionLevel.CUT else ""),
         )
     if rule.level is ActionLevel.CUT and rule.gross_to_ratio is None:
         fields.problem("do", "a cut must say gross_to: the share of gross that remains.")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from monitor.core.decision import ActionLevel, AlertTransition, CitedReading, RuleMode
+from monitor.core.decision import ActionLevel, AlertTransition, CitedReading, RuleMode, narrower
 from monitor.core.measures.spec import Unit
 from monitor.core.rules.checks import expressions_of, rule_input
 from monitor.core.rules.expression import Expression
@@ -34,7 +34,6 @@ SUMMARY_CHARS_MAX = 120
 # Below these a part of the first line is not shortened any further.
 WHAT_CHARS_MIN, SCOPE_CHARS_MIN = 24, 20
 _LEAVING = (AlertState.RECOVERING, AlertState.INACTIVE)
-_MODES = (RuleMode.OBSERVE, RuleMode.PROPOSE, RuleMode.ACT)
 
 
 def describe(
@@ -105,7 +104,7 @@ def action_text(
         "scope": f"the {rule.scope.value}" if brief else scope_text(scope),
         "gross": percent(rule.gross_to_ratio or 0.0),
     }
-    mode = min(rule.mode, allowed, key=_MODES.index)
+    mode = narrower(rule.mode, allowed)
     if mode is RuleMode.OBSERVE:
         return f"WOULD HAVE {done.format(**words)}"
     if mode is RuleMode.PROPOSE:

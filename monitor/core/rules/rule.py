@@ -80,6 +80,13 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         return "".join(word[:1].upper() + word[1:] for word in self.id.split("_"))
 
     @property
+    def mode_max(self) -> RuleMode:
+        """The widest that the desk may let it do: a cut that is not critical is only ever
+        proposed."""
+        quiet = self.level is ActionLevel.CUT and self.severity is not Severity.CRITICAL
+        return RuleMode.PROPOSE if quiet else RuleMode.ACT
+
+    @property
     def fingerprint(self) -> str:
         """Twelve hexadecimal digits of ``definition``: which version of the rule it was."""
         return hashlib.sha256(self.definition.encode()).hexdigest()[:12]

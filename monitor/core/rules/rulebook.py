@@ -22,7 +22,7 @@ from functools import lru_cache
 
 import msgspec
 
-from monitor.core.decision import ActionLevel, RuleMode
+from monitor.core.decision import ActionLevel, RuleMode, narrower
 from monitor.core.errors import ConfigError, Problem
 from monitor.core.measures.spec import MeasureSpec
 from monitor.core.rules.checks import PLACES, SCOPES, VISIBLE, check_rule, rule_input
@@ -57,11 +57,15 @@ class RuleBook(msgspec.Struct, frozen=True, eq=False):
         return next((rule for rule in self.rules if rule.id == rule_id), None)
 
     def with_modes(self, modes: Mapping[str, RuleMode]) -> RuleBook:
-        """The same rules, each in the mode that the desk says where it says one."""
+        """The same rules, each in the mode that the desk says where it says one, and never in a
+        wider one than the rule may have."""
         if not modes:
             return self
         rules = tuple(
-            msgspec.structs.replace(rule, mode=modes.get(rule.id, rule.mode)) for rule in self.rules
+            msgspec.structs.replace(
+                rule, mode=narrower(modes.get(rule.id, rule.mode), rule.mode_max)
+            )
+            for rule in self.rules
         )
         return msgspec.structs.replace(self, rules=rules)
 

@@ -306,6 +306,7 @@ class World:
         sources: tuple[str, ...] = (HL,),
         epoch: float = 0.0,
         capped: bool = False,
+        most: RuleMode = RuleMode.ACT,
     ) -> Step:
         """A rule asks; ``seen`` are its observations, seconds from the start."""
         return self.tell(
@@ -322,6 +323,7 @@ class World:
                     observations_ns=tuple(START_NS + round(one * SECOND_NS) for one in seen),
                     sources=sources,
                     rule_hash="r1",
+                    mode_max=most,
                 ),
             )
         )

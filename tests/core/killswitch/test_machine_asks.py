@@ -112,6 +112,33 @@ def test_the_desk_has_the_last_word_on_a_rules_mode(
     assert world.actions()[0] == expected
 
 
+@pytest.mark.parametrize("scope", ["", "portfolio"])
+@pytest.mark.parametrize("mode", [RuleMode.PROPOSE, RuleMode.ACT])
+def test_what_may_only_be_proposed_never_acts(scope: str, mode: RuleMode) -> None:
+    """The desk's word cannot widen it, nor can two observations or a second source: nothing is
+    latched and nothing leaves before a person approves, and then all of it does."""
+    acting = ModeOverride(rule="leverage_cap", mode=RuleMode.ACT, scope=scope)
+    world = desk(msgspec.structs.replace(ARMED, overrides=(acting,)))
+    for again in range(3):
+        world.ask(rule="leverage_cap", mode=mode, most=RuleMode.PROPOSE, sources=(HL, DYDX))
+        world.run(30 * again)
+    assert world.actions() == ["proposed"]
+    assert world.machine.state.latches == {}
+    assert world.machine.state.pendings == {}
+    assert not any(step.commands for step in world.steps)
+    (name,) = world.machine.state.proposals
+    world.approve(name)
+    assert world.machine.state.latches[PORTFOLIO].level is Level.CUT
+
+
+def test_what_may_only_be_proposed_may_be_observed() -> None:
+    """Narrower is the desk's to say."""
+    watching = ModeOverride(rule="leverage_cap", mode=RuleMode.OBSERVE)
+    world = desk(msgspec.structs.replace(ARMED, overrides=(watching,)))
+    world.ask(rule="leverage_cap", mode=RuleMode.PROPOSE, most=RuleMode.PROPOSE)
+    assert world.actions() == ["would_have"]
+
+
 # ------------------------------------------------------------------------------- confirmation
 
 

@@ -31,6 +31,8 @@ BASE = {
     "when": "stress >= 60.0",
     "severity": "warning",
 }
+CONFIRMED: dict[str, str | None] = {"confirm": "{need: 2, of: 2, apart: 20s}"}
+PLAIN_CUT: dict[str, str | None] = {"do": "{level: cut, gross_to: 0.8}", **CONFIRMED}
 
 
 def text(**fields: str | None) -> str:
@@ -161,6 +163,31 @@ def test_defaults_are_the_careful_ones() -> None:
         pytest.param({"do": "{level: panic}"}, "r.do.level", "flatten", id="unknown action"),
         pytest.param({"do": "{}"}, "r.do.level", "missing", id="no level"),
         pytest.param({"do": "{level: block_new}"}, "r.severity", "too quiet", id="quiet block"),
+        pytest.param(PLAIN_CUT | {"severity": "high"}, "r.mode", "only be proposed", id="high cut"),
+        pytest.param(
+            PLAIN_CUT | {"severity": "high", "mode": "act"},
+            "r.mode",
+            "mode: propose",
+            id="high cut acts",
+        ),
+        pytest.param(
+            PLAIN_CUT | {"severity": "warning", "mode": "propose"},
+            "r.severity",
+            "critical; high with mode: propose",
+            id="a cut nobody need look at",
+        ),
+        pytest.param(
+            PLAIN_CUT | {"severity": "high", "mode": "propose", "confirm": None},
+            "r.confirm",
+            "two distinct observations",
+            id="proposed on one reading",
+        ),
+        pytest.param(
+            {"severity": "high", "mode": "propose", "do": "{level: halt}"} | CONFIRMED,
+            "r.severity",
+            "too quiet",
+            id="a halt is never proposed quietly",
+        ),
         pytest.param(
             {"do": "{level: hold, gross_to: 0.5}"}, "r.do", "belongs to", id="gross_to on hold"
         ),
@@ -188,6 +215,33 @@ def test_mistakes(fields: dict[str, str | None], field: str, says: str) -> None:
     assert found[0].field == field
     assert says in str(found[0])
     assert found[0].where.startswith("a.yaml:")
+
+
+@pytest.mark.parametrize(
+    ("severity", "mode", "most"),
+    [
+        pytest.param("high", "propose", RuleMode.PROPOSE, id="high"),
+        pytest.param("critical", "propose", RuleMode.ACT, id="critical, proposed so far"),
+        pytest.param("critical", "act", RuleMode.ACT, id="critical, acting"),
+        pytest.param("critical", "observe", RuleMode.ACT, id="critical, observing"),
+    ],
+)
+@pytest.mark.parametrize("said", list(RuleMode))
+def test_a_cut_that_is_not_critical_is_at_most_proposed(
+    severity: str, mode: str, most: RuleMode, said: RuleMode
+) -> None:
+    """Whatever the desk says of it; narrower it may always be."""
+    book = parse(text(**PLAIN_CUT, severity=severity, mode=mode))
+    assert book.rules[0].mode_max is most
+    (rule,) = book.with_modes({"r": said}).rules
+    assert rule.mode is (RuleMode.PROPOSE if said is RuleMode.ACT is not most else said)
+
+
+def test_what_is_no_cut_may_act_at_its_own_severity() -> None:
+    """Blocking new risk sells nothing."""
+    book = parse(text(do="{level: block_new}", severity="high"))
+    (rule,) = book.with_modes({"r": RuleMode.ACT}).rules
+    assert (rule.mode_max, rule.mode) == (RuleMode.ACT, RuleMode.ACT)
 
 
 CUT = {"severity": "critical", "do": "{level: cut, gross_to: 0.7}"}

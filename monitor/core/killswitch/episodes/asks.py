@@ -7,7 +7,7 @@ account that is a small part of the book latches itself and not the book.
 
 from __future__ import annotations
 
-from monitor.core.decision import ActionLevel, KillRequest, RuleMode
+from monitor.core.decision import ActionLevel, KillRequest, RuleMode, narrower
 from monitor.core.killswitch.book import Book
 from monitor.core.killswitch.episodes import holds, proposals
 from monitor.core.killswitch.episodes.trips import trip
@@ -64,7 +64,8 @@ def rule_asked(turn: Turn, fact: RuleAsked) -> None:
         evidence=_evidence(fact, scope),
         confirmed_by=_confirmed_by(request),
     )
-    mode = turn.policy.mode_of(request.rule, request.scope, request.mode)
+    said = turn.policy.mode_of(request.rule, request.scope, request.mode)
+    mode = narrower(said, request.mode_max)
     if not turn.acting or mode is RuleMode.OBSERVE:
         would_have(turn, ask)
     elif mode is RuleMode.PROPOSE:
