@@ -154,6 +154,17 @@ def test_a_dark_leg_is_unknown_and_ends_nothing() -> None:
     assert desk.state("hedge_mismatch") == "firing"
 
 
+def test_a_leg_without_a_price_is_unknown() -> None:
+    """Its account is heard of, its market is not: the set is not what the other leg is."""
+    desk = Hedge(1.0, 1.0)
+    for second in (10, 20, 30):
+        desk.at(second).again(dydx=False)
+        desk.positions(("BTC-USD", -1.0), venue=DYDX).money(cash=150_000.0, venue=DYDX)
+    desk.evaluate()
+    assert desk.value(MISMATCH, BTC_SET) is None
+    assert "oracle price" in desk.why(MISMATCH, BTC_SET)
+
+
 def test_an_account_that_was_never_heard_of_is_unknown() -> None:
     """A set over an account that is not there is not flat."""
     desk = Desk(
@@ -235,6 +246,19 @@ def test_a_leg_gone_by_position_truth(fill: tuple[str, float] | None, lost: floa
     desk.at(26).again()
     assert desk.value(LOST, BTC_SET) == lost
     assert desk.state("leg_lost") == ("firing" if lost else "inactive")
+
+
+def test_a_leg_put_on_and_taken_off_within_a_minute_is_no_loss() -> None:
+    """The fill that opened it does not take away from the one that closed it."""
+    desk = Hedge(0.0, 0.0).through(5, 10)
+    desk.at(11).fills(("open", 1.0))
+    desk.long = desk.short = 1.0
+    desk.at(12).again()
+    desk.at(13).fills(("close", -1.0))
+    desk.long = 0.0
+    desk.through(14, 30, 4)
+    assert desk.value(LOST, BTC_SET) == 0.0
+    assert desk.state("leg_lost") == "inactive"
 
 
 def test_the_stream_alone_proves_no_loss() -> None:
