@@ -20,8 +20,8 @@ TRIGGER = "volatility_and_fall"
 class Arm:
     """One book with its conduct and its path, hourly.
 
-    ``judge`` is set where the arm has an engine of its own, whose account is this very book.
-    ``follows`` says which requests it obeys.
+    ``judge`` is set where the arm has an engine of its own, whose account is this very book, for
+    as long as the run lasts; ``judged`` says so for ever. ``follows`` says which requests it obeys.
     """
 
     name: str
@@ -30,11 +30,16 @@ class Arm:
     follows: Callable[[KillRequest], bool]
     reaction_ns: int = 0
     judge: Judge | None = None
+    judged: bool = False
     restraints: Restraints = field(default_factory=Restraints)
     equity: list[float] = field(default_factory=list)
     gross: list[float] = field(default_factory=list)
     paid: list[float] = field(default_factory=list)  # trading costs so far
     restrained_h: int = 0
+
+    def rest(self) -> None:
+        """Let go of the engine: what came of it stays, and can be sent elsewhere."""
+        self.judge, self.follows = None, obeys_none
 
     def take(self, ruling: Ruling) -> None:
         """Obey what a ruling asks, after the time the desk takes."""

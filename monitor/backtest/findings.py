@@ -158,7 +158,7 @@ def _conduct(one: ArmFigures) -> str:
 
 
 def _reactions(figures: Figures) -> str:
-    arms = [one for one in figures.arms if one.arm.judge is not None]
+    arms = [one for one in figures.arms if one.arm.judged]
     plain = figures.arms[0]
     parts = [
         f"{one.arm.title.lower()}: worst drawdown {percent(one.net.drawdown_max_ratio, 1)}, return "

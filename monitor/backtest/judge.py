@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from monitor.backtest.book import ACCOUNT, Book
 from monitor.backtest.history import HOUR_S
-from monitor.backtest.rules import HourlyRules, hourly_definitions, hourly_freshness
+from monitor.backtest.hourly import hourly_definitions, hourly_freshness
 from monitor.core.decision import AlertTransition, KillRequest
 from monitor.core.engine import Engine
 from monitor.core.events import (
@@ -149,7 +149,7 @@ class Judge:
             wake = end if self.wake_ns is None else -(-self.wake_ns // MINUTE_NS) * MINUTE_NS
             wake = max(wake, last + MINUTE_NS)
             if waiting and waiting[0][0] <= wake:
-                last = max(last, waiting[0][0])
+                last = max(last + 1, waiting[0][0])  # one at the full hour comes after it
                 while waiting and waiting[0][0] <= last:
                     self._lose(waiting.pop(0)[1], last)
             elif wake < end:
@@ -194,12 +194,12 @@ class Judge:
 
 
 def make_judge(
-    rules: HourlyRules,
+    rulebook: tuple[tuple[str, str], ...],
     account_venues: tuple[str, ...],
     at: EngineNs,
     definitions: Mapping[Key, Definition] | None = None,
 ) -> Judge:
-    """An engine with the rulebook loaded, before the first hour."""
+    """An engine with the rulebook's texts loaded, before the first hour."""
     engine = Engine(
         EngineSettings(
             accounts=tuple((venue, ACCOUNT) for venue in account_venues),
@@ -211,5 +211,5 @@ def make_judge(
         ),
         definitions=hourly_definitions() if definitions is None else definitions,
     )
-    engine.apply(RulebookLoaded(files=rules.files, loaded_by="backtest"), at)
+    engine.apply(RulebookLoaded(files=rulebook, loaded_by="backtest"), at)
     return Judge(engine, account_venues)

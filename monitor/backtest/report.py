@@ -104,7 +104,7 @@ def _section(title: str, content: str, note: str = "", legend: str = "") -> str:
 def _header(figures: Figures, start: str, end: str) -> str:
     task = figures.result.task
     plain = figures.arms[0]
-    rules = next((one for one in figures.arms if one.arm.judge is not None), plain)
+    rules = next((one for one in figures.arms if one.arm.judged), plain)
     returns = f"{percent(plain.net.return_ratio)} → {percent(rules.net.return_ratio)}"
     tiles = (
         ("hours judged", f"{task.history.hours - figures.missing_h:,}"),
@@ -134,7 +134,7 @@ def _findings(figures: Figures) -> str:
 def _drawn(figures: Figures) -> list[tuple[Arm, str]]:
     """The arms that are drawn, and how: the quickest and the slowest of those with rules."""
     arms = figures.result.arms
-    judged = [arm for arm in arms if arm.judge is not None]
+    judged = [arm for arm in arms if arm.judged]
     only = [arm for arm in arms if arm.name.startswith("only_")]
     chosen = [(arms[0], "arm-none"), *((arm, "arm-rules") for arm in judged[:1])]
     chosen += [(arm, "arm-late") for arm in judged[1:][-1:]]

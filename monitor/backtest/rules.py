@@ -8,29 +8,19 @@ else (conditions, confirmations, waits, ends) is judged as written.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-import msgspec
 import yaml
 
+from monitor.backtest.hourly import STANDS_S
 from monitor.core.decision import ActionLevel
 from monitor.core.measures.catalogue import CATALOGUE, DEFINITIONS
-from monitor.core.measures.definition import Compute, Definition, Key
 from monitor.core.measures.spec import Unit
-from monitor.core.measures.stress_index import HIDDEN as HIDDEN_STRESS
-from monitor.core.measures.tree import Correlation, Node, PortfolioNode
-from monitor.core.measures.use import FOREVER_NS, Use
 from monitor.core.rules import Rule, RuleBook, parse_rulebook
 from monitor.core.rules.checks import expressions_of, rule_input
-from monitor.core.settings import FreshnessSettings
-from monitor.core.state.funding import StressMemory
 from monitor.core.types import SECOND_NS, SubjectKind
 
-HOUR_S = 3600.0
-HOUR_NS = 3600 * SECOND_NS
-# A fact is known until the second hour after it was told begins, to the nanosecond.
-STANDS_S = 2.0 * HOUR_S - 1e-9
 _STANDS = "2h"
 _OF_THE_BOOK = frozenset({SubjectKind.ACCOUNT, SubjectKind.POSITION})
 
@@ -49,6 +39,14 @@ class HourlyRules:
     def rule(self, rule_id: str) -> Rule | None:
         """A rule that is judged, by id."""
         return next((one for one in self.book.rules if one.id == rule_id), None)
+
+    def acting(self) -> tuple[tuple[str, str], ...]:
+        """The texts without the rules that only page and that none of the others reads: all that
+        the conduct of a book can depend on."""
+        acts = {rule.id for rule in self.book.rules if rule.level is not ActionLevel.PAGE}
+        idle = {rule.id for rule in self.book.rules} - _with_read(self.book, acts)
+        adapted = [(name, _adapted(text, idle, set())) for name, text in self.files]
+        return tuple((name, text) for name, text in adapted if text)
 
 
 def hourly_rules(files: Sequence[tuple[str, str]], *, every: bool = False) -> HourlyRules:
@@ -96,11 +94,16 @@ def _idle(book: RuleBook) -> set[str]:
         for rule in book.rules
         if rule.level is not ActionLevel.PAGE or rule.for_each is SubjectKind.PORTFOLIO
     }
+    return {rule.id for rule in book.rules} - _with_read(book, kept)
+
+
+def _with_read(book: RuleBook, kept: set[str]) -> set[str]:
+    """These rules, and those that they read."""
     while True:
         read = {name for rule in book.rules if rule.id in kept for name in _rules_read(rule)}
         if read <= kept:
-            return {rule.id for rule in book.rules} - kept
-        kept |= read
+            return kept
+        kept = kept | read
 
 
 def reads_ages(rule: Rule) -> bool:
@@ -156,96 +159,3 @@ def _adapted(text: str, left_out: set[str], widened: set[str]) -> str:
         document[family] = kept
     left = {family: rules for family, rules in document.items() if rules}
     return yaml.safe_dump(left, sort_keys=False, allow_unicode=True, width=10_000) if left else ""
-
-
-def hourly_freshness() -> FreshnessSettings:
-    """Limits of age for one fact an hour; a feed is silent when it misses one."""
-    return FreshnessSettings(
-        majors=FreshnessSettings().majors,
-        top_majors_s=STANDS_S,
-        top_s=STANDS_S,
-        mark_majors_s=STANDS_S,
-        mark_s=STANDS_S,
-        oracle_majors_s=STANDS_S,
-        oracle_s=STANDS_S,
-        depth_s=STANDS_S,
-        open_interest_s=STANDS_S,
-        status_s=STANDS_S,
-        account_s=STANDS_S,
-        orders_s=STANDS_S,
-        ledger_s=STANDS_S,
-        feed_cadences=1.5,
-        feed_floor_s=1.5 * HOUR_S,
-        feed_quiet_s=1.5 * HOUR_S,
-    )
-
-
-@dataclass(slots=True)
-class Shared:
-    """What engines that are told the same of the markets need not all compute: the first fills it
-    in, the others read it in the same hour."""
-
-    stress: StressMemory | None = None
-    correlations: dict[tuple[str, str], Correlation] = field(default_factory=dict)
-
-
-def hourly_definitions(
-    definitions: Mapping[Key, Definition] = DEFINITIONS,
-    *,
-    shared: Shared | None = None,
-    first: bool = True,
-) -> dict[Key, Definition]:
-    """The same measures on the grid of full hours: what is computed every second or so is computed
-    with each hour's facts, and nothing asks to be looked at again before the next of them."""
-    common = shared or Shared()
-    made = {}
-    for key, one in definitions.items():
-        compute = one.compute
-        if key == (HIDDEN_STRESS, SubjectKind.PORTFOLIO):
-            compute = _stress_told(common, compute) if first else _stress_heard(common, compute)
-        elif one.kind is SubjectKind.PORTFOLIO:
-            compute = _with_correlations(common, compute)
-        made[key] = one if one.clock else _on_the_hour(one, compute)
-    return made
-
-
-def _stress_told(common: Shared, compute: Compute) -> Compute:
-    def computed(node: Node, use: Use) -> float | None:
-        value = compute(node, use)
-        common.stress = use.state.stress
-        return value
-
-    return computed
-
-
-def _stress_heard(common: Shared, compute: Compute) -> Compute:
-    def heard(node: Node, use: Use) -> float | None:
-        if common.stress is None:
-            return compute(node, use)
-        use.state.stress = common.stress
-        return float(common.stress.now.assets)
-
-    return heard
-
-
-def _with_correlations(common: Shared, compute: Compute) -> Compute:
-    def computed(node: Node, use: Use) -> float | None:
-        if isinstance(node, PortfolioNode):
-            node.correlations = common.correlations
-        return compute(node, use)
-
-    return computed
-
-
-def _on_the_hour(one: Definition, compute: Compute) -> Definition:
-    periodic = bool(one.spec.cadence_s) and not one.bits and not one.needs
-
-    def computed(node: Node, use: Use) -> float | None:
-        value = compute(node, use)
-        if periodic or use.wake < FOREVER_NS:
-            hour = (use.now // HOUR_NS + 1) * HOUR_NS
-            use.wake = hour if periodic else max(use.wake, hour)
-        return value
-
-    spec = msgspec.structs.replace(one.spec, cadence_s=HOUR_S) if periodic else one.spec
-    return msgspec.structs.replace(one, spec=spec, compute=computed)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,9 +24,10 @@ from monitor.backtest.outputs import (
     write_summary,
 )
 from monitor.backtest.overlay import NO_OUTAGES, Overlay, read_overlay
+from monitor.backtest.processes import run_backtest
 from monitor.backtest.report import write_report
 from monitor.backtest.rules import HourlyRules, hourly_rules
-from monitor.backtest.run import REACTIONS_MIN, Task, run_backtest
+from monitor.backtest.run import REACTIONS_MIN, Task
 from monitor.backtest.settings import BookSettings, default_book, load_book
 from monitor.core.errors import ConfigError, MonitorError
 from monitor.rulebook import builtin_files
@@ -81,6 +84,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--every-rule", action="store_true",
         help="ask rules that only page about one account, market or feed, too (twice the time)",
     )  # fmt: skip
+    parser.add_argument(
+        "--jobs", type=int, default=os.cpu_count() or 1, metavar="N",
+        help="processes that share the reaction times (default: one a core; equal bytes)",
+    )  # fmt: skip
     parser.add_argument("--seed", type=int, default=1, help="of the bootstrap (default 1)")
     parser.epilog = (
         "a book file:\n"
@@ -100,6 +107,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Read, run, write; the paths written go to standard output."""
     if arguments.seed < 0:
         raise ConfigError("--seed must be zero or more.")
+    if arguments.jobs < 1:
+        raise ConfigError("--jobs must be one or more.")
     rules = _rules(arguments.rulebook, arguments.follow, every=arguments.every_rule)
     book = load_book(arguments.book) if arguments.book else None
     bar = Bar()
@@ -124,7 +133,7 @@ def run(arguments: argparse.Namespace) -> int:
     _make(arguments.out)
     with opened(arguments.out / TRANSITIONS) as text:
         log = TransitionLog(text)
-        result = run_backtest(task, tell=log.tell, progress=bar.hours)
+        result = run_backtest(task, tell=log.tell, progress=bar.hours, jobs=arguments.jobs)
     bar.say("judging the outcome")
     figures = compute_figures(result, seed=arguments.seed, draws=DRAWS)
     write_measures(result, arguments.out / MEASURES)
@@ -142,6 +151,7 @@ class Bar:
     def __init__(self) -> None:
         self._shown = sys.stderr.isatty()
         self._last = -1
+        self._began_s = 0.0
 
     def say(self, text: str) -> None:
         """A line that the next one replaces."""
@@ -149,14 +159,17 @@ class Bar:
             print(f"\r\x1b[K{text} …", end="", file=sys.stderr, flush=True)
 
     def hours(self, done: int, whole: int) -> None:
-        """How many hours are behind us."""
+        """How many hours are behind us, and about how long the others will take."""
         percent = 100 * done // whole
         if self._shown and percent != self._last:
+            if self._last < 0:
+                self._began_s = time.monotonic()
             self._last = percent
             full = BAR_WIDTH * done // whole
             line = "█" * full + "░" * (BAR_WIDTH - full)
+            left = time_left(time.monotonic() - self._began_s, done, whole)
             print(
-                f"\r\x1b[K{line} {percent:3d} %  {done:,} of {whole:,} hours",
+                f"\r\x1b[K{line} {percent:3d} %  {done:,} of {whole:,} hours{left}",
                 end="",
                 file=sys.stderr,
                 flush=True,
@@ -166,6 +179,16 @@ class Bar:
         """Leave a clean line."""
         if self._shown:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def time_left(taken_s: float, done: int, whole: int) -> str:
+    """In words, from the pace so far; empty before it is known and when nothing is left."""
+    if not 0 < done < whole or taken_s < 1.0:
+        return ""
+    left_s = taken_s * (whole - done) / done
+    if left_s >= 90.0:
+        return f", about {left_s / 60.0:.0f} min left"
+    return f", about {max(left_s, 1.0):.0f} s left"
 
 
 def _day(text: str) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 import orjson
 import pytest
 
+from monitor.cli.backtest import time_left
 from monitor.cli.main import main
 from tests.backtest.past import every_8h, small_past, write_funding
 
@@ -61,12 +62,14 @@ def rules_file(folder: Path) -> Path:
 
 
 def test_two_runs_give_equal_bytes(history: Path, tmp_path: Path) -> None:
-    """All four files; nothing in them tells when or where they were made."""
-    for name in ("one", "two"):
-        assert backtest(history, tmp_path / name, "--reaction", "15") == 0
+    """All four files, in one process and in three; nothing in them tells when, where or by how
+    many they were made."""
+    rules = str(rules_file(tmp_path))
+    for jobs in ("1", "2", "3"):
+        assert backtest(history, tmp_path / jobs, "--rulebook", rules, "--jobs", jobs) == 0
     for file in FILES:
-        first, second = ((tmp_path / name / file).read_bytes() for name in ("one", "two"))
-        assert first == second, file
+        first, *others = ((tmp_path / jobs / file).read_bytes() for jobs in ("1", "2", "3"))
+        assert first == others[0] == others[1], file
         assert str(tmp_path).encode() not in first
 
 
@@ -205,6 +208,7 @@ def test_an_outage_blocks_what_the_rules_ask(history: Path, tmp_path: Path) -> N
         (("--book", "/does/not/exist.yaml"), "cannot be read"),
         (("--reentry-delay", "-1"), "zero or more"),
         (("--reaction", "-5"), "zero or more"),
+        (("--jobs", "0"), "one or more"),
     ],
     ids=[
         "no rule",
@@ -215,6 +219,7 @@ def test_an_outage_blocks_what_the_rules_ask(history: Path, tmp_path: Path) -> N
         "no book",
         "delay",
         "reaction",
+        "jobs",
     ],
 )
 def test_mistakes_are_told(
@@ -247,3 +252,20 @@ def test_a_book_of_what_nobody_recorded(
         write_funding(history, every_8h(8, "BBB", 0.0001), venue="hyperliquid")
         assert backtest(history, tmp_path / "out", "--book", str(book)) == 2
         assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("taken_s", "done", "words"),
+    [
+        pytest.param(0.9, 10, "", id="too soon to say"),
+        pytest.param(1.0, 10, ", about 9 s left", id="seconds"),
+        pytest.param(9.9, 10, ", about 89 s left", id="just below a minute and a half"),
+        pytest.param(10.0, 10, ", about 2 min left", id="a minute and a half"),
+        pytest.param(60.0, 10, ", about 9 min left", id="minutes"),
+        pytest.param(60.0, 0, "", id="nothing done"),
+        pytest.param(60.0, 100, "", id="nothing left"),
+    ],
+)
+def test_the_bar_says_how_long(taken_s: float, done: int, words: str) -> None:
+    """From the pace so far, of a hundred."""
+    assert time_left(taken_s, done, 100) == words

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 import pytest
 
@@ -11,12 +12,22 @@ from monitor.backtest.arms import Arm, obeys_all
 from monitor.backtest.book import Book, Hour
 from monitor.backtest.feed import MarketFeed
 from monitor.backtest.history import HOUR_S, History, Settlement
+from monitor.backtest.hourly import OF_MARKETS, Shared, hourly_definitions
 from monitor.backtest.judge import Judge, Ruling, make_judge
 from monitor.backtest.overlay import NO_OUTAGES, Outage, Overlay
-from monitor.backtest.rules import Shared, hourly_definitions, hourly_rules
+from monitor.backtest.rules import hourly_rules
 from monitor.backtest.settings import default_book
 from monitor.core.events import AccountReported, Event, FundingSettled, MarginTier
-from monitor.core.types import PORTFOLIO, SECOND_NS, AlertState, Subject, account_subject
+from monitor.core.types import (
+    PORTFOLIO,
+    SECOND_NS,
+    AlertState,
+    Subject,
+    SubjectKind,
+    account_subject,
+    asset_subject,
+    market_subject,
+)
 from tests.backtest.past import START_S, in_memory
 
 RULES = """\
@@ -80,7 +91,7 @@ class Desk:
             self.history, ["binance"], overlay=self.overlay, tiers=(MarginTier(0.0, 0.05, 0.025),)
         )
         self.judge: Judge = make_judge(
-            hourly_rules([("test.yaml", RULES)]), ("binance",), START_S * SECOND_NS
+            hourly_rules([("test.yaml", RULES)]).files, ("binance",), START_S * SECOND_NS
         )
         book = Book(default_book(ASSETS), self.overlay)
         self.arm = Arm("test", "Test", book, obeys_all, judge=self.judge)
@@ -98,9 +109,9 @@ class Desk:
         self.judge.state_account(self.arm.book, index, at, self.feed.dark)
         self.judge.tell(extra, at)
         self.take(index, self.judge.hour(at))
+        self.arm.give_back(self.judge, at)
         for ruling in self.judge.between(at, list(self.feed.darkened(index))):
             self.take(index, ruling)
-        self.arm.give_back(self.judge, at)
 
     def take(self, index: int, ruling: Ruling) -> None:
         """Keep and obey."""
@@ -294,10 +305,13 @@ def _old_news(history: History, index: int, source: random.Random) -> list[Event
     return told
 
 
+FIELDS = ("value", "as_of_ns", "expires_ns", "observed_ns", "estimated")
+
+
 def test_engines_share_what_the_market_says() -> None:
-    """The same hours alone and side by side: one computes the stress, both say the same."""
+    """The same hours alone and side by side: one computes it, both say the same, as freshly."""
     history = past(24 * 14, range(24, 40))
-    rules = hourly_rules([("test.yaml", RULES)])
+    rules = hourly_rules([("test.yaml", RULES)]).files
     shared = Shared()
     judges = [
         make_judge(rules, ("binance",), START_S * SECOND_NS, definitions)
@@ -308,6 +322,13 @@ def test_engines_share_what_the_market_says() -> None:
         )
     ]
     feed = MarketFeed(history, ["binance"], tiers=(MarginTier(0.0, 0.05, 0.025),))
+    where = {
+        SubjectKind.PORTFOLIO: PORTFOLIO,
+        SubjectKind.ASSET: asset_subject("AAA"),
+        SubjectKind.MARKET: market_subject("binance", "AAA"),
+    }
+    asked = [("funding_stress_index", PORTFOLIO), ("funding_stress_worst_index", PORTFOLIO)]
+    asked += [(name, where[kind]) for name, kind in sorted(OF_MARKETS)]
     seen = 0
     for index in range(history.hours):
         at = history.time_s(index) * SECOND_NS
@@ -316,11 +337,8 @@ def test_engines_share_what_the_market_says() -> None:
         for judge in judges:
             judge.tell(events, at)
             judge.hour(at)
-            readings = (
-                judge.engine.reading(name, PORTFOLIO)
-                for name in ("funding_stress_index", "funding_stress_worst_index")
-            )
-            said.append([None if one is None else (one.value, one.expires_ns) for one in readings])
+            readings = (judge.engine.reading(name, subject) for name, subject in asked)
+            said.append([None if one is None else attrgetter(*FIELDS)(one) for one in readings])
         assert said[0] == said[1] == said[2]
         seen += said[0][0] is not None
     assert seen > 24

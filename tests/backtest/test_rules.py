@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from monitor.backtest.hourly import OF_MARKETS, hourly_definitions
 from monitor.backtest.rules import (
-    hourly_definitions,
     hourly_rules,
     judges_market_only,
     reads_ages,
@@ -118,3 +118,40 @@ def test_what_is_computed_every_second_is_computed_every_hour() -> None:
     share = made["funding_expensive_share_ratio", SubjectKind.PORTFOLIO]
     assert share.spec.cadence_s == 3600.0
     assert made["drawdown_ratio", SubjectKind.PORTFOLIO].spec.cadence_s == 0.0
+
+
+def test_what_is_computed_once_follows_from_the_markets_alone() -> None:
+    """Every name exists, and a rule that reads nothing else would say the same about any book."""
+    made = hourly_definitions()
+    for name, kind in OF_MARKETS:
+        one = made[name, kind]
+        assert not one.always
+        assert not one.clock
+        text = f"mine:\n  - {{id: one, for_each: {kind.value}, summary: One, when: {name} >= 0.5, "
+        rules = hourly_rules([("mine.yaml", text + "severity: info}\n")], every=True)
+        assert judges_market_only(rules.book.rules[0]), name
+
+
+PAGING = """\
+mine:
+  - {id: acts, for_each: portfolio, summary: A, when: firing__read > 0.5 || leverage >= 9.0,
+     confirm: {need: 2, of: 2, apart: 20s}, severity: critical, scope: portfolio,
+     do: {level: cut, gross_to: 0.70}}
+  - {id: read, for_each: portfolio, summary: R, when: leverage >= 2.0, severity: warning}
+  - {id: idle, for_each: portfolio, summary: I, when: leverage >= 3.0, severity: warning}
+"""
+
+
+def test_later_engines_are_asked_only_what_conduct_depends_on() -> None:
+    """What acts and what it reads; of the built-in rules, every one that asks for something."""
+    rules = hourly_rules([("mine.yaml", PAGING)])
+    assert "idle" in ids(rules.files)
+    assert ids(rules.acting()) == {"acts", "read"}
+    builtin = hourly_rules(builtin_files())
+    acting = {rule.id for rule in builtin.book.rules if rule.level is not ActionLevel.PAGE}
+    assert acting <= ids(builtin.acting()) < ids(builtin.files)
+
+
+def ids(files: tuple[tuple[str, str], ...]) -> set[str]:
+    """Of the rules in some texts."""
+    return {rule.id for rule in hourly_rules(files).book.rules}
