@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from monitor.app.approval import HOST, Approval, kept_book
 from monitor.app.inputs import KEPT_RULES
 from monitor.app.news import NewsDesk
+from monitor.app.reviews import ReviewDesk
 from monitor.app.samples import Sampler
 from monitor.core.errors import StoreError
 from monitor.core.operator import OperatorAnswer, OperatorRequest, Verb
@@ -35,6 +36,13 @@ class Desk:
         self.news = NewsDesk(
             path, events=daemon, store=daemon.store, clock=daemon.clock, note=self._note
         )
+        self.reviews = ReviewDesk(
+            tuple(one.name for one in config.structure.buckets if one.review_days is not None),
+            events=daemon,
+            store=daemon.store,
+            clock=daemon.clock,
+            note=self._note,
+        )
         self._rulebooks.approval = self.approval = Approval(
             config,
             engine=daemon.engine,
@@ -52,8 +60,9 @@ class Desk:
         return [("news", self.news.watch()), ("samples", self._sampler.run())]
 
     async def restore(self) -> None:
-        """What an earlier process kept: news flags, and which rules were in force."""
+        """What an earlier process kept: news flags, reviews, and which rules were in force."""
         await self.news.restore()
+        await self.reviews.restore()
         try:
             self._rulebooks.kept = kept_book(await self._store.value(KEPT_RULES))
         except StoreError:
@@ -65,6 +74,8 @@ class Desk:
         """Hand a request to whom it is for."""
         if request.verb in _NEWS:
             return await self.news.run(request, principal=principal)
+        if request.verb is Verb.REVIEWED:
+            return await self.reviews.run(request, principal=principal)
         if request.verb is Verb.APPROVE_RULES:
             # Whoever may open the socket is one principal, as for a re-arm.
             who = HOST if channel == "cli" else principal

@@ -24,6 +24,7 @@ RIGHT_OF = {
     "flag_set": Right.FLAG,
     "flag_clear": Right.FLAG,
     "flags": None,
+    "reviewed": Right.REVIEW,
     "approve_rules": Right.RULES_APPROVE,
 }
 

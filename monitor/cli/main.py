@@ -29,6 +29,7 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("rearm", "monitor.cli.rearm", "the way back after a kill, in two steps"),
     ("rebaseline", "monitor.cli.rebaseline", "measure drawdown from today's equity"),
     ("flag", "monitor.cli.flag", "say that news is due or out, until an expiry"),
+    ("reviewed", "monitor.cli.reviewed", "put on record that a risk bucket was gone through"),
     ("check-config", "monitor.cli.check_config", "find every mistake in a configuration"),
     ("rules", "monitor.cli.rules", "list the rules, or check a rulebook of your own"),
     ("noise", "monitor.cli.noise", "how many pages a week each rule gives"),

@@ -51,6 +51,7 @@ class Verb(enum.StrEnum):
     FLAG_SET = "flag_set"  # flag, scope, lasts_s, begins_in_s, reason: news is due or out
     FLAG_CLEAR = "flag_clear"  # flag, reason: before it falls by itself
     FLAGS = "flags"  # shows which are set
+    REVIEWED = "reviewed"  # bucket, reason: somebody went through it; without a bucket, shows
     APPROVE_RULES = "approve_rules"  # proposal, refuse, reason: a rulebook that loosens
 
 
@@ -71,6 +72,7 @@ class OperatorRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     flag: str = ""
     lasts_s: float | None = None
     begins_in_s: float = 0.0
+    bucket: str = ""
 
 
 class OperatorAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -150,6 +152,8 @@ def check_request(request: OperatorRequest) -> None:
         _need(request.reason, "confirm", "a reason; it goes into the audit")
     elif request.verb is Verb.REBASELINE:
         _need(request.reason, "rebaseline", "a reason; it goes into the audit")
+    elif request.verb is Verb.REVIEWED and request.bucket:
+        _need(request.reason, "reviewed", "a reason: what was found; it goes into the audit")
     elif request.verb in {Verb.FLAG_SET, Verb.FLAG_CLEAR}:
         _check_flag(request)
 

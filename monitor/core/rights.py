@@ -20,6 +20,7 @@ class Right(enum.StrEnum):
     REBASELINE = "rebaseline"
     RULES_APPROVE = "rules-approve"  # a rulebook that loosens
     FLAG = "flag"  # news: set and clear
+    REVIEW = "review"  # that a risk bucket was gone through
 
 
 ALL_RIGHTS = tuple(Right)

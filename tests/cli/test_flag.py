@@ -1,4 +1,4 @@
-"""``riskd flag`` and ``riskd rules approve``: what they ask a running riskd."""
+"""``riskd flag``, ``riskd reviewed``, ``riskd rules approve``: what they ask a running riskd."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from monitor.cli import flag, rules
+from monitor.cli import flag, reviewed, rules
 from monitor.cli.flag import window
 from monitor.core.errors import ConfigError
 from tests.cli.test_switch import Daemon, call, daemon
@@ -88,3 +88,15 @@ def test_what_an_approval_asks(daemon: Daemon, tmp_path: Path) -> None:
         ("approve_rules", "ab12", False),
         ("approve_rules", "ab12", True),
     ]
+
+
+def test_what_a_review_asks(daemon: Daemon, tmp_path: Path) -> None:
+    """A bucket and a reason; without a bucket it only shows."""
+    assert call(reviewed, tmp_path) == 0
+    assert call(reviewed, tmp_path, "hedges", "--reason", "all of it") == 0
+    assert [(one.verb.value, one.bucket, one.reason) for one in daemon.desk.asked] == [
+        ("reviewed", "", ""),
+        ("reviewed", "hedges", "all of it"),
+    ]
+    with pytest.raises(ConfigError, match="what was found"):
+        call(reviewed, tmp_path, "hedges")
