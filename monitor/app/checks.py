@@ -31,7 +31,10 @@ from monitor.config import (
     read_config,
 )
 from monitor.core.errors import ConfigError, Problem
+from monitor.core.killswitch.scope import scope_parts
+from monitor.core.operator import SCOPES
 from monitor.core.rules import RuleBook
+from monitor.core.types import PORTFOLIO, Subject
 from monitor.core.yamltext import Path as KeyPath
 from monitor.core.yamltext import dotted
 from monitor.notify.secret import SecretSource
@@ -74,18 +77,28 @@ def check_configuration(
 
 
 def _modes(examined: Examined, book: RuleBook | None) -> list[Problem]:
-    """What the desk lets a rule do that it may never do."""
+    """What the desk lets a rule do that it may never do, and words about no rule or no scope: what
+    was meant to observe would act."""
     kill = _section(KillSettings, examined.data.get("kill", {}))
     if kill is None or book is None:
         return []
+    found = [("mode", index, message) for index, message in refused_modes(kill, book)]
+    for index, one in enumerate(kill.rules):
+        if book.get(one.rule) is None:
+            found.append(("rule", index, "is the id of no rule of the rulebook."))
+        try:
+            scope_parts(Subject(one.scope or PORTFOLIO))
+        except ValueError:
+            message = f"is no scope. Allowed: {', '.join(SCOPES)}, position:V/A/M."
+            found.append(("scope", index, message))
     return [
         Problem(
-            where=examined.document.where(("kill", "rules", index, "mode")),
-            field=f"kill.rules[{index}].mode",
+            where=examined.document.where(("kill", "rules", index, key)),
+            field=f"kill.rules[{index}].{key}",
             message=message,
-            found=kill.rules[index].mode.value,
+            found=str(getattr(kill.rules[index], key)),
         )
-        for index, message in refused_modes(kill, book)
+        for key, index, message in found
     ]
 
 

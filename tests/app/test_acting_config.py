@@ -191,3 +191,23 @@ def test_a_mode_that_a_rule_may_never_have_is_refused(
     assert f"{rule} may propose and never act" in problems
     with pytest.raises(ConfigError, match="may propose and never act"):
         rulebooks.read()
+
+
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        pytest.param("rule: leverage_acount, mode: observe", "rules[0].rule: is the id of no rule",
+                     id="a rule that is none"),
+        pytest.param("rule: leverage_account, mode: observe, scope: hyperliquid",
+                     "rules[0].scope: is no scope. Allowed: portfolio, ", id="a scope that is none"),
+        pytest.param("rule: leverage_account, mode: observe, scope: 'account:hyperliquid'",
+                     "rules[0].scope: is no scope", id="half a scope"),
+        pytest.param("rule: leverage_account, mode: observe, scope: 'venue:hyperliquid'", "",
+                     id="a venue"),
+    ],
+)  # fmt: skip
+def test_a_word_that_reaches_no_rule_is_refused(tmp_path: Path, entry: str, words: str) -> None:
+    """What was meant to observe would act, and nobody would know."""
+    problems = checked(tmp_path, f"{WATCHING}kill:\n  rules:\n    - {{{entry}}}\n")
+    assert words in problems
+    assert bool(problems) is bool(words)

@@ -7,10 +7,12 @@ units it uses. Times are seconds, shares are ratios of one. *Pure.*
 from __future__ import annotations
 
 import enum
+from functools import reduce
 
 import msgspec
 
-from monitor.core.decision import RuleMode
+from monitor.core.decision import RuleMode, narrower
+from monitor.core.killswitch.scope import contains
 from monitor.core.rights import HOST, Right, Rights, may
 from monitor.core.types import Subject
 
@@ -119,15 +121,33 @@ class KillPolicy(msgspec.Struct, frozen=True, kw_only=True):
         return may(self.rearm.rights, principal, right)
 
     def mode_of(self, rule: str, scope: Subject, declared: RuleMode) -> RuleMode:
-        """What a rule may do over a scope: the desk's most particular word, else the rulebook's."""
-        found = declared
+        """What a rule may do over a scope: the desk's most particular word, else the rulebook's.
+
+        A word about a scope holds for all that lies in it: what is to observe at a venue observes
+        for its accounts, too. Of two words that are as particular, the one that does less.
+        """
+        found, said = declared, dict[Subject, RuleMode]()
         for override in self.overrides:
-            if override.rule == rule and override.scope == "":
+            if override.rule != rule:
+                continue
+            if not override.scope:
                 found = override.mode
-        for override in self.overrides:
-            if override.rule == rule and override.scope == scope:
-                found = override.mode
-        return found
+            elif _lies_in(scope, Subject(override.scope)):
+                said[Subject(override.scope)] = override.mode
+        particular = [
+            mode
+            for outer, mode in said.items()
+            if not any(inner != outer and _lies_in(inner, outer) for inner in said)
+        ]
+        return reduce(narrower, particular) if particular else found
+
+
+def _lies_in(inner: Subject, outer: Subject) -> bool:
+    """Whether one scope takes in another; False where either is none."""
+    try:
+        return contains(outer, inner)
+    except ValueError:
+        return False
 
 
 def step_of(steps: tuple[float, ...], index: int) -> float:

@@ -64,7 +64,11 @@ def rule_asked(turn: Turn, fact: RuleAsked) -> None:
         evidence=_evidence(fact, scope),
         confirmed_by=_confirmed_by(request),
     )
-    said = turn.policy.mode_of(request.rule, request.scope, request.mode)
+    # By both, where it reaches less than it asked for: what observes there must not act there.
+    said = narrower(
+        turn.policy.mode_of(request.rule, request.scope, request.mode),
+        turn.policy.mode_of(request.rule, scope, request.mode),
+    )
     mode = narrower(said, request.mode_max)
     if not turn.acting or mode is RuleMode.OBSERVE:
         would_have(turn, ask)
