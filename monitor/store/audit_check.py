@@ -130,14 +130,16 @@ def verify(connection: sqlite3.Connection, *, anchor: Path | None, key: bytes = 
     findings = list(_missing_triggers(connection))
     notes: list[str] = []
     hashes = {0: GENESIS}  # what the anchor has of a file without a record
-    previous, expected, good_macs = GENESIS, 1, 0
+    previous, expected, good_macs, bare = GENESIS, 1, 0, 0
     last: AuditRow | None = None
     for row in read_rows(connection):
         findings += _judge(row, previous, expected)
         if key:
             if row.mac == keyed(key, row.hash):
                 good_macs += 1
-            elif row.mac or good_macs:
+            elif not row.mac and not good_macs:
+                bare = row.seq
+            else:
                 findings.append(
                     Finding(seq=row.seq, what="its mac is not of this key: forged, or another key.")
                 )
@@ -146,6 +148,11 @@ def verify(connection: sqlite3.Connection, *, anchor: Path | None, key: bytes = 
     if key and last is not None and not good_macs:
         text = "no record carries a mac of this key: the chain was made without it."
         findings.append(Finding(seq=None, what=text))
+    if bare and good_macs:
+        notes.append(
+            f"Records up to {bare} carry no mac: made before the key was set, or remade by somebody "
+            "without it. A head noted elsewhere in time (an export, a copy of the anchor) tells."
+        )
     lineage = read_lineage(connection)
     anchored = None
     if anchor is not None:

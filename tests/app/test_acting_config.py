@@ -199,7 +199,7 @@ def test_a_mode_that_a_rule_may_never_have_is_refused(
         pytest.param("rule: leverage_acount, mode: observe", "rules[0].rule: is the id of no rule",
                      id="a rule that is none"),
         pytest.param("rule: leverage_account, mode: observe, scope: hyperliquid",
-                     "rules[0].scope: is no scope. Allowed: portfolio, ", id="a scope that is none"),
+                     "rules[0].scope: is no scope. Allowed: ", id="a scope that is none"),
         pytest.param("rule: leverage_account, mode: observe, scope: 'account:hyperliquid'",
                      "rules[0].scope: is no scope", id="half a scope"),
         pytest.param("rule: leverage_account, mode: observe, scope: 'venue:hyperliquid'", "",

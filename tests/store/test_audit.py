@@ -341,7 +341,7 @@ async def test_the_key_that_checks(tmp_path: Path, key: bytes, said: str | None)
 
 
 async def test_a_key_that_came_later(tmp_path: Path) -> None:
-    """The first keyed entry vouches for those before it, through the chain."""
+    """The first keyed entry vouches for those before it as riskd found them, and that is said."""
     await closed(tmp_path)
     assert "no record carries a mac" in checked(tmp_path, key=KEY).findings[0].what
     store = Store(
@@ -351,6 +351,7 @@ async def test_a_key_that_came_later(tmp_path: Path) -> None:
     store.close()
     verdict = checked(tmp_path, key=KEY)
     assert (verdict.intact, verdict.keyed) == (True, 1)
+    assert f"Records up to {COUNT} carry no mac" in verdict.notes[0], "nobody vouches for those"
     tamper(tmp_path, ("UPDATE audit SET mac = '' WHERE seq = ?", (COUNT + 1,)))
     assert not checked(tmp_path, key=KEY).intact
 
