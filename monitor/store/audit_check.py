@@ -150,7 +150,7 @@ def verify(connection: sqlite3.Connection, *, anchor: Path | None, key: bytes = 
         findings.append(Finding(seq=None, what=text))
     if bare and good_macs:
         notes.append(
-            f"Records up to {bare} carry no mac: made before the key was set, or remade by somebody "
+            f"Records up to {bare} carry no mac: made before the key was set, or remade "
             "without it. A head noted elsewhere in time (an export, a copy of the anchor) tells."
         )
     lineage = read_lineage(connection)
