@@ -207,3 +207,92 @@ def test_going_dark_changes_nothing_that_peers_know(price: float, size: float) -
     for name in NAMES:
         assert reading(desk, name).value == pytest.approx(reading(lit, name).value), name
     assert position_subject(HL, "main", "BTC") in desk.engine.subjects()
+
+
+THREE = """
+- id: large
+  summary: large
+  for_each: portfolio
+  when: gross_exposure_usd >= 1.0e12 || equity_usd >= 1.0e12 || net_exposure_usd >= 1.0e12
+  severity: warning
+"""
+WIDE = ("gross_exposure_usd", "net_exposure_usd", "equity_usd")
+
+
+def with_a_stranger() -> Desk:
+    """The book beside a second account that no venue ever spoke of, some minutes later."""
+    desk = Desk((HL, "main"), (HL, "alt"), (DYDX, "main"), rules=THREE)
+    desk.list_market().list_market("BTC-USD", DYDX)
+    desk.context(mark_price=100.0, oracle_price=100.0).positions(("BTC", 10.0)).money(1_000)
+    told(desk, 0, 100.0).evaluate()
+    told(desk, 300, 100.0).evaluate()
+    return desk
+
+
+def kept(desk: Desk) -> list[float | None]:
+    """What a batch has concluded so far, without looking again."""
+    cells = desk.engine.state.cells
+    return [cells[f"{name}|{PORTFOLIO}"].value for name in WIDE]
+
+
+def looks_in(desk: Desk, first: int, last: int) -> int:
+    """How often gross exposure was computed, woken every second and told nothing."""
+    cell, looks = desk.engine.state.cells[f"gross_exposure_usd|{PORTFOLIO}"], 0
+    for second in range(first, last):
+        before = cell.computed_ns
+        desk.at(second).evaluate()
+        looks += cell.computed_ns != before
+    return looks
+
+
+def test_an_account_that_never_spoke_costs_little() -> None:
+    """An hour of waiting for it is some looks, not thousands, however often riskd is woken; the
+    other one, which only lacks a price, does not change that."""
+    desk = with_a_stranger()
+    assert kept(desk) == [None, None, None]
+    assert 100 <= looks_in(desk, 301, 3_901) <= 135
+
+
+@pytest.mark.parametrize(
+    "nothing",
+    [pytest.param(False, id="with a position"), pytest.param(True, id="empty")],
+)
+def test_the_moment_it_appears_is_not_missed(*, nothing: bool) -> None:
+    """Between two looks, and while its venue tells no prices: in the very batch that tells it."""
+    desk = with_a_stranger()
+    told(desk, 301, 100.0).evaluate()
+    held = [] if nothing else [("BTC", 2.0)]
+    desk.at(302).positions(*held, account="alt").money(50, account="alt")
+    decision = desk.evaluate()
+    size = 0.0 if nothing else 2.0
+    assert kept(desk) == [
+        pytest.approx(1_400.0 + 100.0 * size),
+        pytest.approx(600.0 + 100.0 * size),
+        pytest.approx(2_050.0),
+    ]
+    assert decision.wake_at_ns is not None
+
+
+def test_a_peer_s_price_is_looked_for_every_second() -> None:
+    """It is no event of the account: nothing would wake the book when it comes back."""
+    desk = Desk((HL, "main"), (DYDX, "main"), rules=THREE)
+    desk.list_market("SOL").list_market("SOL-USD", DYDX).list_market("BTC-USD", DYDX)
+    desk.context("SOL", mark_price=10.0, oracle_price=10.0).positions(("SOL", 10.0)).money(1_000)
+    told(desk, 0, 100.0).evaluate()
+    told(desk, 100, 100.0).evaluate()
+    assert kept(desk)[0] is None
+    desk.context("SOL-USD", DYDX, oracle_price=9.0).at(100.5).evaluate()
+    desk.at(101).evaluate()
+    assert kept(desk)[0] == pytest.approx(490.0)
+
+
+def test_an_account_dark_for_a_day_is_looked_at_seldom() -> None:
+    """Until it speaks: then at once."""
+    desk = dark()
+    desk.load(THREE).evaluate()
+    told(desk, 86_500, 100.0).evaluate()
+    assert kept(desk)[0] is None
+    assert looks_in(desk, 86_501, 86_622) <= 8
+    told(desk, 86_623, 100.0).context(mark_price=100.0, oracle_price=100.0)
+    desk.positions(("BTC", 1.0)).money(900).evaluate()
+    assert kept(desk)[0] == pytest.approx(500.0)

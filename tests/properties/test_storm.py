@@ -57,7 +57,7 @@ BLIND = Line(seed=3, silences=((DYDX, 3.0, 6.0), (HL, 20.0, 22.0)))
 LINES = {"clean": CLEAN, "deaf while it calms": DEAF, "blind in the crash": BLIND}
 CUT_RULES = {
     "funding_broad_expense", "funding_stress", "leverage_cap_critical", "any_two_cut",
-    "stress_and_loss", "drawdown_8", "drawdown_12", "drawdown_15",
+    "stress_and_loss", "drawdown_8", "drawdown_12", "drawdown_15", "leverage_cap", "vol_and_fall",
 }  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from monitor.core.measures.aggregate import summed, upward
 from monitor.core.measures.definition import HOLDINGS, Definition, Relation, define
 from monitor.core.measures.exposure import is_closed
 from monitor.core.measures.holdings import positions_known
-from monitor.core.measures.remark import read_parts
+from monitor.core.measures.remark import read_parts, woken_by
 from monitor.core.measures.spec import Aggregate, MeasureSpec, Unit
 from monitor.core.measures.tree import (
     AccountNode,
@@ -354,6 +354,7 @@ DEFINITIONS: tuple[Definition, ...] = (
         SubjectKind.PORTFOLIO,
         _portfolio_equity,
         needs=((Relation.VENUES, EQUITY.name),),
+        knows=woken_by(EQUITY.name),
     ),
     define(VENUE_EQUITY, SubjectKind.ACCOUNT, _venue_equity, bits=_MONEY),
     *upward(VENUE_EQUITY),

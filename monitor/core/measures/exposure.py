@@ -12,7 +12,7 @@ from math import fsum
 from monitor.core.measures.aggregate import summed
 from monitor.core.measures.definition import HOLDINGS, Definition, Relation, define
 from monitor.core.measures.prices import price_of_asset
-from monitor.core.measures.remark import read_parts
+from monitor.core.measures.remark import read_parts, woken_by
 from monitor.core.measures.spec import Aggregate, MeasureSpec, Unit
 from monitor.core.measures.tree import AccountNode, AssetNode, PortfolioNode, PositionNode
 from monitor.core.measures.use import Use
@@ -252,6 +252,7 @@ DEFINITIONS: tuple[Definition, ...] = (
         _portfolio_gross,
         bits=OFF_BOOK_BIT,
         needs=((Relation.VENUES, GROSS.name),),
+        knows=woken_by(GROSS.name),
     ),
     define(
         NET,
@@ -259,6 +260,7 @@ DEFINITIONS: tuple[Definition, ...] = (
         _portfolio_net,
         bits=OFF_BOOK_BIT,
         needs=((Relation.VENUES, NET.name),),
+        knows=woken_by(NET.name),
     ),
     define(
         MeasureSpec(

@@ -15,12 +15,15 @@ import msgspec
 from monitor.core.measures.definition import Relation
 from monitor.core.measures.prices import price_of_asset
 from monitor.core.measures.tree import AccountNode, Node, PortfolioNode
-from monitor.core.measures.use import Use
+from monitor.core.measures.use import RETRY_NS, Use
 from monitor.core.state.facts import PriceFact
-from monitor.core.state.model import DAY_NS
-from monitor.core.types import AccountMode
+from monitor.core.state.model import DAY_NS, AccountState
+from monitor.core.types import SECOND_NS, AccountMode, EngineNs
 
 REMARK_NS = DAY_NS
+# What only the account itself can tell wakes its reader when it is told (``woken_by``); this is for
+# the rest of it.
+LOOK_AGAIN_NS = 30 * SECOND_NS
 # Beyond this a peer counts another unit (a thousand of it) or is another asset of the same name.
 LIKE_LOW, LIKE_HIGH = 0.2, 5.0
 EQUITY, GROSS, NET = "equity_usd", "gross_exposure_usd", "net_exposure_usd"
@@ -38,6 +41,12 @@ class Remark(msgspec.Struct, frozen=True, gc=False):
         return {EQUITY: self.equity_usd, GROSS: self.gross_usd, NET: self.net_usd}[name]
 
 
+def woken_by(name: str) -> tuple[tuple[Relation, str], ...]:
+    """What tells the portfolio's measure ``name`` that an account appeared or went: that it is
+    known, and that its positions are."""
+    return (Relation.ALL_ACCOUNTS, name), (Relation.ALL_ACCOUNTS, "positions_count")
+
+
 def read_parts(node: PortfolioNode, name: str, use: Use) -> list[float] | None:
     """A measure of every venue; of one that is unknown, of each of its accounts, re-marked where it
     is unknown too. None where that cannot be done."""
@@ -50,12 +59,38 @@ def read_parts(node: PortfolioNode, name: str, use: Use) -> list[float] | None:
         for account in venue.related(Relation.ACCOUNTS):
             part = _part(account, name, use)
             if part is None:
-                use.retry()  # nor is what an account would need to be re-marked
+                _look_again(node, name, use)
                 return None
             parts.append(part)
     if use.estimated:
         use.retry()  # peers' prices are not followed message by message
     return parts
+
+
+def _look_again(node: PortfolioNode, name: str, use: Use) -> None:
+    """Peers' prices are not followed, so one that is missing is looked for every second; while some
+    account alone could say what is missing, nothing else can help."""
+    reason = use.reason
+    lost = any(
+        isinstance(account, AccountNode)
+        and not _believed(account.account, use.now)
+        and use.read(account, name) is None
+        for venue in node.venues
+        for account in venue.related(Relation.ACCOUNTS)
+    )
+    use.reason = reason
+    use.wake_at(use.now + (LOOK_AGAIN_NS if lost else RETRY_NS))
+
+
+def _believed(account: AccountState, now: EngineNs) -> bool:
+    """Whether it can be re-marked, given prices."""
+    known_ns = _known_ns(account)
+    readable = account.mode is not AccountMode.UNREADABLE
+    return readable and account.positions_complete and known_ns > 0 and now - known_ns < REMARK_NS
+
+
+def _known_ns(account: AccountState) -> EngineNs:
+    return max(account.positions_stream.seen_ns, account.positions_truth.seen_ns)
 
 
 def _part(account: Node, name: str, use: Use) -> float | None:
@@ -73,7 +108,7 @@ def _part(account: Node, name: str, use: Use) -> float | None:
 def remark(node: AccountNode, use: Use) -> Remark | None:
     """The account at fresh prices of the same assets, wherever they are told."""
     account = node.account
-    known_ns = max(account.positions_stream.seen_ns, account.positions_truth.seen_ns)
+    known_ns = _known_ns(account)
     if not account.positions_complete or not known_ns:
         use.reason = "its positions were never known"
         return None
