@@ -16,6 +16,7 @@ from monitor.app.samples import Sampler
 from monitor.core.errors import StoreError
 from monitor.core.operator import OperatorAnswer, OperatorRequest, Verb
 from monitor.core.types import Subject
+from monitor.server import trade_check
 from monitor.server.explain import PATH, Explainer
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ class Desk:
         self._sampler = Sampler(daemon)
         explainer = Explainer(daemon.engine, daemon.clock.now)
         daemon.server.add("GET", PATH, explainer.handle)
+        checker = trade_check.TradeChecker(daemon.engine, daemon.clock.now)
+        daemon.server.add("GET", trade_check.PATH, checker.handle)
 
     def work(self) -> list[tuple[str, Coroutine[Any, Any, None]]]:
         """What runs for as long as the daemon: the file of news is watched, samples are taken."""

@@ -23,6 +23,7 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("run", "monitor.cli.run", "watch the venues of a configuration and page"),
     ("status", "monitor.cli.status", "am I safe, what fires, what can riskd not see"),
     ("explain", "monitor.cli.explain", "why a rule says what it says, to be redone by hand"),
+    ("check-trade", "monitor.cli.check_trade", "what a trade would do; go, look or no"),
     ("kill", "monitor.cli.kill", "stop the book at once, in one step; latched until re-armed"),
     ("plan", "monitor.cli.plan", "what a cut would do and cost now; sends nothing"),
     ("approve", "monitor.cli.approve", "let a proposed plan go ahead, or turn it down"),
@@ -56,7 +57,7 @@ In mode observe, the default, riskd only watches: it holds no key and can send n
 
 
 # Their exit codes 1 and 2 are verdicts, so a mistake in asking must not look like one.
-ASKING = frozenset({"status", "health"})
+ASKING = frozenset({"status", "health", "check-trade"})
 MISTAKE, NO_ANSWER, INTERRUPTED = 2, 3, 130
 
 

@@ -19,6 +19,10 @@ from monitor.core.measures.catalogue import CATALOGUE, DEFINITIONS
 from monitor.core.measures.definition import Definition, Key
 from monitor.core.measures.evaluator import Evaluator, reading_of
 from monitor.core.measures.spec import MeasureSpec, Reading
+from monitor.core.measures.trade_case import Asked, Check
+from monitor.core.measures.trade_check import check_trade
+from monitor.core.measures.tree import AccountNode, AssetNode, MarketNode
+from monitor.core.measures.use import Use
 from monitor.core.ports import RuleStateRow
 from monitor.core.rule_runner import RuleRunner
 from monitor.core.rule_view import Explanation, explain
@@ -232,6 +236,30 @@ class Engine:
         asked = self._rules.asked(rule, subject)
         at = self.state.now_ns if now is None else now
         return None if asked is None else explain(asked, self._evaluator, self.state, at)
+
+    def check_trade(
+        self, account: Subject, market: Subject, asked: Asked, now: EngineNs | None = None
+    ) -> tuple[Check, ...] | None:
+        """What a trade in mind would do, by what is known now; changes nothing. None where the
+        account, the market or the asset it is of is not known."""
+        nodes = self._evaluator.tree.nodes
+        pool, place = nodes.get(account), nodes.get(market)
+        asset = place.ancestors[0] if isinstance(place, MarketNode) else None
+        if not isinstance(pool, AccountNode) or not isinstance(place, MarketNode):
+            return None
+        if not isinstance(asset, AssetNode):
+            return None
+        use = Use(self.state, self.settings, self._evaluator.peek)
+        use.begin(self.state.now_ns if now is None else now)
+        about = {pool.subject, *(one.subject for one in (*pool.ancestors, *place.ancestors))}
+        return check_trade(
+            pool,
+            place,
+            asset,
+            asked,
+            blocks=self._rules.blocking(about | {place.subject}),
+            use=use.with_sides(),
+        )
 
     def permits_reentry(self, rule: str, subject: Subject, now: EngineNs) -> bool:
         """Whether a rule that has ended permits going back now; never on data that is not known."""

@@ -8,6 +8,7 @@ One rule fails alone: its state is kept. *Pure.*
 from __future__ import annotations
 
 import heapq
+from collections.abc import Collection
 from functools import partial
 
 from msgspec.structs import replace
@@ -55,6 +56,7 @@ from monitor.core.types import (
 # What estimates, and missing data, may ask for at most.
 MILD = frozenset({ActionLevel.PAGE, ActionLevel.HOLD})
 REMOVED = "rule_removed"
+_FIRES = frozenset({AlertState.FIRING, AlertState.RECOVERING})
 
 
 class RuleRunner:
@@ -259,6 +261,19 @@ class RuleRunner:
     def asked(self, rule: str, subject: Subject) -> Asked | None:
         """A rule about a subject, with what it reads; None where it is not asked."""
         return self._asked.get(f"{rule}|{subject}")
+
+    def blocking(self, subjects: Collection[Subject]) -> list[str]:
+        """Rules that fire about one of these and ask for more than to be told, by id: what they
+        hold, or would hold, is not to grow."""
+        return sorted(
+            {
+                one.rule.id
+                for one in self._asked.values()
+                if one.node.subject in subjects
+                and one.rule.level is not ActionLevel.PAGE
+                and one.memory.state.state in _FIRES
+            }
+        )
 
     def permits(self, rule: str, subject: Subject, now: EngineNs) -> bool:
         """Whether a rule that has ended permits re-entry now, on known data and on no estimate; one

@@ -93,8 +93,9 @@ def _kelly_cap(node: AssetNode, use: Use) -> float | None:
         holding_hours=trades.holding_hours,
     )
     sigma = compute_cap_volatility(fast, slow)
-    if left <= 0.0 or sigma <= 0.0:
-        return 0.0
+    if sigma <= 0.0:
+        use.absent(f"{node.asset} does not move")
+        return None
     return min(trades.kelly_fraction * compute_kelly_leverage(left, sigma), LEVERAGE_MAX)
 
 

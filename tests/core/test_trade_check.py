@@ -1,0 +1,179 @@
+"""A trade in mind: each check at both sides of its limit, the arithmetic, and unknown as no go."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as property_settings
+from hypothesis import strategies as st
+
+from monitor.core import events as e
+from monitor.core.measures.trade_case import Answer, Asked, Check, rank
+from monitor.core.measures.trade_check import worst
+from monitor.core.settings import CarrySettings, EngineSettings, LeverageSettings, TradeSettings
+from monitor.core.types import account_subject, market_subject
+from tests.core.desk import DYDX, HL, MAIN, Desk
+from tests.core.test_leverage_caps import CALM, warm
+
+BTC = market_subject(HL, "BTC")
+GO, LOOK, NO = Answer.GO, Answer.LOOK, Answer.NO
+RULE = """
+- id: full
+  summary: full
+  for_each: account
+  when: gross_exposure_usd > 1.0
+  severity: high
+  do: {level: block_new}
+  scope: account
+"""
+
+
+def desk(
+    held: float = 0.0,
+    *,
+    equity: float = 1e6,
+    rate: float = 0.0,
+    elsewhere: float = 0.0,
+    drift: float | None = None,
+    depth: float | None = 1e6,
+) -> Desk:
+    """BTC at 100 and 60 % volatility on Hyperliquid, a twin on dYdX; costs are nothing."""
+    settings = EngineSettings(
+        accounts=((HL, "main"), (DYDX, "main")),
+        carry=CarrySettings(persistence_hourly=1.0, baselines_hourly=(), baseline_hourly=0.0),
+        trades=TradeSettings(
+            fee_ratio=0.0,
+            slippage_ratio=0.0,
+            drifts=() if drift is None else (("BTC", drift),),
+        ),
+        leverage=LeverageSettings(basket=("BTC", "ETH"), exit_minutes_default=15.0),
+    )
+    made = warm(Desk(settings=settings), BTC=(CALM, -CALM), ETH=(CALM, -CALM))
+    made.list_market("BTC-USD", DYDX)
+    made.context("BTC-USD", DYDX, oracle_price=100.0)
+    made.context("BTC", mark_price=100.0, oracle_price=100.0, predicted_funding_rate_hourly=rate)
+    made.positions(("BTC", held)).money(equity / 2)
+    made.positions(("BTC-USD", elsewhere), venue=DYDX)
+    made.money(cash=equity / 2 - elsewhere * 100.0, venue=DYDX, time_s=0)
+    if depth is not None:
+        made.tell(
+            e.DepthSeen(
+                venue=HL,
+                channel=f"{HL}/depth/BTC",
+                market="BTC",
+                band_ratio=0.0025,
+                bid_depth_usd=depth,
+                ask_depth_usd=depth,
+            )
+        )
+    made.evaluate()
+    return made
+
+
+def ask(made: Desk, side: int, size: float, stop: float | None = None) -> dict[str, Check]:
+    """What is said of it, by name."""
+    found = made.engine.check_trade(MAIN, BTC, Asked(float(side), size, stop), made.now)
+    assert found is not None
+    return {one.name: one for one in found}
+
+
+def test_a_trade_within_all_limits_is_a_go() -> None:
+    """Each check with its arithmetic; and looking changes nothing."""
+    made = desk()
+    before = made.engine.snapshot()
+    checks = ask(made, 1, 833.0, 96.0)
+    assert worst(tuple(checks.values())) is GO, checks
+    assert checks["loss"].text.startswith("4,998 of 5,000 USD: 83,300 x (4 % x 1.5")
+    assert checks["loss"].text.endswith("at most 833.333 fits")
+    assert checks["size"].text.startswith("net 0.0833x equity, volatility binds at 1x")
+    assert "account gross 0x to 0.167x of 6.5x" in checks["leverage"].text
+    assert "book gross 0x to 0.0833x of 4x" in checks["leverage"].text
+    assert checks["depth"].text == "1,000,000 USD within 25 bp, 12 times the trade"
+    assert checks["crash gap"].text == "takes 0 % of equity before, 1.25 % after"
+    assert made.engine.snapshot() == before
+
+
+@pytest.mark.parametrize(
+    ("terms", "trade", "name", "answer"),
+    [
+        pytest.param({}, (1, 833.0, 96.0), "loss", GO, id="loses what one may"),
+        pytest.param({}, (1, 834.0, 96.0), "loss", NO, id="loses more"),
+        pytest.param({}, (-1, 833.0, 104.0), "loss", GO, id="a sale, its stop above"),
+        pytest.param({}, (1, 10.0, None), "loss", NO, id="no stop"),
+        pytest.param({}, (1, 10.0, 104.0), "loss", NO, id="a stop on the winning side"),
+        pytest.param({"elsewhere": 500.0}, (-1, 500.0, None), "loss", GO, id="a hedge needs none"),
+        pytest.param({"elsewhere": 500.0}, (-1, 501.0, None), "loss", NO, id="its rest does"),
+        pytest.param(
+            {"held": 500.0, "elsewhere": -500.0}, (-1, 500.0, None), "loss", NO, id="unhedges"
+        ),
+        pytest.param({"held": 500.0}, (-1, 500.0, None), "loss", GO, id="closes"),
+        pytest.param({}, (1, 9_990.0, 99.0), "size", GO, id="below the cap"),
+        pytest.param({}, (1, 10_400.0, 99.0), "size", LOOK, id="above the cap"),
+        pytest.param({}, (1, 10_600.0, 99.0), "size", NO, id="far above the cap"),
+        pytest.param({"drift": 0.36}, (1, 2_450.0, 99.0), "size", GO, id="below Kelly"),
+        pytest.param({"drift": 0.36}, (1, 2_700.0, 99.0), "size", NO, id="above Kelly"),
+        pytest.param({"drift": -0.36}, (1, 1.0, 99.0), "size", NO, id="against the view"),
+        pytest.param(
+            {"rate": 0.299 / 8760}, (1, 1.0, 99.0), "funding", GO, id="funding below 30 %"
+        ),
+        pytest.param({"rate": 0.301 / 8760}, (1, 1.0, 99.0), "funding", LOOK, id="30 % and more"),
+        pytest.param({"rate": 0.301 / 8760}, (-1, 1.0, 101.0), "funding", GO, id="received"),
+        pytest.param({}, (1, 32_400.0, 99.0), "leverage", GO, id="account below its cap"),
+        pytest.param({}, (1, 33_000.0, 99.0), "leverage", LOOK, id="account above its cap"),
+        pytest.param({}, (1, 34_200.0, 99.0), "leverage", NO, id="account far above its cap"),
+        pytest.param(
+            {"held": 35_000.0}, (-1, 100.0, None), "leverage", GO, id="what shrinks is not refused"
+        ),
+        pytest.param({}, (1, 199_000.0, 99.0), "margin", GO, id="margin that is free"),
+        pytest.param({}, (1, 201_000.0, 99.0), "margin", NO, id="margin that is not"),
+        pytest.param({}, (1, 40_000.0, 99.0), "liquidation", GO, id="liquidation far enough"),
+        pytest.param({}, (1, 50_000.0, 99.0), "liquidation", LOOK, id="liquidation within 10 %"),
+        pytest.param({}, (1, 75_000.0, 99.0), "liquidation", NO, id="liquidation within 6 %"),
+        pytest.param({}, (1, 2_000.0, 99.0), "depth", GO, id="a fifth of the depth"),
+        pytest.param({}, (1, 2_001.0, 99.0), "depth", LOOK, id="more than a fifth"),
+        pytest.param({}, (1, 7_999.0, 99.0), "crash gap", GO, id="12 % of equity"),
+        pytest.param({}, (1, 8_001.0, 99.0), "crash gap", LOOK, id="more than 12 %"),
+        pytest.param({}, (1, 1.0, 99.0), "hedge", GO, id="no leg of a hedge"),
+        pytest.param(
+            {"elsewhere": 5.0}, (-1, 1.0, None), "hedge", LOOK, id="a hedge, stress not known"
+        ),
+    ],
+)
+def test_both_sides_of_each_limit(
+    terms: dict[str, float], trade: tuple[int, float, float | None], name: str, answer: Answer
+) -> None:
+    """By the thresholds of the rules of the same names."""
+    found = ask(desk(**terms), *trade)[name]
+    assert found.answer is answer, found
+
+
+def test_what_is_not_known_is_no_go() -> None:
+    """Depth that nobody told, funding too old, an account that is dark."""
+    assert ask(desk(depth=None), 1, 1.0, 99.0)["depth"].answer is LOOK
+    made = desk()
+    made.now += 3 * 3600 * 10**9
+    made.context("BTC", mark_price=100.0)
+    (only,) = ask(made, 1, 1.0, 99.0).values()
+    assert (only.name, only.answer) == ("book", LOOK)
+    assert only.text.startswith("unknown: ")
+    nobody = account_subject(HL, "nobody")
+    assert made.engine.check_trade(nobody, BTC, Asked(1.0, 1.0, None)) is None
+
+
+def test_a_rule_that_allows_nothing_new_refuses_what_adds() -> None:
+    """It lets go what makes a position smaller."""
+    made = desk(500.0).load(RULE)
+    made.evaluate()
+    assert ask(made, 1, 1.0, 99.0)["rules"] == Check("rules", NO, "nothing new while full fires")
+    assert ask(made, -1, 1.0)["rules"].answer is GO
+
+
+@property_settings(max_examples=40, deadline=None)
+@given(small=st.floats(1.0, 3e5), more=st.floats(1.0, 10.0))
+def test_a_larger_trade_is_never_answered_milder(small: float, more: float) -> None:
+    """Check by check."""
+    first, second = ask(DESK, 1, small, 98.0), ask(DESK, 1, small * more, 98.0)
+    assert all(rank(second[name].answer) >= rank(one.answer) for name, one in first.items())
+
+
+DESK = desk()
