@@ -25,6 +25,7 @@ from monitor.cli.demo_operator import SCENARIO, Operator
 from monitor.cli.demo_signer import DemoSigner
 from monitor.cli.demo_tempo import Tempo
 from monitor.cli.flags import port, speed
+from monitor.cli.gate_voice import GateVoice
 from monitor.cli.keys import HELP, KEYS, Keyboard
 from monitor.cli.kill_record import record_lines
 from monitor.cli.kill_voice import KillVoice
@@ -44,6 +45,7 @@ from monitor.sim.simulation import Simulation, period_at
 from monitor.sim.world import World
 
 STATUS_PERIOD_S = 12.0  # of the watcher's time
+LOOK_S = 5.0  # of simulated time, at what is told when it moves
 LASTS_S = 240.0  # of the watcher's time, where a scenario does not say how fast it wants to be seen
 PORT = ServerSettings().port
 # Real seconds in which the kill switch's record must be kept. The demo's time waits for a busy
@@ -135,6 +137,7 @@ class Demo:
         )
         self._tempo = Tempo(self._clock, fixed=arguments.speed is not None)
         self._kills = KillVoice(partial(self._voice.say, "KILL"), self._tempo.look)
+        self._gates = GateVoice(partial(self._voice.say, "gate"), self._tempo.look)
 
     async def run(self) -> None:
         """The whole show."""
@@ -238,6 +241,7 @@ class Demo:
             running = tasks.create_task(daemon.run(), name="daemon")
             extras = [
                 tasks.create_task(self._tell_status(daemon), name="status"),
+                tasks.create_task(self._tell_moves(daemon), name="moves"),
                 tasks.create_task(self._end(end_s), name="end"),
                 tasks.create_task(self._listen(simulation), name="keys"),
                 tasks.create_task(self._tempo.run(), name="tempo"),
@@ -311,7 +315,15 @@ class Demo:
                 if alert.firing and not alert.part_of and alert.severity is not Severity.INFO
             ]
             self._voice.tell_status(daemon.engine, len(pages))
+
+    async def _tell_moves(self, daemon: Daemon) -> None:
+        """The stress index and the gates, as they move."""
+        kill = daemon.kill
+        while True:
+            await self._clock.sleep(LOOK_S)
             self._voice.tell_stress(daemon.engine)
+            latches = kill.machine.state.latches
+            self._gates.look(daemon.engine, latches, kill.unmet, self._clock.now())
 
     def _config(self, simulation: Simulation, pager: Pager, alertmanager: str) -> Config:
         return write_desk(

@@ -69,6 +69,7 @@ class Operator:
             faults.unsubscribe(self._changed)
         await self._until(lambda: self._stage(ASSET) is Stage.CONTAINED)
         await self._back(ASSET, "the venue takes orders again")
+        await self._too_soon()
         await self._until(lambda: self._stage(VENUE) in SETTLED and not self.unmet(VENUE))
         await self._back(VENUE, "the storm is over")
 
@@ -85,13 +86,26 @@ class Operator:
         self._types(f'riskd kill --scope {ASSET} --level flatten --reason "{reason}"')
         await self._ask(Verb.KILL, scope=str(ASSET), level="flatten", reason=reason)
 
+    async def _too_soon(self) -> None:
+        """Ask for the way back while the rule still fires: it is told, and left."""
+        await self.clock.sleep(THINKS_S)
+        if not self.unmet(VENUE):
+            return
+        self._types(f"riskd rearm --scope {VENUE}")
+        offer = await self._ask(Verb.REARM, scope=str(VENUE))
+        self._read(offer)
+        self.say("  Funding is still high: the desk does not confirm, and waits.")
+
+    def _read(self, offer: OperatorAnswer) -> None:
+        for line in offer.text.splitlines():
+            if line.startswith(READ_FIRST):
+                self.say(f"  {line}")
+
     async def _back(self, scope: Subject, reason: str) -> None:
         await self.clock.sleep(THINKS_S)
         self._types(f"riskd rearm --scope {scope}")
         offer = await self._ask(Verb.REARM, scope=str(scope))
-        for line in offer.text.splitlines():
-            if line.startswith(READ_FIRST):
-                self.say(f"  {line}")
+        self._read(offer)
         if not offer.done:
             return
         nonce = offer.text.split("--confirm ")[1].split()[0]

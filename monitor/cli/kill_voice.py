@@ -33,6 +33,7 @@ class KillVoice:
     trips: list[str] = field(default_factory=list)
     _began_ns: dict[str, EngineNs] = field(default_factory=dict)
     _told: set[tuple[str, str]] = field(default_factory=set)
+    _contained: set[str] = field(default_factory=set)
     _planned: dict[str, float] = field(default_factory=dict)
     _small: set[tuple[str, str]] = field(default_factory=set)
 
@@ -45,6 +46,11 @@ class KillVoice:
             # What was told of this trip already is not told again.
             if not text or (entry.trip_id, text) in self._told:
                 continue
+            if entry.action == "contained" and entry.trip_id in self._contained:
+                continue  # an offer to go back that ran out is no news
+            self._contained.discard(entry.trip_id)
+            if entry.action == "contained":
+                self._contained.add(entry.trip_id)
             self._told.add((entry.trip_id, text))
             self.eventful()
             self.say(text)

@@ -10,10 +10,17 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from monitor.core.decision import Decision
+from monitor.core.decision import Decision, KillRequest, RuleMode
 from monitor.core.engine import Engine
 from monitor.core.rules import Rule
-from monitor.core.rules.words import duration, number, request_text
+from monitor.core.rules.words import (
+    DONE,
+    duration,
+    number,
+    percent,
+    request_text,
+    scope_text,
+)
 from monitor.core.state.model import VenueState
 from monitor.core.types import PORTFOLIO, SECOND_NS, AlertState, EngineNs, Subject
 
@@ -39,6 +46,7 @@ class Narrator:
     pages: int = 0
     ended: int = 0
     _would_have: list[str] = field(default_factory=list)
+    _proposed: list[str] = field(default_factory=list)
     _waited_for: set[str] = field(default_factory=set)
     _stress: float | None = None  # the index as it was last told
 
@@ -52,6 +60,10 @@ class Narrator:
         for request in decision.kill_requests:
             if request.rule in self.acting:
                 continue  # what comes of it the kill switch says itself
+            if request.mode is RuleMode.PROPOSE and not request.capped_by_estimate:
+                self._proposed.append(f"{_todo(request)}, by {request.rule}")
+                self.say("riskd", f"asks a person whether to {self._proposed[-1]}.")
+                continue
             text = f"{request_text(request)}, by {request.rule}"
             self._would_have.append(text)
             self.say("riskd", f"WOULD HAVE {text}; that rule observes, so nothing was sent.")
@@ -119,15 +131,31 @@ class Narrator:
         )
         for text in dict.fromkeys(self._would_have):
             self.say("riskd", f"WOULD HAVE {text}.")
+        for text in dict.fromkeys(self._proposed):
+            self.say("riskd", f"asked a person whether to {text}; nobody answered in time.")
         for rule in _still_open(engine):
-            held = f"ends after {duration(rule.keep_firing_for_ns / SECOND_NS)} of known calm"
-            self.say("riskd", f"still open: {rule.summary} ({held}).")
+            calm_s = rule.keep_firing_for_ns / SECOND_NS
+            held = (
+                f"ends after {duration(calm_s)} of known calm" if calm_s else "ends when it is over"
+            )
+            asks = (
+                "" if rule.reentry is None else f"; to go back: {rule.reentry.text}, and a person"
+            )
+            self.say("riskd", f"still open: {rule.summary} ({held}){asks}.")
 
 
 def _shown(engine: Engine, measure: str, subject: Subject, now: EngineNs) -> str:
     reading = engine.reading(measure, subject, now)
     spec = engine.catalogue[measure]
     return number(None if reading is None else reading.value, spec.unit, spec.words)
+
+
+def _todo(request: KillRequest) -> str:
+    _, todo = DONE[request.level]
+    ratio = request.gross_to_ratio
+    return todo.format(
+        scope=scope_text(request.scope), gross="" if ratio is None else percent(ratio)
+    )
 
 
 def _named(venue: VenueState, account: str) -> str:

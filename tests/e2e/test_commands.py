@@ -38,8 +38,27 @@ STORY = (
     ("world", "Quiet again", 957, 965),
     ("ENDED", "Margin usage", 1380, 2800),
     ("ENDED", CRITICAL, 2500, 2800),
+    ("gate", "the way back into venue hyperliquid is shut since ", 140, 200),
+    ("gate", "to open it, funding_storm wants 60 s of ", 140, 200),
+    ("desk", "Not met: funding_storm is firing about venue:hyperliquid.", 290, 420),
+    ("desk", "Funding is still high: the desk does not confirm, and waits.", 290, 420),
+    ("gate", "is shut since ", 360, 500),
+    ("gate", "the way back into venue hyperliquid is open, ", 930, 1060),
+    ("desk", "Not met: nothing.", 930, 1100),
+    (
+        "riskd",
+        "asks a person whether to cut gross of portfolio to 70 %, by funding_stress.",
+        1200,
+        2600,
+    ),
     ("riskd", "in 47 min of theirs", 2815, 2830),
     ("riskd", "WOULD HAVE cut gross of portfolio to 70 %", 2815, 2830),
+    (
+        "riskd",
+        "still open: Funding stress across assets (ends after 24 h of known calm)",
+        2815,
+        2830,
+    ),
     ("riskd", f"still open: {EXPENSIVE} (ends after 24 h of known calm)", 2815, 2830),
 )
 
