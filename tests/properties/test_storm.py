@@ -53,11 +53,11 @@ HOUR_NS = 3600 * SECOND_NS
 CLEAN = Line(seed=0, share=0.0)
 ROUGH = Line(seed=1)
 DEAF = Line(seed=2, silences=((HL, 12.0, 15.0),))
-BLIND = Line(seed=3, silences=((DYDX, 3.0, 6.0), (HL, 20.0, 22.0)))
+BLIND = Line(seed=3, silences=((DYDX, 3.0, 6.0), (HL, 36.5, 99.0)))
 LINES = {"clean": CLEAN, "deaf while it calms": DEAF, "blind in the crash": BLIND}
 CUT_RULES = {
     "funding_broad_expense", "funding_stress", "leverage_cap_critical", "any_two_cut",
-    "stress_and_loss", "drawdown_8", "drawdown_12", "drawdown_15", "leverage_cap", "vol_and_fall",
+    "stress_and_loss", "drawdown_8", "drawdown_12", "drawdown_15",
 }  # fmt: skip
 
 
@@ -195,6 +195,13 @@ def test_a_dark_venue_hides_no_loss_and_cuts_nothing() -> None:
     assert by_loss
     assert min(by_loss) >= 6.0
     assert max(by_loss) <= 8.0
+
+
+def test_what_may_go_back_may_not_once_it_is_unknown() -> None:
+    """Calm was reached and then the venue went dark: the gate is shut again, not merely old."""
+    watch = watched("blind in the crash")
+    assert watch.permitted
+    assert watch.seen["re-entry refused"] > watch.seen["re-entry permitted"] / 10
 
 
 # ------------------------------------------------------------------------- less and more data
