@@ -101,7 +101,8 @@ class SignerSettings(_Strict):
         description="Address of the API wallet the key should belong to; another key is refused.",
     )
     notional_usd_per_hour: Annotated[Decimal, Field(gt=0, le=Decimal(10) ** 12)] = Field(
-        description="Most that reduce-only orders may be worth in any 3,600 s, filled or not.",
+        description="Most that reduce-only orders may be worth in any 3,600 s, filled or not. Each "
+        "attempt counts, so it should be several times the largest cut.",
     )
     bound_bps: Bps = Field(
         default=150.0,

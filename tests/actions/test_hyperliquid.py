@@ -540,6 +540,31 @@ async def test_the_post_only_window_is_waited_for(tmp_path: Path) -> None:
         assert desk.clock.slept_s == [1.0, 2.0, 4.0]
 
 
+async def test_a_window_does_not_use_up_the_hours_cap(tmp_path: Path) -> None:
+    """The signer counts what it signs: the smallest order alone asks whether it is over."""
+    async with action_desk(tmp_path) as desk:
+        desk.break_(FaultKind.POST_ONLY)
+        desk.world.schedule(desk.world.now_s + 5.0, desk.heal)
+        large, small = desk.order(size="2"), desk.order("HYPE", "5", number=2)
+        assert ends(await desk.place(large, small)) == [FILLED, FILLED]
+        worth = [one.size * Decimal(repr(one.reference_price)) for one in (large, small)]
+        # Both at first; the small one after 1, 2 and 4 s; then the large one, now that it passes.
+        wanted = float(2 * worth[0] + 4 * worth[1])
+        assert float(desk.signer.counters().notional_used_usd) == pytest.approx(wanted)
+
+
+async def test_a_window_that_does_not_close_keeps_the_rest_unsent(tmp_path: Path) -> None:
+    """Once it was waited for long enough nothing more is signed for it."""
+    async with action_desk(tmp_path, orders_per_request=1) as desk:
+        desk.break_(FaultKind.POST_ONLY)
+        orders = [desk.order(), desk.order("HYPE", "5", number=2)]
+        fact = await desk.executor.run(desk.place_command(*orders))
+        assert isinstance(fact, OrdersAnswered)
+        assert [one.end for one in fact.outcomes] == [REJECTED, REJECTED]
+        assert fact.outcomes[1].detail.startswith("not sent: ")
+        assert "upgrade" in fact.outcomes[1].detail
+
+
 async def test_a_window_that_does_not_close_ends_in_words(tmp_path: Path) -> None:
     """Certainly not executed, and why."""
     async with action_desk(tmp_path) as desk:

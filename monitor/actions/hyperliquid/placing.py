@@ -124,25 +124,33 @@ class Placing:
         return isinstance(asset, int)
 
     async def _send(self, orders: Sequence[ReduceOrder]) -> bool:
-        """Until each of these has an end; False when nothing more may be sent."""
+        """Until each of these has an end; False when nothing more may be sent.
+
+        What is signed counts against the signer's hourly cap, executed or not. So whether a window
+        in which the venue takes none of them is over, the smallest order alone finds out.
+        """
         waits = iter(POST_ONLY_WAITS_S)
         left = self._drop_stale(orders)
+        shut = False
         while left:
-            reply = await self._act(left)
+            tried = [min(left, key=_notional_usd)] if shut else left
+            reply = await self._act(tried)
             if isinstance(reply, Unsent):
-                if not self._drop_refused(left, reply):
+                if not self._drop_refused(tried, reply):
                     return False
             elif isinstance(reply, Limited):
                 if not await self._pause.limited(reply.retry_after_s):
                     self._fail(reply.words, reply.retry_after_s)
                     return False
             else:
-                lines = self._lines(reply, left)
+                lines = self._lines(reply, tried)
                 again = {line.outcome.client_id for line in lines if _passes_later(line)}
+                shut = any(_is_post_only(line) for line in lines)
                 wait_s = _wait_s(lines, waits) if again else None
-                if wait_s is None or not await self._pause.wait(wait_s):
-                    return self._end(reply, lines)
-                self._settle([line for line in lines if line.outcome.client_id not in again])
+                if wait_s is not None and await self._pause.wait(wait_s):
+                    self._settle([line for line in lines if line.outcome.client_id not in again])
+                elif not self._end(reply, lines):
+                    return False
             left = self._drop_stale([one for one in left if one.client_id not in self._outcomes])
         return True
 
@@ -219,6 +227,10 @@ class Placing:
             return False
         self._touched = True
         self._settle(lines)
+        later = next((line for line in lines if _passes_later(line)), None)
+        if later is not None:
+            self._whole = later.outcome.detail
+            return False
         return all(line.outcome.end is not OrderEnd.UNKNOWN for line in lines)
 
     def _settle(self, lines: Sequence[Line]) -> None:
@@ -236,6 +248,14 @@ class Placing:
 
 def _passes_later(line: Line) -> bool:
     return line.refusal is not None and line.refusal.kind in PASSES_LATER
+
+
+def _is_post_only(line: Line) -> bool:
+    return line.refusal is not None and line.refusal.kind is RefusalKind.POST_ONLY
+
+
+def _notional_usd(order: ReduceOrder) -> Decimal:
+    return order.size * order.limit_price
 
 
 def _wait_s(lines: Sequence[Line], post_only_waits: Iterator[float]) -> float | None:
