@@ -1,4 +1,4 @@
-"""``riskd noise``: how many pages a week each rule gives, from what was told or from a backtest.
+"""``riskd noise``: how many pages a week each rule gives: of what was told, kept, or backtested.
 
 Reads the store's file and never writes to it.
 """
@@ -8,13 +8,17 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from math import fsum
 from pathlib import Path
 
 import msgspec
 import orjson
 
+from monitor.app.rulebooks import rulebook_files
 from monitor.cli.control import directory_of
+from monitor.cli.noise_history import kept_history, noise_of
+from monitor.config import load_config
 from monitor.core.errors import ConfigError
 from monitor.core.measures.catalogue import CATALOGUE
 from monitor.core.rules import parse_rulebook
@@ -46,6 +50,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="of a backtest (transitions.jsonl), instead of what this riskd told in its last week",
     )
+    parser.add_argument(
+        "--history",
+        action="store_true",
+        help="judge the market rules anew over the history that riskd keeps: 30 days of funding, "
+        "180 of prices",
+    )
     parser.add_argument("--arm", default="", help="which run of that file (default: its first)")
     parser.add_argument(
         "--config",
@@ -64,6 +74,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """0 where people can still read them all."""
+    if arguments.history and arguments.transitions is None:
+        return _over_history(arguments)
     if arguments.transitions is not None:
         pages, since_ns, until_ns = from_transitions(arguments.transitions, arguments.arm)
     else:
@@ -72,6 +84,30 @@ def run(arguments: argparse.Namespace) -> int:
     lines, a_week = table(pages, until_ns - since_ns)
     print("\n".join(lines))
     return TOO_LOUD if a_week > LOUD_A_WEEK else 0
+
+
+def _over_history(arguments: argparse.Namespace) -> int:
+    with open_for_reading(directory_of(arguments) / DATABASE_NAME) as connection:
+        history = kept_history(connection)
+    found = noise_of(history, _rule_files(arguments))
+    print(f"{'pages a week':>12}  {'seen':>5}  {'of days':>7}  rule          over kept history")
+    for one in found:
+        days = f"{one.hours / 24:.1f}"
+        if one.hours * 3600 * SECOND_NS < SHORT_NS:
+            print(f"{'-':>12}  {one.pages:>5}  {days:>7}  {one.rule}: nothing can be said yet")
+        else:
+            print(f"{one.a_week:>12.1f}  {one.pages:>5}  {days:>7}  {one.rule}")
+    total = fsum(one.a_week for one in found if one.hours * 3600 * SECOND_NS >= SHORT_NS)
+    print(f"{total:>12.1f}  {'':>5}  {'':>7}  together; rules about the book have no history here")
+    return TOO_LOUD if total > LOUD_A_WEEK else 0
+
+
+def _rule_files(arguments: argparse.Namespace) -> Sequence[tuple[str, str]]:
+    """The desk's rulebook where its configuration is at hand, else the built-in one."""
+    path = Path(arguments.config)
+    if not path.exists():
+        return builtin_files()
+    return rulebook_files(load_config(path), base=path.resolve().parent)
 
 
 def table(pages: Iterable[Page], span_ns: int) -> tuple[list[str], float]:
