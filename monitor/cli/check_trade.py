@@ -16,7 +16,7 @@ from monitor.cli.status import HEIGHT, WIDTH
 Document = dict[str, Any]
 EXIT = {"go": 0, "look": 1, "no": 2}
 NO_ANSWER = 3
-_INDENT = 14
+_INDENT = 17
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -68,9 +68,7 @@ def screen(document: Document) -> list[str]:
     lines = [f"{title[: WIDTH - len(answer) - 1]:<{WIDTH - len(answer) - 1}} {answer}"]
     order = list(EXIT)
     for one in sorted(document["checks"], key=lambda one: -order.index(one["answer"])):
-        first = f"{one['answer'].upper():<5}{one['name']:<{_INDENT - 6}} "
-        if len(first) > _INDENT:
-            first = f"{first.rstrip()} "
+        first = f"{one['answer'].upper():<5}{one['name']:<{_INDENT - 5}}"
         lines += textwrap.wrap(
             one["text"], WIDTH, initial_indent=first, subsequent_indent=" " * _INDENT
         )

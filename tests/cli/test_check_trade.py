@@ -27,7 +27,7 @@ def test_the_screen_says_the_answer_and_each_check() -> None:
     assert lines[0] == f"{'buy 833 hyperliquid/BTC in hyperliquid/main, stop 96':<77} GO"
     assert len(lines) <= 23
     assert max(len(line) for line in lines) <= 80
-    assert any(line.startswith("GO   loss     4,998 of 5,000 USD") for line in lines), lines
+    assert any(line.startswith("GO   loss        4,998 of 5,000 USD") for line in lines), lines
 
 
 def test_what_refuses_stands_first() -> None:

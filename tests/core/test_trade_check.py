@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import pytest
 from hypothesis import given
 from hypothesis import settings as property_settings
@@ -25,6 +27,11 @@ RULE = """
   severity: high
   do: {level: block_new}
   scope: account
+- id: told
+  summary: told
+  for_each: account
+  when: gross_exposure_usd > 1.0
+  severity: high
 """
 
 
@@ -70,6 +77,12 @@ def desk(
     return made
 
 
+@cache
+def kept(terms: tuple[tuple[str, float], ...]) -> Desk:
+    """The same desk for all who only look: looking changes nothing."""
+    return desk(**dict(terms))
+
+
 def ask(made: Desk, side: int, size: float, stop: float | None = None) -> dict[str, Check]:
     """What is said of it, by name."""
     found = made.engine.check_trade(MAIN, BTC, Asked(float(side), size, stop), made.now)
@@ -113,6 +126,7 @@ def test_a_trade_within_all_limits_is_a_go() -> None:
         pytest.param({"drift": 0.36}, (1, 2_450.0, 99.0), "size", GO, id="below Kelly"),
         pytest.param({"drift": 0.36}, (1, 2_700.0, 99.0), "size", NO, id="above Kelly"),
         pytest.param({"drift": -0.36}, (1, 1.0, 99.0), "size", NO, id="against the view"),
+        pytest.param({"drift": -0.36}, (-1, 2_450.0, 101.0), "size", GO, id="a view of a fall"),
         pytest.param(
             {"rate": 0.299 / 8760}, (1, 1.0, 99.0), "funding", GO, id="funding below 30 %"
         ),
@@ -143,8 +157,24 @@ def test_both_sides_of_each_limit(
     terms: dict[str, float], trade: tuple[int, float, float | None], name: str, answer: Answer
 ) -> None:
     """By the thresholds of the rules of the same names."""
-    found = ask(desk(**terms), *trade)[name]
+    found = ask(kept(tuple(sorted(terms.items()))), *trade)[name]
     assert found.answer is answer, found
+
+
+def test_the_nearest_liquidation_may_be_another_markets() -> None:
+    """What is held stays in view: before the trade it is what the account's own measures say."""
+    made = desk(-20_000.0)
+    made.positions(("BTC", -20_000.0), ("ETH", 30_000.0))
+    made.evaluate()
+    before = min(
+        made.value("liquidation_distance_ratio", MAIN) or 0.0,
+        made.value("liquidation_uniform_move_ratio", MAIN) or 0.0,
+    )
+    text = ask(made, 1, 1.0, 99.0)["liquidation"].text
+    assert text.startswith(f"nearest {before * 100:.3g} % before")
+    assert ask(desk(), 1, 1.0, 99.0)["liquidation"].text == (
+        "nearest out of reach before, out of reach after"
+    )
 
 
 def test_what_is_not_known_is_no_go() -> None:
@@ -172,8 +202,5 @@ def test_a_rule_that_allows_nothing_new_refuses_what_adds() -> None:
 @given(small=st.floats(1.0, 3e5), more=st.floats(1.0, 10.0))
 def test_a_larger_trade_is_never_answered_milder(small: float, more: float) -> None:
     """Check by check."""
-    first, second = ask(DESK, 1, small, 98.0), ask(DESK, 1, small * more, 98.0)
+    first, second = (ask(kept(()), 1, size, 98.0) for size in (small, small * more))
     assert all(rank(second[name].answer) >= rank(one.answer) for name, one in first.items())
-
-
-DESK = desk()

@@ -71,7 +71,7 @@ def worst(checks: Sequence[Check]) -> Answer:
 
 def _look_at_rules(blocks: Sequence[str], case: Case, _use: Use) -> Found:
     if not blocks:
-        return Answer.GO, "no rule that fires here allows nothing new"
+        return Answer.GO, "nothing that fires here blocks it"
     return (
         Answer.NO if case.adds > 0.0 else Answer.GO,
         f"nothing new while {', '.join(blocks)} fires",

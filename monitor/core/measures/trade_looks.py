@@ -158,45 +158,49 @@ def look_at_liquidation(case: Case, use: Use) -> Found:
     if case.adds > 0.0 or after < before:
         answer = Answer.LOOK if after <= DISTANCE_LOOK else Answer.GO
         answer = Answer.NO if after <= DISTANCE_NO else answer
-    return answer, f"nearest {before * 100:.3g} % before, {after * 100:.3g} % after"
+    return answer, f"nearest {_percent(before)} before, {_percent(after)} after"
 
 
 def _nearest(case: Case, use: Use, usd: float) -> float:
-    """Least move that liquidates: of this market alone, or of any shock."""
+    """Least move that liquidates the cross pool: of any of its markets alone, or of any shock."""
     account, market = case.account, case.place.market
     cost = abs(usd) * use.settings.trades.round_trip(market.venue) / 2.0
     equity = account.holdings.pool_equity_usd - cost
     after = case.held + usd
-    others = {
-        name: one
+    pool = [
+        (account.markets[name].market, one.notional_usd, one.price)
         for name, one in account.holdings.held.items()
         if name != market.market and not one.isolated
-    }
-    required = fsum(one.maintenance_usd or 0.0 for one in others.values())
-    own = compute_tiered_maintenance(abs(after), market.margin_tiers)
-    distances = [OUT_OF_REACH_RATIO]
+    ]
     if after:
+        pool.append((market, after, case.price))
+    required = [compute_tiered_maintenance(abs(usd), of.margin_tiers) for of, usd, _ in pool]
+    total = fsum(required)
+    distances = [OUT_OF_REACH_RATIO]
+    for (of, notional, price), own in zip(pool, required, strict=True):
         root = compute_liquidation_price(
-            size=after / case.price,
-            price=case.price,
+            size=notional / price,
+            price=price,
             equity_usd=equity,
-            other_maintenance_usd=required,
-            tiers=market.margin_tiers,
+            other_maintenance_usd=total - own,
+            tiers=of.margin_tiers,
         )
         distances.append(
             compute_liquidation_distance(
-                price=case.price,
+                price=price,
                 liquidation_price=root,
                 equity_usd=equity,
-                maintenance_usd=required + own,
+                maintenance_usd=total,
             )
         )
     for _, leader, rest in DIRECTIONS:
-        parts = [(market, after)] if after else []
-        parts += [(account.markets[name].market, one.notional_usd) for name, one in others.items()]
         book = [
             Exposed(notional, leader if of.asset == LEADER else rest, of.margin_tiers)
-            for of, notional in parts
+            for of, notional, _ in pool
         ]
         distances += [compute_shock_distance(equity, book, sign=sign) for sign in (-1.0, 1.0)]
     return min(distances)
+
+
+def _percent(distance: float) -> str:
+    return f"{distance * 100:.3g} %" if distance < OUT_OF_REACH_RATIO else "out of reach"
