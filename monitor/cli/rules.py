@@ -95,9 +95,13 @@ def _check_config(arguments: argparse.Namespace) -> int:
     config = load_config(arguments.config)
     base: Path = arguments.config.parent
     arguments.files = [base / name for name in config.rules.files]
-    said = "volatility_target" in config.leverage.model_fields_set
-    target = config.leverage.volatility_target if said else None
-    return check(arguments, load_rulebook(config, base=base), target=target)
+    leverage, said = config.leverage, config.leverage.model_fields_set
+    return check(
+        arguments,
+        load_rulebook(config, base=base),
+        target=leverage.volatility_target if "volatility_target" in said else None,
+        gross_max=leverage.gross_max if "gross_max" in said else None,
+    )
 
 
 def _book(paths: list[Path], *, alone: bool) -> RuleBook:

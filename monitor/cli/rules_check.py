@@ -18,11 +18,18 @@ LOOK = 1  # exit code: it can be used, and something in it is odd
 _Values = Mapping[tuple[str, SubjectKind], Sequence[float]]
 
 
-def check(arguments: argparse.Namespace, book: RuleBook, *, target: float | None = None) -> int:
+def check(
+    arguments: argparse.Namespace,
+    book: RuleBook,
+    *,
+    target: float | None = None,
+    gross_max: float | None = None,
+) -> int:
     """Print the thresholds of the rules that the named files hold (of all where none is named).
 
-    ``target`` is the volatility that the configuration lets the book have. Returns 0, or ``LOOK``
-    where a threshold is never or always crossed, or caps contradict each other.
+    ``target`` and ``gross_max`` are the volatility and the gross leverage that the configuration
+    lets the book have. Returns 0, or ``LOOK`` where a threshold is never or always crossed, or caps
+    contradict each other.
     """
     own = {str(path) for path in arguments.files}
     rules = [rule for rule in book.rules if not own or _file(rule) in own]
@@ -32,7 +39,7 @@ def check(arguments: argparse.Namespace, book: RuleBook, *, target: float | None
     warnings: list[str] = []
     for rule in rules:
         warnings += _tell(rule, live)
-    for text in contradictions(book, own, volatility_target=target):
+    for text in contradictions(book, own, volatility_target=target, gross_max=gross_max):
         place, _, rest = text.partition(": ")
         warnings.append(f"{place}: warning: {rest}")
     print()

@@ -12,6 +12,7 @@ from monitor.core.killswitch.levels import CONFIRMATION_REQUIRED
 from monitor.core.measures.spec import MeasureSpec, Unit
 from monitor.core.rules.expression import Expression
 from monitor.core.rules.fields import Fields
+from monitor.core.rules.grammar import names_in
 from monitor.core.rules.rule import OnUnknown, Rule, RuleInput
 from monitor.core.types import SECOND_NS, Severity, SubjectKind, Verdict
 from monitor.core.yamltext import nearest
@@ -120,6 +121,11 @@ def check_rule(rule: Rule, fields: Fields, catalogue: Mapping[str, MeasureSpec])
             spec = _spec_of(variable, where, rule, fields, catalogue)
             if spec is not None:
                 specs[variable] = spec
+    for key, read in (("when", rule.when), ("until", rule.until), ("reentry", rule.reentry)):
+        text = fields.data.get(key)
+        if read is None and isinstance(text, str):  # one mistake must not hide a misspelt measure
+            for name in sorted(names_in(text)):
+                _spec_of(name, key, rule, fields, catalogue)
     _check_staleness(rule, fields, specs)
     _check_action(rule, fields)
     needed = {name for _, expression in expressions_of(rule) for name in expression.variables}
@@ -195,7 +201,9 @@ def _check_action(rule: Rule, fields: Fields) -> None:
             allowed=", ".join(severity.value for severity in loud)
             + ("; high with mode: propose" if rule.level is ActionLevel.CUT else ""),
         )
-    if rule.level is ActionLevel.CUT and rule.gross_to_ratio is None:
+    said = fields.data.get("do")
+    silent = not (isinstance(said, dict) and "gross_to" in said)  # else that is told already
+    if rule.level is ActionLevel.CUT and rule.gross_to_ratio is None and silent:
         fields.problem("do", "a cut must say gross_to: the share of gross that remains.")
     if rule.level is not ActionLevel.CUT and rule.gross_to_ratio is not None:
         fields.problem("do", f"gross_to belongs to level cut, not {rule.level.value}.")

@@ -29,14 +29,23 @@ class Limit(msgspec.Struct, frozen=True):
 
 
 def contradictions(
-    book: RuleBook, own: Set[str] | None = None, *, volatility_target: float | None = None
+    book: RuleBook,
+    own: Set[str] | None = None,
+    *,
+    volatility_target: float | None = None,
+    gross_max: float | None = None,
 ) -> tuple[str, ...]:
     """Sentences with file and line. With ``own`` only what a rule of these files takes part in:
     that the limits riskd ships are tight for a book without hedges is told where they are
-    described. ``volatility_target`` is what the desk's configuration lets the whole book have,
-    a year; None where it says nothing."""
+    described. ``volatility_target`` (a year) and ``gross_max`` are what the desk's configuration
+    lets the whole book have; None where it says nothing."""
     limits = [limit for rule in book.rules for limit in _limits(rule)]
-    found = [*_leverage(limits, own), *_target(limits, volatility_target), *_ladders(limits, own)]
+    found = [
+        *_leverage(limits, own),
+        *_target(limits, volatility_target),
+        *_gross(limits, gross_max),
+        *_ladders(limits, own),
+    ]
     return tuple(dict.fromkeys(found))
 
 
@@ -72,6 +81,19 @@ def _target(limits: list[Limit], volatility_target: float | None) -> Iterator[st
     text = find_contradictions(leverage=1.0, drawdown_ratio=deepest.at, sigma=volatility_target)
     if text:
         yield f"configuration: leverage.volatility_target and {deepest.rule.id}: {text}."
+
+
+def _gross(limits: list[Limit], gross_max: float | None) -> Iterator[str]:
+    """All the gross that the configuration allows, were none of it hedged, against the same."""
+    deepest = _deepest(limits)
+    if gross_max is None or deepest is None:
+        return
+    text = find_contradictions(leverage=gross_max, drawdown_ratio=deepest.at)
+    if text:
+        yield (
+            f"configuration: leverage.gross_max and {deepest.rule.id}: {text}, unless the book is "
+            "hedged."
+        )
 
 
 def _deepest(limits: list[Limit]) -> Limit | None:

@@ -33,7 +33,7 @@ _REFUSED: tuple[tuple[re.Pattern[str], str], ...] = (
     ),
     (re.compile(r"/"), "division is refused: a ratio must be a measure that says what zero means"),
     (re.compile(r"%"), "write ratios as decimals: 5 % is 0.05"),
-    (re.compile(r"\d+(?:[eE]\d+)?[uU]?"), "write a decimal point: 60.0, not 60"),
+    (re.compile(r"(?P<digits>\d+)(?:[eE]\d+)?[uU]?"), "write a decimal point: {1}.0, not {0}"),
     (re.compile(r"\.\d"), "write the leading zero: 0.5, not .5"),
     (re.compile(r"['\"]"), "rules compare numbers, not texts"),
     (re.compile(r"[\[\]{},.]"), "lists, maps and fields do not exist here; a rule reads measures"),
@@ -166,6 +166,12 @@ def _tokens(text: str) -> list[tuple[str, int]]:
     return found
 
 
+def names_in(text: str) -> frozenset[str]:
+    """Words of a text that is no expression, which may have been meant as measures."""
+    words = re.findall(r"(?<![\w.])[A-Za-z_]\w*\b(?!\s*\()", text, re.ASCII)
+    return frozenset(words) - _RESERVED
+
+
 def _after_space(text: str, position: int) -> int:
     match = _SPACE.match(text, position)
     return match.end() if match else position
@@ -175,7 +181,9 @@ def _why_refused(text: str, position: int) -> str:
     for pattern, why in _REFUSED:
         match = pattern.match(text, position)
         if match:
-            return f"{match.group()!r} at character {position + 1}: {why}"
+            found = match.group()
+            hint = why.format(found, match.groupdict().get("digits", ""))
+            return f"{found!r} at character {position + 1}: {hint}"
     return f"{text[position]!r} at character {position + 1} is not part of the rule language"
 
 

@@ -70,3 +70,12 @@ def test_a_target_of_volatility_that_breaks_the_limit(target: float | None, told
     found = contradictions(book_of(0.01, 0.15), volatility_target=target)
     assert bool(found) is told
     assert all("configuration: leverage.volatility_target and stop" in one for one in found)
+
+
+@pytest.mark.parametrize(("gross", "told"), [(3.0, True), (0.49, False), (None, False)])
+def test_a_cap_of_the_configuration_that_breaks_the_limit(gross: float | None, told: bool) -> None:
+    """Leverage 3 with a drawdown limit of 20 %, unless what is long is hedged."""
+    found = contradictions(book_of(0.01, 0.20), gross_max=gross)
+    assert bool(found) is told
+    assert all("configuration: leverage.gross_max and stop" in one for one in found)
+    assert all(one.endswith("unless the book is hedged.") for one in found)

@@ -191,6 +191,12 @@ def test_defaults_are_the_careful_ones() -> None:
         pytest.param(
             {"do": "{level: hold, gross_to: 0.5}"}, "r.do", "belongs to", id="gross_to on hold"
         ),
+        pytest.param(
+            PLAIN_CUT | {"do": "{level: cut, gross_to: 70}", "severity": "critical"},
+            "r.do.gross_to",
+            "0 to 0.99",
+            id="percent as share",
+        ),
         pytest.param({"scope": "account"}, "r.scope", "cannot act", id="scope not its own"),
         pytest.param({"only": "{venue: [dydx]}"}, "r.only.venue", "narrow", id="only on portfolio"),
         pytest.param({"confirm": "{need: 3, of: 2}"}, "r.confirm.need", "1 to 2", id="need > of"),
@@ -215,6 +221,15 @@ def test_mistakes(fields: dict[str, str | None], field: str, says: str) -> None:
     assert found[0].field == field
     assert says in str(found[0])
     assert found[0].where.startswith("a.yaml:")
+
+
+def test_a_slip_in_a_condition_hides_no_misspelt_measure() -> None:
+    """Both are told at once, each with what would be right."""
+    found = problems(text(when="stres >= 60 && max(leverage) > 1.0"))
+    assert [one.field for one in found] == ["r.when", "r.when"]
+    said = " ".join(map(str, found))
+    assert "60.0, not 60" in said
+    assert "'stress'" in said
 
 
 @pytest.mark.parametrize(
