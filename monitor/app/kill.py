@@ -39,7 +39,7 @@ from monitor.core.killswitch.facts import (
 from monitor.core.killswitch.machine import KillMachine
 from monitor.core.killswitch.plan import PlanLimits, Target
 from monitor.core.killswitch.planner import gross_in_scope_usd, plan_cut
-from monitor.core.killswitch.policy import KillPolicy
+from monitor.core.killswitch.policy import DaemonMode, KillPolicy
 from monitor.core.killswitch.restore import more_restrictive, state_after_restart
 from monitor.core.killswitch.state import unpack
 from monitor.core.killswitch.trading import TradingState, trading_state, with_kept
@@ -97,7 +97,11 @@ class KillSwitch:
         self._log = structlog.get_logger("kill")
         now = clock.now()
         restored = store.restore_kill_state(more_restrictive)
-        state, self.problem = state_after_restart(restored.state, problem=restored.problem, now=now)
+        problem = restored.problem
+        if store.older and not restored.copied and policy.mode is not DaemonMode.OBSERVE:
+            # What was latched after the file was saved is in neither place.
+            problem = f"{problem} {store.audit_problem}".strip()
+        state, self.problem = state_after_restart(restored.state, problem=problem, now=now)
         self._log.info(
             "kill_state_restored",
             source=restored.source.value,

@@ -290,5 +290,16 @@ def anchor_problem(head: AuditHead | None, lineage: str, path: Path) -> str:
     return ""
 
 
+def knows_more(anchor: Path, head: AuditHead | None, lineage: str) -> bool:
+    """Whether the anchor has records that the file has not, or is of another one: an older file was
+    put in its place, and what was latched since does not stand in it."""
+    try:
+        heads, _ = read_anchor(anchor)
+    except OSError:
+        return False
+    kept = head.seq if head else 0
+    return bool(heads) and (heads[-1].lineage != lineage or heads[-1].seq > kept)
+
+
 def _start_text(what: str) -> str:
     return f"The audit is not as riskd left it. {what} Run `riskd audit verify`."

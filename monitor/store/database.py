@@ -25,7 +25,7 @@ from monitor.core.ports import (
 )
 from monitor.core.types import EngineNs
 from monitor.store.audit import AuditHead, AuditRecord, AuditStamp, read_head, read_rows
-from monitor.store.audit_check import anchor_problem, decode_record
+from monitor.store.audit_check import anchor_problem, decode_record, knows_more
 from monitor.store.connection import Transaction, connect, connect_nowhere
 from monitor.store.directory import DataDirectory, DirectoryInUseError
 from monitor.store.kill import MoreRestrictive, RestoredKill, read_standing
@@ -59,6 +59,7 @@ class Store:
     ``unreadable`` says why the file could not be opened where ``open_or_unreadable`` made this; it
     is then empty, keeps nothing, and kill phases go to the second copy. ``audit_problem`` says what
     was found wrong at the audit's end. Both are empty in good times, and worth a page otherwise.
+    ``older``: the audit's anchor has records that this file has not.
     """
 
     def __init__(
@@ -125,10 +126,11 @@ class Store:
             unreadable=unreadable,
             checkpoint=checkpoint,
         )
-        self.audit_problem = ""
+        self.audit_problem, self.older = "", False
         if not unreadable:
             anchor = self._second.anchor_path
             self.audit_problem = anchor_problem(head, standing.lineage, anchor)
+            self.older = knows_more(anchor, head, standing.lineage)
             if head is None:
                 self._second.anchor_new_file(standing.lineage)
 

@@ -56,6 +56,11 @@ class RestoredKill(msgspec.Struct, frozen=True, kw_only=True):
     problem: str = ""
     unkept: Phase | None = None
 
+    @property
+    def copied(self) -> bool:
+        """True where the second copy had more than the store."""
+        return self.source in {KillSource.SECOND, KillSource.UNION}
+
 
 class KillLedger:
     """The numbers of kill phases, and as one phase all that the store has not kept yet. Used by the

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import shutil
 import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -134,6 +135,48 @@ def test_a_file_damaged_under_a_running_daemon() -> None:
         await rig.kill_process()
         await rig.start()
         assert HL_SCOPE in rig.latches, "the second copy has it"
+
+    run(story)
+
+
+@pytest.mark.parametrize(
+    ("kept", "reduced"),
+    [
+        pytest.param((), True, id="store and copy are of before the trip"),
+        pytest.param((COPY_NAME,), False, id="the copy has it"),
+    ],
+)
+def test_an_older_store_in_the_place_of_a_newer_one_starts_reduce_only(
+    kept: tuple[str, ...], reduced: bool
+) -> None:
+    """A backup of before the trip knows of no latch; the audit's anchor knows that there was more,
+    and nobody knows what, unless the second copy does."""
+
+    async def story(rig: Rig) -> None:
+        await rig.stop()
+        backup = rig.folder / "backup"
+        backup.mkdir()
+        names = {DATABASE_NAME, COPY_NAME}
+        for name in names:
+            shutil.copy(rig.data / name, backup / name)
+        await rig.start()
+        await rig.pull("halt")
+        await rig.until(lambda: rig.stage() is Stage.CONTAINED, within_s=60.0)
+        await rig.stop()
+        for path in rig.data.glob(f"{DATABASE_NAME}*"):
+            path.unlink()
+        for name in names.difference(kept):
+            shutil.copy(backup / name, rig.data / name)
+        told = len(rig.told)
+        await rig.start()
+        assert (PORTFOLIO in rig.latches) is reduced
+        assert (HL_SCOPE in rig.latches) is not reduced
+        assert rig.trading()["state"] == ("REDUCE_ONLY" if reduced else "ACTIVE")
+        await rig.until(
+            lambda: any(one.alert == "KillStoreFailing" for one in rig.told[told:]), within_s=10.0
+        )
+        if reduced:
+            assert "Run `riskd audit verify`" in rig.latches[PORTFOLIO].causes[0].reason
 
     run(story)
 

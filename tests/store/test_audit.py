@@ -106,7 +106,7 @@ async def test_a_chain_as_riskd_wrote_it(tmp_path: Path) -> None:
     assert verdict.head == head
     again = Store(tmp_path)
     assert again.audit_head == head
-    assert again.audit_problem == ""
+    assert (again.audit_problem, again.older) == ("", False)
     again.close()
 
 
@@ -300,6 +300,8 @@ async def test_a_start_on_a_changed_end_says_so(
     change(tmp_path)
     store = Store(tmp_path, kill_deadline_s=10.0)
     assert store.audit_problem.endswith("Run `riskd audit verify`.")
+    # Without an anchor nobody knows; with one it is certain that something is missing.
+    assert store.older is (change is not lose_anchor)
     for number in range(10, 20):
         await store.persist(Phase(at_ns=number, audit=(audit("later", at_ns=number),)))
     store.close()
