@@ -19,6 +19,13 @@ KEY_VARIABLE = "RISKD_DEMO_SIGNER_KEY"
 ACTING_RULE = "funding_storm"
 # What reduces is worth less than half of this in the demo: an order that is wrong by a digit stops.
 SIGNED_USD_PER_HOUR = 400_000
+HEDGES = {
+    asset: (f"hyperliquid/{account}/{asset}", f"dydx/main/{asset}-USD")
+    for asset, account in (
+        ("BTC", "main"), ("ETH", "main"), ("SOL", "main"), ("LINK", "main"), ("DOGE", "hedge"),
+        ("FARTCOIN", "main"),
+    )
+}  # fmt: skip
 RULES = f"""\
 # The desk's own rule. It knows the venue that riskd can act on, and asks for little.
 - id: {ACTING_RULE}
@@ -65,6 +72,14 @@ def _notify(url: str, secret: str) -> str:
     return f"webhooks: [{{{hook}}}]"
 
 
+def hedge_sets() -> str:
+    """The hedges of the simulated desk, a line each, as ``kill.hedge_sets`` has them."""
+    return "\n".join(
+        f"    - {{name: {asset.lower()}, legs: [{', '.join(legs)}]}}"
+        for asset, legs in HEDGES.items()
+    )
+
+
 def _text(simulation: Simulation, notify: str, port: int) -> str:
     urls, addresses = simulation.urls, simulation.addresses
     hyperliquid, dydx = urls["hyperliquid"], urls["dydx"]
@@ -95,5 +110,7 @@ actions:
     signer: {{key: {{env: {KEY_VARIABLE}}}, notional_usd_per_hour: {SIGNED_USD_PER_HOUR}}}
 kill:
   unseen: "Nothing: this desk exists in this process only."
+  hedge_sets: # long on one venue, short on the other: watched as one, and cut as one
+{hedge_sets()}
   rules: [{{rule: {ACTING_RULE}, mode: act}}]
 """

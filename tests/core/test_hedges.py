@@ -10,7 +10,7 @@ from monitor.core import events as e
 from monitor.core.engine import restore_snapshot
 from monitor.core.settings import EngineSettings
 from monitor.core.structure import HedgeSet, StructureSettings
-from monitor.core.types import FillKind, SubjectKind, hedge_set_subject
+from monitor.core.types import FillKind, SubjectKind, hedge_set_subject, position_subject
 from monitor.rulebook import builtin_files
 from tests.core.desk import DYDX, HL, START_NS, Desk
 
@@ -154,15 +154,29 @@ def test_a_dark_leg_is_unknown_and_ends_nothing() -> None:
     assert desk.state("hedge_mismatch") == "firing"
 
 
-def test_a_leg_without_a_price_is_unknown() -> None:
-    """Its account is heard of, its market is not: the set is not what the other leg is."""
+def test_a_price_that_freezes_or_fails_opens_no_hedge() -> None:
+    """One price per asset: 1.0 and 1.0 stay flat while the venues disagree by a fifth, and while
+    one of them tells no price."""
     desk = Hedge(1.0, 1.0)
+    desk.at(5).context("BTC-USD", DYDX, oracle_price=120_000.0).evaluate()
+    assert desk.value(MISMATCH, BTC_SET) == 0.0
     for second in (10, 20, 30):
         desk.at(second).again(dydx=False)
         desk.positions(("BTC-USD", -1.0), venue=DYDX).money(cash=150_000.0, venue=DYDX)
     desk.evaluate()
+    assert desk.value("notional_usd", position_subject(DYDX, "main", "BTC-USD")) is None
+    assert desk.value(MISMATCH, BTC_SET) == 0.0
+
+
+def test_an_asset_without_any_price_is_unknown() -> None:
+    """Both accounts are heard of, neither market is: who knows what is hedged."""
+    desk = Hedge(1.0, 1.0)
+    for second in (10, 20, 30):
+        desk.at(second).positions(("BTC", 1.0)).money(50_000.0)
+        desk.positions(("BTC-USD", -1.0), venue=DYDX).money(cash=150_000.0, venue=DYDX)
+    desk.evaluate()
     assert desk.value(MISMATCH, BTC_SET) is None
-    assert "oracle price" in desk.why(MISMATCH, BTC_SET)
+    assert "no fresh price of hyperliquid/main/BTC" in desk.why(MISMATCH, BTC_SET)
 
 
 def test_an_account_that_was_never_heard_of_is_unknown() -> None:
@@ -358,3 +372,20 @@ def test_trails_are_bounded() -> None:
     trail = desk.engine.state.structure.legs["position:hyperliquid/main/BTC"]
     assert len(trail.own) == 2_000
     assert "29/99" in trail.own
+
+
+def test_legs_of_different_assets_are_hedged_dollar_by_dollar() -> None:
+    """One coin of 100 000 against 20 of 5 000 each is flat, and open when one of them falls."""
+    cross = HedgeSet(name="cross", legs=((HL, "main", "BTC"), (HL, "main", "ETH")))
+    desk = Desk(
+        settings=EngineSettings(
+            accounts=((HL, "main"),), structure=StructureSettings(hedge_sets=(cross,))
+        )
+    )
+    subject = hedge_set_subject("cross")
+    desk.list_market().list_market("ETH").positions(("BTC", 1.0), ("ETH", -20.0)).money(1e6)
+    desk.context(mark_price=100_000.0).context("ETH", mark_price=5_000.0)
+    assert desk.after(MISMATCH, subject) == 0.0
+    desk.at(2).context("ETH", mark_price=4_000.0)
+    desk.at(4).evaluate()
+    assert desk.value(MISMATCH, subject) == pytest.approx(20 / 180)

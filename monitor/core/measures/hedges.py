@@ -1,13 +1,15 @@
 """Hedge sets: what their legs leave unhedged, and whether somebody else took one of them.
 
-All legs count, also those that the desk declares as off-book under the set's name. A leg that
-cannot be valued makes the set unknown, never flat. *Pure.*
+All legs count, also those that the desk declares as off-book under the set's name, at one price per
+asset. A leg that cannot be seen or valued makes the set unknown, never flat. *Pure.*
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from math import fsum
+from statistics import median
+from typing import NamedTuple
 
 from monitor.core.formulas.structure import compute_hedge_mismatch
 from monitor.core.killswitch.scope import covers_account
@@ -32,6 +34,15 @@ FILLS_LATE_NS = 5 * SECOND_NS
 WHOLE_RATIO_MAX = 0.05
 
 Part = tuple[str, float]  # whose, signed USD
+
+
+class Leg(NamedTuple):
+    """One leg: signed base units, and its own price, None where it is not known."""
+
+    name: str
+    asset: str
+    size: float
+    price: float | None
 
 
 def _held(node: HedgeSetNode) -> Iterator[tuple[AccountNode, str]]:
@@ -61,32 +72,47 @@ def _parts(node: HedgeSetNode, use: Use) -> list[Part] | None:
     """What every leg is worth."""
     if not _watched(node, use):
         return None
-    parts: list[Part] = []
-    for account, market in _held(node):
-        if account.account.positions[market].size == 0.0:
-            continue
-        holding = account.holdings.held.get(market)
-        if holding is None:
-            use.absent(account.holdings.exposure.reason)
-            return None
-        owner = account.account
-        parts.append((f"{owner.venue}/{owner.account}/{market}", holding.notional_usd))
-    return parts if _add_off_book(node, use, parts) else None
-
-
-def _add_off_book(node: HedgeSetNode, use: Use, parts: list[Part]) -> bool:
-    """The legs that the desk declares; their prices are looked at every second."""
+    legs = list(_held_legs(node))
     for leg in use.state.off_book:
         if leg.hedge_set != node.hedge.name or leg.expires_at_ns <= use.now:
             continue
         use.wake_at(leg.expires_at_ns)
-        use.retry()
+        use.retry()  # its price is followed by the second
         price = price_of_asset(use.state, leg.asset, use)
-        if price is None:
-            use.absent(f"no fresh price of {leg.asset}, which the desk holds off-book")
-            return False
-        parts.append((f"off-book {leg.asset}", float(leg.size) * price))
-    return True
+        legs.append(Leg(f"off-book {leg.asset}", leg.asset, float(leg.size), price))
+    parts = _valued(legs)
+    if len(parts) < len(legs):
+        worth = {name for name, _ in parts}
+        use.absent(f"no fresh price of {next(one.name for one in legs if one.name not in worth)}")
+        return None
+    return parts
+
+
+def _held_legs(node: HedgeSetNode) -> Iterator[Leg]:
+    """Positions that are open, each at its venue's price where that is known."""
+    for account, market in _held(node):
+        owner = account.account
+        size = owner.positions[market].size
+        if size == 0.0:
+            continue
+        holding = account.holdings.held.get(market)
+        yield Leg(
+            f"{owner.venue}/{owner.account}/{market}",
+            account.markets[market].market.asset or market,
+            size,
+            None if holding is None else holding.price,
+        )
+
+
+def _valued(legs: list[Leg]) -> list[Part]:
+    """Each leg at one price per asset, the median of what its legs have: two venues that disagree
+    about a price, or one that tells none, leave what is hedged by size as hedged as it was. Legs
+    of an asset without any price are left out."""
+    prices: dict[str, list[float]] = {}
+    for leg in legs:
+        if leg.price is not None:
+            prices.setdefault(leg.asset, []).append(leg.price)
+    return [(leg.name, leg.size * median(prices[leg.asset])) for leg in legs if leg.asset in prices]
 
 
 def _of_parts(
@@ -107,13 +133,9 @@ def _legs_told(node: Node, state: RiskState, now: EngineNs) -> str:
     """``hyperliquid/main/BTC -85 000, dydx/main/BTC-USD +100 000``, of what is valued."""
     if not isinstance(node, HedgeSetNode):
         return ""
-    told = []
-    for account, market in _held(node):
-        holding = account.holdings.held.get(market)
-        if holding is not None:
-            owner = account.account
-            worth = f"{holding.notional_usd:+,.0f}".replace(",", " ")
-            told.append(f"{owner.venue}/{owner.account}/{market} {worth}")
+    told = [
+        f"{name} {value:+,.0f}".replace(",", " ") for name, value in _valued([*_held_legs(node)])
+    ]
     told += [
         f"off-book {leg.asset} {leg.size:+f}"
         for leg in state.off_book
