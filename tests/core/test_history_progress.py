@@ -66,6 +66,7 @@ def test_before_anything_was_read_nothing_is_said() -> None:
 @pytest.mark.parametrize(
     ("at_s", "read", "said"),
     [
+        pytest.param(99.0, 0, "funding: the first market is being read", id="its first page"),
         pytest.param(59.9, 2, "funding: the pace is not known in the first minute", id="burst"),
         pytest.param(60.0, 2, 240.0, id="a minute of it"),
         pytest.param(120.0, 6, 80.0, id="faster since"),

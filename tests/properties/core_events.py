@@ -279,6 +279,23 @@ def funding_histories(draw: st.DrawFn) -> e.Event:
 
 
 @st.composite
+def history_words(draw: st.DrawFn) -> e.Event:
+    """How far a venue's history is read, in and out of order."""
+    venue = draw(st.sampled_from([HL, DYDX]))
+    unread = tuple(draw(st.lists(st.sampled_from(["BTC", "ETH", "BTC-USD", "NONE"]), unique=True)))
+    return e.HistoryProgressed(
+        venue=venue,
+        channel=f"{venue}/history/baseline",
+        kind=draw(st.sampled_from(["funding", "prices"])),
+        wanted=4,
+        unread=unread,
+        waiting=draw(st.integers(0, len(unread))),
+        read=draw(st.integers(0, 4)),
+        began_ns=1_800_000_000 * SECOND_NS - draw(st.integers(0, 300)) * SECOND_NS,
+    )
+
+
+@st.composite
 def off_book(draw: st.DrawFn) -> e.Event:
     """The desk's own legs."""
     return e.OffBookLegsDeclared(
@@ -325,6 +342,7 @@ def any_event() -> st.SearchStrategy[e.Event]:
         transfers(),
         settlements(),
         funding_histories(),
+        history_words(),
         off_book(),
         news_flags(),
     )

@@ -43,7 +43,9 @@ def eta_ns(found: HistoryState, now: EngineNs) -> tuple[int | None, str]:
     if not found.waiting:
         return None, f"{len(found.unread)} markets could not be read; they are tried again"
     elapsed_ns = found.told_ns - found.began_ns
-    if elapsed_ns < PACE_NS_MIN or found.read < 1:
+    if found.read < 1:
+        return None, "the first market is being read"
+    if elapsed_ns < PACE_NS_MIN:
         return None, "the pace is not known in the first minute"
     pace_ns = elapsed_ns / found.read
     silent_ns = now - found.told_ns

@@ -83,7 +83,7 @@ class BaselinePoll(RestPoll):
         if len(rows) >= ROWS_MAX - 1 and since_ns < oldest_ns < self._before_ns:
             self._before_ns = oldest_ns
             then = replace(self.page(ticker, oldest_ns, ROWS_MAX), patient=True)
-            return PollOutput(seen, then=then)
+            return PollOutput((*seen, *self._warm_up.news(self._left)), then=then)
         return self._done(seen)
 
     def absent(self, error: NotFoundError, now: EngineNs) -> PollOutput:

@@ -68,6 +68,7 @@ class BaselinePoll(InfoPoll):
             self._read_ms[coin] = newest_ms
         events: tuple[Event, ...] = (self.opened(),) if told is None else (self.opened(), told)
         if more:
+            events += self._warm_up.news(self._left)
             return PollOutput(events, then=self._ask_next(now))
         del self._left[0]
         if readable:

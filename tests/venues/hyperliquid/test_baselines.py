@@ -159,14 +159,16 @@ def test_a_market_that_cannot_be_read_does_not_hold_up_the_next() -> None:
 
 
 @pytest.mark.parametrize(
-    ("unreadable", "unread"),
+    ("unreadable", "unread", "waiting"),
     [
-        pytest.param("", [("ETH",), ()], id="all can be read"),
-        pytest.param("BTC", [("BTC", "ETH"), ("BTC",)], id="one cannot"),
+        pytest.param("", [("BTC", "ETH"), ("ETH",), ()], [2, 1, 0], id="all can be read"),
+        pytest.param("BTC", [("BTC", "ETH"), ("BTC",)], [1, 0], id="one cannot"),
     ],
 )
-def test_how_far_it_is_is_told_with_each_market(unreadable: str, unread: list[Any]) -> None:
-    """When all its pages are read; and once more where nothing is left, with what could not be."""
+def test_how_far_it_is_is_told_with_each_market(
+    unreadable: str, unread: list[Any], waiting: list[int]
+) -> None:
+    """With the first page, and when all of one are read; in the end with what could not be."""
     poll = poll_named(watching("BTC", "ETH"), "hyperliquid/fundingHistory/baseline")
 
     def rows(body: dict[str, Any]) -> Any:
@@ -175,13 +177,13 @@ def test_how_far_it_is_is_told_with_each_market(unreadable: str, unread: list[An
     _, events = run(poll, by_type(fundingHistory=rows), NOW)
     told = of_type(events, HistoryProgressed)
     assert [one.unread for one in told] == unread
-    assert [one.waiting for one in told] == [1, 0]
+    assert [one.waiting for one in told] == waiting
     assert {(one.kind, one.wanted, one.began_ns) for one in told} == {("funding", 2, NOW)}
     later = NOW + 2 * HOUR_NS
     status = {"time": 1, "specialStatuses": None}
     _, events = run(poll, by_type(fundingHistory=settlements, exchangeStatus=status), later)
     news = [one.unread for one in of_type(events, HistoryProgressed)]
-    assert news == ([()] if unreadable else [])
+    assert news == ([("BTC",), ()] if unreadable else [])
 
 
 def test_an_interrupted_round_goes_on_with_the_same_market() -> None:
