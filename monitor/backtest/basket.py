@@ -55,7 +55,11 @@ def make_basket(history: History) -> Basket:
 
 @dataclass(slots=True)
 class Volatility:
-    """EWMA volatility of the basket, fraction per year, and its percentile; None before warm."""
+    """EWMA volatility of the basket, fraction per year, and its percentile; None before warm.
+
+    The 180 days are those of the clock: through an hour without a return the volatility stands as
+    it was, and that hour counts among them.
+    """
 
     variance: float | None = None
     history: deque[float] = field(default_factory=deque)
@@ -64,14 +68,15 @@ class Volatility:
     percentile: float | None = None
 
     def take(self, log_return: float | None) -> None:
-        """One hour more; an hour without a return changes nothing."""
-        if log_return is None:
-            return
-        square = log_return * log_return
+        """One hour more; without a return it changes nothing before the first one."""
+        if log_return is not None:
+            square = log_return * log_return
+            if self.variance is None:
+                self.variance = square
+            else:
+                self.variance = EWMA_DECAY * self.variance + (1.0 - EWMA_DECAY) * square
         if self.variance is None:
-            self.variance = square
-        else:
-            self.variance = EWMA_DECAY * self.variance + (1.0 - EWMA_DECAY) * square
+            return
         self.annual = sqrt(self.variance * HOURS_PER_YEAR)
         if len(self.ranked) >= PERCENTILE_H_MIN:
             below = bisect_left(self.ranked, self.annual)

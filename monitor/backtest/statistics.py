@@ -1,9 +1,10 @@
 """What a state was worth as a warning, and what a book gained by following it. *Pure.*
 
-A *fall* is a drop of the basket by 12 % or more from its highest close of 48 hours; breaches less
-than 72 hours apart are one fall. A state *leads* a fall when it was on at some time from 72 hours
-before the peak up to the breach. An episode is *false* when no fall breaches from its beginning to
-72 hours after its end.
+A *fall* is a drop of the basket by 12 % or more from the highest of its last 48 hourly closes, the
+present one among them; breaches less than 72 hours apart are one fall. A state *leads* a fall when
+it was on in some hour from 72 before the peak up to the last one before the breach: one that begins
+with the breach warned of nothing. An episode that leads no fall is *false*. With these readings the
+volatility trigger of the sheet shows the figures the sheet prints.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ def find_falls(basket: Basket) -> list[Fall]:
     for index, level in enumerate(levels):
         if not basket.known[index]:
             continue
-        first = max(0, index - FALL_WITHIN_H)
+        first = max(0, index - FALL_WITHIN_H + 1)
         high = max(levels[first : index + 1])
         if has_fallen(level, high, FALL_RATIO):
             if index - last > WARNING_H:
@@ -93,6 +94,11 @@ class Timing:
         return float(median(self.lead_h)) if self.lead_h else None
 
 
+def _leads(span: Span, fall: Fall) -> bool:
+    """Whether a state was on between 72 hours before the peak and the breach, that one left out."""
+    return span.start < fall.breach and span.end > fall.peak - WARNING_H
+
+
 def time_state(
     spans: Sequence[Span], falls: Sequence[Fall], known: Sequence[bool], first: int, end: int
 ) -> Timing:
@@ -102,16 +108,10 @@ def time_state(
     active = sum(sum(known[max(one.start, first) : min(one.end, end)]) for one in here)
     leads: list[int] = []
     for fall in struck:
-        begun = [
-            one.start
-            for one in here
-            if one.start <= fall.breach and one.end > fall.peak - WARNING_H
-        ]
+        begun = [one.start for one in here if _leads(one, fall)]
         if begun:
             leads.append(fall.breach - max(begun))
-    false = sum(
-        not any(one.start <= fall.breach <= one.end + WARNING_H for fall in falls) for one in here
-    )
+    false = sum(not any(_leads(one, fall) for fall in falls) for one in here)
     return Timing(
         hours=sum(known[first:end]),
         active_h=active,

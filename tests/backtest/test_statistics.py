@@ -52,10 +52,10 @@ def test_a_fall_is_twelve_percent(low: float, falls: int) -> None:
 
 
 def test_a_slow_fall_is_none() -> None:
-    """Twelve percent in 49 hours are not twelve percent in 48."""
-    levels = [100.0, *[94.0] * 48, 88.0]
+    """Twelve percent over 49 closes are not twelve percent over 48."""
+    levels = [100.0, *[94.0] * 47, 88.0]
     assert find_falls(basket(levels)) == []
-    assert len(find_falls(basket([100.0, *[94.0] * 47, 88.0]))) == 1
+    assert len(find_falls(basket([100.0, *[94.0] * 46, 88.0]))) == 1
 
 
 def test_breaches_near_each_other_are_one_fall() -> None:
@@ -69,23 +69,29 @@ def test_what_a_state_was_on_for() -> None:
     """Two falls, one of them led; one episode false; the lead counts to the breach."""
     falls = [Fall(100, 110), Fall(400, 420)]
     known = [True] * 1000
-    timing = time_state([Span(20, 29), Span(90, 105), Span(700, 720)], falls, known, 0, 1000)
+    timing = time_state([Span(20, 28), Span(90, 105), Span(700, 720)], falls, known, 0, 1000)
     assert (timing.episodes, timing.led, timing.falls) == (3, 1, 2)
     assert timing.lead_h == (20,)
-    # The first ends 81 hours before the breach, the last has no fall after it.
+    # The first ends 72 hours before the peak, the last has no fall after it.
     assert timing.false_episodes == 2
-    assert timing.active_h == 9 + 15 + 20
+    assert timing.active_h == 8 + 15 + 20
     assert timing.false_per_month == pytest.approx(2 / (1000 / 730.5))
 
 
 @pytest.mark.parametrize(
     ("span", "led"),
-    [(Span(20, 28), 0), (Span(20, 29), 1), (Span(110, 111), 1), (Span(111, 130), 0)],
-    ids=["ends before the window", "reaches into it", "at the breach", "after the breach"],
+    [
+        (Span(20, 28), 0),
+        (Span(20, 29), 1),
+        (Span(109, 130), 1),
+        (Span(110, 130), 0),
+    ],
+    ids=["72 h before the peak", "71 h before", "the hour before the breach", "with the breach"],
 )
-def test_both_ends_of_the_warning(span: Span, led: int) -> None:
-    """From 72 hours before the peak up to the breach."""
-    assert time_state([span], [Fall(100, 110)], [True] * 300, 0, 300).led == led
+def test_what_leads_a_fall(span: Span, led: int) -> None:
+    """Peak at 100, breach at 110; what leads no fall is false."""
+    timing = time_state([span], [Fall(100, 110)], [True] * 1000, 0, 1000)
+    assert (timing.led, timing.false_episodes) == (led, 1 - led)
 
 
 def test_bins_close_on_the_left() -> None:

@@ -95,7 +95,7 @@ def test_multiplier_has_no_step(percentile: float, expected: float) -> None:
         ),
         pytest.param(
             lev.compute_touch_probability(0.2, sigma=0.6, leverage=3.0, days=30.0),
-            0.6654,  # the sheet prints 66.6 %; its own formula gives 66.54 %
+            0.6654,  # the sheet's 66.6 % comes of sqrt(30 / 365) rounded to 0.287
             5e-5,
             id="touch -20 % at leverage 3",
         ),
