@@ -7,25 +7,27 @@ from typing import Any
 
 from tests.pages.world import Notification, Played
 
-Page = tuple[str, str]  # alert, venue; an empty one where it is about the whole book
+Page = tuple[str, str]  # alert, venue or hedge set; empty where it is about the whole book
 
 
 def paged_as(one: Notification) -> Page:
     """What it was about."""
-    return one.alert, one.labels.get("venue", "")
+    return one.alert, _place(one.labels)
+
+
+def _place(labels: dict[str, str]) -> str:
+    return labels.get("venue", labels.get("hedge_set", ""))
 
 
 def paged(played: Played) -> Counter[Page]:
-    """How often a person was told of each alert at each venue."""
+    """How often a person was told of each alert at each place."""
     return Counter(map(paged_as, played.pages))
 
 
 def firing(played: Played, minute: float) -> dict[Page, dict[str, Any]]:
     """What fires by the API at a minute, told or not."""
     return {
-        (one["alert"], one["labels"].get("venue", "")): one
-        for one in played.alerts[minute]
-        if one["firing"]
+        (one["alert"], _place(one["labels"])): one for one in played.alerts[minute] if one["firing"]
     }
 
 

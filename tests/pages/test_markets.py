@@ -33,21 +33,23 @@ def test_a_funding_storm_is_one_page(tmp_path: Path) -> None:
     assert "WOULD HAVE cut gross of the portfolio to 70 %" in played.pages[0].summary
 
 
-# What a crash has to say, each of them another thing to know, per venue at most once.
+# What a crash has to say, each of them another thing to know, per venue or hedge at most once.
 CRASH = {
     "LiquidationDistanceCritical": "a position is about to be sold out",
     "LiquidationHappened": "it was",
+    "LegLost": "and which hedge it was a leg of",
+    "HedgeMismatchCritical": "a stop of our own on one venue opened another",
     "BookThin": "we could not get out there now",
     "OracleDivergenceMajors": "prices on that venue cannot be trusted",
     "FundingBroadExpense": "the whole book pays for it",
     "FundingBudget": "and how much of its equity",
     "MarginUsageCritical": "an account may be next",
 }
-CRASH_PAGES_MAX = 8
+CRASH_PAGES_MAX = 10
 
 
 def test_a_crash_says_each_thing_once(tmp_path: Path) -> None:
-    """Per venue, with all positions and markets named in one page."""
+    """Per venue and hedge, with all positions and markets named in one page."""
     played = run_scenario(tmp_path, "flash_crash", minutes=13.0, baselines=True, look_at=[3.5])
     pages = paged(played)
     assert set(pages.values()) == {1}, played
@@ -55,6 +57,8 @@ def test_a_crash_says_each_thing_once(tmp_path: Path) -> None:
     assert sum(pages.values()) <= CRASH_PAGES_MAX, played
     for page in (
         ("LiquidationHappened", "hyperliquid"),
+        ("LegLost", "fartcoin"),
+        ("HedgeMismatchCritical", "btc"),
         ("BookThin", "hyperliquid"),
         ("BookThin", "dydx"),
         ("OracleDivergenceMajors", "hyperliquid"),

@@ -32,6 +32,12 @@ START_S = 1_790_000_000.0
 PERIOD_S = 2.0  # the world is looked at this often
 SECRET = "RISKD_TEST_PAGES_SECRET"  # noqa: S105 - the name of a variable
 Json = dict[str, Any]
+# What the simulated desk holds long on one venue and short on the other. Not ETH: its orders rest
+# there on one side only, and whatever moves the price opens that hedge, which is another story.
+HEDGES = ", ".join(
+    f"{{name: {asset.lower()}, legs: [hyperliquid/main/{asset}, dydx/main/{asset}-USD]}}"
+    for asset in ("BTC", "SOL", "LINK", "FARTCOIN", "DOGE")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,4 +194,9 @@ notify:
   webhooks: [{{name: pager, url: "{pager}", allow_loopback: true, secret: {{env: {SECRET}}}}}]
 server: {{port: 0}}
 journal: {{enabled: false}}
+kill: {{hedge_sets: [{HEDGES}]}}
+structure:
+  buckets:
+    - {{name: here, target: 0.5, accounts: [hyperliquid/main], review_days: 1}}
+    - {{name: there, target: 0.5, accounts: [dydx/main], review_days: 1}}
 """
