@@ -1,4 +1,4 @@
-"""One rule about one subject as the runner asks it, and when what it reads was last observed.
+"""One rule about one subject as the runner asks it, and how well what it reads is known.
 
 *Pure.*
 """
@@ -15,6 +15,7 @@ from monitor.core.measures.tree import Node
 from monitor.core.measures.use import FOREVER_NS
 from monitor.core.rules import Rule, RuleState, Step
 from monitor.core.rules.checks import expressions_of
+from monitor.core.rules.evidence import Look, Read, enough_flags, judge_flags
 from monitor.core.state.model import RuleMemory
 from monitor.core.types import EngineNs, SubjectKind, Verdict
 
@@ -71,6 +72,19 @@ def broken(state: RuleState, error: str) -> Step:
         verdict=Verdict.ERROR,
         error_changed=not state.error,
     )
+
+
+def rests_on_known(asked: Asked, read: Read, now: EngineNs) -> bool:
+    """Whether a rule's condition is judged at ``now`` by what is known, without any estimate."""
+    rule = asked.rule
+    look = Look(read, now, rule.max_staleness_ns)
+    if rule.when is not None:
+        verdict = rule.when.evaluate(look.value)
+    else:
+        flags, error = judge_flags(rule.flags, asked.memory.state.flags, look, now)
+        counted = enough_flags(flags, rule.at_least, rule.within_ns, now)
+        verdict = Verdict.ERROR if error else counted
+    return verdict in {Verdict.TRUE, Verdict.FALSE} and not look.estimated
 
 
 def rule_observed_ns(

@@ -27,7 +27,7 @@ from monitor.core.measures.instance import Instance
 from monitor.core.measures.spec import Reading
 from monitor.core.measures.tree import Node
 from monitor.core.measures.use import FOREVER_NS, RETRY_NS
-from monitor.core.rule_asked import Asked, broken, limits_of, rule_observed_ns
+from monitor.core.rule_asked import Asked, broken, limits_of, rests_on_known, rule_observed_ns
 from monitor.core.rule_sources import independent_sources
 from monitor.core.rules import (
     Rule,
@@ -459,6 +459,8 @@ class RuleRunner:
         if memory.seen_ns and not memory.confirmed:  # other rules tell nothing while they fire
             due = memory.seen_ns[-1] + APART_NS_MIN
             wake = min(wake, due if due > now else now + RETRY_NS)
+        if memory.capped and rule.rule_inputs:  # nor when what they rest on is known again
+            wake = min(wake, now + RETRY_NS)
         if self._stale:  # heartbeats may prove it fresh again, and nothing would tell
             wake = min(wake, now + RETRY_NS)
         armed = 0 if wake >= FOREVER_NS else max(wake, now + 1)
@@ -482,7 +484,15 @@ class RuleRunner:
         if reading is None or other is None or not self._firing.get(other.rule_id):
             return reading
         observed_ns = rule_observed_ns(instance, self._asked.values(), self._evaluator, now)
-        return replace(reading, observed_ns=observed_ns)
+        # What one rule reads of another is no better known than what that other one rests on.
+        stale = self._stale
+        weak = not any(
+            rests_on_known(one, partial(self._read, one, now), now)
+            for one in list(self._asked.values())
+            if one.rule.id == other.rule_id and one.memory.state.firing
+        )
+        self._stale = stale
+        return replace(reading, observed_ns=observed_ns, estimated=weak)
 
     def _cite(self, asked: Asked, now: EngineNs, name: str) -> CitedReading:
         other = rule_input(name)
