@@ -14,6 +14,8 @@ from typing import NamedTuple
 
 import pytest
 
+from monitor.backtest.basket import Basket
+from monitor.backtest.statistics import Span, find_falls, time_state
 from monitor.core.formulas.funding_stress import (
     CHANGE_HOURS,
     FLIP_HOURS,
@@ -69,6 +71,7 @@ class Played(NamedTuple):
     """Every hour's index, and for each band of ``SHEET`` hours, crash odds and volatility ahead."""
 
     index: dict[int, float]
+    returns: dict[int, float]
     unknown: int
     bins: tuple[Bin, ...]
 
@@ -157,7 +160,8 @@ def ahead(returns: dict[int, float]) -> dict[int, tuple[bool, float | None]]:
 def played() -> Played:
     """All of it, once."""
     markets = [market_hours(series) for series in settled().values()]
-    future = ahead(basket_returns())
+    returns = basket_returns()
+    future = ahead(returns)
     index, unknown = {}, 0
     for at in range(BEGIN, END):
         if is_removed(at):
@@ -177,7 +181,7 @@ def played() -> Played:
         bins.append(
             Bin(low, len(hours), fmean(crashes), fmean(one for one in wild if one is not None))
         )
-    return Played(index, unknown, tuple(bins))
+    return Played(index, returns, unknown, tuple(bins))
 
 
 def test_as_many_hours_as_the_sheet(played: Played) -> None:
@@ -188,9 +192,29 @@ def test_as_many_hours_as_the_sheet(played: Played) -> None:
     assert sum(one.hours for one in SHEET) == len(played.index)
 
 
-@pytest.mark.xfail(strict=True, reason="our bands differ from the sheet's; why is not known")
+@pytest.mark.xfail(strict=True, reason="no reading of the sheet was found that gives its bands")
 def test_bands_are_those_of_the_sheet(played: Played) -> None:
-    """What is asked for: hours of each band within 1 %, odds of a crash within 0.3 points."""
+    """What is asked for: hours of each band within 1 %, odds of a crash within 0.3 points.
+
+    Ours: hours up to 8.8 % off (band 1-10), odds 0.6 points in the band from 80. Tried one by one,
+    and 2,808 together, against the strict columns and those of the running MAD:
+
+    - who counts: any 7 to 13 of these twelve and UNI; with ARB and POL, with all; only assets with
+      a price then, before or after the windows; one or two left out in any set of half-years;
+      assets that are still warming in level, breadth and flips; a fixed denominator; zeros as
+      missing; means over the venues of an asset;
+    - z: floor on the MAD, added to it, of 1e-6 to 1e-5, other constants, no clip; change of signed
+      rates, of sizes, over 1 to 24 hours; lower, upper and mean for even medians;
+    - flips: no floor, on the rate before, on both, either, their mean or difference; zeros as
+      positive, negative or no sign; sign carried over small rates; over 8 to 48 hours;
+    - rates rounded or some settled an hour late; other thresholds of breadth, other years.
+
+    The nearest: flips with a floor of 1.25e-6, or whose sign is carried over rates below the floor.
+    Either puts the two lowest bands within 0.8 %; above they stay as they are, 6.2 % and 0.6
+    points off. The sheet says neither, so neither was taken. What it says of single days, of leads
+    and of the years since 2023 comes out (below), and so do the hours that crashed in each band
+    from 10 upwards, within four.
+    """
     for ours, sheet in zip(played.bins, SHEET, strict=True):
         assert ours.hours == pytest.approx(sheet.hours, rel=0.01)
         assert ours.crash == pytest.approx(sheet.crash, abs=0.003)
@@ -208,10 +232,57 @@ def test_bands_stay_as_near_as_they_came(played: Played) -> None:
 
 @pytest.mark.parametrize("place", range(len(SHEET)), ids=[f"from {one.low}" for one in SHEET])
 def test_what_came_after(played: Played, place: int) -> None:
-    """Odds of a fall of 10 % within a day, and volatility ahead: as near as they came."""
+    """Odds of a fall of 10 % within a day: as asked in every band but the highest, where as many
+    hours crashed among fewer; volatility ahead as near as it came."""
     ours, theirs = played.bins[place], SHEET[place]
-    assert ours.crash == pytest.approx(theirs.crash, abs=0.0035 if theirs.low < 80 else 0.006)
+    assert ours.crash == pytest.approx(theirs.crash, abs=0.003 if theirs.low < 80 else 0.006)
     assert ours.volatility == pytest.approx(theirs.volatility, abs=0.025)
+    if theirs.low >= 10:
+        assert ours.hours * ours.crash == pytest.approx(theirs.hours * theirs.crash, abs=4.5)
+
+
+@pytest.mark.parametrize(
+    ("day", "at_hour", "index"),
+    [("2022-11-08", 8, 8), ("2022-11-09", 0, 81), ("2025-10-09", 0, 2), ("2025-10-11", 0, 68)],
+    ids=["before FTX", "FTX", "before October 2025", "October 2025"],
+)
+def test_days_the_sheet_names(played: Played, day: str, at_hour: int, index: int) -> None:
+    """8 to 81 within a day in November 2022, 2 to 68 in October 2025."""
+    assert round(played.index[hour(day) + at_hour]) == index
+
+
+def stress_spans(index: dict[int, float]) -> list[Span]:
+    """In stress from 60 twice, until 30 or less for 24 hours; places count from ``BEGIN``."""
+    spans, begun, high, low = [], None, 0, 0
+    for place in range(END - BEGIN):
+        value = index.get(BEGIN + place)
+        high = high + 1 if value is not None and value >= 60.0 else 0
+        low = low + 1 if value is not None and value <= 30.0 else 0
+        if begun is None and high >= 2:
+            begun = place
+        elif begun is not None and low >= 24:
+            spans.append(Span(begun, place))
+            begun = None
+    assert begun is None
+    return spans
+
+
+def test_few_falls_are_led(played: Played) -> None:
+    """On for 9 of 55 falls, as the sheet says; 0.32 false episodes a month, where it says 0.31;
+    since 2023 active 2.6 % of the time."""
+    returns = [played.returns.get(at) for at in range(BEGIN, END)]
+    levels, total = [], 0.0
+    for one in returns:
+        total += one or 0.0
+        levels.append(exp(total))
+    known = [not is_removed(at) for at in range(BEGIN, END)]
+    falls = find_falls(Basket(returns, levels, known))
+    spans = stress_spans(played.index)
+    timing = time_state(spans, falls, known, 0, END - BEGIN)
+    assert (timing.led, timing.falls) == (9, 55)
+    assert timing.false_per_month == pytest.approx(0.31, abs=0.015)
+    late = time_state(spans, falls, known, hour("2023-01-01") - BEGIN, END - BEGIN)
+    assert late.active_ratio == pytest.approx(0.026, abs=0.0005)
 
 
 def test_stress_is_a_gauge_and_no_forecast(played: Played) -> None:
