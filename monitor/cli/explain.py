@@ -16,8 +16,8 @@ from monitor.cli.status import HEIGHT, WIDTH, age
 Document = dict[str, Any]
 MISTAKE, NO_ANSWER = 2, 3
 # What is left out first where the screen is too short: words; what other rules say, which stands
-# with the conditions too; parts; other subjects.
-_HELP, _RULES, _PARTS, _OTHERS, _ALWAYS = range(5)
+# with the conditions too; parts; comparisons that stand above already; other subjects.
+_HELP, _RULES, _PARTS, _AGAIN, _OTHERS, _ALWAYS = range(6)
 Line = tuple[int, str]
 
 
@@ -70,7 +70,7 @@ def screen(document: Document) -> list[str]:
         *_tail(document),
     ]
     room = HEIGHT - 1
-    for rank in (_HELP, _RULES, _PARTS, _OTHERS):
+    for rank in (_HELP, _RULES, _PARTS, _AGAIN, _OTHERS):
         if len(lines) > room:
             lines = [line for line in lines if line[0] != rank]
     texts = [text if len(text) <= WIDTH else f"{text[: WIDTH - 1]}…" for _, text in lines]
@@ -107,13 +107,9 @@ def _conditions(document: Document) -> list[Line]:
         lines.append(
             (_ALWAYS, f"  {field} {condition['verdict'].upper()}{counted}: {condition['text']}")
         )
-        lines += [
-            (
-                _ALWAYS,
-                f"    {one['name']} {one['value']} {one['op']} {one['limit']}: {one['verdict']}",
-            )
-            for one in condition["comparisons"]
-        ]
+        for one in condition["comparisons"]:
+            text = f"    {one['name']} {one['value']} {one['op']} {one['limit']}: {one['verdict']}"
+            lines.append((_AGAIN if (_ALWAYS, text) in lines else _ALWAYS, text))
     return lines
 
 
@@ -126,16 +122,34 @@ def _inputs(document: Document) -> list[Line]:
             first = f"  {one['name']}{where}: UNKNOWN, "
             lines += [(_ALWAYS, text) for text in _filled(first, one["reason"], indent=4)[:2]]
         else:
-            said = f" ({one['shown']})" if one["shown"] != one["number"] else ""
-            guess = ", estimated" if one["estimated"] else ""
-            value = f"{one['number']}{said}, {age(one['age_s'])} old{guess}"
             rank = _RULES if one["subject"].startswith("rule:") else _ALWAYS
-            lines.append((rank, f"  {one['name']}{where} = {value}"))
+            lines.append((rank, f"  {one['name']}{where} = {_value(one)}"))
         lines += [(_HELP, text) for text in _wrapped(one["help"])]
+        # The steps name the parts.
+        steps = one["arithmetic"]
+        lines += [(_ALWAYS, text) for text in _packed(steps)]
         lines += [
             (_PARTS, f"    from {part['measure']} {part['shown']}{_because(part['reason'])}")
-            for part in one["parts"]
+            for part in ([] if steps else one["parts"])
         ]
+    return lines
+
+
+def _value(one: Document) -> str:
+    """Number and age; how a person says it only where the steps to it do not say more."""
+    said = f" ({one['shown']})" if one["shown"] != one["number"] and not one["arithmetic"] else ""
+    guess = ", estimated" if one["estimated"] else ""
+    return f"{one['number']}{said}, {age(one['age_s'])} old{guess}"
+
+
+def _packed(steps: list[str]) -> list[str]:
+    """Short steps share a line: with all of a desk's rungs the screen has few."""
+    lines: list[str] = []
+    for step in steps:
+        if lines and len(lines[-1]) + len(step) + 2 <= WIDTH:
+            lines[-1] += f"; {step}"
+        else:
+            lines += textwrap.wrap(step, WIDTH, initial_indent="    ", subsequent_indent="      ")
     return lines
 
 

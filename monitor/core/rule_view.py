@@ -32,12 +32,14 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Input(msgspec.Struct, frozen=True, kw_only=True):
-    """One input as it was read, how the measure says it is made, and what it was made from."""
+    """One input as it was read, how the measure says it is made, and what it was made from;
+    ``arithmetic`` are the steps from those to the value, a line each."""
 
     variable: str
     reading: CitedReading
     help: str = ""
     parts: tuple[Part, ...] = ()
+    arithmetic: tuple[str, ...] = ()
 
 
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,6 +67,7 @@ def explain(asked: Asked, evaluator: Evaluator, state: RiskState, now: EngineNs)
                 reading=_cited(name, asked, evaluator, state, now),
                 help=_help(asked.inputs.get(name)),
                 parts=_parts(asked.inputs.get(name), evaluator, now),
+                arithmetic=_arithmetic(asked.inputs.get(name), evaluator, now),
             )
             for name in names
         ),
@@ -118,14 +121,22 @@ def _help(instance: Instance | None) -> str:
     return "" if instance is None else instance.definition.spec.help
 
 
+def _arithmetic(instance: Instance | None, evaluator: Evaluator, now: EngineNs) -> tuple[str, ...]:
+    if instance is None or _cell(evaluator, now, instance).value is None:
+        return ()
+    return evaluator.arithmetic(instance, now)
+
+
 def _parts(instance: Instance | None, evaluator: Evaluator, now: EngineNs) -> tuple[Part, ...]:
-    """Measures of the same subject that the input reads; those of others are that subject's own."""
+    """Measures of the same subject that the input reads or names as its parts; those of others are
+    that subject's own."""
     if instance is None:
         return ()
     definition: Definition = instance.definition
     found = []
-    for relation, name in definition.needs:
-        if relation is not Relation.SELF or not evaluator.exists(name, instance.node.kind):
+    own = [name for relation, name in definition.needs if relation is Relation.SELF]
+    for name in (*own, *definition.made_of):
+        if not evaluator.exists(name, instance.node.kind):
             continue
         cell = evaluator.cell(name, instance.node, now)
         spec = evaluator.spec(name, instance.node.kind)

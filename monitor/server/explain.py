@@ -211,4 +211,5 @@ def _input(one: Input, now: EngineNs) -> Json:
             }
             for part in one.parts
         ],
+        "arithmetic": list(one.arithmetic),
     }

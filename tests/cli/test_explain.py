@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 
 import pytest
@@ -13,10 +14,11 @@ from monitor.core.events import RulebookLoaded
 from monitor.core.measures.catalogue import CATALOGUE
 from monitor.core.trial.series import parse_series
 from monitor.core.trial.world import engine_of
-from monitor.core.types import SECOND_NS, Subject
+from monitor.core.types import SECOND_NS, EngineNs, Subject
 from monitor.rulebook import builtin_files
 from monitor.server.explain import explain_document
 from tests.cli.test_asking import Server
+from tests.core.stress_desk import EXAMPLE, StressDesk
 
 START = 1_790_000_000 * SECOND_NS
 MINUTE = 60 * SECOND_NS
@@ -98,7 +100,7 @@ def test_what_is_unknown_is_said_on_a_full_screen() -> None:
     """What other rules say stands with the flags already, and gives way."""
     lines = explained("any_two_cut", "", {"drawdown_ratio": "0.01x9"})
     assert any("volatility_percentile: UNKNOWN" in line for line in lines)
-    assert lines[-1].startswith("RULE    book.yaml")
+    assert any(line.startswith("TIMERS  fires after 5 min") for line in lines)
     assert not any(line.startswith("  firing__") for line in lines[lines.index("READ") :])
 
 
@@ -155,3 +157,61 @@ def test_exit_codes(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
     server.says(200, {})
     assert main(["explain", "x", f"--url={server.url}"]) == 3
     assert "it is not riskd" in capsys.readouterr().err
+
+
+def stressed() -> tuple[Engine, EngineNs]:
+    """The worked example of the index, seen twice: a cut is proposed."""
+    desk = StressDesk(*EXAMPLE)
+    desk.engine.apply(RulebookLoaded(files=builtin_files(), loaded_by="test"), desk.now)
+    desk.evaluate()
+    desk.later(3600)
+    for one in EXAMPLE:
+        desk.settle_all(one.apr / 8760, one.market)
+    desk.evaluate()
+    return desk.engine, desk.now
+
+
+def test_the_stress_index_is_added_up_by_hand() -> None:
+    """On the screen of a firing rule, whatever else gives way: five raw values, where they begin
+    and end to count, ramps, points, coverage and who adds most; as JSON each as a measure too."""
+    made, now = stressed()
+    document = explain_document(made, "funding_stress", "", now)
+    lines = screen(document)
+    assert lines[0].endswith("FIRING 0 s")
+    assert len(lines) <= 23
+    assert max(len(line) for line in lines) <= 80
+    first = lines.index("    level (0.55 - 0.15) / 0.45 = 0.8889 x 25 = 22.22")
+    index = next(one for one in document["inputs"] if one["name"] == "funding_stress_index")
+    assert lines[first - 1] == f"  funding_stress_index = {index['number']}, 0 s old"
+    said = " ".join(line.strip() for line in lines[first : first + 6])
+    assert "breadth 0.8 >= 0.8: 1 x 25 = 25.00" in said
+    assert "coverage 100 % of open interest, 5 of 5 assets" in said
+    assert "most from DDD 90 %/yr, BBB 62 %/yr, " in said
+    points = [float(text) for text in re.findall(r"x \d+ = ([\d.]+)", said)]
+    assert len(points) == 5
+    assert sum(points) == pytest.approx(index["value"], abs=0.025)
+    parts = {one["measure"]: one["value"] for one in index["parts"]}
+    assert len(parts) == 11
+    assert parts["funding_stress_level_apr"] == pytest.approx(0.55)
+    assert parts["funding_stress_coverage_ratio"] == 1.0
+    assert sum(parts[name] for name in parts if name.endswith("_points")) == pytest.approx(
+        index["value"]
+    )
+
+
+def test_an_alert_prints_what_the_index_is_made_of() -> None:
+    """Raw value, ramp and points of each part, and the coverage: below the line for a phone."""
+    desk = StressDesk(*EXAMPLE)
+    desk.engine.apply(RulebookLoaded(files=builtin_files(), loaded_by="test"), desk.now)
+    told = next(one for one in desk.evaluate().transitions if one.rule == "funding_elevated")
+    assert told.fact == "index 69.3: DDD 90 %, BBB 62 % and AAA 48 % a year"
+    assert len(told.summary) <= 120
+    for line in (
+        "level 0.55: ramp 0.8889, 22.22 points",
+        "breadth 0.8: ramp 1, 25.00 points",
+        "surprise 6.1: ramp 0.6833, 17.08 points",
+        "change 4: ramp 0.3333, 5.00 points",
+        "flips 0.2: ramp 0, 0.00 points",
+        "coverage 100 % of open interest, 5 of 5 assets",
+    ):
+        assert line in told.description

@@ -55,6 +55,11 @@ class StressAnchors(msgspec.Struct, frozen=True, kw_only=True):
     calm: float = 30.0
     equal_weights: bool = False
 
+    @property
+    def ramps(self) -> tuple[tuple[float, float, float], ...]:
+        """(begin, end, weight) of the five parts in their order."""
+        return (self.level, self.breadth, self.surprise, self.change, self.flips)
+
 
 ANCHORS = StressAnchors()
 
@@ -293,11 +298,10 @@ def compute_stress_parts(
 
 def compute_stress_points(parts: StressParts, anchors: StressAnchors = ANCHORS) -> StressPoints:
     """Weight times ramp of each part."""
-    limits = (anchors.level, anchors.breadth, anchors.surprise, anchors.change, anchors.flips)
     return StressPoints(
         *(
             weight * ramp(value, low, high)
-            for value, (low, high, weight) in zip(parts, limits, strict=True)
+            for value, (low, high, weight) in zip(parts, anchors.ramps, strict=True)
         )
     )
 

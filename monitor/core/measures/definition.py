@@ -31,6 +31,7 @@ Key = tuple[str, SubjectKind]
 Compute = Callable[["Node", Use], float | None]
 Preview = Callable[["Node"], float | None]
 Detail = Callable[["Node", "RiskState", EngineNs], str]
+Arithmetic = Callable[["Node", Use], tuple[str, ...]]
 
 
 class Relation(enum.Enum):
@@ -82,7 +83,12 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True, eq=False):
             NaN where it would surely be absent, None where that cannot be said so cheaply. While
             it stays between the limits that rules ask about, nothing more needs to be done.
         detail: How a person says the present value where the number alone says too little (which
-            ones, out of how many); asked only when somebody is told, empty for nothing to add.
+            ones, out of how many); asked only when somebody is told, empty for nothing to add. Its
+            first line is for a headline; lines after it, how the number came about, are for whoever
+            reads all.
+        made_of: Measures of the same subject to show beside the value, besides those it needs.
+        arithmetic: The steps from inputs and settings to the present value, a line each, for
+            whoever does them again by hand; empty where the value is absent.
     """
 
     spec: MeasureSpec
@@ -98,6 +104,8 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     hidden: bool = False
     preview: Preview | None = None
     detail: Detail | None = None
+    made_of: tuple[str, ...] = ()
+    arithmetic: Arithmetic | None = None
 
     @property
     def name(self) -> str:
@@ -123,6 +131,8 @@ def define(
     hidden: bool = False,
     preview: Callable[[_Node], float | None] | None = None,
     detail: Detail | None = None,
+    made_of: tuple[str, ...] = (),
+    arithmetic: Callable[[_Node, Use], tuple[str, ...]] | None = None,
 ) -> Definition:
     """A definition whose ``compute`` takes the node class of ``kind``; the tree makes no other."""
     return Definition(
@@ -139,6 +149,8 @@ def define(
         hidden=hidden,
         preview=cast("Preview | None", preview),
         detail=detail,
+        made_of=made_of,
+        arithmetic=cast("Arithmetic | None", arithmetic),
     )
 
 

@@ -444,6 +444,15 @@ class Evaluator:
             computed_ns=now,
         )
 
+    def arithmetic(self, instance: Instance, now: EngineNs) -> tuple[str, ...]:
+        """The steps to a measure's present value, for people; empty where it has none to tell."""
+        steps = instance.definition.arithmetic
+        if steps is None:
+            return ()
+        use = Use(self._state, self._settings, self.peek)
+        use.begin(now)
+        return steps(instance.node, use)
+
     def exists(self, name: str, kind: SubjectKind) -> bool:
         """Whether people can read this measure about this kind of subject."""
         definition = self._definitions.get((name, kind))

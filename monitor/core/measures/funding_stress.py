@@ -23,6 +23,7 @@ from monitor.core.formulas.funding_stress import (
     compute_stress_parts,
     compute_stress_points,
     compute_weighted_apr,
+    ramp,
     score_asset,
 )
 from monitor.core.measures.funding import stood_still_until
@@ -219,6 +220,9 @@ def _fill(found: StressNow, universe: Universe, use: Use, active: int, told: int
     if at_worst is not None:
         found.worst = round(compute_stress_points(at_worst, anchors).total, 9)
     found.parts, found.points, found.index = parts, points, round(points.total, 9)
+    found.ramps = tuple(
+        ramp(value, low, high) for value, (low, high, _) in zip(parts, anchors.ramps, strict=True)
+    )
     ranked = sorted(
         ((asset, one.apr, score_asset(one, anchors)) for asset, one in known.items()),
         key=lambda row: (-row[2], -row[1], row[0]),
@@ -335,12 +339,3 @@ def _look_back(universe: Universe, use: Use, hour: int) -> None:
         parts = compute_stress_parts(known, anchors)
         if parts is not None and used >= anchors.coverage_min * total:
             memory.note(first + place, compute_stress_points(parts, anchors).total)
-
-
-def contributors(state: RiskState) -> str:
-    """``SOL 90 %, ETH 62 % and BTC 55 % a year``: the assets that add most; empty for none."""
-    named = [f"{asset} {apr * 100:.3g} %" for asset, apr, _ in state.stress.now.top]
-    if not named:
-        return ""
-    listed = named[0] if len(named) == 1 else f"{', '.join(named[:-1])} and {named[-1]}"
-    return f"{listed} a year"

@@ -7,23 +7,22 @@ from functools import partial
 
 from monitor.core.formulas.funding import HOURS_PER_YEAR
 from monitor.core.formulas.funding_stress import WINDOW_HOURS, compute_dispersion
-from monitor.core.measures.definition import Definition, Detail, Relation, define
+from monitor.core.measures.definition import Arithmetic, Definition, Detail, Relation, define
 from monitor.core.measures.funding_stress import (
     compute_stress,
-    contributors,
     current_rate,
     market_scores,
     series_of,
 )
 from monitor.core.measures.funding_windows import Scores
 from monitor.core.measures.spec import MeasureSpec, Unit
-from monitor.core.measures.tree import AssetNode, MarketNode, Node, PortfolioNode
+from monitor.core.measures.stress_words import say_coverage, say_index, say_why_unknown, work_index
+from monitor.core.measures.tree import AssetNode, MarketNode, PortfolioNode
 from monitor.core.measures.use import Use
 from monitor.core.state.facts import SETTLED_BIT, MarketBit
 from monitor.core.state.funding import StressNow, carry_hours
-from monitor.core.state.model import RiskState
 from monitor.core.state.series import HOUR_NS
-from monitor.core.types import SECOND_NS, EngineNs, SubjectKind
+from monitor.core.types import SECOND_NS, SubjectKind
 
 HIDDEN = "_funding_stress"
 Z_SHOWN_MAX = 1000.0
@@ -84,26 +83,6 @@ def _unknown_s(node: PortfolioNode, use: Use) -> float | None:
         use.absent(f"it was never known: {use.state.stress.now.reason}")
         return None
     return 0.0 if use.state.stress.now.index is not None else (use.now - known_ns) / SECOND_NS
-
-
-def _why_unknown(_node: Node, state: RiskState, _now: EngineNs) -> str:
-    return state.stress.now.reason[:80]
-
-
-def _said(node: Node, state: RiskState, _now: EngineNs) -> str:
-    """``index 69.3: SOL 90 %, ETH 62 % and BTC 55 % a year``."""
-    index = state.stress.now.index
-    if index is None or not isinstance(node, PortfolioNode):
-        return ""
-    return f"index {index:.1f}: {contributors(state)}"
-
-
-def _covered(_node: Node, state: RiskState, _now: EngineNs) -> str:
-    """``97 % of open interest, 19 of 20 assets``."""
-    now = state.stress.now
-    if now.coverage is None:
-        return ""
-    return f"{now.coverage * 100:.3g} % of open interest, {now.assets} of {now.universe} assets"
 
 
 # ---------------------------------------------------------------------------- market and asset
@@ -185,7 +164,12 @@ def _spec(
 
 
 def _made(
-    spec: MeasureSpec, pick: Pick, missing: str = "", detail: Detail | None = None
+    spec: MeasureSpec,
+    pick: Pick,
+    missing: str = "",
+    detail: Detail | None = None,
+    made_of: tuple[str, ...] = (),
+    arithmetic: Arithmetic | None = None,
 ) -> Definition:
     return define(
         spec,
@@ -193,6 +177,8 @@ def _made(
         partial(_read, pick, missing),
         needs=((Relation.SELF, HIDDEN),),
         detail=detail,
+        made_of=made_of,
+        arithmetic=arithmetic,
     )
 
 
@@ -213,6 +199,12 @@ _PARTS = (
     ),
     ("flips_ratio", Unit.RATIO, "Share of assets whose funding turned its sign in 24 hours.", 1.0),
 )
+
+
+def _points_name(part: str) -> str:
+    return f"funding_stress_{part.rpartition('_')[0]}_points"
+
+
 _TYPICAL = ((0.11, 0.55), (0.05, 0.8), (0.5, 6.1), (0.5, 4.0), (0.1, 0.4))
 _WEIGHTS = (25.0, 25.0, 25.0, 15.0, 10.0)
 _INDEX = _spec(
@@ -248,7 +240,17 @@ DEFINITIONS: tuple[Definition, ...] = (
         always=True,
         hidden=True,
     ),
-    _made(_INDEX, lambda now: now.index, detail=_said),
+    _made(
+        _INDEX,
+        lambda now: now.index,
+        detail=say_index,
+        made_of=(
+            *(f"funding_stress_{name}" for name, *_ in _PARTS),
+            *(_points_name(name) for name, *_ in _PARTS),
+            "funding_stress_coverage_ratio",
+        ),
+        arithmetic=work_index,
+    ),
     _made(
         _spec(
             "funding_stress_worst_index",
@@ -277,7 +279,7 @@ DEFINITIONS: tuple[Definition, ...] = (
     *(
         _made(
             _spec(
-                f"funding_stress_{name.rpartition('_')[0]}_points",
+                _points_name(name),
                 Unit.POINTS,
                 f"What this part adds to the stress index: 0 to {_WEIGHTS[number]:.0f} points.",
                 (0.0, _WEIGHTS[number]),
@@ -297,7 +299,7 @@ DEFINITIONS: tuple[Definition, ...] = (
         ),
         lambda now: now.coverage,
         "no market has open interest",
-        _covered,
+        say_coverage,
     ),
     _made(
         _spec(
@@ -351,7 +353,7 @@ DEFINITIONS: tuple[Definition, ...] = (
         SubjectKind.PORTFOLIO,
         _unknown_s,
         needs=((Relation.SELF, HIDDEN),),
-        detail=_why_unknown,
+        detail=say_why_unknown,
     ),
     define(
         _spec(

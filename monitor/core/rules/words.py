@@ -85,9 +85,10 @@ def _grouped(value: float) -> str:
 
 
 def cited(reading: CitedReading) -> str:
-    """A reading's number, with a tilde where it was estimated; its own text where it has one."""
+    """A reading's number, with a tilde where it was estimated; the first line of its own text where
+    it has one."""
     if reading.text:
-        return reading.text
+        return reading.text.partition("\n")[0]
     return ("~" if reading.estimated else "") + number(reading.value, reading.unit, reading.words)
 
 

@@ -108,6 +108,7 @@ class StressNow(msgspec.Struct, omit_defaults=True):
         index: 0 to 100, None while it cannot be said, for ``reason``.
         worst: The same with every asset of which something is unknown at its worst.
         parts: Level, breadth, surprise, change, flips as raw values.
+        ramps: How far each is from where it begins to count to where it counts in full, 0 to 1.
         points: What each adds.
         coverage: Share of the universe's open interest that was used.
         weighted_apr: Mean APR by open interest, signed.
@@ -124,6 +125,7 @@ class StressNow(msgspec.Struct, omit_defaults=True):
     index: float | None = None
     worst: float | None = None
     parts: tuple[float, float, float, float, float] | None = None
+    ramps: tuple[float, ...] = ()
     points: tuple[float, float, float, float, float] | None = None
     coverage: float | None = None
     weighted_apr: float | None = None
