@@ -8,12 +8,25 @@ from hypothesis import strategies as st
 
 from monitor.core import events as e
 from monitor.core.settings import EngineSettings
-from monitor.core.types import SECOND_NS, MarketStatus, TransferKind
+from monitor.core.structure import Bucket, HedgeSet, Strategy, StructureSettings
+from monitor.core.types import SECOND_NS, FillKind, MarketStatus, TransferKind
 
 HL, DYDX = "hyperliquid", "dydx"
 MARKETS = ((HL, "BTC"), (HL, "SOL"), (DYDX, "BTC-USD"))
 ACCOUNTS = ((HL, "main"), (DYDX, "main"))
-SETTINGS = EngineSettings(accounts=ACCOUNTS, venues=(HL, DYDX))
+# What a desk may say its book is made of; small, so that every event may matter to it.
+STRUCTURE = StructureSettings(
+    hedge_sets=(HedgeSet(name="btc", legs=((HL, "main", "BTC"), (DYDX, "main", "BTC-USD"))),),
+    buckets=(
+        Bucket(name="here", target_ratio=0.5, accounts=((HL, "main"),), review_s=30.0),
+        Bucket(name="there", target_ratio=0.5, contingency=True, accounts=((DYDX, "main"),)),
+    ),
+    strategies=(
+        Strategy(name="venue", accounts=((DYDX, "main"),)),
+        Strategy(name="coins", assets=("BTC", "SOL")),
+    ),
+)
+SETTINGS = EngineSettings(accounts=ACCOUNTS, venues=(HL, DYDX), structure=STRUCTURE)
 TIERS = (e.MarginTier(0.0, 0.05, 0.025), e.MarginTier(50_000.0, 0.1, 0.05))
 
 RULES = """
@@ -60,6 +73,27 @@ RULES = """
   do: {level: page}
   scope: portfolio
   summary: Equity fell
+- id: hedge_open
+  for_each: hedge_set
+  when: hedge_mismatch_ratio > 0.05
+  for: 2s
+  severity: high
+  summary: A hedge is open
+- id: leg_gone
+  for_each: hedge_set
+  when: hedge_legs_lost > 0.5
+  severity: critical
+  summary: A hedge lost a leg
+- id: bucket_out
+  for_each: bucket
+  when: bucket_over_band_ratio > 1.0 || bucket_under_band_ratio > 1.0
+  severity: warning
+  summary: A bucket left its band
+- id: bucket_late
+  for_each: bucket
+  when: bucket_review_overdue_ratio > 1.25
+  severity: warning
+  summary: A bucket was not reviewed
 - id: blind_spot
   for_each: feed
   when: feed_age_s > 10.0 || feed_lost_channels > 0.5
@@ -329,6 +363,39 @@ def news_flags(draw: st.DrawFn) -> e.Event:
     )
 
 
+@st.composite
+def fills(draw: st.DrawFn) -> e.Event:
+    """Orders of ours, and what was no order of ours."""
+    venue, market = draw(st.sampled_from(MARKETS))
+    return e.FillsReported(
+        venue=venue,
+        channel=f"{venue}/fills/main",
+        account="main",
+        history=draw(st.booleans()),
+        fills=tuple(
+            e.FillReport(
+                fill_id=str(draw(st.integers(1, 20))),
+                market=market,
+                size=draw(sizes),
+                price=Decimal(100),
+                time_ns=(1_800_000_000 + draw(st.integers(-100, 100))) * SECOND_NS,
+                kind=draw(st.sampled_from([FillKind.TRADE, FillKind.TRADE, FillKind.LIQUIDATION])),
+            )
+            for _ in range(draw(st.integers(0, 3)))
+        ),
+    )
+
+
+@st.composite
+def reviews(draw: st.DrawFn) -> e.Event:
+    """Who looked at which bucket."""
+    at_ns = (1_800_000_000 + draw(st.integers(-100, 0))) * SECOND_NS
+    names = draw(st.lists(st.sampled_from(["here", "there"]), unique=True))
+    return e.BucketsReviewed(
+        reviews=tuple(e.BucketReview(bucket=one, at_ns=at_ns) for one in names)
+    )
+
+
 def any_event() -> st.SearchStrategy[e.Event]:
     """Anything that may happen, the frequent more frequently."""
     return st.one_of(
@@ -345,6 +412,8 @@ def any_event() -> st.SearchStrategy[e.Event]:
         history_words(),
         off_book(),
         news_flags(),
+        fills(),
+        reviews(),
     )
 
 
