@@ -34,6 +34,7 @@ from monitor.core.killswitch.facts import (
     PersonPulled,
     RearmConfirmed,
     RearmRequested,
+    RuleEnded,
     Step,
 )
 from monitor.core.killswitch.machine import KillMachine
@@ -351,6 +352,7 @@ class KillSwitch:
         while True:
             self.look_for_file()
             self._look_at_record()
+            self._end_what_is_over()
             await asyncio.sleep(FILE_PERIOD_S)
 
     def look_for_file(self) -> None:
@@ -374,6 +376,19 @@ class KillSwitch:
                     description=answer.text,
                 )
             )
+
+    def _end_what_is_over(self) -> None:
+        """Let go what waits for the end of a rule that is over, on known data: its end may be lost
+        with the process that noticed it, and nobody says it twice."""
+        state = self.machine.state
+        waiting = {key: hold.subject for key, hold in state.holds.items() if hold.lasts}
+        asks = [one.ask for one in state.pendings.values()]
+        asks += [one.ask for one in state.proposals.values()]
+        waiting |= {ask.key: ask.subject for ask in asks}
+        for key, subject in waiting.items():
+            memory = self._engine.state.rules.get(key)
+            if memory is not None and memory.quiet:
+                self.driver.submit(RuleEnded(rule=memory.rule, subject=subject))
 
     def _look_at_record(self) -> None:
         problem = self._store.audit_problem or self._store.second_problem

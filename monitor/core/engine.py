@@ -330,6 +330,7 @@ class Engine:
         for row in rows:
             memory = msgspec.msgpack.decode(row.state, type=RuleMemory)
             memory.restored, memory.armed_ns, memory.attentive = True, 0, True
+            memory.owed, memory.quiet = memory.state.firing, False
             self.state.rules[f"{row.rule}|{row.subject}"] = memory
         recall(self.state, memories)
         flows = self.state.kept_flows

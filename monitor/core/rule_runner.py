@@ -348,7 +348,11 @@ class RuleRunner:
             )
         if result.changed:
             self._tell(asked, before, result, now)
-        if memory.capped:
+        if memory.owed and (not after.firing or result.verdict is Verdict.TRUE):
+            memory.owed = False
+            if before.firing and after.firing and rule.level is not ActionLevel.PAGE:
+                self._request(asked, result, now)
+        elif memory.capped:
             weak = result.estimated or result.by_absence
             if not after.firing:
                 memory.capped = False

@@ -3,6 +3,8 @@ does instead, and how it ends."""
 
 from __future__ import annotations
 
+from monitor.core.decision import ActionLevel, KillRequest, RuleMode
+from monitor.core.killswitch.facts import RuleAsked
 from monitor.core.killswitch.levels import Level
 from monitor.core.killswitch.state import Stage
 from monitor.core.operator import Verb
@@ -126,6 +128,30 @@ def test_a_hold_goes_by_itself_after_five_minutes_of_fresh_data() -> None:
         assert rig.main.requests_used == rig.requests_before, "a hold sends nothing"
         await rig.until(lambda: "released" in rig.actions())
         assert any(not one.firing and one.alert == "KillSwitchHold" for one in rig.told)
+
+    run(story, Desk(rules=STALE, acting=("stale",)))
+
+
+def test_a_hold_whose_end_was_lost_goes_all_the_same() -> None:
+    """The process died between noting that a rule is over and letting its hold go: the next one
+    finds the hold, and the rule over on known data."""
+
+    async def story(rig: Rig) -> None:
+        asked = KillRequest(
+            rule="stale",
+            subject=MAIN_SCOPE,
+            scope=MAIN_SCOPE,
+            level=ActionLevel.HOLD,
+            mode=RuleMode.ACT,
+            gross_to_ratio=None,
+            firing_epoch_ns=1,
+        )
+        rig.daemon.kill.driver.submit(RuleAsked(request=asked))
+        assert rig.trading()["scopes"]
+        begun_s = rig.at_s
+        await rig.until(lambda: not rig.trading()["scopes"], within_s=310.0)
+        assert rig.at_s - begun_s >= 300.0
+        assert "released" in rig.actions()
 
     run(story, Desk(rules=STALE, acting=("stale",)))
 

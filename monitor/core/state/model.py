@@ -396,7 +396,9 @@ class RuleMemory(msgspec.Struct, omit_defaults=True):
     and not only those that cross a limit. ``capped`` while a stronger action than estimates allow
     is still owed. ``confirmed`` once its action was asked for with all that confirms it, and
     ``seen_ns`` the distinct observations until then. ``asked`` once it was asked since it was
-    loaded or changed. ``restored`` until the rule has been met again after a restart.
+    loaded or changed. ``restored`` until the rule has been met again after a restart, and ``owed``
+    until the action of one that fires was asked for since then: the request may be lost with the
+    process that made it.
     """
 
     rule: str
@@ -412,6 +414,7 @@ class RuleMemory(msgspec.Struct, omit_defaults=True):
     asked: bool = False
     quiet: bool = False  # inactive, and its condition last known to be false
     restored: bool = False
+    owed: bool = False
 
 
 class RuleStatus(msgspec.Struct, omit_defaults=True):
