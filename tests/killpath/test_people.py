@@ -1,11 +1,11 @@
-"""News flags, and a rulebook that loosens: over the socket and by signed HTTP, over restarts."""
+"""News flags, reviews, and a rulebook that loosens: over the socket and by signed HTTP, over restarts."""
 
 from __future__ import annotations
 
 import os
 
 from monitor.core.operator import OperatorRequest, Verb
-from monitor.core.types import PORTFOLIO
+from monitor.core.types import PORTFOLIO, bucket_subject
 from tests.killpath.rig import Desk, Rig, run
 from tests.killpath.test_doors import post
 
@@ -95,6 +95,35 @@ def test_flags_of_people_and_of_a_file() -> None:
         Desk(rules=NEWS, more={"news_flags_file": "news.yaml"}),
         before=lambda rig: write(rig, FILE, 1),
     )
+
+
+def test_a_review_is_on_record_over_a_restart() -> None:
+    """A word over the socket ends the rule, and `kill -9` does not unsay it."""
+    late = "- {id: late, for_each: bucket, summary: Late, severity: warning, when: "
+    rules = f"{late}bucket_review_overdue_ratio > 1.25}}\n"
+    accounts = {"accounts": ["hyperliquid/main"]}
+    minute = 1.0 / 1440.0
+    buckets = [{"name": "hedges", "target": 1.0, "review_days": minute, **accounts}]
+
+    async def story(rig: Rig) -> None:
+        await rig.passes(140)  # the clock of a review is looked at by the minute
+        await rig.until(lambda: len(rig.pages("Late")) == 1)
+        assert "never reviewed" in (await rig.ask(Verb.REVIEWED)).text
+        assert not (await rig.ask(Verb.REVIEWED, bucket="hedge", reason="x")).done
+        answer = await rig.ask(Verb.REVIEWED, bucket="hedges", reason="all of it")
+        assert answer.done
+        assert answer.kept
+        await rig.kill_process()
+        await rig.start()
+        assert "(all of it)" in (await rig.ask(Verb.REVIEWED)).text
+        reading = rig.daemon.engine.reading(
+            "bucket_review_overdue_ratio", bucket_subject("hedges"), rig.clock.now()
+        )
+        assert reading is not None
+        assert reading.value < 1.25
+        assert [one for one in rig.actions() if one == "bucket_reviewed"] == ["bucket_reviewed"]
+
+    run(story, Desk(rules=rules, more={"structure": {"buckets": buckets}}))
 
 
 def reload(rig: Rig, text: str) -> str:
