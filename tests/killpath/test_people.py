@@ -1,4 +1,4 @@
-"""News flags, reviews, and a rulebook that loosens: over the socket and by signed HTTP, over restarts."""
+"""News flags, reviews, a rulebook that loosens: by socket and signed HTTP, over restarts."""
 
 from __future__ import annotations
 
