@@ -14,8 +14,9 @@ from monitor.core.engine import Engine, restore_snapshot
 from monitor.core.formulas.drawdown import Flows
 from monitor.core.formulas.rolling import Peaks, Window, follow_rolling
 from monitor.core.settings import EngineSettings, LeverageSettings
+from monitor.core.state.model import CapMemory
 from monitor.core.state.series import HOUR_NS
-from monitor.core.types import PORTFOLIO, TransferKind, asset_subject
+from monitor.core.types import PORTFOLIO, Subject, TransferKind, asset_subject
 from tests.core.desk import HL, HL_VENUE, MAIN, START_NS, Desk
 
 BTC_ASSET, SOL_ASSET = asset_subject("BTC"), asset_subject("SOL")
@@ -92,8 +93,66 @@ def test_the_terms_of_a_cap_are_said() -> None:
     )
     (transition,) = at.evaluate().transitions
     said = {one.measure: one.text for one in transition.inputs}
-    assert said["leverage_cap_net"] == "1x: volatility slow 60 %, times 1 at percentile 50"
+    assert said["leverage_cap_net"].startswith("1x: volatility slow 60 % (0.8 x fast ")
+    assert said["leverage_cap_net"].endswith("), times 1 at percentile 50")
     assert said["leverage_to_cap_ratio"] == "106 % of the cap on net by volatility"
+
+
+NET = "".join(
+    f"""
+- id: net_{kind}
+  for_each: {kind}
+  when: leverage_net_to_cap_ratio > 9.0
+  severity: warning
+  do: {{level: page}}
+  scope: portfolio
+  summary: Leverage
+"""
+    for kind in ("portfolio", "asset")
+)
+
+
+def steps(at: Desk, subject: str) -> str:
+    """The arithmetic of net leverage against its cap, as explained."""
+    at.evaluate()
+    at.load(NET)
+    assert at.after("leverage_net_to_cap_ratio", Subject(subject)) is not None
+    seen = at.engine.explain(f"net_{subject.partition(':')[0]}", Subject(subject), at.now)
+    assert seen is not None
+    return "; ".join(seen.inputs[0].arithmetic)
+
+
+@pytest.mark.parametrize("subject", [PORTFOLIO, BTC_ASSET])
+def test_a_cap_is_worked_out_by_hand(subject: str) -> None:
+    """Ratio, which volatility binds, target, base, its limits, the percentile's multiplier, and
+    how fast a cap may rise."""
+    said = steps(hold(desk(), 1000.0, BTC=10.6), subject)
+    assert said.startswith("leverage_net 1.06 / cap 1 = 1.06; slow 0.6, 0.8 x fast = ")
+    assert "slow binds; base 0.6 / 0.6 = 1, within 0.5 to 3: 1; " in said
+    assert said.endswith("cap 1 x 1 at percentile 0.5 = 1; falls at once, rises at most 10 % a day")
+
+
+@pytest.mark.parametrize("subject", [PORTFOLIO, BTC_ASSET])
+def test_the_fast_volatility_is_named_where_it_binds(subject: str) -> None:
+    """A quarter of an hour of one percent a minute: the floor of the base is told as one."""
+    at = hold(desk(), 1000.0, BTC=1.0)
+    for minute in range(5, 20):
+        for market in ("BTC", "ETH"):
+            at.at(minute * 60 + 1).context(market, mark_price=100.0 * exp(0.01 * (minute % 2)))
+        at.evaluate()
+    hold(at, 1000.0, BTC=1.0)
+    said = steps(at, subject)
+    fast = at.value("leverage_cap_net", Subject(subject))
+    assert fast == pytest.approx(0.5, abs=0.01)
+    assert "0.8 x fast binds; base 0.6 / " in said
+    assert "within 0.5 to 3: 0.5; cap 0.5 x 1 at percentile 0.5 = 0.5" in said
+    assert "held" not in said
+    at.engine.state.caps[f"leverage_cap_net|{subject}"] = CapMemory(0.4, at.now)
+    at.at(1202.0)
+    for market in ("BTC", "ETH"):
+        at.context(market, mark_price=100.0)
+    said = steps(hold(at, 1000.0, BTC=1.0), subject)
+    assert said.endswith("rises at most 10 % a day; held at 0.4 until then")
 
 
 def test_neutral_book_is_not_cut_by_volatility() -> None:

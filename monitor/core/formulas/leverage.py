@@ -15,6 +15,7 @@ SIGMA_TARGET = 0.60
 LEVERAGE_FLOOR = 0.5
 LEVERAGE_CEILING = 3.0
 FAST_WEIGHT = 0.8  # the fast volatility is noisier: it counts from a quarter above the slow one
+CAP_RISE_PER_DAY = 0.10
 PERCENTILE_LOW, PERCENTILE_HIGH = 0.80, 0.95
 MULTIPLIER_LOW = 0.5
 GAP_FACTOR = 1.5
@@ -83,7 +84,9 @@ def compute_leverage_cap(
     )
 
 
-def rise_slowly(before: float, now: float, *, elapsed_days: float, per_day: float = 0.10) -> float:
+def rise_slowly(
+    before: float, now: float, *, elapsed_days: float, per_day: float = CAP_RISE_PER_DAY
+) -> float:
     """A cap that falls at once and rises at most ``per_day`` of itself a day, compounded, so that
     it does not matter how often it is looked at."""
     return min(now, before * float((1.0 + per_day) ** max(elapsed_days, 0.0)))

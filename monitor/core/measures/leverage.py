@@ -7,12 +7,15 @@ Caps fall at once and rise at most a tenth a day.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from math import fsum
 from operator import mul
 
 from monitor.core.formulas.leverage import (
+    CAP_RISE_PER_DAY,
     FAST_WEIGHT,
+    LEVERAGE_CEILING,
+    LEVERAGE_FLOOR,
     compute_base_leverage,
     compute_cap_volatility,
     compute_percentile_multiplier,
@@ -22,7 +25,6 @@ from monitor.core.formulas.leverage import (
 from monitor.core.formulas.ratios import LEVERAGE_MAX, compute_leverage
 from monitor.core.formulas.volatility import (
     HOURS_PER_YEAR,
-    MINUTES_PER_YEAR,
     annualize_volatility,
     compute_binned_percentile,
 )
@@ -35,6 +37,8 @@ from monitor.core.measures.spec import MeasureSpec, Unit
 from monitor.core.measures.tree import AccountNode, AssetNode, Node, PortfolioNode, VenueNode
 from monitor.core.measures.use import Use
 from monitor.core.measures.volatility import (
+    basket_excess,
+    fast_excess,
     read_basket_fast,
     read_basket_percentile,
     read_basket_slow,
@@ -87,11 +91,22 @@ def _remembered(node: Node, use: Use, name: str, cap: float) -> float:
     return risen
 
 
-def _net_cap(
-    node: Node,
-    use: Use,
-    reads: Sequence[Callable[[], float | None]],
-) -> float | None:
+def _volatilities(node: Node, use: Use) -> tuple[float, float, float] | None:
+    """Fast, slow and percentile that a net cap answers to: the asset's own, else the basket's."""
+    reads: tuple[Callable[[], float | None], ...]
+    if isinstance(node, AssetNode):
+        asset = node.asset
+        reads = (
+            lambda: read_fast(asset, use),
+            lambda: read_slow(asset, use),
+            lambda: read_percentile(asset, use),
+        )
+    else:
+        reads = (
+            lambda: read_basket_fast(use),
+            lambda: read_basket_slow(use),
+            lambda: read_basket_percentile(use),
+        )
     values = []
     for read in reads:
         value = read()
@@ -99,35 +114,18 @@ def _net_cap(
             return None
         values.append(value)
     fast, slow, percentile = values
+    return fast, slow, percentile
+
+
+def _net_cap(node: Node, use: Use) -> float | None:
+    found = _volatilities(node, use)
+    if found is None:
+        return None
+    fast, slow, percentile = found
     base = compute_base_leverage(
         compute_cap_volatility(fast, slow), target=use.settings.leverage.volatility_target
     )
     return _remembered(node, use, NET_CAP.name, base * compute_percentile_multiplier(percentile))
-
-
-def _portfolio_net_cap(node: PortfolioNode, use: Use) -> float | None:
-    return _net_cap(
-        node,
-        use,
-        (
-            lambda: read_basket_fast(use),
-            lambda: read_basket_slow(use),
-            lambda: read_basket_percentile(use),
-        ),
-    )
-
-
-def _asset_net_cap(node: AssetNode, use: Use) -> float | None:
-    asset = node.asset
-    return _net_cap(
-        node,
-        use,
-        (
-            lambda: read_fast(asset, use),
-            lambda: read_slow(asset, use),
-            lambda: read_percentile(asset, use),
-        ),
-    )
 
 
 def _multiplier(venue: str, use: Use) -> float:
@@ -202,21 +200,62 @@ def _which(node: Node, _state: RiskState, _now: EngineNs) -> str:
 
 
 def _terms(node: Node, state: RiskState, _now: EngineNs) -> str:
-    """What a cap is made of: which volatility counts, and what its percentile leaves."""
+    """What a cap is made of: which volatility binds, and what its percentile leaves."""
     series = state.prices.get(node.asset) if isinstance(node, AssetNode) else None
     hours = state.basket if series is None else series.hours
     slow = annualize_volatility(hours.slow.variance, HOURS_PER_YEAR)
-    said = f"slow {slow * 100:.3g} %"
-    if series is not None:
-        fast = FAST_WEIGHT * annualize_volatility(series.fast.variance, MINUTES_PER_YEAR)
-        said = max((slow, said), (fast, f"0.8 x fast = {fast * 100:.3g} %"))[1]
+    excess = basket_excess(state) if series is None else fast_excess(series)
     cap = node.instances[NET_CAP.name].cell.value if NET_CAP.name in node.instances else None
     marked = marked_bin(hours.slow)
-    if cap is None or not hours.known or not marked:
+    if cap is None or excess is None or not hours.known or not marked:
         return ""
     percentile = compute_binned_percentile(hours.counts, marked - 1)
     off = compute_percentile_multiplier(percentile)
-    return f"{cap:.3g}x: volatility {said}, times {off:.2g} at percentile {percentile * 100:.3g}"
+    return (
+        f"{cap:.3g}x: {_binding_volatility(slow * excess, slow)}, times {off:.2g} at percentile "
+        f"{percentile * 100:.3g}"
+    )
+
+
+def _binding_volatility(fast: float, slow: float) -> str:
+    """``volatility slow 60 % (0.8 x fast 48 %)``: the larger, and the other in brackets."""
+    weighted = FAST_WEIGHT * fast
+    said = (f"slow {slow * 100:.3g} %", f"{FAST_WEIGHT:g} x fast {weighted * 100:.3g} %")
+    binding, other = said if slow >= weighted else said[::-1]
+    return f"volatility {binding} ({other})"
+
+
+def _work_cap(node: Node, use: Use) -> tuple[str, ...]:
+    """From the target and the volatilities to the cap, a line each step."""
+    found, cap = _volatilities(node, use), use.read(node, NET_CAP.name)
+    if found is None or cap is None:
+        return ()
+    fast, slow, percentile = found
+    target, sigma = use.settings.leverage.volatility_target, compute_cap_volatility(fast, slow)
+    base = compute_base_leverage(sigma, target=target)
+    off = compute_percentile_multiplier(percentile)
+    raw = f"{target / sigma:.4g}" if sigma > 0.0 else "no bound"
+    limits = f"{LEVERAGE_FLOOR:g} to {LEVERAGE_CEILING:g}"
+    held = f"; held at {cap:.4g} until then" if cap < 0.9999 * base * off else ""
+    weighted = FAST_WEIGHT * fast
+    binding = "slow" if slow >= weighted else f"{FAST_WEIGHT:g} x fast"
+    return (
+        f"slow {slow:.4g}, {FAST_WEIGHT:g} x fast = {weighted:.4g}: {binding} binds",
+        f"base {target:g} / {sigma:.4g} = {raw}, within {limits}: {base:.4g}",
+        f"cap {base:.4g} x {off:.4g} at percentile {percentile:.3g} = {base * off:.4g}",
+        f"falls at once, rises at most {CAP_RISE_PER_DAY * 100:g} % a day{held}",
+    )
+
+
+def _work_net_to_cap(node: Node, use: Use) -> tuple[str, ...]:
+    """The ratio, then the cap below it."""
+    leverage, cap = use.read(node, NET_LEVERAGE.name), use.read(node, NET_CAP.name)
+    if leverage is None or cap is None:
+        return ()
+    return (
+        f"leverage_net {leverage:.4g} / cap {cap:.4g} = {leverage / cap:.4g}",
+        *_work_cap(node, use),
+    )
 
 
 def _spec(
@@ -302,11 +341,16 @@ DEFINITIONS: tuple[Definition, ...] = (
         needs=_needs(NET.name),
     ),
     *(
-        define(NET_CAP, kind, compute, bits=SERIES_BIT, always=True, detail=_terms)
-        for kind, compute in (
-            (SubjectKind.PORTFOLIO, _portfolio_net_cap),
-            (SubjectKind.ASSET, _asset_net_cap),
+        define(
+            NET_CAP,
+            kind,
+            _net_cap,
+            bits=SERIES_BIT,
+            always=True,
+            detail=_terms,
+            arithmetic=_work_cap,
         )
+        for kind in (SubjectKind.PORTFOLIO, SubjectKind.ASSET)
     ),
     define(GROSS_CAP, SubjectKind.ACCOUNT, _account_gross_cap),
     define(GROSS_CAP, SubjectKind.VENUE, _venue_gross_cap),
@@ -323,6 +367,7 @@ DEFINITIONS: tuple[Definition, ...] = (
             kind,
             _to_cap(NET_LEVERAGE.name, NET_CAP.name),
             needs=_needs(NET_LEVERAGE.name, NET_CAP.name),
+            arithmetic=_work_net_to_cap,
         )
         for kind in (SubjectKind.PORTFOLIO, SubjectKind.ASSET)
     ),

@@ -195,6 +195,22 @@ def read_basket_fast(use: Use) -> float | None:
     return slow * fsum(ratios) / len(ratios)
 
 
+def fast_excess(series: PriceSeries) -> float | None:
+    """Fast volatility over the slow one, whatever their age; None where one is not known."""
+    slow = annualize_volatility(series.hours.slow.variance, HOURS_PER_YEAR)
+    fed = min(series.hours.slow.fed_ratio, series.fast.fed_ratio)
+    if fed < FED_RATIO_MIN or slow <= 0.0:
+        return None
+    return annualize_volatility(series.fast.variance, MINUTES_PER_YEAR) / slow
+
+
+def basket_excess(state: RiskState) -> float | None:
+    """The same of the basket: the mean over its members; None where none is known."""
+    found = [fast_excess(state.prices[asset]) for asset in _members(state)]
+    known = [one for one in found if one is not None]
+    return fsum(known) / len(known) if known else None
+
+
 def read_basket_percentile(use: Use) -> float | None:
     """The basket's volatility against its own history."""
     basket = read_basket(use)
