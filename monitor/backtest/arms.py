@@ -81,9 +81,10 @@ class Arm:
             self.restraints.release(known)
 
 
-def obeys_all(_request: KillRequest) -> bool:
-    """Every request of every rule."""
-    return True
+def obeys_all(request: KillRequest) -> bool:
+    """Every request of every rule that may ever act; what can only be proposed waits for a person,
+    and no person is simulated."""
+    return request.mode_max is RuleMode.ACT
 
 
 def obeys_none(_request: KillRequest) -> bool:

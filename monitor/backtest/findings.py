@@ -27,7 +27,10 @@ def percent(value: float | None, digits: int = 0) -> str:
 
 def times(value: float | None) -> str:
     """A multiple as ``1.80`` and a times sign."""
-    return DASH if value is None else f"{value:.2f}{TIMES}".replace("-", MINUS)
+    if value is None:
+        return DASH
+    text = f"{value:.2f}{TIMES}"
+    return f"0.00{TIMES}" if text == f"-0.00{TIMES}" else text.replace("-", MINUS)
 
 
 def bounds(one: Interval, words: str = "times") -> str:

@@ -13,10 +13,11 @@ from typing import NamedTuple
 
 import msgspec
 
+from monitor.backtest.correlations import Correlations
 from monitor.core.measures.catalogue import DEFINITIONS
 from monitor.core.measures.definition import Compute, Definition, Key
 from monitor.core.measures.stress_index import HIDDEN as HIDDEN_STRESS
-from monitor.core.measures.tree import Correlation, Node, PortfolioNode
+from monitor.core.measures.tree import Node, PortfolioNode
 from monitor.core.measures.use import FOREVER_NS, Use
 from monitor.core.settings import FreshnessSettings
 from monitor.core.state.funding import StressMemory
@@ -95,7 +96,7 @@ class Shared:
     in, the others read it at the same time of the same hour."""
 
     stress: StressMemory | None = None
-    correlations: dict[tuple[str, str], Correlation] = field(default_factory=dict)
+    correlations: Correlations = field(default_factory=Correlations)
     _hour: int = -1
     _said: dict[EngineNs, dict[tuple[str, Subject], _Said]] = field(default_factory=dict)
 
@@ -155,7 +156,8 @@ def _stress_heard(common: Shared, compute: Compute) -> Compute:
 def _with_correlations(common: Shared, compute: Compute) -> Compute:
     def computed(node: Node, use: Use) -> float | None:
         if isinstance(node, PortfolioNode):
-            node.correlations = common.correlations
+            common.correlations.renew(use.state)
+            node.correlations = common.correlations.found
         return compute(node, use)
 
     return computed

@@ -5,13 +5,13 @@ Everything in it comes from the figures; the page adds words and layout, never a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from html import escape
 from pathlib import Path
 
 from monitor import __version__
 from monitor.backtest.arms import Arm
-from monitor.backtest.bootstrap import DRAWS
+from monitor.backtest.bootstrap import DRAWS, Interval
 from monitor.backtest.charts import (
     bar_cell,
     drawdown_chart,
@@ -22,7 +22,7 @@ from monitor.backtest.charts import (
     state_chart,
 )
 from monitor.backtest.figures import TRIGGER_NAME, ArmFigures, Figures
-from monitor.backtest.findings import bounds, findings, market_cuts, percent, times
+from monitor.backtest.findings import findings, market_cuts, percent, times
 from monitor.backtest.outputs import MEASURES, SUMMARY, TRANSITIONS, instant, opened
 from monitor.backtest.statistics import Bin, Span
 from monitor.backtest.words import DASH, METHOD, MINUS, STYLE, TIMES, contribution_names
@@ -51,32 +51,32 @@ def report_html(figures: Figures) -> str:
         _section("What the numbers say", _findings(figures)),
         _section(
             "Price",
-            price_chart(figures),
+            _wide(price_chart(figures)),
             "Equal-weight basket of all assets with a price, 100 at the start, log scale. "
             "▾ marks each fall of 12 % or more within 48 hours; hatched: no data.",
         ),
         _section(
             "Funding stress",
-            gauge_chart(figures, [(name, css) for name, _, css in parts], _limits(figures)),
+            _wide(gauge_chart(figures, [(name, css) for name, _, css in parts], _limits(figures))),
             f"{figures.gauge}, highest of each column. A break is unknown, never low.",
             _legend((css, words) for _, words, css in parts) if parts else "",
         ),
         _section(
             "Rule states",
-            state_chart(result, _rows(figures)),
+            _wide(state_chart(result, _rows(figures))),
             "When each rule about the whole book was firing (recovering included), and the plain "
             "trigger; rules that read the book are those of the first engine.",
         ),
         _section(
             "Gross exposure",
-            gross_chart(result, drawn),
+            _wide(gross_chart(result, drawn)),
             "Over equity. Cut at once or late, back by steps of "
             f"{percent(result.task.settings.reentry_rise_per_day_ratio)} of the book a day.",
             _legend((css, arm.title) for arm, css in drawn),
         ),
         _section(
             "Equity and drawdown",
-            equity_chart(result, drawn) + drawdown_chart(result, drawn),
+            _wide(equity_chart(result, drawn) + drawdown_chart(result, drawn)),
             "Net of fees, slippage, exit friction and funding; equity on a log scale.",
             _legend((css, arm.title) for arm, css in drawn),
         ),
@@ -99,6 +99,11 @@ def report_html(figures: Figures) -> str:
 def _section(title: str, content: str, note: str = "", legend: str = "") -> str:
     said = f'<p class="note">{escape(note)}</p>' if note else ""
     return f"<section><h2>{escape(title)}</h2>{said}{legend}{content}</section>"
+
+
+def _wide(content: str) -> str:
+    """What may be wider than a phone: it scrolls, the page does not."""
+    return f'<div class="wide">{content}</div>'
 
 
 def _header(figures: Figures, start: str, end: str) -> str:
@@ -184,7 +189,15 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]], foot: str = "") -
         "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>" for cells in rows
     )
     note = f'<p class="note">{escape(foot)}</p>' if foot else ""
-    return f'<div class="wide"><table><thead><tr>{top}</tr></thead>{lines}</table></div>{note}'
+    return _wide(f"<table><thead><tr>{top}</tr></thead>{lines}</table>") + note
+
+
+def _interval(one: Interval, say: Callable[[float | None], str]) -> str:
+    """A value with its interval below it."""
+    if one.value is None:
+        return DASH
+    between = f"{say(one.low)} … {say(one.high)}" if one.low is not None else "no interval"
+    return f'{say(one.value)}<span class="ci">{between}</span>'
 
 
 def _arm_table(figures: Figures) -> str:
@@ -230,10 +243,10 @@ def _difference_table(figures: Figures) -> str:
             rows.append(
                 [
                     escape(one.arm.title),
-                    bounds(difference.tail, "percent"),
-                    bounds(difference.exposure, "percent"),
-                    bounds(difference.ratio),
-                    bounds(difference.return_per_year, "percent"),
+                    _interval(difference.tail, percent),
+                    _interval(difference.exposure, percent),
+                    _interval(difference.ratio, times),
+                    _interval(difference.return_per_year, percent),
                 ]
             )
     head = ("arm", "tail removed", "exposure given up", "tail per exposure", "return a year")
@@ -259,8 +272,8 @@ def _state_table(figures: Figures) -> str:
                 f"{timing.false_per_month:.2f}",
                 f"{timing.led} of {timing.falls}",
                 DASH if lead is None else f"{lead:.0f}",
-                bounds(one.lift.crash),
-                bounds(one.lift.volatility),
+                _interval(one.lift.crash, times),
+                _interval(one.lift.volatility, times),
                 percent(one.funding_on),
                 percent(one.funding_off),
             ]
@@ -315,8 +328,15 @@ def _method(figures: Figures) -> str:
         if one.end_s > task.history.start_s
         and one.start_s < task.history.time_s(task.history.hours)
     ]
+    back = task.settings
+    soonest = "" if back.reentry_delay_h else ", the earliest a desk could be back"
     said = [
         *METHOD,
+        (
+            f"That person is there {back.reentry_delay_h:g} h after the rule permits it{soonest}; "
+            f"from then on at most {percent(back.reentry_rise_per_day_ratio)} of the full book is "
+            "added a day, at midnight UTC."
+        ),
         (
             f"Rules not asked because they only page about a part of the book: "
             f"{', '.join(task.rules.unasked) or 'none'} (--every-rule asks them). Left out because "

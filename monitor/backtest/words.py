@@ -31,8 +31,17 @@ METHOD = (
     (
         "A cut brings the gross of its scope to the lowest target of all firing rules, taken from "
         "the gross at the first entry, all positions by the same share. Nothing grows while a rule "
-        "restrains it. The way back needs the rule's own re-entry condition on known data and a "
-        "person's word, modelled as a fixed delay."
+        "restrains it. A cut that may only be proposed is not followed: no person is simulated who "
+        "approves it (--follow has every one of a rule approved)."
+    ),
+    (
+        "The way back is the rule's own: its exit condition has held on known data for as long as "
+        "it says, and its re-entry condition holds on a full hour; nothing missing or estimated "
+        "permits it. Then a hold goes by itself; what cut or stopped new risk waits for a person."
+    ),
+    (
+        "Engines of later arms are asked only what their conduct depends on; pages and states are "
+        "those of the first."
     ),
     (
         "A trade between two full hours is done on the straight line between their two prices; "
@@ -76,26 +85,30 @@ min-width:0}
 h2{font-size:16px;margin:0 0 6px}h3{font-size:14px;margin:10px 0 4px}
 .note{color:var(--dim);margin:0 0 8px;font-size:13px;max-width:100ch}
 .wide+.note{margin:8px 0 0}
-.tiles{display:grid;gap:8px;grid-template-columns:repeat(auto-fit,minmax(170px,1fr))}
-.tile{background:var(--panel);border:1px solid var(--line);border-radius:8px;padding:8px 12px}
-.tile b{display:block;font-size:16px;white-space:nowrap;font-variant-numeric:tabular-nums}
+.tiles{display:grid;gap:8px;grid-template-columns:repeat(auto-fit,minmax(150px,1fr))}
+.tile{background:var(--panel);border:1px solid var(--line);border-radius:8px;padding:8px 12px;
+min-width:0}
+.tile b{display:block;font-size:16px;overflow-wrap:anywhere;font-variant-numeric:tabular-nums}
 .tile span{color:var(--dim);font-size:12px}
 dl{margin:0;display:grid;grid-template-columns:minmax(150px,220px) minmax(0,1fr);gap:8px 18px}
 dt{font-weight:600}dd{margin:0;max-width:100ch}
 @media (max-width:700px){dl{grid-template-columns:1fr}dd{margin-bottom:8px}}
 ul{margin:0;padding-left:18px;max-width:110ch}li{margin:3px 0}
 .wide{overflow-x:auto}
+.ci{display:block;color:var(--dim);font-size:11px}
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums;font-size:13px}
-th,td{padding:5px 10px 5px 0;border-bottom:1px solid var(--line);text-align:right;
-white-space:nowrap;vertical-align:bottom}
-th{color:var(--dim);font-weight:500;font-size:12px;white-space:normal}
-th:first-child,td:first-child{text-align:left}
-.columns{display:grid;gap:4px 28px;grid-template-columns:repeat(auto-fit,minmax(330px,1fr))}
+th,td{padding:5px 0 5px 10px;border-bottom:1px solid var(--line);text-align:right;
+white-space:nowrap;vertical-align:top}
+th{color:var(--dim);font-weight:500;font-size:12px;white-space:normal;vertical-align:bottom}
+th:first-child,td:first-child{text-align:left;padding-left:0}
+td:first-child{white-space:normal;min-width:130px}
+.columns{display:grid;gap:4px 28px;grid-template-columns:repeat(auto-fit,minmax(300px,1fr))}
+.columns td:first-child{min-width:0;white-space:nowrap}.columns>div{min-width:0}
 .legend{margin:0 0 4px;display:flex;flex-wrap:wrap;gap:4px 18px;font-size:13px;color:var(--dim)}
 .legend i{display:inline-block;width:16px;height:4px;border-radius:2px;margin-right:6px;
 vertical-align:middle;background:currentColor}
 svg{display:block;width:100%;height:auto;font:11px system-ui,sans-serif}
-svg.bar{display:inline-block;width:90px;height:10px;vertical-align:middle;margin-right:4px}
+svg.bar{display:inline-block;width:60px;height:10px;vertical-align:middle;margin-right:4px}
 .bar-fill{fill:var(--p0);opacity:.75}
 .grid{stroke:var(--line);stroke-width:1}
 .tick{fill:var(--dim);text-anchor:end}.time{fill:var(--dim);text-anchor:middle}
@@ -114,5 +127,11 @@ svg.bar{display:inline-block;width:90px;height:10px;vertical-align:middle;margin
 .arm-none{stroke:var(--none);color:var(--none)}.arm-rules{stroke:var(--info);color:var(--info)}
 .arm-late{stroke:var(--p4);color:var(--p4);stroke-dasharray:3 3}
 .arm-trigger{stroke:var(--warn);color:var(--warn)}.arm-only{stroke:var(--ok);color:var(--ok)}
+/* A phone: drawings and tables keep a readable size and scroll within their panel. */
+@media (max-width:700px){main{padding:8px}section{padding:12px}
+.tiles{grid-template-columns:repeat(2,minmax(0,1fr))}
+.wide>svg{min-width:760px;font-size:15px}.row{font-size:15px}svg.bar{width:36px}
+th:first-child,td:first-child{position:sticky;left:0;background:var(--panel);max-width:130px}
+td:first-child{overflow-wrap:anywhere;min-width:110px}}
 @media print{body{background:#fff}section{break-inside:avoid}}
 """

@@ -238,6 +238,26 @@ def test_no_action_on_a_dark_venue() -> None:
     assert book.costs.slippage_usd == pytest.approx(100.0 + 150.0)
 
 
+@pytest.mark.parametrize(
+    ("after_min", "slippage_usd"),
+    [
+        pytest.param(90, 150.0, id="as it ends"),
+        pytest.param(149, 150.0, id="just before the hour is over"),
+        pytest.param(150, 30.0, id="an hour later"),
+    ],
+)
+def test_trading_is_dear_for_a_while_after_an_outage(after_min: int, slippage_usd: float) -> None:
+    """300 units at 100: five times 10 bp within an hour of its end, then 10 bp."""
+    terms = settings(position("AAA", venue="hyperliquid", weight=1.0), congested_h=1.0)
+    life = Life(terms, dark("hyperliquid", 30, 90))
+    life.hour(AAA=100.0)
+    life.ask(to=0.7, after_min=after_min)
+    for _ in range(4):
+        book = life.hour(AAA=100.0)
+    assert book.gross_usd == pytest.approx(70_000.0)
+    assert book.costs.slippage_usd == pytest.approx(100.0 + slippage_usd)
+
+
 def test_the_twin_of_a_dark_leg_stays() -> None:
     """Cutting it would make the other naked."""
     terms = settings(

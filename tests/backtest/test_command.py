@@ -139,6 +139,10 @@ def test_the_report_stands_alone(history: Path, tmp_path: Path) -> None:
     assert page.tags.count("svg") >= 6
     assert page.tags.count("table") >= 4
     assert not re.search(r"\b(nan|inf|None)\b", re.sub(r"<style>.*?</style>", "", text))
+    assert text.count('<div class="wide"><table>') == page.tags.count("table")
+    drawings = len(re.findall(r'<svg viewBox="0 0 1120 ', text))
+    apart = len(re.findall(r'<div class="wide"><svg viewBox="0 0 1120 ', text))
+    assert drawings == apart + 1 == 6  # drawdown stands under equity: they scroll together
     for title in ("What the numbers say", "Rule states", "Against no rules", "How it was made"):
         assert f"<h2>{title}</h2>" in text
 

@@ -17,7 +17,13 @@ from monitor.backtest.judge import Judge, Ruling, make_judge
 from monitor.backtest.overlay import NO_OUTAGES, Outage, Overlay
 from monitor.backtest.rules import hourly_rules
 from monitor.backtest.settings import default_book
-from monitor.core.events import AccountReported, Event, FundingSettled, MarginTier
+from monitor.core.events import (
+    AccountReported,
+    Event,
+    FundingSettled,
+    MarginTier,
+    MarketContextSeen,
+)
 from monitor.core.types import (
     PORTFOLIO,
     SECOND_NS,
@@ -84,6 +90,7 @@ class Desk:
 
     history: History
     overlay: Overlay = NO_OUTAGES
+    rules: str = RULES
     told: list[tuple[int, Ruling]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -91,7 +98,7 @@ class Desk:
             self.history, ["binance"], overlay=self.overlay, tiers=(MarginTier(0.0, 0.05, 0.025),)
         )
         self.judge: Judge = make_judge(
-            hourly_rules([("test.yaml", RULES)]).files, ("binance",), START_S * SECOND_NS
+            hourly_rules([("test.yaml", self.rules)]).files, ("binance",), START_S * SECOND_NS
         )
         book = Book(default_book(ASSETS), self.overlay)
         self.arm = Arm("test", "Test", book, obeys_all, judge=self.judge)
@@ -176,6 +183,45 @@ def test_the_book_is_cut_and_comes_back() -> None:
         desk.hour(index)
     assert not desk.arm.restraints.active
     assert desk.arm.book.held[0].ceiling == pytest.approx(0.8, abs=0.01)
+
+
+STRICT = RULES.replace(
+    "reentry: funding_expensive_share_ratio <= 0.20",
+    "reentry: funding_expensive_share_ratio <= 0.10",
+)
+
+
+@pytest.mark.parametrize(
+    ("rules", "hours"),
+    [
+        pytest.param(RULES, 46, id="as its exit asks"),
+        pytest.param(STRICT, 64, id="once its re-entry holds, though it is long over"),
+    ],
+)
+def test_the_way_back_is_the_rules_own(rules: str, hours: int) -> None:
+    """Hot from 24 to 40; one asset of five stays dear up to 64: over at 46, and yet not calm."""
+    history = past(96, range(24, 40))
+    dear = history.settlements["binance", "AAA"]
+    for hour in range(40, 64, 8):
+        dear[hour] = Settlement(HOT, 8)
+    desk = Desk(history, rules=rules)
+    bound = []
+    for index in range(history.hours):
+        desk.hour(index)
+        bound.append(bool(desk.arm.restraints.active))
+    assert [index for index, one in enumerate(bound) if one] == list(range(25, hours))
+    assert desk.transitions("hot")[-1] == (46.0, AlertState.INACTIVE)
+
+
+def test_what_is_only_proposed_is_not_obeyed() -> None:
+    """No person is simulated who would approve it; a rule that may act is obeyed in any mode."""
+    quiet = RULES.replace("    severity: critical", "    severity: high\n    mode: propose")
+    for rules, bound in ((quiet, False), (RULES, True)):
+        desk = Desk(past(30, range(24, 30)), rules=rules)
+        desk.run()
+        asked = [one.rule for _, ruling in desk.told for one in ruling.requests]
+        assert asked == ["hot"]
+        assert bool(desk.arm.restraints.active) is bound
 
 
 def test_what_is_missing_is_absent_at_once() -> None:
@@ -277,11 +323,25 @@ def _share(history: History, index: int) -> float | None:
 
 
 def _old_news(history: History, index: int, source: random.Random) -> list[Event]:
-    """Now and then a settlement and a statement of yesterday, both very different."""
+    """Now and then a context, a settlement and a statement of yesterday, all very different."""
     told: list[Event] = []
     if index < 24 or source.random() > 0.05:
         return told
     at_ns = (history.time_s(index) - 24 * HOUR_S) * SECOND_NS
+    told += [
+        MarketContextSeen(
+            venue="binance",
+            channel=f"binance/context/{asset}",
+            market=asset,
+            venue_time_ns=at_ns,
+            mark_price=50.0,
+            oracle_price=50.0,
+            predicted_funding_rate_hourly=CALM / 8 if index % 2 else HOT,
+            complete=True,
+        )
+        for asset in ASSETS
+        if history.closes[asset][index] is not None
+    ]
     told.append(
         FundingSettled(
             venue="binance",

@@ -130,6 +130,17 @@ def test_one_that_comes_late_unsays_nothing() -> None:
         assert desk.after(name) == value
 
 
+def test_what_is_unsaid_after_one_that_came_late_is_unknown() -> None:
+    """A late context takes nothing from its channel: what that no longer says is not known."""
+    desk = Desk().list_market().at(1)
+    first = desk.now
+    desk.tell(said_at(first, mark_price=100.0, predicted_funding_rate_hourly=1e-5)).evaluate()
+    desk.at(2).tell(said_at(first - 1, mark_price=90.0)).evaluate()
+    desk.at(3).tell(said_at(desk.now))
+    assert desk.after("mark_price") is None
+    assert desk.after("funding_rate_hourly") is None
+
+
 @pytest.mark.parametrize(
     ("bid", "ask", "name", "expected"),
     [

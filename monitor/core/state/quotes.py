@@ -148,14 +148,14 @@ def _rates(
 def _unsay_price(fact: PriceFact, name: str, bit: int) -> int:
     """What this channel said before and says no longer is unknown: its progress must not vouch for
     it. The bit if so. A price that comes back is judged by the last one."""
-    if fact.value is None or fact.channel != name:
+    if fact.value is None or fact.channel not in (name, ""):
         return 0
     fact.reference, fact.value, fact.candidate = fact.value, None, None
     return bit
 
 
 def _unsay_number(fact: NumberFact, name: str, bit: int) -> int:
-    if fact.channel != name:
+    if fact.channel not in (name, ""):  # "": whoever told it spoke of the past since
         return 0
     fact.value = None
     return bit
