@@ -1,6 +1,6 @@
 """A funding storm with a crash in it, as venues tell it, and what goes wrong on the way.
 
-Told every twenty minutes with limits of freshness to match, so that one message lost is a gap. The
+Told every half hour with limits of freshness to match, so that one message lost is a gap. The
 line drops, delays, repeats and falls silent; who reads the decisions knows what was delivered.
 """
 
@@ -19,7 +19,7 @@ from monitor.core.types import SECOND_NS, MarketStatus
 from monitor.rulebook import builtin_files
 
 HL, DYDX = "hyperliquid", "dydx"
-TICK_S = 1200
+TICK_S = 1800
 HOUR_TICKS = 3600 // TICK_S
 TICKS = 40 * HOUR_TICKS  # the storm, and the day of calm that it takes to end
 STORM = (2.0, 10.0)  # hours from the start
@@ -51,7 +51,7 @@ SETTINGS = EngineSettings(
         account_s=AGE_S,
         block_s=AGE_S,
     ),
-    leverage=LeverageSettings(basket=ASSETS, price_gap_minutes=25.0),
+    leverage=LeverageSettings(basket=ASSETS, price_gap_minutes=35.0),
     acting=True,
 )
 
@@ -222,7 +222,7 @@ class Line:
                     waiting.setdefault(number + chance.randint(1, 3), []).append(event)
                     continue
                 if drawn < 3 * self.share:
-                    waiting.setdefault(number + chance.randint(1, 9), []).append(event)
+                    waiting.setdefault(number + chance.randint(1, 6), []).append(event)
                 arriving.append(event)
             chance.shuffle(arriving)
             yield START_NS + number * TICK_S * SECOND_NS, arriving
