@@ -24,7 +24,7 @@ MODULES = frozenset({"subprocess", "asyncio"})
 PARENT = """
 import subprocess, sys
 from monitor.cli.children import die_with_parent
-subprocess.Popen([sys.executable, "-c", "import time; print(1, flush=True); time.sleep(600)"],
+subprocess.Popen([sys.executable, "-c", "import os, time; os.write(1, b'1'); time.sleep(600)"],
                  preexec_fn=die_with_parent()).wait()
 """
 
@@ -71,7 +71,7 @@ def test_a_child_dies_with_a_parent_that_is_killed() -> None:
     )
     os.close(theirs)
     try:
-        assert os.read(ours, 8) == b"1\n", "the child runs"
+        assert os.read(ours, 8) == b"1", "the child runs"
         parent.send_signal(signal.SIGKILL)
         parent.wait()
         assert os.read(ours, 8) == b"", "nobody is left who could write"
