@@ -70,6 +70,7 @@ def test_dydx_free_collateral_scales_with_open_interest() -> None:
     desk.money(cash=100, venue=DYDX)
     assert desk.after("initial_margin_usd", DMAIN) is None
     assert "open interest" in desk.why("initial_margin_usd", DMAIN)
+    desk.at(1)  # positions are revalued a few times a second, not at every word
     desk.context("X-USD", DYDX, open_interest_base=2e5)  # 2 M USD, half way between the caps
     assert desk.after("initial_margin_usd", DMAIN) == pytest.approx(100 * (0.05 + 0.95 / 2))
     assert desk.value("free_collateral_usd", DMAIN) == pytest.approx(200 - 52.5)
@@ -444,7 +445,8 @@ def test_funding_paid_counts_each_payment_once_for_a_day() -> None:
 
 def test_projected_funding_is_a_cost() -> None:
     """A long at a positive rate pays: > 0."""
-    desk = hl_desk().context(predicted_funding_rate_hourly=1e-5)
+    desk = hl_desk().at(1)  # accounts sum it once a second
+    desk.context(predicted_funding_rate_hourly=1e-5)
     assert desk.after("funding_projected_24h_usd", POSITION) == pytest.approx(60_000 * 24e-5)
     assert desk.value("funding_projected_24h_usd", PORTFOLIO) == pytest.approx(60_000 * 24e-5)
     assert desk.value("funding_cost_30d_ratio", PORTFOLIO) == pytest.approx(0.0432 * 30 / 30)
