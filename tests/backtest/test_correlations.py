@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from monitor.backtest.correlations import ANEW_EVERY_H, Running
+from monitor.backtest.correlations import Running
 from monitor.core.formulas.volatility import compute_covariance
 from monitor.core.measures.book_risk import CORRELATION_HALF_LIFE_HOURS, CORRELATION_HOURS_MIN
 from monitor.core.state.series import HISTORY_HOURS, RETURNS_HOURS, HourSeries
@@ -97,9 +97,11 @@ def test_what_rounding_left_of_nothing_is_nothing() -> None:
     asset, basket = HourSeries(), HourSeries()
     source = random.Random(7)  # noqa: S311 - repeatable
     running = Running()
-    found: float | None = None
-    for hour in range(RETURNS_HOURS + 2 * ANEW_EVERY_H):
+    for hour in range(RETURNS_HOURS + 60):
         asset.close(FIRST_HOUR + hour, source.gauss(0.0, 0.01) if hour < 50 else 0.0)
         basket.close(FIRST_HOUR + hour, source.gauss(0.0, 0.01))
         found = running.follow(asset, basket)
-    assert found == 0.0
+        if hour >= RETURNS_HOURS + 49:
+            assert found == 0.0
+        elif hour > RETURNS_HOURS:
+            assert found != 0.0

@@ -83,7 +83,7 @@ def test_what_was_told_apart_is_put_in_order() -> None:
     names = ["rules_0m", "rules_60m"]
     one, two, three, four = (Ruling(at, (), ()) for at in (3, 1, 2, 4))
     first = [(0, "rules_0m", one), (0, "rules_0m", two), (1, "rules_0m", three)]
-    assert in_order([*first, (0, "rules_60m", four)], names) == [
+    assert in_order([(0, "rules_60m", four), *first], names) == [
         *first[:2],
         (0, "rules_60m", four),
         first[2],
