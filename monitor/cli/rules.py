@@ -95,12 +95,13 @@ def _check_config(arguments: argparse.Namespace) -> int:
     config = load_config(arguments.config)
     base: Path = arguments.config.parent
     arguments.files = [base / name for name in config.rules.files]
-    leverage, said = config.leverage, config.leverage.model_fields_set
+    leverage = config.leverage
     return check(
         arguments,
         load_rulebook(config, base=base),
-        target=leverage.volatility_target if "volatility_target" in said else None,
-        gross_max=leverage.gross_max if "gross_max" in said else None,
+        target=leverage.volatility_target,
+        gross_max=leverage.gross_max,
+        shipped={"volatility_target", "gross_max"} - leverage.model_fields_set,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 
 from monitor.cli.client import NoAnswerError, fetch
@@ -24,12 +24,13 @@ def check(
     *,
     target: float | None = None,
     gross_max: float | None = None,
+    shipped: Set[str] = frozenset(),
 ) -> int:
     """Print the thresholds of the rules that the named files hold (of all where none is named).
 
     ``target`` and ``gross_max`` are the volatility and the gross leverage that the configuration
-    lets the book have. Returns 0, or ``LOOK`` where a threshold is never or always crossed, or caps
-    contradict each other.
+    lets the book have, ``shipped`` those of them that it leaves at riskd's own. Returns 0, or
+    ``LOOK`` where a threshold is never or always crossed, or caps contradict each other.
     """
     own = {str(path) for path in arguments.files}
     rules = [rule for rule in book.rules if not own or _file(rule) in own]
@@ -39,7 +40,9 @@ def check(
     warnings: list[str] = []
     for rule in rules:
         warnings += _tell(rule, live)
-    for text in contradictions(book, own, volatility_target=target, gross_max=gross_max):
+    for text in contradictions(
+        book, own, volatility_target=target, gross_max=gross_max, shipped=shipped
+    ):
         place, _, rest = text.partition(": ")
         warnings.append(f"{place}: warning: {rest}")
     print()

@@ -168,6 +168,39 @@ def test_rules_of_a_configuration(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert main([*flags, "own.yaml"]) == 2
 
 
+DEEPER = (
+    "- {id: deeper, for_each: portfolio, summary: D, when: drawdown_30d_ratio >= 0.20, "
+    "confirm: {need: 2, of: 2, apart: 20s}, severity: critical, do: {level: cut, gross_to: 0.1}}\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("rules", "leverage", "told"),
+    [
+        pytest.param(DEEPER, "leverage: {gross_max: 3}\n", "up to 3 ", id="both written"),
+        pytest.param(DEEPER, "", "up to 4 ", id="the cap as shipped"),
+        pytest.param("", "leverage: {gross_max: 3}\n", "up to 3 ", id="the rule as shipped"),
+        pytest.param("", "", "", id="both shipped"),
+    ],
+)
+def test_caps_in_force_against_the_drawdown_limit(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], rules: str, leverage: str, told: str
+) -> None:
+    """Leverage 3 with a drawdown limit of 20 % cannot be meant, whoever wrote which."""
+    (tmp_path / "own.yaml").write_text(rules)
+    config = tmp_path / "riskd.yaml"
+    named = "rules: {files: [own.yaml]}\n" if rules else ""
+    config.write_text(
+        f"venues: {{hyperliquid: {{accounts: [{{alias: main, address: '0x{'1' * 40}'}}]}}}}\n"
+        f"{named}{leverage}"
+    )
+    main(["rules", "check", "--url", "http://127.0.0.1:1", f"--config={config}"])
+    lines = capsys.readouterr().out.splitlines()
+    found = [line for line in lines if "leverage.gross_max" in line]
+    assert len(found) == (1 if told else 0)
+    assert all(f"leverage {told}contradicts a drawdown limit of" in line for line in found)
+
+
 def test_rules_of_a_file_that_is_not_there(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -34,16 +34,18 @@ def contradictions(
     *,
     volatility_target: float | None = None,
     gross_max: float | None = None,
+    shipped: Set[str] = frozenset(),
 ) -> tuple[str, ...]:
     """Sentences with file and line. With ``own`` only what a rule of these files takes part in:
     that the limits riskd ships are tight for a book without hedges is told where they are
-    described. ``volatility_target`` (a year) and ``gross_max`` are what the desk's configuration
-    lets the whole book have; None where it says nothing."""
+    described. ``volatility_target`` (a year) and ``gross_max`` are what the whole book may have;
+    None where nothing is known of it. Those named in ``shipped`` are riskd's own, and told only
+    against a rule of ``own``."""
     limits = [limit for rule in book.rules for limit in _limits(rule)]
     found = [
         *_leverage(limits, own),
-        *_target(limits, volatility_target),
-        *_gross(limits, gross_max),
+        *_target(limits, volatility_target, own if "volatility_target" in shipped else None),
+        *_gross(limits, gross_max, own if "gross_max" in shipped else None),
         *_ladders(limits, own),
     ]
     return tuple(dict.fromkeys(found))
@@ -73,20 +75,22 @@ def _leverage(limits: list[Limit], own: Set[str] | None) -> Iterator[str]:
         yield f"{allowed.rule.where}: {allowed.rule.id} and {deepest.rule.id}: {text}."
 
 
-def _target(limits: list[Limit], volatility_target: float | None) -> Iterator[str]:
+def _target(
+    limits: list[Limit], volatility_target: float | None, own: Set[str] | None
+) -> Iterator[str]:
     """A book at its own target of volatility against the deepest loss that a rule stops."""
     deepest = _deepest(limits)
-    if volatility_target is None or deepest is None:
+    if volatility_target is None or deepest is None or not _concerns(own, deepest):
         return
     text = find_contradictions(leverage=1.0, drawdown_ratio=deepest.at, sigma=volatility_target)
     if text:
         yield f"configuration: leverage.volatility_target and {deepest.rule.id}: {text}."
 
 
-def _gross(limits: list[Limit], gross_max: float | None) -> Iterator[str]:
+def _gross(limits: list[Limit], gross_max: float | None, own: Set[str] | None) -> Iterator[str]:
     """All the gross that the configuration allows, were none of it hedged, against the same."""
     deepest = _deepest(limits)
-    if gross_max is None or deepest is None:
+    if gross_max is None or deepest is None or not _concerns(own, deepest):
         return
     text = find_contradictions(leverage=gross_max, drawdown_ratio=deepest.at)
     if text:

@@ -79,3 +79,18 @@ def test_a_cap_of_the_configuration_that_breaks_the_limit(gross: float | None, t
     assert bool(found) is told
     assert all("configuration: leverage.gross_max and stop" in one for one in found)
     assert all(one.endswith("unless the book is hedged.") for one in found)
+
+
+@pytest.mark.parametrize(
+    ("own", "shipped", "told"),
+    [
+        pytest.param({"own.yaml"}, {"gross_max"}, True, id="own rule against the shipped cap"),
+        pytest.param({"other.yaml"}, set(), True, id="own cap against a shipped rule"),
+        pytest.param({"other.yaml"}, {"gross_max"}, False, id="both shipped"),
+        pytest.param({"own.yaml"}, set(), True, id="both own"),
+    ],
+)
+def test_what_ships_together_is_not_told(own: set[str], shipped: set[str], told: bool) -> None:
+    """A cap that the desk left as it is counts against a rule that the desk wrote."""
+    found = contradictions(book_of(0.01, 0.20), own, gross_max=3.0, shipped=shipped)
+    assert any("leverage.gross_max and stop" in one for one in found) is told
