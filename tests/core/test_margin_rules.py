@@ -110,8 +110,6 @@ def test_both_sides_of_every_limit(
         ("liquidation_likely", 0.061, 0.06, {"liquidation_distance_sigmas": 1.0}),
         ("liquidation_imminent", 0.031, 0.03, {"liquidation_distance_sigmas": 1.0}),
         ("liquidation_shock", 0.061, 0.06, {"liquidation_uniform_move_ratio": 0.05}),
-        ("runway_gone", 0.031, 0.03, {"runway_net_s": -9.0}),
-        ("hedge_survival", 0.031, 0.03, {"hedge_survival_ratio": 0.5}),
     ],
 )
 def test_where_the_flat_ladder_speaks_these_are_silent(
@@ -121,6 +119,43 @@ def test_where_the_flat_ladder_speaks_these_are_silent(
     rule = rule_of(name)
     assert verdicts(rule, liquidation_distance_ratio=near, **bad)[0] is Verdict.TRUE
     assert verdicts(rule, liquidation_distance_ratio=flat, **bad) == (Verdict.FALSE, Verdict.TRUE)
+
+
+@pytest.mark.parametrize("distance", [0.001, 0.03, 0.20, 0.40, None])
+@pytest.mark.parametrize(
+    ("name", "bad"),
+    [("runway_gone", {"runway_net_s": -9.0}), ("hedge_survival", {"hedge_survival_ratio": 0.5})],
+)
+def test_worse_never_ends_it(name: str, bad: dict[str, float], distance: float | None) -> None:
+    """The cut that comes when help is too late comes the more, the nearer it is; and a hedge is
+    judged whatever the nearest liquidation of the book is."""
+    rule = rule_of(name)
+    assert verdicts(rule, liquidation_distance_ratio=distance, **bad) == (
+        Verdict.TRUE,
+        Verdict.FALSE,
+    )
+
+
+@pytest.mark.parametrize(
+    ("distance", "of_minimum", "sigmas", "expected"),
+    [
+        pytest.param(0.30, 0.99, 9.0, Verdict.TRUE, id="help takes a day"),
+        pytest.param(0.30, 1.0, 0.5, Verdict.FALSE, id="a flash crash makes all look close"),
+        pytest.param(0.25, 1.0, 2.9, Verdict.TRUE, id="near, and in sigmas"),
+    ],
+)
+def test_far_is_near_where_help_is_slow(
+    distance: float, of_minimum: float, sigmas: float, expected: Verdict
+) -> None:
+    """The least distance for the venue holds at any distance, sigmas within a quarter."""
+    rule = rule_of("liquidation_likely")
+    found = verdicts(
+        rule,
+        liquidation_distance_ratio=distance,
+        liquidation_distance_of_minimum_ratio=of_minimum,
+        liquidation_distance_sigmas=sigmas,
+    )
+    assert found[0] is expected
 
 
 def test_a_dark_venue_is_no_matter_of_its_health() -> None:
