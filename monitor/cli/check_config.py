@@ -6,6 +6,11 @@ import argparse
 from pathlib import Path
 
 from monitor.app.checks import check_configuration
+from monitor.config import Config
+from monitor.core.decision import RuleMode
+from monitor.core.killswitch.levels import LEVEL_OF_ACTION, Level
+from monitor.core.rules import Rule, RuleBook
+from monitor.core.rules.words import listed
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,4 +42,28 @@ def run(arguments: argparse.Namespace) -> int:
             "Note: a lagging dYdX indexer would go unseen, since venues.dydx names no"
             " validator_urls; they also tell a halted chain from a slow API."
         )
+    cutting = _cutting_alone(config, rulebook)
+    if cutting:
+        print(
+            f"Note: one person may re-arm what {listed(cutting)} cut, since"
+            " kill.second_principal is not set."
+        )
     return 0
+
+
+def _cutting_alone(config: Config, rulebook: RuleBook) -> list[str]:
+    """Ids of rules that cut or more by themselves somewhere in an armed daemon whose re-arm wants
+    no second person; none elsewhere."""
+    if config.mode != "armed" or config.kill.second_principal:
+        return []
+    cutting = (one for one in rulebook.rules if LEVEL_OF_ACTION[one.level] >= Level.CUT)
+    return [one.id for one in cutting if _acts(config, one)]
+
+
+def _acts(config: Config, rule: Rule) -> bool:
+    """Over any scope: the desk's word about all of them stands in place of the rulebook's."""
+    words = [one for one in config.kill.rules if one.rule == rule.id]
+    modes = [one.mode for one in words]
+    if all(one.scope for one in words):
+        modes.append(rule.mode)
+    return RuleMode.ACT in modes

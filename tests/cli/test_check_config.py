@@ -253,3 +253,53 @@ def test_the_venue_allows_ten_connections(check: Check, count: int, code: int) -
     assert check(venues)[0] == code
     told = check(venues + "mode: armed\n")[1]
     assert any("10 accounts need as many connections" in line for line in told) == bool(code)
+
+
+ARMED = """\
+mode: {mode}
+venues:
+  hyperliquid:
+    network: testnet
+    accounts: [{{alias: main, address: "{address}"}}]
+actions:
+  hyperliquid:
+    accounts: [{{alias: main}}]
+    signer: {{key: {{file: key}}, notional_usd_per_hour: 1000}}
+operators: [{{name: ana, secret_env: ANA}}]
+kill: {{unseen: nothing, second_principal: {second}, rules: [{words}]}}
+"""
+ACTS = "{rule: drawdown_8, mode: act}"
+
+
+@pytest.mark.parametrize(
+    ("mode", "second", "words", "said"),
+    [
+        pytest.param("armed", "false", ACTS, "drawdown_8 cut", id="one person"),
+        pytest.param("armed", "true", ACTS, "", id="two people"),
+        pytest.param("rehearse", "false", ACTS, "", id="a rehearsal"),
+        pytest.param("armed", "false", "", "", id="nothing acts"),
+        pytest.param(
+            "armed", "false", "{rule: drawdown_8, mode: propose}", "", id="a person approves"
+        ),
+        pytest.param(
+            "armed", "false", "{rule: margin_usage_high, mode: act}", "", id="blocks, never cuts"
+        ),
+        pytest.param(
+            "armed",
+            "false",
+            "{rule: drawdown_8, mode: act}, {rule: drawdown_12, mode: act}",
+            "drawdown_8, drawdown_12 cut",
+            id="two rules",
+        ),
+    ],
+)
+def test_that_one_person_may_rearm_a_cut_is_said(
+    check: Check, monkeypatch: pytest.MonkeyPatch, mode: str, second: str, words: str, said: str
+) -> None:
+    """Runbooks count on two where the desk says so, and the desk says nothing unless it is set."""
+    monkeypatch.setenv("ANA", SECRET)
+    code, lines = check(ARMED.format(mode=mode, second=second, words=words, address=HYPERLIQUID))
+    assert code == 0, lines
+    noted = [line for line in lines if "one person may re-arm" in line]
+    assert len(noted) == bool(said)
+    assert all(said in line and "kill.second_principal" in line for line in noted)
