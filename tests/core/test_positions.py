@@ -63,7 +63,7 @@ def test_an_unknown_rate_is_no_cost_of_zero() -> None:
     assert desk.after("funding_cost_annualized", BTC_LEG) is None
     assert "predicted funding" in desk.why("funding_cost_annualized", BTC_LEG)
     assert desk.value("funding_cost_annualized", MAIN) is None
-    desk.context(predicted_funding_rate_hourly=1e-4)
+    desk.at(1).context(predicted_funding_rate_hourly=1e-4)  # accounts sum it once a second
     assert desk.after("funding_cost_annualized", MAIN) == pytest.approx(0.876)
 
 

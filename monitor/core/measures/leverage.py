@@ -285,6 +285,7 @@ NET_LEVERAGE = _spec(
     "leverage_net",
     (SubjectKind.ASSET, SubjectKind.PORTFOLIO),
     "Beta-adjusted net exposure over equity; of an asset its net over the portfolio's equity.",
+    typical=(0.0, 3.0),
     at_zero=_GONE,
 )
 NET_CAP = _spec(
