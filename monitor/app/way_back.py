@@ -45,9 +45,7 @@ def _acting(engine: Engine, scope: Subject) -> Iterator[tuple[Rule, RuleMemory]]
         for rule in engine.rulebook.rules
         if LEVEL_OF_ACTION[rule.level] > Level.NORMAL
     }
-    asset_of = {
-        place: asset for asset, places in engine.state.assets.items() for place in places
-    }
+    asset_of = {place: asset for asset, places in engine.state.assets.items() for place in places}
     for memory in engine.rule_states():
         rule = rules.get(memory.rule)
         if rule is not None and _within(scope, memory.subject, asset_of):
