@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from monitor.core.formulas.drawdown import DrawdownMemory, resume_drawdown
+from monitor.core.formulas.drawdown import DrawdownMemory, level_of, resume_drawdown
 from monitor.core.formulas.rolling import Peaks, RollingMemory
 from monitor.core.state.funding import FundingSeries, StressMemory
 from monitor.core.state.model import CapMemory, RiskState
@@ -151,5 +151,5 @@ def recall(state: RiskState, memories: tuple[tuple[str, bytes], ...]) -> None:
             memory.peaks = peaks[key]
             # The peak is newer than what was packed: higher ones were forgotten since, and what
             # was reached since is in it alone.
-            level = memory.drawdown.peak_usd - memory.drawdown.shifted_usd
+            level = level_of(memory.drawdown, memory.drawdown.peak_usd)
             memory.peaks.lead_with(level)

@@ -70,7 +70,7 @@ def test_dydx_free_collateral_scales_with_open_interest() -> None:
     desk.money(cash=100, venue=DYDX)
     assert desk.after("initial_margin_usd", DMAIN) is None
     assert "open interest" in desk.why("initial_margin_usd", DMAIN)
-    desk.at(1)  # positions are revalued a few times a second, not at every word
+    desk.at(1)  # positions are revalued every 20 ms at most
     desk.context("X-USD", DYDX, open_interest_base=2e5)  # 2 M USD, half way between the caps
     assert desk.after("initial_margin_usd", DMAIN) == pytest.approx(100 * (0.05 + 0.95 / 2))
     assert desk.value("free_collateral_usd", DMAIN) == pytest.approx(200 - 52.5)

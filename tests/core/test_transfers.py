@@ -99,9 +99,10 @@ def test_what_never_arrives_was_external(restart: bool) -> None:
     if restart:
         desk = resumed(desk)
     for second in (21_621, 50_000):
-        assert state(desk.at(second), 50_000, 5_500) == pytest.approx(4_500 / 60_000)
+        assert state(desk.at(second), 50_000, 5_500) == pytest.approx(0.045)
     desk = resumed(desk)
-    assert state(desk, 50_000, 5_500) == pytest.approx(4_500 / 60_000)
+    assert state(desk, 50_000, 5_500) == pytest.approx(0.045)
+    assert state(desk.at(50_001), 50_000, 2_500) == pytest.approx(1 - 0.955 * 52.5 / 55.5)
 
 
 @pytest.mark.parametrize(

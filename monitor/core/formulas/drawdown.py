@@ -3,8 +3,15 @@
 A transfer is told and shows in the equity at different moments, in either order. While a transfer
 was told only recently, both readings (it shows already, it does not yet) are held possible: the
 one nearer to the last drawdown counts, and the peak rises only by what both allow. A rise of the
-peak that was really a deposit seen before it was told is taken back when it is. Numbers in,
-numbers out.
+peak that was really a deposit seen before it was told is taken back when it is.
+
+A flow scales the peak, so that by itself it leaves the drawdown what it was: ``peak x (E + flow) /
+E`` with ``E`` the equity before it (sheet *volatility-and-leverage* section 7). That needs to be
+known: ``E`` is the equity at the telling where the flow shows after it, and the equity less the
+flow where a step of its size came shortly before or it lifted the peak. Where neither is seen until
+the settling time is over, and where ``E`` or what is left is not above zero, the peak shifts by the
+amount instead: that needs no ``E``, comes right however late a deposit shows, and is the stricter
+of the two for withdrawals. Numbers in, numbers out.
 """
 
 from __future__ import annotations
@@ -18,16 +25,33 @@ from monitor.core.types import SECOND_NS, EngineNs
 
 Rises = tuple[tuple[EngineNs, float], ...]
 RISES_APART_NS = SECOND_NS
+# How far a step of the equity may be from a flow to be that flow: prices move meanwhile.
+SAME_RATIO = 0.1
+# A smaller flow, scaled or shifted, moves the drawdown by less than a hundredth of itself.
+STEP_RATIO = 0.01
+STEPS_MAX = 8
+
+
+class Unsettled(msgspec.Struct, frozen=True, gc=False):
+    """A flow that is told and not in the peak yet: when it (or the newest of several) was told, USD
+    in (> 0) or out, and the equity at the (first) telling."""
+
+    told_ns: EngineNs
+    usd: float
+    equity_usd: float
 
 
 class DrawdownMemory(msgspec.Struct, frozen=True):
-    """Running peak of one subject's equity, shifted by what flowed in and out since.
+    """Running peak of one subject's equity, scaled by what flowed in and out since.
 
     ``raised`` are recent rises of the peak, (when, USD): a deposit shows in the equity before it is
     told, and must then not lift the peak twice. ``awaiting_usd`` is the part of all outflows that
     ``external_total_usd`` leaves out while its arrival may still be told, ``<= 0``. ``ratio`` is
-    the last drawdown; None before the first. ``shifted_usd`` is by how much flows moved the peak in
-    all, so that peaks of different moments can be compared.
+    the last drawdown; None before the first. ``scale`` (> 0) and ``shifted_usd`` are what flows
+    made of the peak in all, ``peak x scale + shifted_usd``, so that peaks of different moments can
+    be compared. ``equity_usd`` is the last equity, with what is in transit; None where an older
+    process did not keep it. ``unsettled`` is not in the peak yet. ``steps`` are recent large
+    changes of the equity from one look to the next, (when, USD): one may be a flow told later.
     """
 
     peak_usd: float
@@ -37,6 +61,10 @@ class DrawdownMemory(msgspec.Struct, frozen=True):
     awaiting_usd: float = 0.0
     ratio: float | None = None
     shifted_usd: float = 0.0
+    scale: float = 1.0
+    equity_usd: float | None = None
+    unsettled: Unsettled | None = None
+    steps: Rises = ()
 
 
 class Flows(msgspec.Struct, frozen=True, gc=False):
@@ -83,6 +111,9 @@ def resume_drawdown(memory: DrawdownMemory) -> DrawdownMemory:
         awaiting_usd=memory.awaiting_usd,
         ratio=memory.ratio,
         shifted_usd=memory.shifted_usd,
+        scale=memory.scale,
+        equity_usd=memory.equity_usd,
+        unsettled=memory.unsettled,
     )
 
 
@@ -95,52 +126,150 @@ def follow_drawdown(
     now: EngineNs,
     settling_ns: int,
 ) -> tuple[DrawdownMemory, float]:
-    """What to remember from now on, and the drawdown ratio in ``[0, 1]`` now.
+    """What to remember from now on, and the drawdown ratio in ``[0, 1]`` now."""
+    shown = equity_usd + flows.transit_usd
+    memory = _told(memory, shown, flows, now, settling_ns)
+    peak, raised, unsettled = memory.peak_usd, memory.raised, memory.unsettled
+    told_peak = peak if unsettled is None else _settled_peak(peak, shown, unsettled)
+    drawdown = compute_drawdown(shown, told_peak, exposed=exposed)
+    ratio = _ratio(shown, told_peak)
+    gain = shown - told_peak
+    if flows.settling:
+        not_shown = equity_usd + flows.transit_settled_usd
+        other = _ratio(not_shown, peak)
+        last = 0.0 if memory.ratio is None else memory.ratio
+        if abs(other - last) < abs(ratio - last):
+            drawdown = compute_drawdown(not_shown, peak, exposed=exposed)
+            ratio = other
+        gain = min(gain, not_shown - peak)
+    if gain > 0.0:
+        raised, peak = _risen(raised, gain, now), peak + gain
+        ratio = 0.0 if peak > 0.0 else ratio  # there was no peak above zero to fall from
+    known = msgspec.structs.replace(
+        memory, peak_usd=peak, raised=raised, ratio=max(ratio, 0.0), equity_usd=shown
+    )
+    return known, drawdown
 
-    The peak shifts by the amount that flowed, not in proportion: 90 left of a peak of 100, then 80
-    withdrawn, leaves 10 of a peak of 20. That is the stricter reading and can be checked by hand.
-    """
-    peak = memory.peak_usd
+
+def level_of(memory: DrawdownMemory, peak_usd: float) -> float:
+    """A peak of now with all flows since the start taken out, USD."""
+    return (peak_usd - memory.shifted_usd) / memory.scale
+
+
+def peak_of(memory: DrawdownMemory, level_usd: float) -> float:
+    """The peak that a level of any moment would be now, USD."""
+    return level_usd * memory.scale + memory.shifted_usd
+
+
+def _told(
+    memory: DrawdownMemory, shown: float, flows: Flows, now: EngineNs, settling_ns: int
+) -> DrawdownMemory:
+    """The memory with all that was told: in the peak where it is known how, unsettled otherwise."""
     raised = memory.raised
     if raised and now - raised[0][0] >= settling_ns:
         raised = tuple(one for one in raised if now - one[0] < settling_ns)
     external = flows.external_total_usd - memory.external_total_usd
-    peak += external
-    if external > 0.0:
-        raised, taken = _take_back(raised, external)
-        peak -= taken
     arrived = flows.own_in_total_usd - memory.own_in_total_usd
+    step = 0.0 if memory.equity_usd is None else shown - memory.equity_usd
+    lifted = taken = 0.0
+    if external > 0.0:
+        raised, lifted = _take_back(raised, external)
     if arrived > 0.0:
         raised, taken = _take_back(raised, arrived)
-        peak -= taken
-    shifted = memory.shifted_usd + peak - memory.peak_usd
-
-    shown = equity_usd + flows.transit_usd
-    drawdown = compute_drawdown(shown, peak, exposed=exposed)
-    ratio = _ratio(shown, peak)
-    reached = shown
-    if flows.settling:
-        not_shown = equity_usd + flows.transit_settled_usd
-        earlier_peak = peak - flows.settling_external_usd
-        other = _ratio(not_shown, earlier_peak)
-        last = 0.0 if memory.ratio is None else memory.ratio
-        if abs(other - last) < abs(ratio - last):
-            drawdown = compute_drawdown(not_shown, earlier_peak, exposed=exposed)
-            ratio = other
-        reached = min(shown, not_shown + flows.settling_external_usd)
-    if reached > peak:
-        raised, peak = _risen(raised, reached - peak, now), reached
-        ratio = 0.0 if reached > 0.0 else ratio  # there was no peak above zero to fall from
-    known = DrawdownMemory(
-        peak_usd=peak,
+    unsettled = memory.unsettled
+    memory = msgspec.structs.replace(
+        memory,
+        peak_usd=memory.peak_usd - lifted - taken,
+        shifted_usd=memory.shifted_usd - lifted - taken,
         external_total_usd=flows.external_total_usd,
         own_in_total_usd=flows.own_in_total_usd,
         raised=raised,
+        steps=_stepped(memory.steps, step, shown, now, settling_ns),
         awaiting_usd=flows.awaiting_usd,
-        ratio=max(ratio, 0.0),
-        shifted_usd=shifted,
     )
-    return known, drawdown
+    if unsettled is not None and (
+        now - unsettled.told_ns >= settling_ns or (external != 0.0 and _shows(unsettled, shown))
+    ):
+        memory, unsettled = _settle(memory, shown, unsettled), None
+    if external == 0.0:
+        return msgspec.structs.replace(memory, unsettled=unsettled)
+    steps = _without(memory.steps, step, external)
+    if steps is not None or lifted > abs(external) / 2.0:  # it shows already
+        memory = _moved(memory, shown - external, external)
+        memory = msgspec.structs.replace(memory, steps=memory.steps if steps is None else steps)
+    elif unsettled is not None:
+        usd = unsettled.usd + external
+        unsettled = Unsettled(now, usd, unsettled.equity_usd) if usd != 0.0 else None
+    else:
+        unsettled = Unsettled(now, external, shown)
+    if unsettled is not None and not flows.settling:
+        memory, unsettled = _settle(memory, shown, unsettled), None
+    return msgspec.structs.replace(memory, unsettled=unsettled)
+
+
+def _stepped(steps: Rises, step: float, shown: float, now: EngineNs, settling_ns: int) -> Rises:
+    """The steps with one more that is worth remembering, without what is too old."""
+    if steps and now - steps[0][0] >= settling_ns:
+        steps = tuple(one for one in steps if now - one[0] < settling_ns)
+    if abs(step) < STEP_RATIO * abs(shown):
+        return steps
+    return (*steps, (now, step))[-STEPS_MAX:]
+
+
+def _without(steps: Rises, step: float, usd: float) -> Rises | None:
+    """The steps without the newest that is a flow of ``usd``, of which ``step`` is the one of now;
+    None where none is."""
+    slack = SAME_RATIO * abs(usd)
+    for index in range(len(steps) - 1, -1, -1):
+        if abs(steps[index][1] - usd) <= slack:
+            return steps[:index] + steps[index + 1 :]
+    return steps if abs(step - usd) <= slack else None
+
+
+def _shows(flow: Unsettled, shown: float) -> bool:
+    """Whether equity has moved by about the flow since it was told. Where the market did that
+    instead, it is small, and so is what scaling it wrongly costs: its square over the equity."""
+    moved = shown - flow.equity_usd
+    return abs(moved - flow.usd) < abs(moved)
+
+
+def _settled_peak(peak: float, shown: float, flow: Unsettled) -> float:
+    """The peak with a flow in it."""
+    if _shows(flow, shown):
+        return peak * _factor(peak, flow.equity_usd, flow.usd) or peak + flow.usd
+    return peak + flow.usd
+
+
+def _settle(memory: DrawdownMemory, shown: float, flow: Unsettled) -> DrawdownMemory:
+    if _shows(flow, shown):
+        return _moved(memory, flow.equity_usd, flow.usd)
+    return _shifted(memory, flow.usd)
+
+
+def _moved(memory: DrawdownMemory, equity_usd: float, usd: float) -> DrawdownMemory:
+    """The memory after a flow at a known equity, which is that before it."""
+    factor = _factor(memory.peak_usd, equity_usd, usd)
+    if factor == 0.0:
+        return _shifted(memory, usd)
+    return msgspec.structs.replace(
+        memory,
+        peak_usd=memory.peak_usd * factor,
+        shifted_usd=memory.shifted_usd * factor,
+        scale=memory.scale * factor,
+    )
+
+
+def _shifted(memory: DrawdownMemory, usd: float) -> DrawdownMemory:
+    return msgspec.structs.replace(
+        memory, peak_usd=memory.peak_usd + usd, shifted_usd=memory.shifted_usd + usd
+    )
+
+
+def _factor(peak: float, equity_usd: float, usd: float) -> float:
+    """By what a flow scales the peak, ``> 0``; 0 where it cannot."""
+    if peak <= 0.0 or equity_usd <= 0.0 or equity_usd + usd <= 0.0:
+        return 0.0
+    return (equity_usd + usd) / equity_usd
 
 
 def _ratio(equity_usd: float, peak_usd: float) -> float:

@@ -16,6 +16,8 @@ from monitor.core.formulas.drawdown import (
     DrawdownMemory,
     Flows,
     follow_drawdown,
+    level_of,
+    peak_of,
     start_drawdown,
 )
 from monitor.core.types import EngineNs
@@ -117,7 +119,7 @@ def follow_rolling(
     known, peaks = memory.drawdown, memory.peaks
     peaks.drop_before((now - window.length_ns) // window.slot_ns)
     if peaks.levels:
-        peak = peaks.levels[0] + known.shifted_usd
+        peak = peak_of(known, peaks.levels[0])
         known = msgspec.structs.replace(known, peak_usd=min(peak, known.peak_usd))
     known, drawdown = follow_drawdown(
         known,
@@ -128,6 +130,6 @@ def follow_rolling(
         settling_ns=settling_ns,
     )
     ratio = 0.0 if known.ratio is None else known.ratio
-    peaks.add(now // window.slot_ns, known.peak_usd * (1.0 - ratio) - known.shifted_usd)
+    peaks.add(now // window.slot_ns, level_of(known, known.peak_usd * (1.0 - ratio)))
     memory.drawdown = known
     return memory, drawdown

@@ -108,7 +108,9 @@ def _preview_drawdown(node: Node, accounts: Iterable[AccountState], *, whole: bo
     equity = cell.value
     if cell.estimated or node.instances[DRAWDOWN.name].cell.estimated:
         return None  # that it is an estimate, or none any more, has to be told
-    if memory is None or memory.raised or equity is None or not 0.0 < equity <= memory.peak_usd:
+    if memory is None or memory.raised or memory.unsettled is not None:
+        return None
+    if equity is None or not 0.0 < equity <= memory.peak_usd:
         return None
     total = 0.0
     for account in accounts:
