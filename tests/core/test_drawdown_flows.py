@@ -11,6 +11,8 @@ from monitor.core.formulas.drawdown import (
     DrawdownMemory,
     Flows,
     follow_drawdown,
+    level_of,
+    peak_of,
     resume_drawdown,
     start_drawdown,
 )
@@ -167,3 +169,31 @@ def test_a_restart_while_it_settles() -> None:
     account.told.clear()
     assert account.earn(-44.0) == pytest.approx(0.12)
     assert account.look(SETTLING_S + 1.0) == pytest.approx(0.12)
+
+
+def test_peaks_of_before_and_after_flows_compare() -> None:
+    """With the flows taken out, a peak is the same after one that shifted and one that scaled."""
+    account = Account(100.0)
+    account.earn(-12.0)
+    account.look(SETTLING_S)
+    account.tell(22.0)
+    account.look()
+    account.look(SETTLING_S + 1.0)
+    account.earn(22.0)
+    assert level_of(account.memory, account.memory.peak_usd) == pytest.approx(100.0)
+    account.look(SETTLING_S)
+    flow(account, -55.0, "at once")
+    assert account.memory.peak_usd == pytest.approx(61.0)
+    assert level_of(account.memory, 61.0) == pytest.approx(100.0)
+    assert peak_of(account.memory, 100.0) == pytest.approx(61.0)
+
+
+def test_a_deposit_that_showed_with_a_gain_is_known_by_the_peak_it_lifted() -> None:
+    """No step has its size, but what is taken back from the peak says that it shows."""
+    account = Account(100.0)
+    account.earn(-12.0)
+    account.look(SETTLING_S)
+    account.earn(10.0 + 50.0)
+    account.tell(50.0)
+    assert account.look() == pytest.approx(0.02)
+    assert account.look(SETTLING_S + 1.0) == pytest.approx(0.02)
