@@ -171,12 +171,21 @@ def _told(
     external = flows.external_total_usd - memory.external_total_usd
     arrived = flows.own_in_total_usd - memory.own_in_total_usd
     step = 0.0 if memory.equity_usd is None else shown - memory.equity_usd
+    steps = _stepped(memory.steps, step, shown, now, settling_ns)
+    unsettled = memory.unsettled
+    if (
+        external == arrived == 0.0
+        and unsettled is None
+        and raised is memory.raised
+        and steps is memory.steps
+        and flows.awaiting_usd == memory.awaiting_usd
+    ):
+        return memory  # nearly always, and a copy is half of its cost
     lifted = taken = 0.0
     if external > 0.0:
         raised, lifted = _take_back(raised, external)
     if arrived > 0.0:
         raised, taken = _take_back(raised, arrived)
-    unsettled = memory.unsettled
     memory = msgspec.structs.replace(
         memory,
         peak_usd=memory.peak_usd - lifted - taken,
@@ -184,7 +193,7 @@ def _told(
         external_total_usd=flows.external_total_usd,
         own_in_total_usd=flows.own_in_total_usd,
         raised=raised,
-        steps=_stepped(memory.steps, step, shown, now, settling_ns),
+        steps=steps,
         awaiting_usd=flows.awaiting_usd,
     )
     if unsettled is not None and (
@@ -193,10 +202,10 @@ def _told(
         memory, unsettled = _settle(memory, shown, unsettled), None
     if external == 0.0:
         return msgspec.structs.replace(memory, unsettled=unsettled)
-    steps = _without(memory.steps, step, external)
-    if steps is not None or lifted > abs(external) / 2.0:  # it shows already
+    others = _without(steps, step, external)
+    if others is not None or lifted > abs(external) / 2.0:  # it shows already
         memory = _moved(memory, shown - external, external)
-        memory = msgspec.structs.replace(memory, steps=memory.steps if steps is None else steps)
+        memory = msgspec.structs.replace(memory, steps=steps if others is None else others)
     elif unsettled is not None:
         usd = unsettled.usd + external
         unsettled = Unsettled(now, usd, unsettled.equity_usd) if usd != 0.0 else None
