@@ -658,6 +658,24 @@ def test_deposits_and_withdrawals_shift_the_peak(usd: float, told_first: bool) -
     assert both(desk.at(501), 9_000 + usd, 10_000) == pytest.approx(1_000 / peak)
 
 
+@pytest.mark.parametrize("told_first", [True, False], ids=["told first", "shown first"])
+@pytest.mark.parametrize("usd", [5_000.0, -5_000.0], ids=["deposit", "withdrawal"])
+def test_a_flow_under_water_moves_no_ladder(usd: float, told_first: bool) -> None:
+    """12 % of the last thirty days, which the cuts read, are 12 % after either."""
+    desk = two_accounts()
+    both(desk.at(10), 7_600, 10_000)
+    assert desk.value("drawdown_30d_ratio", PORTFOLIO) == pytest.approx(0.12)
+    if not told_first:
+        both(desk.at(15), 7_600 + usd, 10_000)
+    transfer(desk.at(20), "x", usd, own=False)
+    for second in (20, 30, 60, 500):
+        shown = usd if second > 20 or not told_first else 0.0
+        both(desk.at(second), 7_600 + shown, 10_000)
+        assert desk.value("drawdown_30d_ratio", PORTFOLIO) == pytest.approx(0.12)
+    both(desk.at(510), 7_600 + usd - (17_600 + usd) / 10, 10_000)
+    assert desk.value("drawdown_30d_ratio", PORTFOLIO) == pytest.approx(0.208)
+
+
 def test_transfers_of_before_are_no_news() -> None:
     """A history told at the start, and the same transfer told again, shift nothing."""
     desk = two_accounts()
