@@ -25,10 +25,10 @@ HYPERLIQUID = 'venue="hyperliquid"'
 COMPANIONS = frozenset({"RuleInputsStale", "KillSwitchWouldHave"})
 
 
-# What dear funding does to the expense line and to single markets, where nothing louder says it.
-CARRY = frozenset(
-    {"FundingBudgetWarning", "FundingNotionalCap", "FundingSpikeMarket", "FundingFlip"}
-)
+# What dear funding does to the expense line, to single markets and to the desk's resting order,
+# where nothing louder says it.
+ENTRY = frozenset({"EntryFundingAgainst"})
+CARRY = ENTRY | {"FundingBudgetWarning", "FundingNotionalCap", "FundingSpikeMarket", "FundingFlip"}
 
 
 def check(
@@ -166,7 +166,7 @@ async def test_garbage_is_rejected_counted_and_told(faults: Played) -> None:
         faults,
         "garbage_frames",
         once={"FeedRejectingFrames": [{"venue": "hyperliquid"}]},
-        beside=frozenset({"OracleStale", "VenueHealth", "FundingAgainst"}),
+        beside=ENTRY | {"OracleStale", "VenueHealth", "FundingAgainst"},
     )
     rejected = f'riskd_feed_rejected_frames{{{HYPERLIQUID},feed="market-1"}}'
     assert await faults.value(rejected, "garbage_frames", 0.8) == 0.0
