@@ -84,6 +84,7 @@ class Daemon:
         simulated: bool = False,
         first_contact_s: float = FIRST_CONTACT_S,
         kill_deadline_s: float = KILL_DEADLINE_S,
+        jitter: random.Random | None = None,
     ) -> None:
         self.config = config
         self.clock = clock
@@ -93,6 +94,7 @@ class Daemon:
         self._to_wall_ns = to_wall_ns
         self._first_contact_s = first_contact_s
         self._kill_deadline_s = kill_deadline_s
+        self._jitter = jitter or random.Random()  # noqa: S311 - spreads retries, no secret
         self._stack = AsyncExitStack()
         self._stopping = asyncio.Event()
         self._drivers: tuple[VenueDriver, ...] = ()
@@ -346,7 +348,7 @@ class Daemon:
                 clock=self.clock,
                 sink=self.writer,
                 metrics=self.metrics,
-                random=random.Random(),  # noqa: S311 - jitter, not a secret
+                random=self._jitter,
                 budget=self._budgets[venue.name],
             )
             for venue in self._venues

@@ -10,6 +10,7 @@ import asyncio
 import base64
 import logging
 import os
+import random
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -122,7 +123,14 @@ async def _play(
         world = World(seed, began_ns / SECOND_NS)
         simulation = await stack.enter_async_context(Simulation(world, clock, period_s=PERIOD_S))
         config = parse_config(_config(simulation, url, baselines=baselines), source="test")
-        daemon = Daemon(config, clock, base=folder, to_wall_ns=clock.to_wall_ns, simulated=True)
+        daemon = Daemon(
+            config,
+            clock,
+            base=folder,
+            to_wall_ns=clock.to_wall_ns,
+            simulated=True,
+            jitter=random.Random(seed),  # noqa: S311 - a socket that is back late pages by itself
+        )
         await daemon.start()
         stack.push_async_callback(daemon.close)
         daemon.listen(
