@@ -113,6 +113,7 @@ def test_a_review_is_on_record_over_a_restart() -> None:
         answer = await rig.ask(Verb.REVIEWED, bucket="hedges", reason="all of it")
         assert answer.done
         assert answer.kept
+        await rig.until(lambda: "bucket_reviewed" in rig.actions())  # the audit's line follows
         await rig.kill_process()
         await rig.start()
         assert "(all of it)" in (await rig.ask(Verb.REVIEWED)).text
