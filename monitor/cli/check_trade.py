@@ -8,9 +8,7 @@ import textwrap
 from typing import Any
 from urllib.parse import urlencode
 
-import orjson
-
-from monitor.cli.client import NoAnswerError, add_arguments, fetch, stranger
+from monitor.cli.client import NoAnswerError, add_arguments, ask, print_json
 from monitor.cli.status import HEIGHT, WIDTH
 
 Document = dict[str, Any]
@@ -40,9 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     names = ("market", "side", "size", "stop", "account")
     query = urlencode({name: getattr(arguments, name) for name in names})
     try:
-        status, document = fetch(arguments, f"/v1/check-trade?{query}")
-        if status not in {200, 404} or not document.keys() & {"answer", "error"}:
-            raise stranger(arguments.url)
+        document = ask(arguments, f"/v1/check-trade?{query}", key="answer")
     except NoAnswerError as error:
         print(error, file=sys.stderr)
         return NO_ANSWER
@@ -50,8 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(document["error"], file=sys.stderr)
         return NO_ANSWER
     if arguments.json:
-        sys.stdout.buffer.write(orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n")
-        sys.stdout.flush()
+        print_json(document)
     else:
         print("\n".join(screen(document)))
     return EXIT[document["answer"]]

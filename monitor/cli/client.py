@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import http.client
 import os
+import sys
 import urllib.error
 import urllib.request
 from typing import Any
@@ -82,6 +83,24 @@ def fetch(arguments: argparse.Namespace, path: str) -> tuple[int, dict[str, Any]
     if not isinstance(document, dict):
         raise stranger(url)
     return status, document
+
+
+def ask(arguments: argparse.Namespace, path: str, *, key: str) -> dict[str, Any]:
+    """The document that answers a question: it holds ``key``, or ``error`` with what was wrong.
+
+    Raises:
+        NoAnswerError: As ``fetch``, and when something answers that is not riskd.
+    """
+    status, document = fetch(arguments, path)
+    if status not in {200, 404} or not document.keys() & {key, "error"}:
+        raise stranger(arguments.url)
+    return document
+
+
+def print_json(document: dict[str, Any]) -> None:
+    """All of a document, for other programs."""
+    sys.stdout.buffer.write(orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n")
+    sys.stdout.flush()
 
 
 def stranger(url: str) -> NoAnswerError:

@@ -8,9 +8,7 @@ import textwrap
 from typing import Any
 from urllib.parse import urlencode
 
-import orjson
-
-from monitor.cli.client import NoAnswerError, add_arguments, fetch, stranger
+from monitor.cli.client import NoAnswerError, add_arguments, ask, print_json
 from monitor.cli.status import HEIGHT, WIDTH, age
 
 Document = dict[str, Any]
@@ -43,9 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Ask and print."""
     query = urlencode({"rule": arguments.rule, "subject": arguments.subject})
     try:
-        status, document = fetch(arguments, f"/v1/explain?{query}")
-        if status not in {200, 404} or not document.keys() & {"rule", "error"}:
-            raise stranger(arguments.url)
+        document = ask(arguments, f"/v1/explain?{query}", key="rule")
     except NoAnswerError as error:
         print(error, file=sys.stderr)
         return NO_ANSWER
@@ -53,8 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(document["error"], file=sys.stderr)
         return MISTAKE
     if arguments.json:
-        sys.stdout.buffer.write(orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n")
-        sys.stdout.flush()
+        print_json(document)
     else:
         print("\n".join(screen(document)))
     return 0

@@ -9,14 +9,13 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import re
-import sys
 import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import orjson
 
-from monitor.cli.client import NoAnswerError, add_arguments, fetch, stranger
+from monitor.cli.client import NoAnswerError, add_arguments, fetch, print_json, stranger
 from monitor.core.formulas.liquidation import OUT_OF_REACH_RATIO
 
 WIDTH = 80
@@ -55,8 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
             print("\n".join(_wrapped("BLIND  ", str(error), 7)))
         return EXIT["blind"]
     if arguments.json:
-        sys.stdout.buffer.write(orjson.dumps(state, option=orjson.OPT_INDENT_2) + b"\n")
-        sys.stdout.flush()
+        print_json(state)
     else:
         print("\n".join(screen(state)))
     return EXIT.get(state["safe"]["verdict"], EXIT["blind"])

@@ -6,6 +6,7 @@ from math import fsum
 
 from monitor.core.formulas.funding import compute_projected_funding_cost_24h
 from monitor.core.formulas.ratios import compute_difference
+from monitor.core.killswitch.scope import covers_account
 from monitor.core.measures.aggregate import summed, upward
 from monitor.core.measures.definition import HOLDINGS, Definition, Relation, define
 from monitor.core.measures.exposure import is_closed
@@ -15,6 +16,7 @@ from monitor.core.measures.spec import Aggregate, MeasureSpec, Unit
 from monitor.core.measures.tree import (
     AccountNode,
     MarketNode,
+    Node,
     PortfolioNode,
     PositionNode,
     VenueNode,
@@ -29,6 +31,22 @@ _UNREADABLE, _STANDARD = AccountMode.UNREADABLE, AccountMode.STANDARD
 _ACCOUNT = (SubjectKind.ACCOUNT,)
 _WIDE = (SubjectKind.ACCOUNT, SubjectKind.VENUE, SubjectKind.PORTFOLIO)
 _SELF_HOLDINGS = ((Relation.SELF, HOLDINGS),)
+
+
+def read_pools(node: Node, venue: str, alias: str, use: Use) -> list[AccountNode] | None:
+    """Every margin pool of an account that the desk names, among those a node is about; None, with
+    the reason, where none was ever heard of."""
+    pools = [
+        one
+        for one in node.related(Relation.ACCOUNTS)
+        if isinstance(one, AccountNode)
+        and one.account.venue == venue
+        and covers_account(alias, one.account.account)
+    ]
+    if not pools:
+        use.absent(f"nothing was ever heard of account {venue}/{alias}")
+        return None
+    return pools
 
 
 def _stated(node: AccountNode, fact: StatedFact, what: str, use: Use) -> float | None:

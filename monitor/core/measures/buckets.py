@@ -20,7 +20,7 @@ from monitor.core.formulas.structure import (
 )
 from monitor.core.formulas.volatility import HOURS_PER_YEAR
 from monitor.core.killswitch.scope import covers_account
-from monitor.core.measures.accounts import EQUITY
+from monitor.core.measures.accounts import EQUITY, read_pools
 from monitor.core.measures.definition import HOLDINGS, Definition, Relation, define
 from monitor.core.measures.prices import price_of_asset
 from monitor.core.measures.spec import MeasureSpec, Unit
@@ -66,15 +66,8 @@ def _size(node: BucketNode, use: Use) -> float | None:
 def _equity(node: BucketNode, buckets: tuple[Bucket, ...], use: Use) -> float | None:
     parts = []
     for venue, alias in node.bucket.accounts:
-        pools = [
-            one
-            for one in node.related(Relation.ACCOUNTS)
-            if isinstance(one, AccountNode)
-            and one.account.venue == venue
-            and covers_account(alias, one.account.account)
-        ]
-        if not pools:
-            use.absent(f"nothing was ever heard of account {venue}/{alias}")
+        pools = read_pools(node, venue, alias, use)
+        if pools is None:
             return None
         for pool in pools:
             if _owner(buckets, venue, pool.account.account, "", "") != node.bucket.name:

@@ -12,7 +12,7 @@ from statistics import median
 from typing import NamedTuple
 
 from monitor.core.formulas.structure import compute_hedge_mismatch
-from monitor.core.killswitch.scope import covers_account
+from monitor.core.measures.accounts import read_pools
 from monitor.core.measures.definition import HOLDINGS, Definition, Relation, define
 from monitor.core.measures.prices import price_of_asset
 from monitor.core.measures.spec import MeasureSpec, Unit
@@ -57,14 +57,9 @@ def _held(node: HedgeSetNode) -> Iterator[tuple[AccountNode, str]]:
 
 def _watched(node: HedgeSetNode, use: Use) -> bool:
     """Every account that holds a leg is heard of, and its positions are known."""
+    if any(read_pools(node, venue, alias, use) is None for venue, alias, _ in node.hedge.legs):
+        return False
     accounts = [one for one in node.related(Relation.ACCOUNTS) if isinstance(one, AccountNode)]
-    for venue, alias, _ in node.hedge.legs:
-        if not any(
-            one.account.venue == venue and covers_account(alias, one.account.account)
-            for one in accounts
-        ):
-            use.absent(f"nothing was ever heard of account {venue}/{alias}")
-            return False
     return all(use.read(one, HOLDINGS) is not None for one in accounts)
 
 

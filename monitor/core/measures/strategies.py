@@ -10,8 +10,7 @@ from __future__ import annotations
 from math import fsum
 
 from monitor.core.formulas.structure import compute_lockstep
-from monitor.core.killswitch.scope import covers_account
-from monitor.core.measures.accounts import EQUITY
+from monitor.core.measures.accounts import EQUITY, read_pools
 from monitor.core.measures.definition import HOLDINGS, Definition, Relation, define
 from monitor.core.measures.spec import MeasureSpec, Unit
 from monitor.core.measures.tree import AccountNode, PortfolioNode, StrategyNode
@@ -52,15 +51,8 @@ def _pools(node: StrategyNode, use: Use) -> list[AccountNode] | None:
     """Every pool of the accounts named."""
     found: list[AccountNode] = []
     for venue, alias in node.strategy.accounts:
-        pools = [
-            one
-            for one in node.related(Relation.ACCOUNTS)
-            if isinstance(one, AccountNode)
-            and one.account.venue == venue
-            and covers_account(alias, one.account.account)
-        ]
-        if not pools:
-            use.absent(f"nothing was ever heard of account {venue}/{alias}")
+        pools = read_pools(node, venue, alias, use)
+        if pools is None:
             return None
         found += [one for one in pools if one not in found]
     return found
