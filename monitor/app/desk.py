@@ -55,7 +55,9 @@ class Desk:
         self._sampler = Sampler(daemon)
         explainer = Explainer(daemon.engine, daemon.clock.now)
         daemon.server.add("GET", PATH, explainer.handle)
-        checker = trade_check.TradeChecker(daemon.engine, daemon.clock.now)
+        checker = trade_check.TradeChecker(
+            daemon.engine, daemon.clock.now, daemon.kill.machine.effective
+        )
         daemon.server.add("GET", trade_check.PATH, checker.handle)
 
     def work(self) -> list[tuple[str, Coroutine[Any, Any, None]]]:

@@ -7,7 +7,7 @@ nothing is heard. Same facts, same times: same decisions, byte for byte. *Pure.*
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
 
@@ -15,6 +15,7 @@ from monitor.core.decision import Decision, RuleMode
 from monitor.core.events import Event, RulebookLoaded
 from monitor.core.formulas.drawdown import DrawdownMemory, resume_drawdown
 from monitor.core.keeping import Keeping, recall
+from monitor.core.killswitch.levels import Level
 from monitor.core.measures.catalogue import CATALOGUE, DEFINITIONS
 from monitor.core.measures.definition import Definition, Key
 from monitor.core.measures.evaluator import Evaluator, reading_of
@@ -238,10 +239,17 @@ class Engine:
         return None if asked is None else explain(asked, self._evaluator, self.state, at)
 
     def check_trade(
-        self, account: Subject, market: Subject, asked: Asked, now: EngineNs | None = None
+        self,
+        account: Subject,
+        market: Subject,
+        asked: Asked,
+        now: EngineNs | None = None,
+        *,
+        level_of: Callable[[Subject], Level] = lambda _: Level.NORMAL,
     ) -> tuple[Check, ...] | None:
         """What a trade in mind would do, by what is known now; changes nothing. None where the
-        account, the market or the asset it is of is not known."""
+        account, the market or the asset it is of is not known. ``level_of``: the kill switch's
+        level for a scope."""
         nodes = self._evaluator.tree.nodes
         pool, place = nodes.get(account), nodes.get(market)
         asset = place.ancestors[0] if isinstance(place, MarketNode) else None
@@ -257,6 +265,7 @@ class Engine:
             place,
             asset,
             asked,
+            latched=max(level_of(one) for one in (account, market, asset.subject)),
             blocks=self._rules.blocking(about | {place.subject}),
             use=use.with_sides(),
         )

@@ -13,6 +13,7 @@ import orjson
 from aiohttp import web
 
 from monitor.core.engine import Engine
+from monitor.core.killswitch.levels import Level
 from monitor.core.measures.trade_case import Asked
 from monitor.core.measures.trade_check import worst
 from monitor.core.types import EngineNs, Side, Subject, SubjectKind, market_subject
@@ -25,16 +26,19 @@ Json = dict[str, Any]
 
 
 class TradeChecker:
-    """Serves ``PATH`` from an engine."""
+    """Serves ``PATH`` from an engine; ``level_of`` is the kill switch's level for a scope."""
 
-    def __init__(self, engine: Engine, now: Callable[[], EngineNs]) -> None:
+    def __init__(
+        self, engine: Engine, now: Callable[[], EngineNs], level_of: Callable[[Subject], Level]
+    ) -> None:
         self._engine = engine
         self._now = now
+        self._level_of = level_of
 
     async def handle(self, request: web.Request) -> web.Response:
         """One question; 404 with a sentence where it cannot be understood."""
         words = {name: request.query.get(name, "")[:ASKED_CHARS_MAX] for name in _NAMES}
-        document = check_document(self._engine, words, self._now())
+        document = check_document(self._engine, words, self._now(), self._level_of)
         return web.Response(
             body=orjson.dumps(document),
             content_type="application/json",
@@ -42,7 +46,12 @@ class TradeChecker:
         )
 
 
-def check_document(engine: Engine, words: Mapping[str, str], now: EngineNs) -> Json:
+def check_document(
+    engine: Engine,
+    words: Mapping[str, str],
+    now: EngineNs,
+    level_of: Callable[[Subject], Level],
+) -> Json:
     """Checks with their answers, the worst of them as ``answer``; ``error`` says what cannot be
     understood."""
     venue, _, name = words["market"].partition("/")
@@ -56,7 +65,7 @@ def check_document(engine: Engine, words: Mapping[str, str], now: EngineNs) -> J
     account = _account(engine, venue, words["account"])
     if account is None:
         return {"error": f"Which account of {venue}? --account: {_names(_pools(engine, venue))}."}
-    checks = engine.check_trade(account, market, asked, now)
+    checks = engine.check_trade(account, market, asked, now, level_of=level_of)
     if checks is None:
         return {"error": f"{words['market']} is not listed by the venue yet; try again shortly."}
     return {

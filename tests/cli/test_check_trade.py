@@ -8,6 +8,7 @@ import pytest
 
 from monitor.cli.check_trade import screen
 from monitor.cli.main import main
+from monitor.core.killswitch.levels import Level
 from monitor.server.trade_check import check_document
 from tests.cli.test_asking import Server
 from tests.core.test_trade_check import desk
@@ -18,7 +19,7 @@ WORDS = {"market": "hyperliquid/BTC", "side": "buy", "size": "833", "stop": "96"
 def asked(**words: str) -> dict[str, object]:
     """The document about a trade of BTC at 100 dollars, equity a million."""
     made = desk()
-    return check_document(made.engine, WORDS | words, made.now)
+    return check_document(made.engine, WORDS | words, made.now, lambda _: Level.NORMAL)
 
 
 def test_the_screen_says_the_answer_and_each_check() -> None:

@@ -10,10 +10,11 @@ from hypothesis import settings as property_settings
 from hypothesis import strategies as st
 
 from monitor.core import events as e
+from monitor.core.killswitch.levels import Level
 from monitor.core.measures.trade_case import Answer, Asked, Check, rank
 from monitor.core.measures.trade_check import worst
 from monitor.core.settings import CarrySettings, EngineSettings, LeverageSettings, TradeSettings
-from monitor.core.types import account_subject, market_subject
+from monitor.core.types import Subject, account_subject, asset_subject, market_subject
 from tests.core.desk import DYDX, HL, MAIN, Desk
 from tests.core.test_leverage_caps import CALM, warm
 
@@ -194,7 +195,9 @@ def test_a_rule_that_allows_nothing_new_refuses_what_adds() -> None:
     """It lets go what makes a position smaller."""
     made = desk(500.0).load(RULE)
     made.evaluate()
-    assert ask(made, 1, 1.0, 99.0)["rules"] == Check("rules", NO, "nothing new while full fires")
+    assert ask(made, 1, 1.0, 99.0)["rules"] == Check(
+        "rules", NO, "nothing new while these fire: full"
+    )
     assert ask(made, -1, 1.0)["rules"].answer is GO
 
 
@@ -204,3 +207,39 @@ def test_a_larger_trade_is_never_answered_milder(small: float, more: float) -> N
     """Check by check."""
     first, second = (ask(kept(()), 1, size, 98.0) for size in (small, small * more))
     assert all(rank(second[name].answer) >= rank(one.answer) for name, one in first.items())
+
+
+@pytest.mark.parametrize(
+    ("scope", "level", "trade", "answer"),
+    [
+        pytest.param(MAIN, Level.CAUTION, (1, 1.0), GO, id="caution takes nothing away"),
+        pytest.param(MAIN, Level.REDUCE_ONLY, (1, 1.0), NO, id="adds"),
+        pytest.param(MAIN, Level.CUT, (-1, 500.0), GO, id="closes"),
+        pytest.param(MAIN, Level.CUT, (-1, 501.0), NO, id="ends on the other side"),
+        pytest.param(BTC, Level.REDUCE_ONLY, (1, 1.0), NO, id="the market"),
+        pytest.param(asset_subject("BTC"), Level.REDUCE_ONLY, (1, 1.0), NO, id="the asset"),
+        pytest.param(MAIN, Level.HALT, (-1, 500.0), NO, id="halted: not even that"),
+    ],
+)
+def test_what_is_latched_is_asked(
+    scope: Subject, level: Level, trade: tuple[int, float], answer: Answer
+) -> None:
+    """Of the account, the market and the asset; riskd would cancel the order."""
+    made = kept((("held", 500.0),))
+    found = made.engine.check_trade(
+        MAIN,
+        BTC,
+        Asked(float(trade[0]), trade[1], None),
+        made.now,
+        level_of=lambda one: level if one == scope else Level.NORMAL,
+    )
+    assert found is not None
+    assert {one.name: one.answer for one in found}["kill switch"] is answer
+
+
+def test_a_flip_is_new_risk_while_a_rule_blocks() -> None:
+    """A smaller position on the other side was not there before."""
+    made = desk(held=500.0).load(RULE)
+    made.evaluate()
+    assert ask(made, -1, 500.0)["rules"].answer is GO
+    assert ask(made, -1, 501.0)["rules"].answer is NO

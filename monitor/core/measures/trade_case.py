@@ -69,6 +69,11 @@ class Case(NamedTuple):
         return abs(self.held + self.usd) - abs(self.held)
 
     @property
+    def opens(self) -> bool:
+        """Whether any of it is new risk: the position grows, or ends on the other side."""
+        return self.adds > 0.0 or self.held * (self.held + self.usd) < 0.0
+
+    @property
     def unhedged(self) -> float:
         """What of the trade stays unhedged in the whole book, USD, ``>= 0``."""
         return min(abs(self.usd), max(self.asked.sign * (self.net + self.usd), 0.0))

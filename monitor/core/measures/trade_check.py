@@ -10,6 +10,7 @@ from functools import partial
 
 from monitor.core.formulas.funding import annualize_hourly_rate
 from monitor.core.formulas.trades import compute_crash_gap_loss, compute_loss_ratio
+from monitor.core.killswitch.levels import Level
 from monitor.core.measures.funding import read_predicted
 from monitor.core.measures.orders import expected_funding
 from monitor.core.measures.trade_case import Answer, Asked, Case, Check, Found, make_case, rank
@@ -36,15 +37,18 @@ def check_trade(
     asset: AssetNode,
     asked: Asked,
     *,
+    latched: Level,
     blocks: Sequence[str],
     use: Use,
 ) -> tuple[Check, ...]:
     """All of it, in the order in which a trader reads; one unknown check alone where price, book
-    or equity are not known. ``blocks`` are rules that fire and allow nothing new here."""
+    or equity are not known. ``latched`` is the kill switch's level here, ``blocks`` are rules that
+    fire and allow nothing new here."""
     case = make_case(account, place, asset, asked, use)
     if case is None:
         return (Check("book", Answer.LOOK, f"unknown: {use.reason}"),)
     looks: tuple[tuple[str, Callable[[Case, Use], Found]], ...] = (
+        ("kill switch", partial(_look_at_latches, latched)),
         ("rules", partial(_look_at_rules, blocks)),
         ("loss", look_at_loss),
         ("size", look_at_caps),
@@ -69,13 +73,24 @@ def worst(checks: Sequence[Check]) -> Answer:
     return max((one.answer for one in checks), key=rank)
 
 
+def _look_at_latches(latched: Level, case: Case, _use: Use) -> Found:
+    """What is latched or held: riskd cancels what it does not allow."""
+    if latched >= Level.HALT:
+        return Answer.NO, f"{latched.name}: riskd cancels every order but triggers that reduce"
+    if latched >= Level.REDUCE_ONLY and case.opens:
+        return Answer.NO, f"{latched.name}: riskd cancels what opens or adds"
+    if latched >= Level.REDUCE_ONLY:
+        return Answer.GO, f"{latched.name}: it only reduces, which is allowed"
+    return Answer.GO, "nothing is latched or held here"
+
+
 def _look_at_rules(blocks: Sequence[str], case: Case, _use: Use) -> Found:
     if not blocks:
         return Answer.GO, "nothing that fires here blocks it"
-    return (
-        Answer.NO if case.adds > 0.0 else Answer.GO,
-        f"nothing new while {', '.join(blocks)} fires",
-    )
+    firing = ", ".join(blocks)
+    if case.opens:
+        return Answer.NO, f"nothing new while these fire: {firing}"
+    return Answer.GO, f"it only reduces, which these allow: {firing}"
 
 
 def _look_at_funding(case: Case, use: Use) -> Found:
