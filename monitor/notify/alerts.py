@@ -138,8 +138,8 @@ def own_alert(
     )
 
 
-def kill_alert(policy: DispatchPolicy, notice: KillNotice) -> ActiveAlert:
-    """The alert of one episode of the kill switch."""
+def kill_alert(policy: DispatchPolicy, notice: KillNotice, revision: int = 0) -> ActiveAlert:
+    """The alert of one episode of the kill switch that became another alert ``revision`` times."""
     labels = alert_labels(
         alert=notice.alert,
         severity=notice.severity,
@@ -152,6 +152,9 @@ def kill_alert(policy: DispatchPolicy, notice: KillNotice) -> ActiveAlert:
     if notice.stage:
         # Words that change are no news to Alertmanager; another thing to do is another alert.
         more.append(("stage", notice.stage))
+    if revision:
+        # Alertmanager rings nobody for labels that ended within its group_interval and are back.
+        more.append(("revision", str(revision)))
     labels = tuple(sorted((*labels, *more)))
     key = f"riskd/{policy.deployment}/{digest_of(notice.key)}"
     return ActiveAlert(
@@ -172,6 +175,7 @@ def kill_alert(policy: DispatchPolicy, notice: KillNotice) -> ActiveAlert:
         ),
         starts_ns=notice.at_ns,
         about=notice.key,
+        revision=revision,
     )
 
 

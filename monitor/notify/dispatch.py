@@ -129,7 +129,7 @@ class Dispatcher(AlertBook):
         changes = Changes(notice.at_ns)
         key = (f"{notice.alert}!", notice.key)
         held = self._active.get(self._firing.get(key, ""))
-        alert = kill_alert(self._policy, notice)
+        alert = kill_alert(self._policy, notice, 0 if held is None else held.revision)
         if held is not None:
             alert = msgspec.structs.replace(alert, starts_ns=held.starts_ns)
         if held is not None and notice.resolved:
@@ -141,7 +141,8 @@ class Dispatcher(AlertBook):
         elif held is not None and alert.identity != held.identity:
             # Another severity or stage is another alert for a channel that knows them by labels.
             self._resolve(held.identity, changes, "superseded", goes_on=True)
-            self._open(alert, changes)
+            another = kill_alert(self._policy, notice, held.revision + 1)
+            self._open(msgspec.structs.replace(another, starts_ns=held.starts_ns), changes)
         elif notice.resolved and held is None:
             # An earlier process may have told it and lost its record: channels still hold it.
             self._hold(alert, notice.at_ns)

@@ -82,7 +82,8 @@ class ActiveAlert(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defa
     One that is ``part_of`` another (an identity) is never told itself: the other ``folds`` all of
     its rule about ``place``. ``untold`` while nobody was told yet, for a louder alert may cover it;
     ``told_of`` are the members that people know of since ``told_ns``. While it is ``recovering``
-    its condition holds no more.
+    its condition holds no more. ``revision`` counts how often an episode of the kill switch became
+    another alert.
     """
 
     identity: str
@@ -105,6 +106,7 @@ class ActiveAlert(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defa
     told_of: tuple[str, ...] = ()
     told_ns: EngineNs = 0
     recovering: bool = False
+    revision: int = 0
     title: str = ""
     fact: str = ""
     brief: str = ""

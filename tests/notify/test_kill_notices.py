@@ -93,7 +93,9 @@ def test_how_an_episode_goes_on(changes: dict[str, object], kinds: list[str]) ->
     """It ends, or goes on as another alert of a channel that knows alerts by their labels."""
     dispatcher = Dispatcher(POLICY, now=START_NS)
     dispatcher.killed(TRIPPED)
-    assert [one.kind.value for one in notices(dispatcher.killed(later(**changes)))] == kinds
+    told = notices(dispatcher.killed(later(**changes)))
+    assert [one.kind.value for one in told] == kinds
+    assert {one.starts_ns for one in told} == {START_NS}, "the episode began when it began"
 
 
 def test_an_incident_is_not_closed_by_becoming_milder() -> None:
@@ -146,11 +148,12 @@ STAGES = ("acting", "incomplete", "acting", "incomplete", "contained")
 
 @pytest.mark.parametrize("dies_after", range(len(STAGES)))
 def test_a_stage_that_is_over_leaves_nothing_firing(dies_after: int) -> None:
-    """One label set fires at a time, whichever came before it and wherever a process died; the end
-    ends the last of them."""
+    """One label set fires at a time, wherever a process died, and none comes back, for a channel
+    that heard of its end a moment ago would not ring; the end ends the last of them."""
     dispatcher = Dispatcher(POLICY, now=START_NS)
     rows: dict[str, AlertRow] = {}
     firing: set[str] = set()
+    rang: list[str] = []
 
     def told(phase: Phase) -> None:
         rows.update({row.identity: row for row in phase.alerts})
@@ -160,6 +163,7 @@ def test_a_stage_that_is_over_leaves_nothing_firing(dies_after: int) -> None:
     for number, stage in enumerate(STAGES):
         told(dispatcher.killed(later(at_ns=START_NS + number * SECOND_NS, stage=stage)))
         assert len(firing) == 1
+        rang += firing
         if number == dies_after:
             dispatcher = Dispatcher(POLICY, now=START_NS)
             dispatcher.restore(tuple(rows.values()), START_NS)
@@ -167,6 +171,7 @@ def test_a_stage_that_is_over_leaves_nothing_firing(dies_after: int) -> None:
         dispatcher.killed(later(at_ns=START_NS + 60 * SECOND_NS, stage="contained", resolved=True))
     )
     assert not firing
+    assert len(set(rang)) == len(STAGES)
     assert not [one for one in dispatcher.active if one.firing]
 
 
