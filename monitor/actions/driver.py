@@ -78,6 +78,7 @@ class KillDriver:
         pages: How people are told.
         told: Hears each step as it is concluded.
         recorded: Called when ``on_record`` is another one.
+        unkept: An earlier process told that its record is not whole, and not yet that it is.
     """
 
     def __init__(
@@ -92,6 +93,7 @@ class KillDriver:
         pages: KillPages,
         told: Callable[[Step], None] = lambda _step: None,
         recorded: Callable[[], None] = lambda: None,
+        unkept: bool = False,
     ) -> None:
         self._machine = machine
         self._executors = tuple(executors)
@@ -104,7 +106,7 @@ class KillDriver:
         self._recorded = recorded
         self.on_record = machine.packed()  # the newest state that the store has; at first its own
         self._steps: list[Step] = []
-        self._unkept = self._unkept_told = False
+        self._unkept = self._unkept_told = unkept
         self._unkept_times = 0
         self._waiting: list[Command] = []  # those that may not leave before the store keeps again
         self._running: dict[str, asyncio.Task[None]] = {}

@@ -63,6 +63,20 @@ def step_failed(fact: KillFact, error: Exception, now: EngineNs) -> KillNotice:
     )
 
 
+def step_forgotten(key: str, now: EngineNs) -> KillNotice:
+    """The end of such a page of an earlier process: whatever broke there is not under way here."""
+    return KillNotice(
+        key=key,
+        alert=STEP_ALERT,
+        severity=Severity.CRITICAL,
+        scope=PORTFOLIO,
+        at_ns=now,
+        summary="riskd was started anew since a step of the kill switch failed",
+        description="If it fails again it is told again.",
+        resolved=True,
+    )
+
+
 def store_notice(reason: str, now: EngineNs, *, key: str = STORE_KEY) -> KillNotice:
     """The page about the record; without a reason its end."""
     return KillNotice(

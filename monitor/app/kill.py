@@ -15,7 +15,13 @@ from pathlib import Path
 import structlog
 
 from monitor.actions.driver import KillDriver
-from monitor.actions.telling import STORE_KEY, store_notice
+from monitor.actions.telling import (
+    STEP_ALERT,
+    STORE_ALERT,
+    STORE_KEY,
+    step_forgotten,
+    store_notice,
+)
 from monitor.app.book import book_of
 from monitor.app.cut_order import rank_parts, ranking_text
 from monitor.app.kill_file import KillFile
@@ -55,6 +61,9 @@ from monitor.store.database import Store
 
 FILE_PERIOD_S = 1.0
 NOT_KEPT = "It is NOT ON RECORD yet: the store keeps nothing now. A restart may not know of it."
+BESIDE_KEY = f"{STORE_KEY}/beside"
+FILE_KEY = "kill-file/"
+NOT_LATCHED = "riskd observes, so nothing is latched for it; armed, it would be REDUCE_ONLY."
 REFUSED = "_refused"  # how audit actions of what was not done end
 
 
@@ -94,7 +103,6 @@ class KillSwitch:
         self._majors = frozenset(majors)
         self._file = KillFile(directory / KILL_FILE_NAME)
         self._store = store
-        self._record = ""
         self._log = structlog.get_logger("kill")
         now = clock.now()
         restored = store.restore_kill_state(more_restrictive)
@@ -102,7 +110,12 @@ class KillSwitch:
         if store.older and not restored.copied and policy.mode is not DaemonMode.OBSERVE:
             # What was latched after the file was saved is in neither place.
             problem = f"{problem} {store.audit_problem}".strip()
-        state, self.problem = state_after_restart(restored.state, problem=problem, now=now)
+        acting = policy.mode is not DaemonMode.OBSERVE
+        state, self.problem = state_after_restart(
+            restored.state, problem=problem, now=now, acting=acting
+        )
+        # What latches nothing has to be told for itself.
+        self._unread = f"{self.problem} {NOT_LATCHED}" if self.problem and not acting else ""
         self._log.info(
             "kill_state_restored",
             source=restored.source.value,
@@ -112,6 +125,10 @@ class KillSwitch:
         )
         if restored.unkept is not None:
             pager.take_over(restored.unkept)
+        # What an earlier process told and this one does not find has an end, which this one tells.
+        records, self._failed_steps = pager.standing(STORE_ALERT), pager.standing(STEP_ALERT)
+        self._record: str | None = None if BESIDE_KEY in records else ""
+        self._untaken = {key for key in pager.standing(WOULD_ALERT) if key.startswith(FILE_KEY)}
         self._changed = changed
         self._listeners: list[Callable[[Step], None]] = []
         self.reporter = Reporter(store, directory)
@@ -126,6 +143,7 @@ class KillSwitch:
             pages=pager,
             told=self._heard,
             recorded=self._changed,
+            unkept=STORE_KEY in records,
         )
         self._on_record = self.driver.on_record, unpack(self.driver.on_record)
 
@@ -138,6 +156,8 @@ class KillSwitch:
             scope=PORTFOLIO,
             reason=self.problem or f"mode {self.policy.mode.value}",
         )
+        for key in self._failed_steps:
+            self.driver.tell(step_forgotten(key, self._clock.now()))
         self.driver.restarted()
         self.look_for_file()
 
@@ -358,6 +378,10 @@ class KillSwitch:
     def look_for_file(self) -> None:
         """Once; also before anything connects. A look waits for nobody, so it needs no thread."""
         self._take_file(self._file.look(time.time_ns()))
+        if self._untaken and not self._file.exists():
+            for key in sorted(self._untaken):
+                self.driver.tell(self._file_notice(key))
+            self._untaken.clear()
 
     def _take_file(self, request: OperatorRequest | None) -> None:
         if request is None:
@@ -365,17 +389,23 @@ class KillSwitch:
         answer = self._kill(request, scope_of(request.scope), "the KILL file", "file")
         self._log.warning("kill_file_taken", done=answer.done, answer=answer.text)
         if not answer.done:
-            self.driver.tell(
-                KillNotice(
-                    key=f"kill-file/{request.id}",
-                    alert=WOULD_ALERT,
-                    severity=Severity.CRITICAL,
-                    scope=PORTFOLIO,
-                    at_ns=self._clock.now(),
-                    summary="A KILL file was found and NOTHING was stopped: act at the venues",
-                    description=answer.text,
-                )
-            )
+            self._untaken.add(f"{FILE_KEY}{request.id}")
+            self.driver.tell(self._file_notice(f"{FILE_KEY}{request.id}", answer.text))
+
+    def _file_notice(self, key: str, refused: str = "") -> KillNotice:
+        """The page of a KILL file that was not taken, with why; without it its end."""
+        return KillNotice(
+            key=key,
+            alert=WOULD_ALERT,
+            severity=Severity.CRITICAL,
+            scope=PORTFOLIO,
+            at_ns=self._clock.now(),
+            summary="A KILL file was found and NOTHING was stopped: act at the venues"
+            if refused
+            else "The KILL file that stopped nothing is gone",
+            description=refused,
+            resolved=not refused,
+        )
 
     def _end_what_is_over(self) -> None:
         """Let go what waits for the end of a rule that is over, on known data: its end may be lost
@@ -391,11 +421,11 @@ class KillSwitch:
                 self.driver.submit(RuleEnded(rule=memory.rule, subject=subject))
 
     def _look_at_record(self) -> None:
-        problem = self._store.audit_problem or self._store.second_problem
+        problem = self._unread or self._store.audit_problem or self._store.second_problem
         if problem != self._record:
             self._record = problem
             now = self._clock.now()
-            self.driver.tell(store_notice(problem, now, key=f"{STORE_KEY}/beside"))
+            self.driver.tell(store_notice(problem, now, key=BESIDE_KEY))
 
 
 def _answered(step: Step) -> OperatorAnswer:

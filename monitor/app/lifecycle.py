@@ -32,7 +32,8 @@ from monitor.app.kill import KillSwitch
 from monitor.app.kill_metrics import KillCollector
 from monitor.app.pages import DecisionLog, EngineKeeper
 from monitor.app.rulebooks import Rulebooks
-from monitor.app.signer_watch import SignerWatch
+from monitor.app.signer_watch import ALERT as SIGNER_ALERT
+from monitor.app.signer_watch import watches
 from monitor.app.source import DaemonSource
 from monitor.app.stores import config_hash, open_store
 from monitor.app.venues import FIRST_CONTACT_S, VenueDriver, contact_all
@@ -263,9 +264,12 @@ class Daemon:
             directory=data,
             changed=self.doors.changed,
         )
-        self.signers = tuple(
-            SignerWatch(signer, venue=one.venue, clock=clock, tell=self.kill.driver.tell)
-            for one in self.executors
+        self.signers = watches(
+            [one.venue for one in self.executors],
+            signer,
+            clock=clock,
+            tell=self.kill.driver.tell,
+            standing=self.pager.standing(SIGNER_ALERT),
         )
         self.metrics.registry.register(KillCollector(self))
         self.kill.started()

@@ -3,7 +3,7 @@ only page, and must say so before it is needed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NoReturn, Protocol
 
 from monitor.actions.messages import Counters
@@ -12,6 +12,7 @@ from monitor.core.ports import Clock
 from monitor.core.types import EngineNs, Severity, venue_subject
 
 ALERT = "KillSignerUnreachable"
+KEY = "signer/"
 PERIOD_S = 15.0
 MISSES_MAX = 2  # one may be a restart of the signer
 
@@ -32,16 +33,23 @@ class SignerWatch:
         venue: For what it signs.
         clock: Engine time.
         tell: How people are told.
+        told: An earlier process told that it does not answer, and not yet that it does.
     """
 
     def __init__(
-        self, signer: AsksCounters, *, venue: str, clock: Clock, tell: Callable[[KillNotice], None]
+        self,
+        signer: AsksCounters,
+        *,
+        venue: str,
+        clock: Clock,
+        tell: Callable[[KillNotice], None],
+        told: bool = False,
     ) -> None:
         self._signer = signer
         self.venue = venue
         self._clock = clock
         self._tell = tell
-        self._misses = 0
+        self._misses = MISSES_MAX if told else 0
         self.counters: Counters | None = None
 
     async def run(self) -> NoReturn:
@@ -55,24 +63,46 @@ class SignerWatch:
         found = await self._signer.counters()
         if found is not None:
             if self._misses >= MISSES_MAX:
-                self._tell(self._notice(self._clock.now(), back=True))
+                words = f"The signer of {self.venue} answers again"
+                self._tell(_notice(self.venue, words, self._clock.now(), ended=True))
             self.counters, self._misses = found, 0
             return
         self._misses += 1
         if self._misses == MISSES_MAX:
-            self._tell(self._notice(self._clock.now(), back=False))
+            words = f"The signer of {self.venue} does not answer: riskd cannot cancel or cut there"
+            self._tell(_notice(self.venue, words, self._clock.now(), ended=False))
 
-    def _notice(self, now: EngineNs, *, back: bool) -> KillNotice:
-        return KillNotice(
-            key=f"signer/{self.venue}",
-            alert=ALERT,
-            severity=Severity.CRITICAL,
-            scope=venue_subject(self.venue),
-            at_ns=now,
-            summary=f"The signer of {self.venue} answers again"
-            if back
-            else f"The signer of {self.venue} does not answer: riskd cannot cancel or cut there",
-            description="Start it with `riskd signer --config …`, as riskd's own user and with the "
-            "same data directory. Until then act at the venue by hand.",
-            resolved=back,
-        )
+
+def watches(
+    venues: Sequence[str],
+    signer: AsksCounters,
+    *,
+    clock: Clock,
+    tell: Callable[[KillNotice], None],
+    standing: Sequence[str],
+) -> tuple[SignerWatch, ...]:
+    """One watch for each venue that riskd signs for; pages of an earlier process (``standing``,
+    their keys) about others are over, for nobody waits for a signer there now."""
+    for key in standing:
+        venue = key.removeprefix(KEY)
+        if venue not in venues:
+            words = f"riskd does not sign for {venue} now"
+            tell(_notice(venue, words, clock.now(), ended=True))
+    return tuple(
+        SignerWatch(signer, venue=one, clock=clock, tell=tell, told=f"{KEY}{one}" in standing)
+        for one in venues
+    )
+
+
+def _notice(venue: str, summary: str, now: EngineNs, *, ended: bool) -> KillNotice:
+    return KillNotice(
+        key=f"{KEY}{venue}",
+        alert=ALERT,
+        severity=Severity.CRITICAL,
+        scope=venue_subject(venue),
+        at_ns=now,
+        summary=summary,
+        description="Start it with `riskd signer --config …`, as riskd's own user and with the "
+        "same data directory. Until then act at the venue by hand.",
+        resolved=ended,
+    )

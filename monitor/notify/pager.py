@@ -102,6 +102,12 @@ class Pager:
         """These were kept by somebody else (or could not be): they leave now."""
         self._sender.offer(entries)
 
+    def standing(self, alert: str) -> tuple[str, ...]:
+        """Keys of the kill switch's pages of one kind that go on, whichever process began them."""
+        return tuple(
+            one.about for one in self._dispatcher.active if one.firing and one.rule == f"{alert}!"
+        )
+
     def take_over(self, phase: Phase) -> None:
         """Go on with what an earlier process told or owed and only a second copy of it has."""
         self._dispatcher.restore(phase.alerts, self._clock.now())

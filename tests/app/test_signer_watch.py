@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from monitor.actions.messages import Counters
-from monitor.app.signer_watch import SignerWatch
+from monitor.app.signer_watch import SignerWatch, watches
 from monitor.core.killswitch.facts import KillNotice
 from tests.manual_clock import ManualClock
 
@@ -50,3 +50,24 @@ async def test_one_miss_is_a_restart_two_are_a_page() -> None:
     signer.there = False
     await watch.look()
     assert len(told) == 2, "counted anew"
+
+
+async def test_a_page_of_an_earlier_process_ends_when_it_answers() -> None:
+    """Neither told again while it lasts, nor left standing when it is over or not asked for."""
+    told: list[KillNotice] = []
+    signer = Signer()
+    signer.there = False
+    (watch,) = watches(
+        ["hyperliquid"],
+        signer,
+        clock=ManualClock(),
+        tell=told.append,
+        standing=("signer/hyperliquid", "signer/elsewhere"),
+    )
+    assert [(one.key, one.resolved) for one in told] == [("signer/elsewhere", True)]
+    for _ in range(4):
+        await watch.look()
+    assert len(told) == 1
+    signer.there = True
+    await watch.look()
+    assert [(one.key, one.resolved) for one in told[1:]] == [("signer/hyperliquid", True)]

@@ -155,7 +155,10 @@ class Life:
             self.wrong.append(f"at the start: {restored.problem} {self.store.audit_problem}")
         kept_ns = await self.store.last_phase_ns()
         clock = FastClock(START_NS if kept_ns is None else kept_ns + SECOND_NS)
-        state, _ = state_after_restart(restored.state, problem=restored.problem, now=clock.now())
+        problem = restored.problem
+        state, _ = state_after_restart(
+            restored.state, problem=problem, now=clock.now(), acting=True
+        )
         self._check_latch(state)
         venue = Venue(self.venue_log, clock, self._point)
         pages = Pages(self.page_log, self._point, clock.now())

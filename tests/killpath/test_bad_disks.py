@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import shutil
 import sqlite3
@@ -12,11 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from monitor.core.kill_file import KILL_FILE_NAME
 from monitor.core.killswitch.levels import Level
 from monitor.core.killswitch.state import Stage
 from monitor.store.database import DATABASE_NAME
 from monitor.store.second_copy import COPY_NAME
-from tests.killpath.rig import HL_SCOPE, PORTFOLIO, Rig, run
+from tests.killpath.rig import HL_SCOPE, PORTFOLIO, Desk, Rig, run
 
 Trouble = Callable[[Rig], AbstractAsyncContextManager[None]]
 
@@ -198,5 +200,44 @@ def test_a_store_that_cannot_be_read_starts_reduce_only_and_pages() -> None:
         )
         await rig.pull()
         await rig.until(lambda: rig.stage() is Stage.CONTAINED, within_s=60.0)
+
+    run(story)
+
+
+def test_one_that_observes_latches_nothing_and_pages_until_what_it_saw_is_gone() -> None:
+    """A damaged copy would be REDUCE_ONLY if it were armed, and a KILL file a HALT. Both are told,
+    and the next process tells their end."""
+
+    async def story(rig: Rig) -> None:
+        await rig.stop()
+        _damage(rig.data / COPY_NAME)
+        kill_file = rig.data / KILL_FILE_NAME
+        kill_file.touch()
+        os.utime(kill_file, (0, 0))
+        await rig.start()
+        assert not rig.latches
+        assert rig.trading()["state"] == "ACTIVE"
+        for alert in ("KillStoreFailing", "KillSwitchWouldHave"):
+            await rig.until(lambda alert=alert: rig.pages(alert), within_s=10.0)
+        assert "is damaged" in rig.pages("KillStoreFailing")[0].summary
+        await rig.stop()
+        kill_file.unlink()
+        await rig.start()
+        for alert in ("KillStoreFailing", "KillSwitchWouldHave"):
+            await rig.until(lambda alert=alert: not _goes_on(rig, alert), within_s=10.0)
+
+    run(story, Desk(mode="observe", signer=False))
+
+
+def test_a_page_about_the_record_ends_though_another_process_told_it() -> None:
+    """Who is killed while its disk is ill says nothing more of it; the next one does."""
+
+    async def story(rig: Rig) -> None:
+        async with read_only(rig):
+            await rig.pull()
+            await rig.until(lambda: rig.pages("KillStoreFailing"), within_s=60.0)
+            await rig.kill_process()
+            await rig.start()
+        await rig.until(lambda: not _goes_on(rig, "KillStoreFailing"), within_s=20.0)
 
     run(story)

@@ -42,22 +42,23 @@ def more_restrictive(newer: bytes, older: bytes) -> bytes:
 
 
 def state_after_restart(
-    packed: bytes | None, *, problem: str, now: EngineNs
+    packed: bytes | None, *, problem: str, now: EngineNs, acting: bool
 ) -> tuple[KillState, str]:
-    """The state to start with, and why it is stricter than what was kept ("" where it is not).
+    """The state to start with, and why something of it may be missing ("" where nothing is).
 
     Args:
         packed: What the store and its copy gave; None where nothing was ever kept.
         problem: Why one of the two places could not be read; something stricter may have stood
             there, so everything is REDUCE_ONLY until a person looked.
         now: Engine time.
+        acting: False in observe, where nothing is latched that was not before: people are told.
     """
     try:
         state = KillState() if packed is None else unpack(packed)
     except StoreError as error:
         problem, state = f"{error} {problem}".strip(), KillState()
-    if not problem:
-        return state, ""
+    if not (problem and acting):
+        return state, problem
     for scope, latch in unreadable_state(now, problem).latches.items():
         held = state.latches.get(scope)
         state.latches[scope] = latch if held is None else _stricter(held, latch)

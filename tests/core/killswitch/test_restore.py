@@ -123,21 +123,40 @@ def test_one_that_cannot_be_read_gives_way() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kept", "problem", "level"),
+    ("kept", "problem", "level", "observed"),
     [
-        pytest.param(None, "", None, id="a first start"),
-        pytest.param(packed(latch(Level.HALT)), "", Level.HALT, id="as it was"),
-        pytest.param(None, "no disk", Level.REDUCE_ONLY, id="unreadable: reduce only"),
-        pytest.param(b"damaged", "", Level.REDUCE_ONLY, id="damaged: reduce only"),
-        pytest.param(packed(latch(Level.HALT)), "no disk", Level.HALT, id="never milder than kept"),
+        pytest.param(None, "", None, None, id="a first start"),
+        pytest.param(packed(latch(Level.HALT)), "", Level.HALT, Level.HALT, id="as it was"),
+        pytest.param(None, "no disk", Level.REDUCE_ONLY, None, id="unreadable: reduce only"),
+        pytest.param(b"damaged", "", Level.REDUCE_ONLY, None, id="damaged: reduce only"),
         pytest.param(
-            packed(latch(Level.HALT, DYDX)), "no disk", Level.REDUCE_ONLY, id="beside what is kept"
+            packed(latch(Level.HALT)),
+            "no disk",
+            Level.HALT,
+            Level.HALT,
+            id="never milder than kept",
+        ),
+        pytest.param(
+            packed(latch(Level.HALT, DYDX)),
+            "no disk",
+            Level.REDUCE_ONLY,
+            None,
+            id="beside what is kept",
         ),
     ],
 )
-def test_what_a_restart_begins_with(kept: bytes | None, problem: str, level: Level | None) -> None:
-    """Unknown is never clear."""
-    state, why = state_after_restart(kept, problem=problem, now=NOW)
+@pytest.mark.parametrize("acting", [True, False], ids=["acting", "observing"])
+def test_what_a_restart_begins_with(
+    kept: bytes | None,
+    problem: str,
+    level: Level | None,
+    observed: Level | None,
+    *,
+    acting: bool,
+) -> None:
+    """Unknown is never clear; but who only observes latches nothing, and says why it should."""
+    state, why = state_after_restart(kept, problem=problem, now=NOW, acting=acting)
+    level = level if acting else observed
     held = state.latches.get(PORTFOLIO)
     assert (None if held is None else held.level) is level
     assert bool(why) is (bool(problem) or kept == b"damaged")
