@@ -8,7 +8,9 @@ import pytest
 
 from monitor.core import events as e
 from monitor.core.formulas.funding import BUDGET_USED_MAX, project_rate_sum
-from monitor.core.types import asset_subject, position_subject
+from monitor.core.settings import EngineSettings
+from monitor.core.structure import Bucket, StructureSettings
+from monitor.core.types import asset_subject, bucket_subject, position_subject
 from tests.core.desk import DMAIN, DYDX, HL, HL_VENUE, MAIN, PORTFOLIO, Desk
 from tests.core.stress_desk import settlement
 
@@ -16,12 +18,22 @@ BTC = position_subject(HL, "main", "BTC")
 ETH = position_subject(HL, "main", "ETH")
 DBTC = position_subject(DYDX, "main", "BTC-USD")
 HOUR = 3600
+BUDGET = """
+test:
+  - id: budget
+    for_each: portfolio
+    summary: Funding budget
+    when: carry_budget_used_ratio >= 1.0
+    severity: warning
+"""
 
 
-def book(equity: float = 1e6) -> Desk:
+def book(equity: float = 1e6, *, buckets: tuple[Bucket, ...] = ()) -> Desk:
     """The worked book of the sheet: 120 000 of BTC long on dYdX and short on Hyperliquid, and
-    50 000 of ETH long there; prices of one dollar."""
-    desk = Desk((HL, "main"), (DYDX, "main"))
+    50 000 of ETH long there; prices of one dollar; nothing paid yet."""
+    accounts = ((HL, "main"), (DYDX, "main"))
+    structure = StructureSettings(buckets=buckets)
+    desk = Desk(settings=EngineSettings(accounts=accounts, structure=structure))
     desk.list_market("BTC").list_market("ETH").list_market("BTC-USD", DYDX)
     for market, rate in (("BTC", 4e-5), ("ETH", 6e-5)):
         desk.context(market, mark_price=1.0, oracle_price=1.0, predicted_funding_rate_hourly=rate)
@@ -30,7 +42,28 @@ def book(equity: float = 1e6) -> Desk:
     desk.positions(("BTC-USD", 120_000), venue=DYDX).money(
         cash=equity / 2 - 120_000, venue=DYDX, time_s=0
     )
+    return paid(desk)
+
+
+def paid(desk: Desk, *payments: tuple[str, str, float]) -> Desk:
+    """Funding on Hyperliquid as (market, USD received, second); none on dYdX."""
+    told = tuple(
+        e.FundingPayment(market=market, amount_usd=Decimal(usd), time_ns=desk.ns(at))
+        for market, usd, at in payments
+    )
+    for venue, of_venue in ((HL, told), (DYDX, ())):
+        desk.tell(
+            e.FundingPaid(
+                venue=venue, channel=f"{venue}/paid", account="main", history=True,
+                payments=of_venue,
+            )
+        )  # fmt: skip
     return desk
+
+
+def midnight_s(desk: Desk) -> int:
+    """The second that today began at."""
+    return -(desk.now // 10**9 % 86_400)
 
 
 def test_accruing_is_the_part_of_the_interval_that_has_passed() -> None:
@@ -57,6 +90,54 @@ def test_projection_falls_back_to_each_venues_floor() -> None:
     assert desk.value("funding_projected_30d_usd", PORTFOLIO) == pytest.approx(dydx + short + eth)
     # BTC as a whole receives, which pays nothing for ETH.
     assert desk.value("carry_budget_used_ratio", PORTFOLIO) == pytest.approx(eth / 10_000)
+
+
+def test_budget_counts_what_was_paid_today_and_runs_up() -> None:
+    """Beside thirty days to come: 3 000 paid for ETH, and nine seconds of 3 an hour. What BTC
+    received today, and is to receive, is no allowance."""
+    desk = book().load(BUDGET)
+    eth = 50_000 * project_rate_sum(rate_now=6e-5, baseline=1.25e-5, hours=720)
+    paid(desk, ("ETH", "-3000", midnight_s(desk)), ("BTC", "9000", midnight_s(desk)))
+    running = 3.0 * 9 / 3600
+    used = (eth + 3_000 + running) / 10_000
+    assert desk.at(9).after("carry_budget_used_ratio", PORTFOLIO) == pytest.approx(used)
+    seen = desk.engine.explain("budget", PORTFOLIO, desk.now)
+    assert seen is not None
+    (line, btc, total) = seen.inputs[0].arithmetic
+    assert line == f"ETH {eth:,.2f} projected + 3,000.00 accrued + 0.01 accruing = {eth + 3e3:,.2f}"
+    assert btc.startswith("BTC -")
+    assert total == f"sum of what is above zero {eth + 3e3:,.2f} / (1,000,000.00 x 0.01)"
+
+
+def test_budget_is_unknown_while_payments_are() -> None:
+    """What was paid cannot be left out of what it costs."""
+    desk = book()
+    eth = 50_000 * project_rate_sum(rate_now=6e-5, baseline=1.25e-5, hours=720)
+    assert desk.after("carry_budget_used_ratio", PORTFOLIO) == pytest.approx(eth / 10_000)
+    desk.lose(f"{HL}/paid")
+    assert desk.at(7200).after("carry_budget_used_ratio", PORTFOLIO) is None
+
+
+def test_carry_by_bucket() -> None:
+    """BTC of both accounts is the first bucket's, what is left of the Hyperliquid account of the
+    second; a payment in a market that is held no more belongs where the market would."""
+    hedges = Bucket(name="hedges", assets=("BTC",))
+    rest = Bucket(name="rest", accounts=((HL, "main"),))
+    desk = book(buckets=(hedges, rest))
+    midnight = midnight_s(desk)
+    paid(desk, ("BTC", "4.8", midnight), ("ETH", "-3", midnight), ("GONE", "-1", midnight))
+    desk.at(9)
+    part = 9 / 3600
+    dydx = 120_000 * project_rate_sum(rate_now=1.25e-5, baseline=0.0, hours=720)
+    short = -120_000 * project_rate_sum(rate_now=4e-5, baseline=1.25e-5, hours=720)
+    for name, bucket, usd in (
+        ("funding_accrued_today_usd", "hedges", -4.8),
+        ("funding_accrued_today_usd", "rest", 4.0),
+        ("funding_accruing_usd", "hedges", -3.3 * part),
+        ("funding_accruing_usd", "rest", 3.0 * part),
+        ("funding_projected_30d_usd", "hedges", dydx + short),
+    ):
+        assert desk.after(name, bucket_subject(bucket)) == pytest.approx(usd), (name, bucket)
 
 
 def test_without_equity_any_cost_is_beyond_the_budget() -> None:
@@ -86,21 +167,8 @@ def test_a_cap_by_the_days_share_of_the_budget() -> None:
 def test_accrued_today() -> None:
     """Payments since midnight, by market; those of yesterday are another day's."""
     desk = book()
-    midnight = -(desk.now // 10**9 % 86_400)
-    payments = tuple(
-        e.FundingPayment(market=market, amount_usd=Decimal(usd), time_ns=desk.ns(at))
-        for market, usd, at in (
-            ("BTC", "4.8", midnight + 1),
-            ("ETH", "-3", midnight),
-            ("ETH", "-9", midnight - 1),
-        )
-    )
-    for venue, told in ((HL, payments), (DYDX, ())):
-        desk.tell(
-            e.FundingPaid(
-                venue=venue, channel=f"{venue}/paid", account="main", history=True, payments=told
-            )
-        )
+    midnight = midnight_s(desk)
+    paid(desk, ("BTC", "4.8", midnight + 1), ("ETH", "-3", midnight), ("ETH", "-9", midnight - 1))
     assert desk.after("funding_accrued_today_usd", MAIN) == pytest.approx(-1.8)
     assert desk.value("funding_accrued_today_usd", ETH) == pytest.approx(3.0)
     assert desk.value("funding_accrued_today_usd", asset_subject("ETH")) == pytest.approx(3.0)

@@ -49,7 +49,8 @@ def tell(at: Desk, second: float, equity: float, size: float) -> None:
             open_interest_base=1e5,
         )
     at.money(equity, cash=equity - 100.0 * size).positions(("BTC", size))
-    at.evaluate()
+    paid = e.FundingPaid(venue=HL, channel=f"{HL}/paid", account="main", history=True, payments=())
+    at.tell(paid).evaluate()
     at.at(second + 6.0).evaluate()  # measures with a cadence
 
 

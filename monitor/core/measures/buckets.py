@@ -41,7 +41,9 @@ BEGINS_NS = 600 * SECOND_NS
 DRIFT_HOURS_MIN = 168
 
 
-def _owner(buckets: tuple[Bucket, ...], venue: str, account: str, market: str, asset: str) -> str:
+def bucket_of(
+    buckets: tuple[Bucket, ...], venue: str, account: str, market: str, asset: str
+) -> str:
     """The first bucket that names a position, its asset or its account; empty for none."""
     for one in buckets:
         if (
@@ -70,7 +72,7 @@ def _equity(node: BucketNode, buckets: tuple[Bucket, ...], use: Use) -> float | 
         if pools is None:
             return None
         for pool in pools:
-            if _owner(buckets, venue, pool.account.account, "", "") != node.bucket.name:
+            if bucket_of(buckets, venue, pool.account.account, "", "") != node.bucket.name:
                 continue
             value = use.read(pool, EQUITY.name)
             if value is None:
@@ -91,7 +93,7 @@ def _gross(node: BucketNode, buckets: tuple[Bucket, ...], use: Use) -> float | N
             asset = account.markets[market].market.asset
             if (
                 position.size == 0.0
-                or _owner(buckets, state.venue, state.account, market, asset) != node.bucket.name
+                or bucket_of(buckets, state.venue, state.account, market, asset) != node.bucket.name
             ):
                 continue
             holding = account.holdings.held.get(market)
@@ -106,7 +108,7 @@ def _add_off_book(
     node: BucketNode, buckets: tuple[Bucket, ...], use: Use, parts: list[float]
 ) -> bool:
     for leg in use.state.off_book:
-        mine = _owner(buckets, "", "", "", leg.asset) == node.bucket.name
+        mine = bucket_of(buckets, "", "", "", leg.asset) == node.bucket.name
         if not mine or leg.expires_at_ns <= use.now:
             continue
         use.wake_at(leg.expires_at_ns)
