@@ -85,8 +85,9 @@ def _market_exit_depth(node: MarketNode, use: Use) -> float | None:
 # ------------------------------------------------------------------------------ time to leave
 
 
-def _unwind(node: MarketNode, notional_usd: float, use: Use) -> float | None:
-    """Seconds at the allowed share of the last day's volume, which is taken for the next one's."""
+def unwind_seconds(node: MarketNode, notional_usd: float, use: Use) -> float | None:
+    """Seconds to sell so many USD at the allowed share of the last day's volume, which is taken for
+    the next one's; None where it is not known."""
     if notional_usd == 0.0:
         return 0.0
     volume = node.market.volume_24h
@@ -103,13 +104,13 @@ def _position_unwind(node: PositionNode, use: Use) -> float | None:
     if is_closed(node, use):
         return 0.0
     holding = holding_of(node, use)
-    return None if holding is None else _unwind(node.market, holding.notional_usd, use)
+    return None if holding is None else unwind_seconds(node.market, holding.notional_usd, use)
 
 
 def _slowest(parts: dict[str, tuple[MarketNode, list[float]]], use: Use) -> float | None:
     slowest = 0.0
     for place, notionals in parts.values():
-        seconds = _unwind(place, fsum(notionals), use)
+        seconds = unwind_seconds(place, fsum(notionals), use)
         if seconds is None:
             return None
         slowest = max(slowest, seconds)

@@ -122,8 +122,8 @@ def _trades(node: AccountNode, use: Use) -> list[Trade] | None:
     return trades
 
 
-def _place(node: AccountNode, name: str, use: Use) -> MarketNode | None:
-    """A market may have orders and never have had a position."""
+def place_of(node: AccountNode, name: str, use: Use) -> MarketNode | None:
+    """A market that has orders: it may never have had a position; None where it is not listed."""
     found = node.markets.get(name)
     if found is None:
         market = use.state.venues[node.account.venue].markets.get(name)
@@ -153,7 +153,7 @@ def _entry_funding(node: AccountNode, use: Use) -> float | None:
     for trade in trades:
         if not trade.added:
             continue
-        place = _place(node, trade.market, use)
+        place = place_of(node, trade.market, use)
         rate = None if place is None else read_predicted(place, use)
         if rate is None:
             return None
@@ -174,7 +174,7 @@ def _hedge_orders(node: AccountNode, use: Use) -> float | None:
         return None
     total = []
     for trade in adding:
-        place = _place(node, trade.market, use)
+        place = place_of(node, trade.market, use)
         price = None if place is None else margin_price(place, use)
         if place is None or price is None:
             return None
@@ -198,7 +198,7 @@ def _trade_loss(
     node: AccountNode, trade: Trade, book: dict[str, float], use: Use
 ) -> PlannedLoss | None:
     """Only what stays unhedged in the whole book once the orders are filled is at risk."""
-    place = _place(node, trade.market, use)
+    place = place_of(node, trade.market, use)
     price = None if place is None else margin_price(place, use)
     if place is None or price is None:
         return None

@@ -13,6 +13,7 @@ from monitor.core.formulas.trades import compute_crash_gap_loss, compute_loss_ra
 from monitor.core.killswitch.levels import Level
 from monitor.core.measures.funding import read_predicted
 from monitor.core.measures.orders import expected_funding
+from monitor.core.measures.slices import look_at_slices
 from monitor.core.measures.trade_case import Answer, Asked, Case, Check, Found, make_case, rank
 from monitor.core.measures.trade_looks import (
     look_at_caps,
@@ -58,6 +59,7 @@ def check_trade(
         ("margin", look_at_margin),
         ("liquidation", look_at_liquidation),
         ("depth", _look_at_depth),
+        ("slices", look_at_slices),
         ("crash gap", _look_at_gap),
     )
     checks = []
