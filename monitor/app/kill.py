@@ -24,6 +24,7 @@ from monitor.actions.telling import (
 )
 from monitor.app.book import book_of
 from monitor.app.cut_order import rank_parts, ranking_text
+from monitor.app.ended import ended
 from monitor.app.kill_file import KillFile
 from monitor.app.report import Reporter
 from monitor.app.way_back import unmet, would_fire
@@ -40,7 +41,6 @@ from monitor.core.killswitch.facts import (
     PersonPulled,
     RearmConfirmed,
     RearmRequested,
-    RuleEnded,
     Step,
 )
 from monitor.core.killswitch.machine import KillMachine
@@ -55,7 +55,7 @@ from monitor.core.operator import OperatorAnswer, OperatorRequest, Verb, level_o
 from monitor.core.ports import Clock, EventSink, Executor
 from monitor.core.rights import HOST
 from monitor.core.state.control import REBASELINE
-from monitor.core.types import PORTFOLIO, EngineNs, Severity, Subject
+from monitor.core.types import PORTFOLIO, SECOND_NS, EngineNs, Severity, Subject
 from monitor.notify.pager import Pager
 from monitor.store.database import Store
 
@@ -104,7 +104,7 @@ class KillSwitch:
         self._file = KillFile(directory / KILL_FILE_NAME)
         self._store = store
         self._log = structlog.get_logger("kill")
-        now = clock.now()
+        self._born_ns = now = clock.now()
         restored = store.restore_kill_state(more_restrictive)
         problem = restored.problem
         if store.older and not restored.copied and policy.mode is not DaemonMode.OBSERVE:
@@ -408,17 +408,11 @@ class KillSwitch:
         )
 
     def _end_what_is_over(self) -> None:
-        """Let go what waits for the end of a rule that is over, on known data: its end may be lost
-        with the process that noticed it, and nobody says it twice."""
-        state = self.machine.state
-        waiting = {key: hold.subject for key, hold in state.holds.items() if hold.lasts}
-        asks = [one.ask for one in state.pendings.values()]
-        asks += [one.ask for one in state.proposals.values()]
-        waiting |= {ask.key: ask.subject for ask in asks}
-        for key, subject in waiting.items():
-            memory = self._engine.state.rules.get(key)
-            if memory is not None and memory.quiet:
-                self.driver.submit(RuleEnded(rule=memory.rule, subject=subject))
+        """Let go what waits for the end of a rule that is over."""
+        up_ns = self._clock.now() - self._born_ns
+        settled = up_ns >= self.policy.hold_release_s * SECOND_NS
+        for fact in ended(self.machine.state, self._engine.state.rules, settled=settled):
+            self.driver.submit(fact)
 
     def _look_at_record(self) -> None:
         problem = self._unread or self._store.audit_problem or self._store.second_problem
