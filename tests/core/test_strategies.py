@@ -8,6 +8,7 @@ import pytest
 
 from monitor.core import events as e
 from monitor.core.engine import Engine
+from monitor.core.formulas.structure import choose_stressed_hours
 from monitor.core.settings import EngineSettings
 from monitor.core.state.series import HOUR_NS
 from monitor.core.structure import Strategy, StructureSettings
@@ -144,6 +145,64 @@ def test_lockstep_needs_a_week_and_says_how_far_it_is() -> None:
     tell(later(desk, 1), 10_000.0, 20_000.0)
     found = {one.rule: one.state.state.value for one in desk.engine.rule_states()}
     assert found["lockstep"] == "firing"
+
+
+STRESSED = "strategies_stressed_correlation"
+
+
+def move_market(desk: Desk, hours: int, every: int) -> None:
+    """The market stood still for so many hours up to now, but for one hour in ``every``."""
+    basket = desk.engine.state.basket
+    newest = desk.now // HOUR_NS - 1
+    for hour in range(newest - hours + 1, newest + 1):
+        basket.close(hour, 0.05 * (-1) ** hour if hour % every == 0 else 1e-5)
+
+
+def test_lockstep_under_stress_alone() -> None:
+    """In nine hours of ten their profits have nothing in common; in the tenth, in which the market
+    moves, both earn or both lose."""
+    desk = desk_of(*BY_ACCOUNT)
+    start = desk.now // HOUR_NS
+    restless = [hour for hour in range(start, start + 260) if hour % 10 == 0]
+    main = second = 1_000.0
+    for hour in range(start, start + 260):
+        tell(desk, main, second)
+        if hour in restless:
+            main += 3.0 * (-1) ** restless.index(hour)
+            second += 9.0 * (-1) ** restless.index(hour)
+        else:
+            main += 20.0 * (-1) ** hour
+            second += 20.0 * (-1) ** (hour // 2)
+        later(desk, 1)
+    move_market(desk, 260, 10)
+    tell(desk, main, second)
+    assert desk.value(STRESSED, PORTFOLIO) == pytest.approx(1.0)
+    overall = desk.value(LOCKSTEP, PORTFOLIO)
+    assert overall is not None
+    assert abs(overall) < 0.2
+
+
+@pytest.mark.parametrize(
+    ("hours", "known"),
+    [pytest.param(239, False, id="23 hours"), pytest.param(240, True, id="24 hours")],
+)
+def test_too_few_restless_hours_say_nothing(hours: int, known: bool) -> None:
+    """Of 240 hours of the market a tenth is 24."""
+    desk = desk_of(*BY_ACCOUNT)
+    play(desk, 250, (5.0, -3.0, 1.0), (10.0, -6.0, 2.0))
+    move_market(desk, hours, 10)
+    tell(later(desk, 0.1), 1.0, 1.0)
+    assert (desk.value(STRESSED, PORTFOLIO) is not None) is known
+    if not known:
+        assert "23 of 24 restless hours" in desk.why(STRESSED, PORTFOLIO)
+
+
+def test_stressed_hours_are_those_of_the_largest_moves() -> None:
+    """Either way; of equal ones the later; a tenth, rounded down."""
+    returns = dict.fromkeys(range(20), 0.001) | {3: -0.5, 7: 0.2}
+    assert choose_stressed_hours(returns, share=0.1) == {3, 7}
+    assert choose_stressed_hours(dict.fromkeys(range(19), 0.1), share=0.1) == {18}
+    assert choose_stressed_hours({}, share=0.1) == frozenset()
 
 
 def test_strategies_with_nothing_in_common_are_no_book() -> None:

@@ -54,6 +54,7 @@ TELLING = (
     ("BUCKET_BAND", "bucket_band", "warning", 1.0),
     ("BUCKET_BAND, contingency", "bucket_band_contingency", "high", 1.0),
     ("LOCKSTEP", "lockstep", "warning", 0.6),
+    ("LOCKSTEP, stressed", "lockstep_stressed", "warning", 0.6),
     ("CADENCE, overdue > 25 %", "cadence", "warning", 1.25),
     ("CADENCE_COST", "cadence_cost", "info", 0.5),
     ("CLOCK_SKEW", "clock_skew", "warning", 1.0),

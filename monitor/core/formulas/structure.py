@@ -130,3 +130,14 @@ def compute_lockstep(series: Sequence[Mapping[int, float]], *, hours_min: int) -
         pair = correlate([one[hour] for hour in shared], [other[hour] for hour in shared])
         found.append(0.0 if pair is None else min(max(pair, -1.0), 1.0))  # one that never moves
     return Lockstep(fsum(found) / len(found), fewest)
+
+
+def choose_stressed_hours(returns: Mapping[int, float], *, share: float) -> frozenset[int]:
+    """The hours in which the market moved most, either way; of equal ones the later.
+
+    Args:
+        returns: Log return of the market by hour; hours not known are left out.
+        share: How many of them, in ``(0, 1]``; rounded down.
+    """
+    ranked = sorted(returns, key=lambda hour: (abs(returns[hour]), hour), reverse=True)
+    return frozenset(ranked[: int(len(ranked) * share)])

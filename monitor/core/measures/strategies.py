@@ -9,19 +9,21 @@ from __future__ import annotations
 
 from math import fsum
 
-from monitor.core.formulas.structure import compute_lockstep
+from monitor.core.formulas.structure import choose_stressed_hours, compute_lockstep
 from monitor.core.measures.accounts import EQUITY, read_pools
 from monitor.core.measures.definition import HOLDINGS, Definition, Relation, define
 from monitor.core.measures.spec import MeasureSpec, Unit
 from monitor.core.measures.tree import AccountNode, PortfolioNode, StrategyNode
 from monitor.core.measures.use import Use
 from monitor.core.state.series import HOUR_NS
-from monitor.core.state.structure import HourlyLevels
+from monitor.core.state.structure import HOURS_KEPT, HourlyLevels
 from monitor.core.types import SECOND_NS, SubjectKind
 
 # A level is of an hour's beginning when it is known within ten minutes of it.
 BEGINS_NS = 600 * SECOND_NS
 LOCKSTEP_HOURS_MIN = 168
+# Stress is the tenth of a month's hours in which the market moved most; ten days have so many.
+STRESSED_SHARE, STRESSED_HOURS_MIN = 0.10, 24
 # How long ago the newest hour may have ended that both of a pair know.
 LOCKSTEP_NS = 6 * HOUR_NS
 PNL = "strategy_pnl_1h_usd"
@@ -124,23 +126,32 @@ def _prices(node: StrategyNode) -> dict[str, float]:
     return found
 
 
-def _lockstep(node: PortfolioNode, use: Use) -> float | None:
-    """Over the hours that two know, thirty days back."""
+def _profits(use: Use) -> dict[str, dict[int, float]]:
+    """Of each strategy by the hour, thirty days back."""
+    memory = use.state.structure.profits
     names = [one.name for one in use.settings.structure.strategies]
-    if len(names) < 2:
-        return 0.0
-    profits = use.state.structure.profits
-    series = [profits[name].changes() if name in profits else {} for name in names]
-    oldest = min(max(one, default=-1) for one in series)
-    found = compute_lockstep(series, hours_min=LOCKSTEP_HOURS_MIN)
+    return {name: memory[name].changes() if name in memory else {} for name in names}
+
+
+def _correlated(
+    profits: dict[str, dict[int, float]], use: Use, hours: frozenset[int] | None = None
+) -> float | None:
+    """Over these hours, or all; None where each two know too few of them, or none lately."""
+    chosen = [
+        {hour: one for hour, one in of_one.items() if hours is None or hour in hours}
+        for of_one in profits.values()
+    ]
+    needed = LOCKSTEP_HOURS_MIN if hours is None else STRESSED_HOURS_MIN
+    found = compute_lockstep(chosen, hours_min=needed)
     if found.correlation is None:
-        left = LOCKSTEP_HOURS_MIN - found.hours
+        days = max((needed - found.hours) / 24.0, 1.0)
         use.absent(
-            f"{found.hours} of {LOCKSTEP_HOURS_MIN} hours known that each two of "
-            f"{', '.join(names)} share; {max(left / 24.0, 1.0):.0f} days to go"
+            f"{found.hours} of {needed} {'' if hours is None else 'restless '}hours known that "
+            f"each two of {', '.join(profits)} share"
+            + (f"; {days:.0f} days to go" if hours is None else "")
         )
         return None
-    as_of = (oldest + 1) * HOUR_NS
+    as_of = (min(max(one, default=-1) for one in profits.values()) + 1) * HOUR_NS
     if as_of + LOCKSTEP_NS <= use.now:
         use.absent("the profit of a strategy is not known for hours")
         return None
@@ -148,6 +159,25 @@ def _lockstep(node: PortfolioNode, use: Use) -> float | None:
     use.observed = min(use.observed, as_of)
     use.expires = min(use.expires, as_of + LOCKSTEP_NS)
     return min(max(found.correlation, -1.0), 1.0)
+
+
+def _lockstep(_node: PortfolioNode, use: Use) -> float | None:
+    """Over all hours that two know."""
+    profits = _profits(use)
+    return _correlated(profits, use) if len(profits) >= 2 else 0.0
+
+
+def _lockstep_stressed(_node: PortfolioNode, use: Use) -> float | None:
+    """Over the hours alone in which the market moved most. They are chosen by the market and not by
+    the strategies: hours in which all of them lost would make any two look alike, or opposed."""
+    profits = _profits(use)
+    if len(profits) < 2:
+        return 0.0
+    basket = use.state.basket
+    returns = basket.list_returns(HOURS_KEPT)
+    first = basket.hour - len(returns) + 1
+    known = {first + place: one for place, one in enumerate(returns) if one is not None}
+    return _correlated(profits, use, choose_stressed_hours(known, share=STRESSED_SHARE))
 
 
 DEFINITIONS: tuple[Definition, ...] = (
@@ -180,6 +210,26 @@ DEFINITIONS: tuple[Definition, ...] = (
         ),
         SubjectKind.PORTFOLIO,
         _lockstep,
+        needs=((Relation.STRATEGIES, PNL),),
+    ),
+    define(
+        MeasureSpec(
+            name="strategies_stressed_correlation",
+            kinds=(SubjectKind.PORTFOLIO,),
+            unit=Unit.RATIO,
+            help=(
+                "Mean correlation of each two strategies' profits over the tenth of thirty days' "
+                "hours in which the market moved most, either way; absent below 24 of them."
+            ),
+            low=-1.0,
+            high=1.0,
+            cadence_s=300.0,
+            at_zero="0 with fewer than two strategies configured",
+            typical=(0.3, 0.9),
+            words=("x",),
+        ),
+        SubjectKind.PORTFOLIO,
+        _lockstep_stressed,
         needs=((Relation.STRATEGIES, PNL),),
     ),
 )
