@@ -108,6 +108,7 @@ class LeverageSection(_Section):
     volatility_target: Annotated[float, Field(gt=0, le=5)] = 0.60
     gross_max: Annotated[float, Field(gt=0, le=100)] = 4.0
     account_gross_max: Annotated[float, Field(gt=0, le=100)] = 6.5
+    venue_gross_max: Annotated[float, Field(gt=0, le=100)] = 5.5
     exit_minutes: dict[
         Literal["hyperliquid", "dydx"], Annotated[float, Field(gt=0, le=100_000)]
     ] = Field(default_factory=dict)
@@ -120,6 +121,7 @@ class LeverageSection(_Section):
             volatility_target=self.volatility_target,
             gross_max=self.gross_max,
             account_gross_max=self.account_gross_max,
+            venue_gross_max=self.venue_gross_max,
             exit_minutes=tuple(self.exit_minutes.items()),
             exit_minutes_default=self.exit_minutes_default,
         )

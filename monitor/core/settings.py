@@ -80,7 +80,8 @@ class LeverageSettings(msgspec.Struct, frozen=True, kw_only=True):
         volatility_target: Volatility a year that leverage 1 should have; the cap is this over the
             volatility there is.
         gross_max: Gross exposure over equity of the whole book at most, before exit times.
-        account_gross_max: The same of one account or venue, which may hold one side of a hedge.
+        account_gross_max: The same of one account, which may hold one side of a hedge.
+        venue_gross_max: The same of all accounts at one venue: money beside the leg counts.
         exit_minutes: (venue, minutes) that leaving takes at worst.
         exit_minutes_default: The same for venues not named.
         price_gap_minutes: Prices further apart make no return; more than ten for recordings that
@@ -91,6 +92,7 @@ class LeverageSettings(msgspec.Struct, frozen=True, kw_only=True):
     volatility_target: float = 0.60
     gross_max: float = 4.0
     account_gross_max: float = 6.5
+    venue_gross_max: float = 5.5
     exit_minutes: tuple[tuple[str, float], ...] = ()
     exit_minutes_default: float = EXIT_MINUTES
     price_gap_minutes: float = 10.0

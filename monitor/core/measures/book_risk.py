@@ -6,7 +6,7 @@ returns; between changes of hour they are looked up.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from math import fsum, sqrt
 from operator import mul
@@ -20,7 +20,14 @@ from monitor.core.formulas.volatility import (
 from monitor.core.measures.definition import HOLDINGS, Definition, Relation, define
 from monitor.core.measures.exposure import GROSS, off_book_notionals
 from monitor.core.measures.spec import MeasureSpec, Unit
-from monitor.core.measures.tree import AccountNode, AssetNode, Correlation, PortfolioNode
+from monitor.core.measures.tree import (
+    AccountNode,
+    AssetNode,
+    Correlation,
+    Node,
+    PortfolioNode,
+    VenueNode,
+)
 from monitor.core.measures.use import Use
 from monitor.core.measures.volatility import read_basket, read_basket_slow, read_slow
 from monitor.core.state.facts import OFF_BOOK_BIT, SERIES_BIT
@@ -119,8 +126,17 @@ def read_book(node: PortfolioNode, use: Use) -> dict[str, float] | None:
     notionals = off_book_notionals(use)
     if notionals is None:
         return None
-    parts = {asset: [usd] for asset, usd in notionals.items()}
-    for account in node.related(Relation.ALL_ACCOUNTS):
+    held = read_held(node.related(Relation.ALL_ACCOUNTS), use)
+    if held is None:
+        return None
+    assets = sorted({*notionals, *held})
+    return {asset: notionals.get(asset, 0.0) + held.get(asset, 0.0) for asset in assets}
+
+
+def read_held(accounts: Iterable[Node], use: Use) -> dict[str, float] | None:
+    """Signed USD that these accounts hold by asset, by name; None where some are unknown."""
+    parts: dict[str, list[float]] = {}
+    for account in accounts:
         if not isinstance(account, AccountNode):
             continue
         if use.read(account, HOLDINGS) is None or not use.join(account.holdings.exposure):
@@ -189,10 +205,7 @@ def _asset_beta(node: AssetNode, use: Use) -> float | None:
     return read_beta(top, node.asset, use) if isinstance(top, PortfolioNode) else None
 
 
-def _beta_net(node: PortfolioNode, use: Use) -> float | None:
-    book = read_book(node, use)
-    if book is None:
-        return None
+def _times_beta(node: PortfolioNode, book: dict[str, float], use: Use) -> float | None:
     parts = []
     for asset, usd in book.items():
         if usd == 0.0:
@@ -204,9 +217,22 @@ def _beta_net(node: PortfolioNode, use: Use) -> float | None:
     return fsum(parts)
 
 
+def _beta_net(node: PortfolioNode, use: Use) -> float | None:
+    book = read_book(node, use)
+    return None if book is None else _times_beta(node, book, use)
+
+
+def _venue_beta_net(node: VenueNode, use: Use) -> float | None:
+    top = node.ancestors[0]
+    book = read_held(node.related(Relation.ACCOUNTS), use)
+    if book is None or not isinstance(top, PortfolioNode):
+        return None
+    return _times_beta(top, book, use)
+
+
 BETA_NET = MeasureSpec(
     name="beta_net_usd",
-    kinds=_PORTFOLIO,
+    kinds=(SubjectKind.VENUE, SubjectKind.PORTFOLIO),
     unit=Unit.USD,
     help="Net exposure with every asset times its beta to the basket, USD, long > 0.",
     cadence_s=1.0,
@@ -267,4 +293,11 @@ DEFINITIONS: tuple[Definition, ...] = (
         bits=SERIES_BIT,
     ),
     define(BETA_NET, SubjectKind.PORTFOLIO, _beta_net, bits=_BITS, needs=_BOOK),
+    define(
+        BETA_NET,
+        SubjectKind.VENUE,
+        _venue_beta_net,
+        bits=SERIES_BIT,
+        needs=((Relation.ACCOUNTS, HOLDINGS),),
+    ),
 )

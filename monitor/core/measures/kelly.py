@@ -20,7 +20,8 @@ from monitor.core.formulas.trades import compute_net_drift
 from monitor.core.measures.carry import BUDGET_DAYS
 from monitor.core.measures.definition import Definition, Relation, define
 from monitor.core.measures.exposure import NET
-from monitor.core.measures.leverage import NET_CAP, NET_LEVERAGE, RATIO_MAX
+from monitor.core.measures.gross_leverage import RATIO_MAX
+from monitor.core.measures.leverage import NET_CAP, NET_LEVERAGE
 from monitor.core.measures.orders import expected_funding
 from monitor.core.measures.spec import MeasureSpec, Unit
 from monitor.core.measures.tree import AssetNode, MarketNode, Node

@@ -1,15 +1,13 @@
 """Two caps on leverage, and how the book moves as a whole. *Pure.*
 
-Net: exposure adjusted by its beta to the basket, over equity, against a cap by volatility; a
-neutral book has little of it. Gross: exposure over equity against a cap by how long leaving takes.
-Caps fall at once and rise at most a tenth a day.
+Net: exposure adjusted by its beta to the basket, over equity, against a cap by volatility and exit
+time; a neutral book has little of it. Gross: ``gross_leverage``. Caps fall at once and rise at most
+a tenth a day.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import fsum
-from operator import mul
 
 from monitor.core.formulas.leverage import (
     CAP_RISE_PER_DAY,
@@ -19,8 +17,6 @@ from monitor.core.formulas.leverage import (
     compute_base_leverage,
     compute_cap_volatility,
     compute_percentile_multiplier,
-    compute_venue_multiplier,
-    rise_slowly,
 )
 from monitor.core.formulas.ratios import LEVERAGE_MAX, compute_leverage
 from monitor.core.formulas.volatility import (
@@ -30,11 +26,21 @@ from monitor.core.formulas.volatility import (
 )
 from monitor.core.measures.accounts import EQUITY
 from monitor.core.measures.book_risk import BETA_NET
-from monitor.core.measures.definition import Definition, Relation, define
-from monitor.core.measures.exposure import GROSS, NET
+from monitor.core.measures.definition import HOLDINGS, Definition, Relation, define
+from monitor.core.measures.exit_time import held_multiplier
+from monitor.core.measures.exposure import NET
+from monitor.core.measures.gross_leverage import DEFINITIONS as GROSS_DEFINITIONS
+from monitor.core.measures.gross_leverage import (
+    GONE,
+    GROSS_CAP,
+    GROSS_TO_CAP,
+    RATIO_MAX,
+    ratio_spec,
+    remembered,
+    to_cap,
+)
 from monitor.core.measures.margin import LEVERAGE
-from monitor.core.measures.spec import MeasureSpec, Unit
-from monitor.core.measures.tree import AccountNode, AssetNode, Node, PortfolioNode, VenueNode
+from monitor.core.measures.tree import AssetNode, Node, PortfolioNode, VenueNode
 from monitor.core.measures.use import Use
 from monitor.core.measures.volatility import (
     basket_excess,
@@ -47,14 +53,12 @@ from monitor.core.measures.volatility import (
     read_slow,
 )
 from monitor.core.state.facts import SERIES_BIT
-from monitor.core.state.model import DAY_NS, CapMemory, RiskState
-from monitor.core.state.series import HOUR_NS, marked_bin
+from monitor.core.state.model import RiskState
+from monitor.core.state.series import marked_bin
 from monitor.core.types import EngineNs, SubjectKind
 
-RATIO_MAX = 1e6
-
 _PORTFOLIO = (SubjectKind.PORTFOLIO,)
-_POOLS = (SubjectKind.ACCOUNT, SubjectKind.VENUE, SubjectKind.PORTFOLIO)
+_NETTED = (SubjectKind.ASSET, SubjectKind.VENUE, SubjectKind.PORTFOLIO)
 
 
 def _net_leverage(node: Node, use: Use, exposure: str, owner: Node) -> float | None:
@@ -73,22 +77,21 @@ def _asset_net(node: AssetNode, use: Use) -> float | None:
     return _net_leverage(node, use, NET.name, node.ancestors[0])
 
 
+def _venue_net(node: VenueNode, use: Use) -> float | None:
+    """What no leg elsewhere offsets: the venue's part of the whole book's net, over its equity. One
+    side of a hedge over two venues is no net of either."""
+    here = use.read(node, BETA_NET.name)
+    whole = None if here is None else use.read(node.ancestors[0], BETA_NET.name)
+    if here is None or whole is None:
+        return None
+    naked = min(abs(here), abs(whole)) if here * whole > 0.0 else 0.0
+    if naked == 0.0:
+        return 0.0
+    equity = use.read(node, EQUITY.name)
+    return None if equity is None else compute_leverage(naked, equity)
+
+
 # -------------------------------------------------------------------------------------- caps
-
-
-def _remembered(node: Node, use: Use, name: str, cap: float) -> float:
-    """The cap as it may be now. Time in which it could not be computed lets it rise no further."""
-    key = f"{name}|{node.subject}"
-    known = use.state.caps.get(key)
-    if known is None:
-        use.state.caps[key] = CapMemory(cap, use.now)
-        return cap
-    elapsed_ns = min(use.now - known.at_ns, HOUR_NS)
-    risen = rise_slowly(known.cap, cap, elapsed_days=elapsed_ns / DAY_NS)
-    # Between, the memory stays as it is: what rises by time need not be written at every look.
-    if risen < known.cap or risen == cap != known.cap or elapsed_ns >= HOUR_NS:
-        use.state.caps[key] = CapMemory(risen, use.now)
-    return risen
 
 
 def _volatilities(node: Node, use: Use) -> tuple[float, float, float] | None:
@@ -125,46 +128,10 @@ def _net_cap(node: Node, use: Use) -> float | None:
     base = compute_base_leverage(
         compute_cap_volatility(fast, slow), target=use.settings.leverage.volatility_target
     )
-    return _remembered(node, use, NET_CAP.name, base * compute_percentile_multiplier(percentile))
-
-
-def _multiplier(venue: str, use: Use) -> float:
-    settings = use.settings.leverage
-    minutes = dict(settings.exit_minutes).get(venue, settings.exit_minutes_default)
-    return compute_venue_multiplier(minutes)
-
-
-def _account_gross_cap(node: AccountNode, use: Use) -> float:
-    return use.settings.leverage.account_gross_max * _multiplier(node.account.venue, use)
-
-
-def _venue_gross_cap(node: VenueNode, use: Use) -> float:
-    return use.settings.leverage.account_gross_max * _multiplier(node.venue.venue, use)
-
-
-def _portfolio_gross_cap(node: PortfolioNode, use: Use) -> float | None:
-    """By where the gross lies: each venue's exit time counts with its share of it."""
-    multipliers, parts = [], []
-    for venue in node.venues:
-        gross = use.read(venue, GROSS.name)
-        if gross is None:
-            return None
-        multipliers.append(_multiplier(venue.venue.venue, use))
-        parts.append(gross)
-    total = fsum(parts)
-    if total > 0.0:
-        share = fsum(map(mul, multipliers, parts)) / total
-    else:
-        share = min(multipliers, default=1.0)
-    return _remembered(node, use, GROSS_CAP.name, use.settings.leverage.gross_max * share)
-
-
-def _to_cap(leverage: str, cap: str) -> Callable[[Node, Use], float | None]:
-    def compute(node: Node, use: Use) -> float | None:
-        used, allowed = use.read(node, leverage), use.read(node, cap)
-        return None if used is None or allowed is None else min(used / allowed, RATIO_MAX)
-
-    return compute
+    # A market must prove its calm; where gross lies is counted as it is.
+    cap = remembered(node, use, NET_CAP.name, base * compute_percentile_multiplier(percentile))
+    left = held_multiplier(node, use)
+    return None if left is None else cap * left
 
 
 def _binding(node: PortfolioNode, use: Use) -> float | None:
@@ -213,7 +180,7 @@ def _terms(node: Node, state: RiskState, _now: EngineNs) -> str:
     off = compute_percentile_multiplier(percentile)
     return (
         f"{cap:.3g}x: {_binding_volatility(slow * excess, slow)}, times {off:.2g} at percentile "
-        f"{percentile * 100:.3g}"
+        f"{percentile * 100:.3g}, less where leaving is slow"
     )
 
 
@@ -228,7 +195,8 @@ def _binding_volatility(fast: float, slow: float) -> str:
 def _work_cap(node: Node, use: Use) -> tuple[str, ...]:
     """From the target and the volatilities to the cap, a line each step."""
     found, cap = _volatilities(node, use), use.read(node, NET_CAP.name)
-    if found is None or cap is None:
+    left = held_multiplier(node, use)
+    if found is None or cap is None or left is None:
         return ()
     fast, slow, percentile = found
     target, sigma = use.settings.leverage.volatility_target, compute_cap_volatility(fast, slow)
@@ -236,13 +204,14 @@ def _work_cap(node: Node, use: Use) -> tuple[str, ...]:
     off = compute_percentile_multiplier(percentile)
     raw = f"{target / sigma:.4g}" if sigma > 0.0 else "no bound"
     limits = f"{LEVERAGE_FLOOR:g} to {LEVERAGE_CEILING:g}"
-    held = f"; held at {cap:.4g} until then" if cap < 0.9999 * base * off else ""
+    allowed, made = base * off * left, f"{base:.4g} x {off:.4g} at percentile {percentile:.3g}"
+    held = f"; held at {cap:.4g} until then" if cap < 0.9999 * allowed else ""
     weighted = FAST_WEIGHT * fast
     binding = "slow" if slow >= weighted else f"{FAST_WEIGHT:g} x fast"
     return (
         f"slow {slow:.4g}, {FAST_WEIGHT:g} x fast = {weighted:.4g}: {binding} binds",
         f"base {target:g} / {sigma:.4g} = {raw}, within {limits}: {base:.4g}",
-        f"cap {base:.4g} x {off:.4g} at percentile {percentile:.3g} = {base * off:.4g}",
+        f"cap {made} x {left:.4g} by exit time = {allowed:.4g}",
         f"falls at once, rises at most {CAP_RISE_PER_DAY * 100:g} % a day{held}",
     )
 
@@ -258,63 +227,29 @@ def _work_net_to_cap(node: Node, use: Use) -> tuple[str, ...]:
     )
 
 
-def _spec(
-    name: str,
-    kinds: tuple[SubjectKind, ...],
-    help_text: str,
-    high: float = LEVERAGE_MAX,
-    typical: tuple[float, float] = (1.0, 3.0),
-    at_zero: str = "",
-) -> MeasureSpec:
-    return MeasureSpec(
-        name=name,
-        kinds=kinds,
-        unit=Unit.RATIO,
-        help=help_text,
-        low=0.0,
-        high=high,
-        cadence_s=1.0,
-        at_zero=at_zero,
-        typical=typical,
-        words=("x",),
-    )
-
-
-_GONE = "1000 when equity is gone with exposure left; 0 without exposure"
-NET_LEVERAGE = _spec(
+NET_LEVERAGE = ratio_spec(
     "leverage_net",
-    (SubjectKind.ASSET, SubjectKind.PORTFOLIO),
-    "Beta-adjusted net exposure over equity; of an asset its net over the portfolio's equity.",
+    _NETTED,
+    "Beta-adjusted net exposure over equity; of an asset its net over the portfolio's equity, of a "
+    "venue what no leg elsewhere offsets.",
     typical=(0.0, 3.0),
-    at_zero=_GONE,
+    at_zero=GONE,
 )
-NET_CAP = _spec(
+NET_CAP = ratio_spec(
     "leverage_cap_net",
-    (SubjectKind.ASSET, SubjectKind.PORTFOLIO),
-    "Net leverage allowed: target over present volatility, less where that is historically high.",
+    _NETTED,
+    "Net leverage allowed: target over present volatility, less where that is historically high or "
+    "leaving is slow.",
     typical=(1.3, 0.25),
 )
-GROSS_CAP = _spec(
-    "leverage_cap_gross",
-    _POOLS,
-    "Gross leverage allowed: the configured most, less where leaving the venue is slow.",
-    typical=(3.0, 0.75),
-)
-NET_TO_CAP = _spec(
+NET_TO_CAP = ratio_spec(
     "leverage_net_to_cap_ratio",
-    (SubjectKind.ASSET, SubjectKind.PORTFOLIO),
+    _NETTED,
     "Net leverage over its cap by volatility; 1 is all that is allowed.",
     RATIO_MAX,
     (0.5, 1.3),
 )
-GROSS_TO_CAP = _spec(
-    "leverage_gross_to_cap_ratio",
-    _POOLS,
-    "Gross leverage over its cap by exit time; 1 is all that is allowed.",
-    RATIO_MAX,
-    (0.5, 1.3),
-)
-TO_CAP = _spec(
+TO_CAP = ratio_spec(
     "leverage_to_cap_ratio",
     _PORTFOLIO,
     "Leverage over its cap, net or gross, whichever is nearer; 1 is all that is allowed.",
@@ -327,7 +262,21 @@ def _needs(*names: str) -> tuple[tuple[Relation, str], ...]:
     return tuple((Relation.SELF, name) for name in names)
 
 
+# Of an asset that nobody holds nothing need be known of any account.
+_WHERE_HELD: dict[SubjectKind, tuple[tuple[Relation, str], ...]] = {
+    SubjectKind.PORTFOLIO: ((Relation.ALL_ACCOUNTS, HOLDINGS),),
+    SubjectKind.VENUE: (),
+    SubjectKind.ASSET: ((Relation.HOLDERS, HOLDINGS),),
+}
+
 DEFINITIONS: tuple[Definition, ...] = (
+    *GROSS_DEFINITIONS,
+    define(
+        NET_LEVERAGE,
+        SubjectKind.VENUE,
+        _venue_net,
+        needs=_needs(BETA_NET.name, EQUITY.name),
+    ),
     define(
         NET_LEVERAGE,
         SubjectKind.PORTFOLIO,
@@ -347,39 +296,22 @@ DEFINITIONS: tuple[Definition, ...] = (
             kind,
             _net_cap,
             bits=SERIES_BIT,
+            needs=where,
             always=True,
             detail=_terms,
             arithmetic=_work_cap,
         )
-        for kind in (SubjectKind.PORTFOLIO, SubjectKind.ASSET)
-    ),
-    define(GROSS_CAP, SubjectKind.ACCOUNT, _account_gross_cap),
-    define(GROSS_CAP, SubjectKind.VENUE, _venue_gross_cap),
-    define(
-        GROSS_CAP,
-        SubjectKind.PORTFOLIO,
-        _portfolio_gross_cap,
-        needs=((Relation.VENUES, GROSS.name),),
-        always=True,
+        for kind, where in _WHERE_HELD.items()
     ),
     *(
         define(
             NET_TO_CAP,
             kind,
-            _to_cap(NET_LEVERAGE.name, NET_CAP.name),
+            to_cap(NET_LEVERAGE.name, NET_CAP.name),
             needs=_needs(NET_LEVERAGE.name, NET_CAP.name),
             arithmetic=_work_net_to_cap,
         )
-        for kind in (SubjectKind.PORTFOLIO, SubjectKind.ASSET)
-    ),
-    *(
-        define(
-            GROSS_TO_CAP,
-            kind,
-            _to_cap(LEVERAGE.name, GROSS_CAP.name),
-            needs=_needs(LEVERAGE.name, GROSS_CAP.name),
-        )
-        for kind in _POOLS
+        for kind in _NETTED
     ),
     define(
         TO_CAP,
@@ -389,7 +321,7 @@ DEFINITIONS: tuple[Definition, ...] = (
         detail=_which,
     ),
     define(
-        _spec(
+        ratio_spec(
             "leverage_cap",
             _PORTFOLIO,
             "Gross leverage at which the book, shaped as it is, meets the first of its two caps.",

@@ -27,7 +27,8 @@ from monitor.core.formulas.trades import compute_net_drift, compute_planned_loss
 from monitor.core.measures.accounts import EQUITY
 from monitor.core.measures.carry import BUDGET_DAYS
 from monitor.core.measures.exposure import GROSS, NET
-from monitor.core.measures.leverage import GROSS_CAP, NET_CAP
+from monitor.core.measures.gross_leverage import GROSS_CAP
+from monitor.core.measures.leverage import NET_CAP
 from monitor.core.measures.liquidation import LIQUIDATIONS
 from monitor.core.measures.margin import FREE
 from monitor.core.measures.orders import expected_funding, gap_factor
