@@ -41,7 +41,7 @@ class KillCollector(Collector):
                 stages.add_metric([stage.value], float(count))
         yield stages
         yield GaugeMetricFamily(
-            "riskd_kill_holds", "Scopes held until their data is good.", value=len(state.holds)
+            "riskd_kill_holds", "Scopes held for now; each goes by itself.", value=len(state.holds)
         )
         yield GaugeMetricFamily(
             "riskd_kill_proposals", "Proposals that wait for a person.", value=len(state.proposals)

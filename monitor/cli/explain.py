@@ -76,7 +76,7 @@ def screen(document: Document) -> list[str]:
 
 def _head(document: Document) -> list[Line]:
     rule, state = document["rule"], document["state"]
-    target = "" if rule["gross_to"] is None else f" to {rule['gross_to']:.0%}"
+    target = f" to {rule['target']}" if rule["target"] else ""
     title = f"{rule['id']}  {rule['severity']}, {rule['level']}{target}, {rule['mode']}"
     standing = f"{state['state'].upper()} {age(state['since_s'])}".replace(" -", "")
     lines = [

@@ -53,8 +53,7 @@ def asked(rule: Rule) -> tuple[str, str, str, str]:
     if rule.level is ActionLevel.PAGE:
         return "0 page", "", "", ""
     level = f"{LEVEL_OF_ACTION[rule.level].value} {rule.level.value}"
-    target = "" if rule.gross_to_ratio is None else f"{rule.gross_to_ratio:.0%} of gross"
-    return level, target, rule.scope.value, rule.mode.value
+    return level, rule.target, rule.scope.value, rule.mode.value
 
 
 def with_rule_table(readme: str) -> str:

@@ -172,11 +172,17 @@ def _rearmed(entry: AuditEntry, after: str) -> str:
 
 
 def _held(entry: AuditEntry, _after: str) -> str:
-    return f"HOLDS {entry.scope}: no new risk while its data is bad ({_who(entry.actor)})."
+    why = "while its data is bad" if _for_data(entry) else "while its rule lasts"
+    return f"HOLDS {entry.scope}: no new risk {why} ({_who(entry.actor)})."
 
 
 def _released(entry: AuditEntry, _after: str) -> str:
-    return f"releases {entry.scope}: its data is good again."
+    why = "its data is good again" if _for_data(entry) else "its rule is over"
+    return f"releases {entry.scope}: {why}."
+
+
+def _for_data(entry: AuditEntry) -> bool:
+    return dict(entry.details).get("because", "data") == "data"
 
 
 def _who(actor: str) -> str:

@@ -17,9 +17,9 @@ from monitor.core.rules.words import (
     DONE,
     duration,
     number,
-    percent,
     request_text,
     scope_text,
+    target_text,
 )
 from monitor.core.state.model import VenueState
 from monitor.core.types import PORTFOLIO, SECOND_NS, AlertState, EngineNs, Subject
@@ -152,10 +152,8 @@ def _shown(engine: Engine, measure: str, subject: Subject, now: EngineNs) -> str
 
 def _todo(request: KillRequest) -> str:
     _, todo = DONE[request.level]
-    ratio = request.gross_to_ratio
-    return todo.format(
-        scope=scope_text(request.scope), gross="" if ratio is None else percent(ratio)
-    )
+    gross = target_text(request.gross_to_ratio, request.gross_to_usd)
+    return todo.format(scope=scope_text(request.scope), gross=gross)
 
 
 def _named(venue: VenueState, account: str) -> str:

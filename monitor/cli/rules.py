@@ -78,7 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
     width = max((len(rule.id) for rule in book.rules), default=4)
     for rule in book.rules:
         wait = f" for {rule.for_ns / MINUTE_NS:g} min" if rule.for_ns else ""
-        target = "" if rule.gross_to_ratio is None else f" to {rule.gross_to_ratio:.0%} of gross"
+        target = f" to {rule.target}" if rule.target else ""
         print(
             f"{rule.id:<{width}}  {rule.severity.value:<8}  {rule.for_each.value:<9}  "
             f"{rule.level.value}{target} ({rule.mode.value})"

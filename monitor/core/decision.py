@@ -23,6 +23,14 @@ class ActionLevel(enum.StrEnum):
     FLATTEN = "flatten"
 
 
+class Because(enum.StrEnum):
+    """Why a scope is held. What is not known is not let go of at once, and no hedge against it can
+    be trusted; a market that is dear or wild is known, and hedging it is an exit."""
+
+    DATA = "data"  # missing, late or in doubt
+    RISK = "risk"  # known, and no time to add
+
+
 class RuleMode(enum.StrEnum):
     """What a rule may do by itself; a new or changed rule starts in OBSERVE."""
 
@@ -96,6 +104,10 @@ class KillRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     ``capped_by_estimate`` when a stronger level was asked for on estimated numbers.
     ``rule_hash`` is the rule's definition, ``observations_ns`` when the distinct observations were
     made that confirm it, and ``sources`` the independent ones each of which says so by itself.
+    ``because`` is why a hold holds; a stronger level that only holds does so for its data.
+    A cut leaves ``gross_to_ratio`` of gross at the first entry, or ``gross_to_usd`` (gross exposure
+    of the scope, USD) where ``gross_to_measure`` said so; without a known amount nothing is cut.
+    ``severity`` is the rule's own.
     """
 
     rule: str
@@ -110,6 +122,10 @@ class KillRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     observations_ns: tuple[EngineNs, ...] = ()
     sources: tuple[str, ...] = ()
     mode_max: RuleMode = RuleMode.ACT
+    because: Because = Because.DATA
+    gross_to_usd: float | None = None
+    gross_to_measure: str = ""
+    severity: Severity = Severity.CRITICAL
 
 
 class RuleHealth(msgspec.Struct, frozen=True, gc=False, kw_only=True):

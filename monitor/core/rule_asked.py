@@ -61,6 +61,8 @@ def limits_of(rule: Rule) -> dict[str, tuple[float, ...] | None]:
             else:
                 here = (one.limit for one in expression.comparisons if one.name == name)
                 limits[name] = tuple(sorted({*known, *here}))
+    if rule.gross_to_measure:  # read when it fires; whether it is known matters before
+        limits.setdefault(rule.gross_to_measure, ())
     return limits
 
 

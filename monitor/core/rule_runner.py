@@ -353,10 +353,9 @@ class RuleRunner:
             if before.firing and after.firing and rule.level is not ActionLevel.PAGE:
                 self._request(asked, result, now)
         elif memory.capped:
-            weak = result.estimated or result.by_absence
             if not after.firing:
                 memory.capped = False
-            elif result.verdict is Verdict.TRUE and not weak:
+            elif result.verdict is Verdict.TRUE and not self._weak(asked, result, now):
                 self._request(asked, result, now)
         self._look_again(asked, result, now)
         self._rearm(asked, result, now)
@@ -410,8 +409,8 @@ class RuleRunner:
         """Ask the kill switch; what rests on estimates or on absence may hold but not cut."""
         rule, memory = asked.rule, asked.memory
         level = rule.level
-        weak = result.estimated or result.by_absence
-        memory.capped = weak and level not in MILD
+        memory.capped = level not in MILD and self._weak(asked, result, now)
+        target = self._read(asked, now, rule.gross_to_measure)
         observations_ns = max(result.observations_ns, memory.seen_ns, key=len)
         sources = independent_sources(
             rule,
@@ -439,8 +438,21 @@ class RuleRunner:
                 observations_ns=observations_ns,
                 sources=sources,
                 mode_max=rule.mode_max,
+                because=rule.because,
+                gross_to_usd=None if target is None or memory.capped else target.value,
+                gross_to_measure=rule.gross_to_measure,
+                severity=rule.severity,
             ),
         )
+
+    def _weak(self, asked: Asked, result: Step, now: EngineNs) -> bool:
+        """Whether anything of what would be asked for is not known for certain: how much a cut is
+        to leave is as much a part of it as its condition."""
+        if result.estimated or result.by_absence:
+            return True
+        name = asked.rule.gross_to_measure
+        target = self._read(asked, now, name) if name else None
+        return bool(name) and (target is None or target.estimated)
 
     def _rearm(self, asked: Asked, result: Step, now: EngineNs) -> None:
         memory, rule, after = asked.memory, asked.rule, result.state

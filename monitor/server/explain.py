@@ -114,6 +114,7 @@ def _rule(rule: Rule) -> Json:
         "severity": rule.severity.value,
         "level": rule.level.value,
         "gross_to": rule.gross_to_ratio,
+        "target": rule.target,
         "scope": rule.scope.value,
         "mode": rule.mode.value,
         "for_s": _seconds(rule.for_ns),

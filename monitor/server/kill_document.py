@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from monitor.core.decision import Because
 from monitor.core.killswitch.execution.run import residual_words
 from monitor.core.killswitch.levels import Level
 from monitor.core.killswitch.machine import KillMachine
@@ -97,7 +98,7 @@ def _text(machine: KillMachine) -> str:
     if not latched and not held:
         return f"{mode.value}: nothing is latched, nothing is blocked"
     parts = [f"{latched} latched until a person re-arms"] if latched else []
-    parts += [f"{held} held until its data is good"] if held else []
+    parts += [f"{held} held for as long as its rule says"] if held else []
     return f"{mode.value}: {', '.join(parts)}"
 
 
@@ -122,16 +123,18 @@ def _latch(latch: Latch, now: EngineNs) -> Json:
 
 
 def _hold(hold: Hold, release_s: float, now: EngineNs) -> Json:
-    over = hold.over_ns
+    over, data = hold.over_ns, hold.because is Because.DATA
+    ends = f"{release_s:g} s after its data is good" if data else "when its rule is over"
     return {
         "scope": str(hold.scope),
         "by": hold.rule,
         "about": str(hold.subject),
         "for_s": (now - hold.since_ns) / SECOND_NS,
+        "because": hold.because.value,
         "blocked": HOLD_EFFECT,
         "clears": (
-            f"by itself, {release_s:g} s after its data is good"
+            f"by itself, {ends}"
             if over is None
-            else f"by itself in {max(0.0, release_s - (now - over) / SECOND_NS):.0f} s"
+            else f"by itself in {max(0.0, release_s * data - (now - over) / SECOND_NS):.0f} s"
         ),
     }

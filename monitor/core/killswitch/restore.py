@@ -71,11 +71,9 @@ def _stricter(newer: Latch, older: Latch) -> Latch:
         return newer
     if older.level > newer.level:
         newer, older = older, newer
-    ratios = [
-        one.gross_to_ratio
-        for one in (newer, older)
-        if one.level is newer.level and one.gross_to_ratio is not None
-    ]
+    same = [one for one in (newer, older) if one.level is newer.level]
+    ratios = [one.gross_to_ratio for one in same if one.gross_to_ratio is not None]
+    amounts = [one.gross_to_usd for one in same if one.gross_to_usd is not None]
     runs = dict(newer.runs)
     for key, run in older.runs.items():
         # Orders that may be out must be found out about, whichever trip sent them.
@@ -83,4 +81,9 @@ def _stricter(newer: Latch, older: Latch) -> Latch:
         known = {intent.order.client_id for intent in mine.intents}
         missing = [one for one in run.intents if one.order.client_id not in known]
         runs[key] = msgspec.structs.replace(mine, intents=[*mine.intents, *missing])
-    return msgspec.structs.replace(newer, gross_to_ratio=min(ratios, default=None), runs=runs)
+    return msgspec.structs.replace(
+        newer,
+        gross_to_ratio=min(ratios, default=None),
+        gross_to_usd=min(amounts, default=None),
+        runs=runs,
+    )

@@ -12,12 +12,12 @@ from decimal import Decimal
 
 import msgspec
 
-from monitor.core.decision import ActionLevel
+from monitor.core.decision import ActionLevel, Because
 from monitor.core.errors import StoreError
 from monitor.core.killswitch.book import AccountTruth, WorkingOrder
 from monitor.core.killswitch.facts import ReduceOrder
 from monitor.core.killswitch.levels import Level
-from monitor.core.types import PORTFOLIO, EngineNs, Subject
+from monitor.core.types import PORTFOLIO, EngineNs, Severity, Subject
 
 VERSION = 1
 
@@ -139,6 +139,7 @@ class Cause(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     at_ns: EngineNs
     reason: str = ""
     gross_to_ratio: float | None = None
+    gross_to_usd: float | None = None
     pull_id: str = ""
     rule_hash: str = ""
     confirmed_by: str = ""  # observations and sources, in words for the record
@@ -158,6 +159,7 @@ class Latch(msgspec.Struct, kw_only=True):
     ``baseline_usd`` is the scope's gross when a target was first asked for, and ``baselines`` the
     part of each position in it; targets do not add. ``based`` are the accounts that are counted in
     it, each from its first truth, and ``unpriced`` positions of theirs that had no price yet.
+    ``gross_to_usd`` is the lowest gross that a rule named in USD, beside the lowest share.
     ``gate_ns`` is when the first account was ready for the next plan. ``found`` is whether anything
     in this scope was ever known. ``told`` is a digest of what the last page said.
     """
@@ -169,6 +171,7 @@ class Latch(msgspec.Struct, kw_only=True):
     stage: Stage = Stage.TRIPPED
     causes: list[Cause] = msgspec.field(default_factory=list)
     gross_to_ratio: float | None = None
+    gross_to_usd: float | None = None
     baseline_usd: float | None = None
     baselines: dict[str, float] = msgspec.field(default_factory=dict)
     based: tuple[str, ...] = ()
@@ -197,7 +200,10 @@ class Latch(msgspec.Struct, kw_only=True):
         """The share of the baseline that may stay."""
         if self.level is Level.FLATTEN:
             return 0.0
-        return 1.0 if self.gross_to_ratio is None else self.gross_to_ratio
+        ratio = 1.0 if self.gross_to_ratio is None else self.gross_to_ratio
+        if self.gross_to_usd is not None and self.baseline_usd:
+            ratio = min(ratio, self.gross_to_usd / self.baseline_usd)
+        return ratio
 
 
 class Ask(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -213,6 +219,9 @@ class Ask(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     rule_hash: str = ""
     evidence: str = ""
     confirmed_by: str = ""
+    because: Because = Because.DATA
+    gross_to_usd: float | None = None
+    severity: Severity = Severity.CRITICAL
 
     @property
     def key(self) -> str:
@@ -221,8 +230,9 @@ class Ask(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 
 class Hold(msgspec.Struct, kw_only=True):
-    """REDUCE_ONLY over a scope because its data is bad; goes by itself. ``removed`` when its rule
-    is in no rulebook any more: then only a person can say that it is over."""
+    """REDUCE_ONLY over a scope because its data is bad, or because of a risk that is known (which
+    bars no hedge); goes by itself. ``removed`` when its rule is in no rulebook any more: then only
+    a person can say that it is over."""
 
     rule: str
     subject: Subject
@@ -231,6 +241,7 @@ class Hold(msgspec.Struct, kw_only=True):
     epoch_ns: EngineNs
     over_ns: EngineNs | None = None
     removed: bool = False
+    because: Because = Because.DATA
 
     @property
     def lasts(self) -> bool:

@@ -9,6 +9,7 @@ import enum
 
 import msgspec
 
+from monitor.core.decision import Because
 from monitor.core.killswitch.levels import Level
 from monitor.core.killswitch.policy import DaemonMode
 from monitor.core.killswitch.scope import contains, covers_account, scope_parts
@@ -143,10 +144,10 @@ def hedges(state: KillState) -> tuple[tuple[str, bool], ...]:
     """Per asset that is held: whether an order that lowers |net delta| may be sent.
 
     Not under a HALT that takes the asset in, and not while a leg of it is in an account that is
-    dark or held: its net is not known then.
+    dark, or held for its data: its net is not known then.
     """
     allowed: dict[str, bool] = {}
-    blind = [hold.scope for hold in state.holds.values()]
+    blind = [hold.scope for hold in state.holds.values() if hold.because is Because.DATA]
     halts = [one.scope for one in state.latches.values() if one.level >= Level.HALT]
     wide = {SubjectKind.PORTFOLIO, SubjectKind.ASSET}
     for venue, account, market, asset in state.sight.legs:

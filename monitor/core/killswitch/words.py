@@ -6,6 +6,7 @@ Words change only when what they say has changed, so that a page is told again f
 
 from __future__ import annotations
 
+from monitor.core.decision import Because
 from monitor.core.killswitch.execution.orders import asset_of, unprotected
 from monitor.core.killswitch.execution.run import residual_words
 from monitor.core.killswitch.facts import KillNotice
@@ -48,6 +49,7 @@ HOLD_EFFECT = (
     "riskd asks the desk to send no risk-increasing orders; nothing is cancelled and nothing is "
     "cut; positions and working orders stay"
 )
+HOLD_ENDS = {Because.DATA: "its data is good", Because.RISK: "its rule is over"}
 
 
 def cut_short(text: str) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Mapping
 
-from monitor.core.decision import ActionLevel, RuleMode
+from monitor.core.decision import ActionLevel, Because, RuleMode
 from monitor.core.killswitch.levels import CONFIRMATION_REQUIRED
 from monitor.core.measures.spec import MeasureSpec, Unit
 from monitor.core.rules.expression import Expression
@@ -82,7 +82,7 @@ APART_NS_MIN = 20 * SECOND_NS
 _GRID_MAX = 20_000
 
 # Of a cut that is only ever proposed: nothing is sent before a person has read it.
-_LOUD_ENOUGH_TO_PROPOSE = (Severity.HIGH,)
+_LOUD_ENOUGH_TO_PROPOSE = (Severity.WARNING, Severity.HIGH)
 _LOUD_ENOUGH: Mapping[ActionLevel, tuple[Severity, ...]] = {
     ActionLevel.PAGE: tuple(Severity),
     ActionLevel.HOLD: (Severity.WARNING, Severity.HIGH, Severity.CRITICAL),
@@ -128,6 +128,8 @@ def check_rule(rule: Rule, fields: Fields, catalogue: Mapping[str, MeasureSpec])
                 _spec_of(name, key, rule, fields, catalogue)
     _check_staleness(rule, fields, specs)
     _check_action(rule, fields)
+    if rule.gross_to_measure:
+        _check_target(rule, fields, catalogue)
     needed = {name for _, expression in expressions_of(rule) for name in expression.variables}
     if needed <= specs.keys():  # judging values makes no sense over names that do not exist
         _check_dry_run(rule, fields, specs)
@@ -199,13 +201,15 @@ def _check_action(rule: Rule, fields: Fields) -> None:
             f"is too quiet for do.level {rule.level.value}: people must learn of what it does.",
             found=rule.severity.value,
             allowed=", ".join(severity.value for severity in loud)
-            + ("; high with mode: propose" if rule.level is ActionLevel.CUT else ""),
+            + ("; less with mode: propose" if rule.level is ActionLevel.CUT else ""),
         )
     said = fields.data.get("do")
     silent = not (isinstance(said, dict) and "gross_to" in said)  # else that is told already
-    if rule.level is ActionLevel.CUT and rule.gross_to_ratio is None and silent:
-        fields.problem("do", "a cut must say gross_to: the share of gross that remains.")
-    if rule.level is not ActionLevel.CUT and rule.gross_to_ratio is not None:
+    if rule.level is ActionLevel.CUT and not rule.target and silent:
+        fields.problem(
+            "do", "a cut must say gross_to: the share of gross that remains, or a measure in USD."
+        )
+    if rule.level is not ActionLevel.CUT and rule.target:
         fields.problem("do", f"gross_to belongs to level cut, not {rule.level.value}.")
     if rule.confirm is not None and rule.confirm.sources > 1:
         _check_sources(rule, fields)
@@ -219,6 +223,8 @@ def _check_action(rule: Rule, fields: Fields) -> None:
                 found="fire",
                 allowed="hold",
             )
+        if rule.because is Because.RISK:
+            fields.problem("on_unknown", "fire holds because of data, never because of risk.")
         if rule.confirm is not None:
             fields.problem("on_unknown", "fire and confirm exclude each other: absence repeats.")
     if rule.scope not in SCOPES[rule.for_each]:
@@ -227,6 +233,29 @@ def _check_action(rule: Rule, fields: Fields) -> None:
             f"a rule for each {rule.for_each.value} cannot act on that.",
             found=rule.scope.value,
             allowed=_words(SCOPES[rule.for_each]),
+        )
+
+
+def _check_target(rule: Rule, fields: Fields, catalogue: Mapping[str, MeasureSpec]) -> None:
+    """A measured target is USD of exactly what is cut: a wider number would cut too little."""
+    name = rule.gross_to_measure
+    spec = catalogue.get(name)
+    if spec is None:
+        near = nearest(name, catalogue)
+        fields.problem("do", f"{name} is not a measure.", found=name, near=near)
+    elif spec.unit is not Unit.USD:
+        fields.problem(
+            "do",
+            f"{name} is no amount: gross_to wants the gross in USD that may remain.",
+            found=spec.unit.value,
+            allowed=Unit.USD.value,
+        )
+    elif rule.scope is not rule.for_each or rule.for_each not in spec.kinds:
+        fields.problem(
+            "do",
+            f"{name} must be about what is cut: the rule's own subject, which its scope must be.",
+            found=f"{_words(spec.kinds)} for scope {rule.scope.value}",
+            allowed=f"a measure of each {rule.for_each.value}, with scope {rule.for_each.value}",
         )
 
 

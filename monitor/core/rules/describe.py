@@ -22,8 +22,8 @@ from monitor.core.rules.words import (
     label,
     listed,
     number,
-    percent,
     scope_text,
+    target_text,
     within,
 )
 from monitor.core.types import SECOND_NS, AlertState, EngineNs, Subject, Verdict
@@ -61,8 +61,9 @@ def describe(
     after = step.state
     names = sorted({name for _, one in expressions_of(rule) for name in one.variables})
     inputs = {name: cite(name) for name in names}
-    action = action_text(rule, subject, after, allowed)
-    brief = action_text(rule, subject, after, allowed, brief=True)
+    target = cite(rule.gross_to_measure) if rule.gross_to_measure else None
+    action = action_text(rule, subject, after, allowed, target=target)
+    brief = action_text(rule, subject, after, allowed, target=target, brief=True)
     place = page_subject(rule, subject)
     return AlertTransition(
         rule=rule.id,
@@ -74,9 +75,9 @@ def describe(
         at_ns=now,
         firing_epoch_ns=after.firing_epoch_ns or state.firing_epoch_ns,
         expression=rule.condition,
-        inputs=tuple(inputs[name] for name in names),
+        inputs=(*(inputs[name] for name in names), *(() if target is None else (target,))),
         summary=_summary(rule, step, subject, inputs, brief, now),
-        description=_description(rule, state, step, subject, inputs, action, now),
+        description=_description(rule, state, step, subject, inputs, action, now, target),
         action=action,
         runbook=rule.runbook,
         reason="missing_data" if step.by_absence else "",
@@ -89,20 +90,29 @@ def describe(
 
 
 def action_text(
-    rule: Rule, subject: Subject, after: RuleState, allowed: RuleMode, *, brief: bool = False
+    rule: Rule,
+    subject: Subject,
+    after: RuleState,
+    allowed: RuleMode,
+    *,
+    target: CitedReading | None = None,
+    brief: bool = False,
 ) -> str:
     """What riskd did about it, proposes, or would have done; empty where there is nothing.
 
-    ``brief`` names the scope by its kind alone, for the first line."""
+    ``target`` is what a measured cut leaves; where nobody knows it nothing is cut. ``brief`` names
+    the scope by its kind alone, for the first line."""
     if after.state is not AlertState.FIRING or rule.level is ActionLevel.PAGE:
         return ""
+    if target is not None and target.value is None:
+        return f"no cut: {label(target)} is {UNKNOWN}"
     done, todo = DONE[rule.level]
     if brief:
         done, todo = (text.removesuffix(" (reduce only)") for text in (done, todo))
     scope = scope_subject(rule, subject)
     words = {
         "scope": f"the {rule.scope.value}" if brief else scope_text(scope),
-        "gross": percent(rule.gross_to_ratio or 0.0),
+        "gross": target_text(rule.gross_to_ratio, None if target is None else target.value),
     }
     mode = narrower(rule.mode, allowed)
     if mode is RuleMode.OBSERVE:
@@ -210,6 +220,7 @@ def _description(
     inputs: dict[str, CitedReading],
     action: str,
     now: EngineNs,
+    target: CitedReading | None,
 ) -> str:
     after = step.state
     lines = [f"{rule.summary}: {scope_text(subject)} went {step.before} -> {after.state}."]
@@ -229,6 +240,8 @@ def _description(
             f"{duration((now - flag.since_ns) / SECOND_NS)}, counts as {counted.value}."
         )
     lines += [_reading_line(name, reading, now) for name, reading in inputs.items()]
+    if target is not None:
+        lines.append(_reading_line(rule.gross_to_measure, target, now))
     lines += _timer_lines(rule, state, step, now)
     if step.estimated:
         lines.append("Part of the numbers (~) is estimated: this may page and hold, never cut.")

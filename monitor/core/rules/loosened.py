@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping
 
-from monitor.core.decision import ActionLevel, RuleMode
+from monitor.core.decision import ActionLevel, Because, RuleMode
 from monitor.core.rules.checks import SCOPES
 from monitor.core.rules.evidence import Confirm
 from monitor.core.rules.expression import Expression
@@ -152,8 +152,11 @@ def _action(old: Rule, new: Rule) -> Iterator[str]:
         yield f"asks for {new.level.value}, no longer {old.level.value}"
     elif new.level is not old.level:
         yield f"asks for more: {new.level.value}, before {old.level.value}"
-    if new.gross_to_ratio != old.gross_to_ratio and new.level is old.level:
-        yield f"cuts to {new.gross_to_ratio or 0:g} of gross, before {old.gross_to_ratio or 0:g}"
+    if new.target != old.target and new.level is old.level:
+        yield f"cuts to {_goal(new)}, before {_goal(old)}"
+    if new.because is not old.because and new.level is old.level:
+        ends = "at once, and bars no hedge" if new.because is Because.RISK else "for bad data"
+        yield f"holds because of {new.because.value}: {ends}"
     if new.scope is not old.scope:
         wider = new.scope in SCOPES[old.scope] if old.scope in SCOPES else True
         yield f"acts on {'the wider' if wider else 'no more than the'} {new.scope.value}"
@@ -163,6 +166,10 @@ def _action(old: Rule, new: Rule) -> Iterator[str]:
         yield f"may do more by itself: {new.mode.value}, before {old.mode.value}"
     if _SEVERITIES.index(new.severity) < _SEVERITIES.index(old.severity):
         yield f"is quieter: {new.severity.value}, before {old.severity.value}"
+
+
+def _goal(rule: Rule) -> str:
+    return rule.gross_to_measure or f"{rule.gross_to_ratio or 0:g} of gross"
 
 
 def implies(first: Expression, second: Expression) -> bool:

@@ -11,7 +11,7 @@ import hashlib
 
 import msgspec
 
-from monitor.core.decision import ActionLevel, RuleMode
+from monitor.core.decision import ActionLevel, Because, RuleMode
 from monitor.core.rules.evidence import NO_CONFIRMATIONS, Confirm, Confirmations, FlagState
 from monitor.core.rules.expression import Expression
 from monitor.core.types import AlertState, EngineNs, Severity, Subject, SubjectKind, Verdict
@@ -41,6 +41,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     what a reload compares. ``only`` narrows the subjects by venue, account, market, ...
     ``page_per`` is whom one page is about where that is wider than ``for_each``, and ``covered_by``
     are louder rules: while one of them fires about the same place, this one pages nobody.
+    A cut leaves ``gross_to_ratio`` of gross, or the USD that ``gross_to_measure`` says of the same
+    subject; a hold is ``because`` of its data, or of a risk.
     """
 
     id: str
@@ -61,6 +63,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     severity: Severity
     level: ActionLevel = ActionLevel.PAGE
     gross_to_ratio: float | None = None
+    gross_to_measure: str = ""
+    because: Because = Because.DATA
     scope: SubjectKind
     mode: RuleMode = RuleMode.OBSERVE
     only: tuple[tuple[str, frozenset[str]], ...] = ()
@@ -85,6 +89,14 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         proposed."""
         quiet = self.level is ActionLevel.CUT and self.severity is not Severity.CRITICAL
         return RuleMode.PROPOSE if quiet else RuleMode.ACT
+
+    @property
+    def target(self) -> str:
+        """What a cut leaves, in words: ``70% of gross``, or the measure that says it. Empty where
+        nothing is cut."""
+        if self.gross_to_measure:
+            return self.gross_to_measure
+        return "" if self.gross_to_ratio is None else f"{self.gross_to_ratio:.0%} of gross"
 
     @property
     def fingerprint(self) -> str:

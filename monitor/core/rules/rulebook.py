@@ -22,7 +22,7 @@ from functools import lru_cache
 
 import msgspec
 
-from monitor.core.decision import ActionLevel, RuleMode, narrower
+from monitor.core.decision import ActionLevel, Because, RuleMode, narrower
 from monitor.core.errors import ConfigError, Problem
 from monitor.core.measures.spec import MeasureSpec
 from monitor.core.rules.checks import PLACES, SCOPES, VISIBLE, check_rule, rule_input
@@ -155,7 +155,7 @@ def _read_rule(fields: Fields, rule_id: str, family: str) -> Rule | None:
     for_each = _read_for_each(fields)
     when, flags, at_least, within_ns = _read_condition(fields)
     until, reentry = fields.expression("until"), fields.expression("reentry")
-    level, gross_to = _read_do(fields)
+    level, gross_to, gross_to_measure, because = _read_do(fields)
     severity = _read_severity(fields)
     confirm, summary = _read_confirm(fields), _read_summary(fields)
     timers = {
@@ -167,7 +167,10 @@ def _read_rule(fields: Fields, rule_id: str, family: str) -> Rule | None:
     if for_each is None:
         return None
     read = [*(expression for _, expression in flags), when, until, reentry]
-    variables = sorted({name for one in read if one is not None for name in one.variables})
+    variables = sorted(
+        {name for one in read if one is not None for name in one.variables}
+        | ({gross_to_measure} if gross_to_measure else set())
+    )
     rule = Rule(
         id=rule_id,
         family=family,
@@ -187,6 +190,8 @@ def _read_rule(fields: Fields, rule_id: str, family: str) -> Rule | None:
         severity=severity,
         level=level,
         gross_to_ratio=gross_to,
+        gross_to_measure=gross_to_measure,
+        because=because,
         scope=scope or SCOPES[for_each][0],
         mode=mode or RuleMode.OBSERVE,
         only=_read_only(fields, for_each),
@@ -261,15 +266,22 @@ def _read_condition(
     return when, tuple(flags), at_least or 1, fields.duration("within") or 0
 
 
-def _read_do(fields: Fields) -> tuple[ActionLevel, float | None]:
+def _read_do(fields: Fields) -> tuple[ActionLevel, float | None, str, Because]:
+    """Level; the share of gross that remains, or the measure that says it; why a hold holds."""
     inner = fields.inner("do")
     if inner is None:
-        return ActionLevel.PAGE, None
-    inner.only_keys({"level", "gross_to"})
-    level = inner.choice("level", ActionLevel, None)
+        return ActionLevel.PAGE, None, "", Because.DATA
+    inner.only_keys({"level", "gross_to", "because"})
+    level = inner.choice("level", ActionLevel, None) or ActionLevel.PAGE
     if "level" not in inner.data:
         inner.problem("level", "is missing.", allowed=", ".join(ActionLevel))
-    return level or ActionLevel.PAGE, inner.number("gross_to", low=0.0, high=0.99)
+    because = inner.choice("because", Because, Because.DATA) or Because.DATA
+    if "because" in inner.data and level is not ActionLevel.HOLD:
+        inner.problem("because", "belongs to level hold.", found=level.value)
+    gross_to = inner.data.get("gross_to")
+    if isinstance(gross_to, str) and _NAME.fullmatch(gross_to):
+        return level, None, gross_to, because
+    return level, inner.number("gross_to", low=0.0, high=0.99), "", because
 
 
 def _read_confirm(fields: Fields) -> Confirm | None:
@@ -348,6 +360,11 @@ def _definition(rule: Rule) -> str:
         "scope": rule.scope,
         "mode": rule.mode,
     }
+    # Only where they are said: a rule without them is the rule that it was before they existed.
+    if rule.gross_to_measure:
+        parts["gross_to"] = rule.gross_to_measure
+    if rule.because is not Because.DATA:
+        parts["because"] = rule.because
     return msgspec.json.encode(parts).decode()
 
 

@@ -140,8 +140,14 @@ def scope_text(subject: Subject) -> str:
     return f"{kind} {parts}" if parts else kind
 
 
+def target_text(ratio: float | None, usd: float | None) -> str:
+    """What a cut leaves: ``70 %``, or ``$812,000``."""
+    return percent(ratio or 0.0) if usd is None else number(usd, Unit.USD)
+
+
 def request_text(request: KillRequest) -> str:
     """What a firing rule asked for, as something done: ``held account dydx/main (reduce only)``."""
     done, _ = DONE.get(request.level, (request.level.value + " {scope}", ""))
-    text = done.format(scope=scope_text(request.scope), gross=percent(request.gross_to_ratio or 0))
+    gross = target_text(request.gross_to_ratio, request.gross_to_usd)
+    text = done.format(scope=scope_text(request.scope), gross=gross)
     return f"{text}, held back: estimated numbers" if request.capped_by_estimate else text

@@ -25,6 +25,7 @@ from monitor.core.decision import ActionLevel
 from monitor.core.errors import ConfigError, Problem
 from monitor.core.measures.spec import MeasureSpec
 from monitor.core.rules.fields import Fields, duration_ns
+from monitor.core.rules.grammar import PLAUSIBLE
 from monitor.core.rules.rule import PARTS
 from monitor.core.rules.rulebook import RuleBook
 from monitor.core.trial.series import Series, SeriesError, parse_series
@@ -308,7 +309,7 @@ def _asks(fields: Fields) -> Asked | None:
     inner = fields.inner("asks")
     if inner is None:
         return None
-    inner.only_keys({"level", "gross_to", "scope", "capped"})
+    inner.only_keys({"level", "gross_to", "gross_to_usd", "scope", "capped"})
     level = inner.choice("level", ActionLevel, None)
     if level is None:
         inner.problem("level", "is missing.", allowed=", ".join(ActionLevel))
@@ -316,6 +317,7 @@ def _asks(fields: Fields) -> Asked | None:
     return Asked(
         level=level,
         gross_to_ratio=inner.number("gross_to", low=0.0, high=0.99),
+        gross_to_usd=inner.number("gross_to_usd", low=0.0, high=PLAUSIBLE),
         scope=Subject(inner.text("scope")) if "scope" in inner.data else None,
         capped=inner.switch("capped", default=False) if "capped" in inner.data else None,
     )

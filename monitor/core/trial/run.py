@@ -128,6 +128,8 @@ def _asked_text(asked: Asked) -> str:
     parts = [asked.level.value]
     if asked.gross_to_ratio is not None:
         parts.append(f"gross_to {asked.gross_to_ratio:g}")
+    if asked.gross_to_usd is not None:
+        parts.append(f"gross_to_usd {asked.gross_to_usd:g}")
     if asked.scope is not None:
         parts.append(f"scope {asked.scope}")
     if asked.capped is not None:
@@ -143,6 +145,7 @@ def _request_text(request: KillRequest | None, asked: Asked) -> str:
         Asked(
             level=request.level,
             gross_to_ratio=None if asked.gross_to_ratio is None else request.gross_to_ratio,
+            gross_to_usd=None if asked.gross_to_usd is None else request.gross_to_usd,
             scope=None if asked.scope is None else request.scope,
             capped=None if asked.capped is None else request.capped_by_estimate,
         )

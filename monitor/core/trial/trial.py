@@ -14,6 +14,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
     level: ActionLevel
     gross_to_ratio: float | None = None
+    gross_to_usd: float | None = None
     scope: Subject | None = None
     capped: bool | None = None
 

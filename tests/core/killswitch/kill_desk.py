@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import msgspec
 
-from monitor.core.decision import ActionLevel, KillRequest, RuleMode
+from monitor.core.decision import ActionLevel, Because, KillRequest, RuleMode
 from monitor.core.killswitch.book import (
     AccountTruth,
     Book,
@@ -49,7 +49,15 @@ from monitor.core.killswitch.plan import Plan, PlanLimits, PlannedOrder, Planner
 from monitor.core.killswitch.policy import DaemonMode, KillPolicy
 from monitor.core.killswitch.scope import covers
 from monitor.core.killswitch.state import Latch, pack, unpack
-from monitor.core.types import PORTFOLIO, SECOND_NS, EngineNs, Side, Subject, account_subject
+from monitor.core.types import (
+    PORTFOLIO,
+    SECOND_NS,
+    EngineNs,
+    Severity,
+    Side,
+    Subject,
+    account_subject,
+)
 
 START_NS = 1_800_000_000 * SECOND_NS
 HL, DYDX = "hyperliquid", "dydx"
@@ -307,6 +315,9 @@ class World:
         epoch: float = 0.0,
         capped: bool = False,
         most: RuleMode = RuleMode.ACT,
+        because: Because = Because.DATA,
+        gross_to_usd: float | None = None,
+        severity: Severity = Severity.CRITICAL,
     ) -> Step:
         """A rule asks; ``seen`` are its observations, seconds from the start."""
         return self.tell(
@@ -317,7 +328,12 @@ class World:
                     scope=scope,
                     level=level,
                     mode=mode,
-                    gross_to_ratio=gross_to if level is ActionLevel.CUT else None,
+                    gross_to_ratio=gross_to
+                    if level is ActionLevel.CUT and gross_to_usd is None
+                    else None,
+                    gross_to_usd=gross_to_usd,
+                    because=because,
+                    severity=severity,
                     firing_epoch_ns=START_NS + round(epoch * SECOND_NS),
                     capped_by_estimate=capped,
                     observations_ns=tuple(START_NS + round(one * SECOND_NS) for one in seen),

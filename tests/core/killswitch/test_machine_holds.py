@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from monitor.core.decision import ActionLevel
+from monitor.core.decision import ActionLevel, Because, RuleMode
 from monitor.core.killswitch.facts import RearmRequested, RuleEnded
-from monitor.core.types import PORTFOLIO, venue_subject
+from monitor.core.killswitch.levels import Level
+from monitor.core.killswitch.policy import DaemonMode, KillPolicy
+from monitor.core.types import (
+    PORTFOLIO,
+    Side,
+    Subject,
+    asset_subject,
+    market_subject,
+    venue_subject,
+)
 from tests.core.killswitch.kill_desk import HL, World
 
 SCOPE = venue_subject(HL)
@@ -69,3 +78,103 @@ def test_a_hold_is_not_let_go_after_its_time_or_where_something_is_unmet() -> No
     assert "stays held" in world.rearm(SCOPE, unmet=("stale is firing",)).answer
     assert "stays held" in world.rearm(SCOPE, wait_s=100_000.0).answer
     assert len(world.machine.state.holds) == 1
+
+
+RISKY = [
+    pytest.param(PORTFOLIO, id="the-book"),
+    pytest.param(asset_subject("BTC"), id="an-asset"),
+    pytest.param(market_subject(HL, "BTC"), id="a-market"),
+]
+
+
+def frozen(scope: Subject = PORTFOLIO, because: Because = Because.RISK) -> World:
+    """A position with a stop and a resting bid, in a scope that one rule wants nobody to add to."""
+    world = World().hold(BTC="1")
+    world.rest("stop", Side.SELL, "1", reduce_only=True, trigger=True)
+    world.rest("bid", Side.BUY, "1")
+    world.ask(ActionLevel.HOLD, rule="elevated", subject=scope, scope=scope, because=because)
+    return world
+
+
+@pytest.mark.parametrize("scope", RISKY)
+def test_a_risk_is_held_for_as_long_as_its_rule_fires_and_no_longer(scope: Subject) -> None:
+    """REDUCE_ONLY over its scope for hours; gone with the rule, without waiting and without a
+    person. Nothing is latched, nothing is sent, every order rests where it was."""
+    world = frozen(scope)
+    world.run(6 * 3600)
+    where = Subject(f"position:{HL}/main/BTC")
+    assert world.machine.effective(where) is Level.REDUCE_ONLY
+    step = world.end(rule="elevated", subject=scope)
+    assert (world.machine.state.holds, step.loosens) == ({}, True)
+    assert world.machine.effective(where) is Level.NORMAL
+    assert not world.machine.state.latches
+    assert not [command for step in world.steps for command in step.commands]
+    assert sorted(world.resting()) == ["bid", "stop"]
+
+
+@pytest.mark.parametrize(
+    ("because", "allowed"),
+    [
+        pytest.param(Because.RISK, True, id="a-risk-that-is-known-may-be-hedged"),
+        pytest.param(Because.DATA, False, id="nobody-knows-what-to-hedge-on-bad-data"),
+    ],
+)
+def test_what_is_held_may_be_hedged_where_it_is_known(because: Because, allowed: bool) -> None:
+    """The contract with the desk says why, and whether an order that lowers |net| is an exit."""
+    told = frozen(because=because).machine.trading_state(World().now)
+    assert told.trading.value == "REDUCE_ONLY"
+    assert [(one.held, one.reasons) for one in told.scopes] == [
+        (True, ("elevated about portfolio",))
+    ]
+    assert dict(told.hedge_allowed) == {"BTC": allowed}
+
+
+def test_a_cut_that_only_holds_does_so_for_its_data() -> None:
+    """What rests on estimates is in doubt, whatever its rule is about: no hedge, and five minutes
+    of good data before it goes."""
+    world = World().hold(BTC="1")
+    world.ask(ActionLevel.CUT, capped=True, because=Because.RISK)
+    assert dict(world.machine.trading_state(world.now).hedge_allowed) == {"BTC": False}
+    world.end()
+    world.run(299)
+    assert len(world.machine.state.holds) == 1
+    world.run(2)
+    assert not world.machine.state.holds
+
+
+def test_a_risk_stays_held_over_a_restart_and_without_its_rule() -> None:
+    """What was kept holds as it did; a rule that was taken out of the rulebook is not over."""
+    world = frozen()
+    world.restart()
+    assert dict(world.machine.trading_state(world.now).hedge_allowed) == {"BTC": True}
+    world.tell(RuleEnded(rule="elevated", subject=PORTFOLIO, removed=True))
+    world.run(3600)
+    assert len(world.machine.state.holds) == 1
+    assert world.rearm(PORTFOLIO).loosens
+
+
+@pytest.mark.parametrize(
+    ("daemon", "mode"),
+    [
+        pytest.param(DaemonMode.OBSERVE, RuleMode.ACT, id="the-daemon-observes"),
+        pytest.param(DaemonMode.ARMED, RuleMode.OBSERVE, id="the-rule-observes"),
+    ],
+)
+def test_what_observes_holds_nothing(daemon: DaemonMode, mode: RuleMode) -> None:
+    """A WOULD HAVE on record, and the desk may trade."""
+    world = World(policy=KillPolicy(mode=daemon, unseen="nothing")).hold(BTC="1")
+    world.ask(ActionLevel.HOLD, rule="elevated", mode=mode, because=Because.RISK)
+    assert world.actions() == ["would_have"]
+    assert not world.machine.state.holds
+    assert world.machine.trading_state(world.now).trading.value == "ACTIVE"
+
+
+def test_a_proposed_hold_waits_for_a_person() -> None:
+    """Nothing before the approval; then held like any other."""
+    world = World().hold(BTC="1")
+    world.ask(ActionLevel.HOLD, rule="elevated", mode=RuleMode.PROPOSE, because=Because.RISK)
+    (proposal,) = world.machine.state.proposals.values()
+    assert proposal.words == "risk-increasing orders would be blocked until its rule is over"
+    assert "held until its rule is over" in world.approve(proposal.id).answer
+    world.end(rule="elevated")
+    assert not world.machine.state.holds

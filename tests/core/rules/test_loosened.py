@@ -113,6 +113,11 @@ BASE = book_of(CUT, FLAGS, HOLD, QUIET)
         pytest.param({"for": "1m"}, "waits longer", id="for"),
         pytest.param({"do": "{level: cut, gross_to: 0.8}"}, "cuts to 0.8", id="cuts less"),
         pytest.param({"do": "{level: cut, gross_to: 0.5}"}, "cuts to 0.5", id="cuts more"),
+        pytest.param(
+            {"do": "{level: cut, gross_to: net_exposure_usd}"},
+            "cuts to net_exposure_usd, before 0.7",
+            id="cuts to a measure",
+        ),
         pytest.param({"do": "{level: block_new}"}, "no longer cut", id="a lower level"),
         pytest.param({"do": "{level: halt}"}, "asks for more: halt", id="a higher level"),
         pytest.param({"mode": "propose"}, "may propose, no longer act", id="only proposes"),
@@ -189,6 +194,26 @@ def test_what_the_desk_says_of_modes_counts() -> None:
         "two did not act and may now act block_new.",
         "dark did not act and may now act hold.",
     )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        pytest.param("data", "risk", "dark holds because of risk: at once", id="gone-at-once"),
+        pytest.param("risk", "data", "dark holds because of data", id="for-longer"),
+        pytest.param("risk", "risk", "", id="as-before"),
+    ],
+)
+def test_why_a_scope_is_held_is_part_of_what_acts(old: str, new: str, said: str) -> None:
+    """It says when the hold goes, and whether the desk may hedge meanwhile."""
+    one, other = (
+        book_of(
+            {**without(without(HOLD, "on_unknown"), "do"), "do": f"{{level: hold, because: {why}}}"}
+        )
+        for why in (old, new)
+    )
+    found = loosened(one, other)
+    assert [said in words for words in found] == [True] * bool(said)
 
 
 def test_the_same_book() -> None:

@@ -171,9 +171,9 @@ def test_defaults_are_the_careful_ones() -> None:
             id="high cut acts",
         ),
         pytest.param(
-            PLAIN_CUT | {"severity": "warning", "mode": "propose"},
+            PLAIN_CUT | {"severity": "info", "mode": "propose"},
             "r.severity",
-            "critical; high with mode: propose",
+            "critical; less with mode: propose",
             id="a cut nobody need look at",
         ),
         pytest.param(
@@ -196,6 +196,56 @@ def test_defaults_are_the_careful_ones() -> None:
             "r.do.gross_to",
             "0 to 0.99",
             id="percent as share",
+        ),
+        pytest.param(
+            PLAIN_CUT | {"severity": "warning"}, "r.mode", "only be proposed", id="quiet cut"
+        ),
+        pytest.param(
+            PLAIN_CUT | {"do": "{level: cut, gross_to: net_exposure_us}", "severity": "critical"},
+            "r.do",
+            "'net_exposure_usd'",
+            id="a target that is no measure",
+        ),
+        pytest.param(
+            PLAIN_CUT | {"do": "{level: cut, gross_to: leverage}", "severity": "critical"},
+            "r.do",
+            "in USD",
+            id="a target that is no amount",
+        ),
+        pytest.param(
+            PLAIN_CUT | {"do": "{level: cut, gross_to: notional_usd}", "severity": "critical"},
+            "r.do",
+            "must be about what is cut",
+            id="a target of something else",
+        ),
+        pytest.param(
+            PLAIN_CUT | {"do": "{level: cut, gross_to: 'net exposure'}", "severity": "critical"},
+            "r.do.gross_to",
+            "must be a number",
+            id="a target that is no name",
+        ),
+        pytest.param(
+            {"do": "{level: hold, gross_to: net_exposure_usd}"}, "r.do", "belongs to", id="hold to"
+        ),
+        pytest.param(
+            PLAIN_CUT
+            | {"do": "{level: cut, gross_to: 0.7, because: risk}", "severity": "critical"},
+            "r.do.because",
+            "belongs to level hold",
+            id="a cut because of something",
+        ),
+        pytest.param(
+            {"do": "{level: hold, because: greed}"}, "r.do.because", "data, risk", id="because why"
+        ),
+        pytest.param(
+            {
+                "do": "{level: hold, because: risk}",
+                "on_unknown": "fire",
+                "max_staleness": "1m",
+            },
+            "r.on_unknown",
+            "never because of risk",
+            id="a risk that nobody knows",
         ),
         pytest.param({"scope": "account"}, "r.scope", "cannot act", id="scope not its own"),
         pytest.param({"only": "{venue: [dydx]}"}, "r.only.venue", "narrow", id="only on portfolio"),

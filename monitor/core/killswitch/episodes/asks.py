@@ -7,7 +7,7 @@ account that is a small part of the book latches itself and not the book.
 
 from __future__ import annotations
 
-from monitor.core.decision import ActionLevel, KillRequest, RuleMode, narrower
+from monitor.core.decision import ActionLevel, Because, KillRequest, RuleMode, narrower
 from monitor.core.killswitch.book import Book
 from monitor.core.killswitch.episodes import holds, proposals
 from monitor.core.killswitch.episodes.trips import trip
@@ -18,7 +18,7 @@ from monitor.core.killswitch.planning.legs import gross_in_scope_usd
 from monitor.core.killswitch.scope import scope_parts
 from monitor.core.killswitch.state import Ask, Cause, Heard, Pending
 from monitor.core.killswitch.turn import Turn, after
-from monitor.core.killswitch.words import cut_short
+from monitor.core.killswitch.words import cut_short, dollars
 from monitor.core.types import (
     SECOND_NS,
     EngineNs,
@@ -59,10 +59,13 @@ def rule_asked(turn: Turn, fact: RuleAsked) -> None:
         action=action,
         level=LEVEL_OF_ACTION[action],
         gross_to_ratio=request.gross_to_ratio if action is ActionLevel.CUT else None,
+        gross_to_usd=request.gross_to_usd if action is ActionLevel.CUT else None,
+        severity=request.severity,
         epoch_ns=request.firing_epoch_ns,
         rule_hash=request.rule_hash,
         evidence=_evidence(fact, scope),
         confirmed_by=_confirmed_by(request),
+        because=Because.DATA if request.capped_by_estimate else request.because,
     )
     # By both, where it reaches less than it asked for: what observes there must not act there.
     said = narrower(
@@ -85,6 +88,8 @@ def _evidence(fact: RuleAsked, scope: Subject) -> str:
     words = f"{request.rule} about {request.subject}"
     if scope != request.scope:
         words += f"; it asked for {request.scope}, of which this account is a small or unknown part"
+    if request.gross_to_usd is not None:
+        words += f"; to {request.gross_to_measure} {dollars(request.gross_to_usd)}"
     if request.capped_by_estimate:
         words += "; on estimates or missing data, so no more than a hold"
     return words
@@ -203,6 +208,7 @@ def latch(turn: Turn, ask: Ask, level: Level, *, approved_by: str = "") -> None:
         at_ns=turn.now,
         reason=reason,
         gross_to_ratio=ask.gross_to_ratio if level is Level.CUT else None,
+        gross_to_usd=ask.gross_to_usd if level is Level.CUT else None,
         rule_hash=ask.rule_hash,
         confirmed_by=ask.confirmed_by,
     )

@@ -1,16 +1,18 @@
-"""Holds: REDUCE_ONLY over a venue or account whose data is bad, gone by itself when it is good.
+"""Holds: REDUCE_ONLY over a scope, gone by itself. Over a venue or account whose data is bad until
+it has been good for a while; over what a rule wants nobody to add to, for as long as it fires.
 
 A hold only says what the desk may send. It cancels nothing and cuts nothing: on bad data nobody
-knows which orders increase risk. *Pure.*
+knows which orders increase risk, and a risk that wants orders cancelled wants a latch. *Pure.*
 """
 
 from __future__ import annotations
 
+from monitor.core.decision import Because
 from monitor.core.killswitch.facts import KillNotice
 from monitor.core.killswitch.levels import Level
 from monitor.core.killswitch.state import Ask, Hold
 from monitor.core.killswitch.turn import Turn, after
-from monitor.core.killswitch.words import cut_short
+from monitor.core.killswitch.words import HOLD_ENDS, cut_short
 from monitor.core.types import EngineNs, Severity, Subject
 
 ALERT = "KillSwitchHold"
@@ -21,7 +23,7 @@ def place(turn: Turn, ask: Ask) -> None:
     hold = turn.state.holds.get(ask.key)
     if hold is not None:
         hold.over_ns, hold.removed = None, False
-        hold.epoch_ns = ask.epoch_ns
+        hold.epoch_ns, hold.because = ask.epoch_ns, ask.because
         return
     hold = Hold(
         rule=ask.rule,
@@ -29,6 +31,7 @@ def place(turn: Turn, ask: Ask) -> None:
         scope=ask.scope,
         since_ns=turn.now,
         epoch_ns=ask.epoch_ns,
+        because=ask.because,
     )
     turn.state.holds[ask.key] = hold
     turn.record(
@@ -37,13 +40,18 @@ def place(turn: Turn, ask: Ask) -> None:
         scope=hold.scope,
         level_to=Level.REDUCE_ONLY,
         reason=ask.evidence,
-        details=(("subject", hold.subject), ("rule_hash", ask.rule_hash)),
+        details=(
+            ("subject", hold.subject),
+            ("because", hold.because.value),
+            ("rule_hash", ask.rule_hash),
+        ),
     )
     turn.notices.append(_notice(turn, hold, resolved=False))
 
 
 def ended(turn: Turn, key: str) -> None:
-    """The rule is over, on known data: the release is due after some time of that."""
+    """The rule is over, on known data: of a risk that is the release; where data was bad it is due
+    after some time of that."""
     hold = turn.state.holds.get(key)
     if hold is not None and hold.over_ns is None:
         hold.over_ns = turn.now
@@ -100,7 +108,9 @@ def due_ns(turn: Turn, hold: Hold) -> EngineNs | None:
     """When a hold goes; None while its rule lasts."""
     if hold.over_ns is None:
         return None
-    return after(hold.over_ns, turn.policy.hold_release_s)
+    # A rule about a risk says by its own hysteresis when it is over.
+    waits_s = turn.policy.hold_release_s if hold.because is Because.DATA else 0.0
+    return after(hold.over_ns, waits_s)
 
 
 def release(turn: Turn) -> None:
@@ -116,14 +126,25 @@ def release(turn: Turn) -> None:
             actor="riskd",
             scope=hold.scope,
             level_from=Level.REDUCE_ONLY,
-            reason=f"{hold.rule} has been over for {turn.policy.hold_release_s:g} s on fresh data",
-            details=(("subject", hold.subject),),
+            reason=_released(turn, hold),
+            details=(("subject", hold.subject), ("because", hold.because.value)),
         )
         turn.notices.append(_notice(turn, hold, resolved=True))
 
 
+def _released(turn: Turn, hold: Hold) -> str:
+    if hold.because is Because.RISK:
+        return f"{hold.rule} is over"
+    return f"{hold.rule} has been over for {turn.policy.hold_release_s:g} s on fresh data"
+
+
 def _notice(turn: Turn, hold: Hold, *, resolved: bool) -> KillNotice:
-    verb = "released" if resolved else "held: REDUCE_ONLY until its data is good"
+    verb = "released" if resolved else f"held: REDUCE_ONLY until {HOLD_ENDS[hold.because]}"
+    when = (
+        f"{turn.policy.hold_release_s:g} s after the rule is over"
+        if hold.because is Because.DATA
+        else "when the rule is over; hedges may be sent"
+    )
     return KillNotice(
         key=f"hold/{hold.rule}/{hold.subject}/{hold.since_ns}",
         alert=ALERT,
@@ -133,7 +154,7 @@ def _notice(turn: Turn, hold: Hold, *, resolved: bool) -> KillNotice:
         summary=cut_short(f"{hold.scope} {verb} ({hold.rule})"),
         description=(
             f"{hold.rule} about {hold.subject}. Positions and working orders are not touched. "
-            f"It goes by itself {turn.policy.hold_release_s:g} s after the rule is over."
+            f"It goes by itself {when}."
         ),
         resolved=resolved,
     )

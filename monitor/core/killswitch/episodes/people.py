@@ -10,7 +10,13 @@ from monitor.core.killswitch.levels import Level
 from monitor.core.killswitch.scope import scope_parts
 from monitor.core.killswitch.state import Cause
 from monitor.core.killswitch.turn import Turn, after
-from monitor.core.killswitch.words import EFFECTS, goal_words, not_carried_out, nothing_known
+from monitor.core.killswitch.words import (
+    EFFECTS,
+    HOLD_ENDS,
+    goal_words,
+    not_carried_out,
+    nothing_known,
+)
 from monitor.core.rights import Right, refusal_of
 from monitor.core.types import PORTFOLIO
 
@@ -139,7 +145,7 @@ def approved(turn: Turn, fact: PersonApproved) -> None:
         turn.answer = "riskd runs in observe now: nothing was latched and nothing can be sent."
     elif ask.action is ActionLevel.HOLD:
         holds.place(turn, ask)
-        turn.answer = f"{ask.scope} is held until its data is good."
+        turn.answer = f"{ask.scope} is held until {HOLD_ENDS[ask.because]}."
     else:
         asks.latch(turn, ask, ask.level, approved_by=fact.principal)
         latch = turn.state.latches[ask.scope]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from monitor.core.decision import ActionLevel
+from monitor.core.killswitch.book import Book
 from monitor.core.killswitch.facts import KillNotice
 from monitor.core.killswitch.levels import Level
 from monitor.core.killswitch.plan import PlanLimits, Target
 from monitor.core.killswitch.planning.legs import gross_in_scope_usd
 from monitor.core.killswitch.state import Ask, Heard, Proposal
 from monitor.core.killswitch.turn import Turn, after, digest
-from monitor.core.killswitch.words import EFFECTS, cut_short, dollars
+from monitor.core.killswitch.words import EFFECTS, HOLD_ENDS, cut_short, dollars
 from monitor.core.types import Severity
 
 ALERT = "KillSwitchProposed"
@@ -37,26 +38,14 @@ def propose(turn: Turn, ask: Ask) -> None:
 def plan_words(turn: Turn, ask: Ask) -> str:
     """What the level would do now: orders, exposure before and after, cost, what would be left."""
     if ask.action is ActionLevel.HOLD:
-        return "risk-increasing orders would be blocked until its data is good"
+        return f"risk-increasing orders would be blocked until {HOLD_ENDS[ask.because]}"
     if ask.level not in {Level.CUT, Level.FLATTEN}:
         return EFFECTS[ask.level]
     if turn.book is None:
         return f"{EFFECTS[ask.level]}; no plan without a book"
-    held = turn.state.latches.get(ask.scope)
-    known_usd = None if held is None else held.baseline_usd
-    ratio = 0.0
-    if ask.level is Level.CUT:
-        asked = ask.gross_to_ratio
-        ratio = turn.policy.default_gross_to_ratio if asked is None else asked
     try:
         plan = turn.planner(
-            Target(
-                scope=ask.scope,
-                baseline_usd=gross_in_scope_usd(ask.scope, turn.book)
-                if known_usd is None
-                else known_usd,
-                gross_to_ratio=ratio,
-            ),
+            _target(turn, ask, turn.book),
             turn.book,
             PlanLimits(
                 max_cost_bps=turn.policy.max_cost_bps,
@@ -74,6 +63,20 @@ def plan_words(turn: Turn, ask: Ask) -> str:
     if plan.shortfalls:
         words += f", {dollars(sum(one.usd for one in plan.shortfalls))} cannot be cut"
     return words + (", in slices" if plan.sliced else "")
+
+
+def _target(turn: Turn, ask: Ask, book: Book) -> Target:
+    """Of the gross at the first entry where the scope is latched already, else of now."""
+    held = turn.state.latches.get(ask.scope)
+    known_usd = None if held is None else held.baseline_usd
+    base_usd = gross_in_scope_usd(ask.scope, book) if known_usd is None else known_usd
+    ratio = 0.0
+    if ask.level is Level.CUT and ask.gross_to_usd is not None:
+        ratio = min(max(ask.gross_to_usd, 0.0) / base_usd, 1.0) if base_usd > 0.0 else 1.0
+    elif ask.level is Level.CUT:
+        asked = ask.gross_to_ratio
+        ratio = turn.policy.default_gross_to_ratio if asked is None else asked
+    return Target(scope=ask.scope, baseline_usd=base_usd, gross_to_ratio=ratio)
 
 
 def expire(turn: Turn) -> None:
@@ -127,10 +130,11 @@ def _record(turn: Turn, proposal: Proposal, action: str, *, actor: str, reason: 
 def notice_of(turn: Turn, proposal: Proposal, words: str, *, resolved: bool) -> KillNotice:
     """The page of one proposal: the same key until it is answered or expires."""
     ask = proposal.ask
+    quiet = ask.severity in {Severity.WARNING, Severity.INFO}  # it can wait, and may expire
     return KillNotice(
         key=f"proposal/{proposal.id}",
         alert=ALERT,
-        severity=Severity.CRITICAL,
+        severity=Severity.HIGH if quiet else Severity.CRITICAL,
         scope=ask.scope,
         at_ns=turn.now,
         summary=cut_short(f"{words}: {ask.level.name} {ask.scope} by {ask.rule}: {proposal.words}"),

@@ -81,16 +81,17 @@ def remember(latch: Latch, cause: Cause) -> None:
 
 def _lower(turn: Turn, latch: Latch, cause: Cause) -> bool:
     """Take the lower target over; True when the goal fell."""
-    ratio = cause.gross_to_ratio
-    if cause.level is Level.CUT and ratio is None:
-        ratio = turn.policy.default_gross_to_ratio
-    held = latch.gross_to_ratio
     fell = False
-    if cause.level is Level.CUT and ratio is not None and (held is None or ratio < held):
-        latch.gross_to_ratio = ratio
-        fell = latch.level is Level.CUT
+    if cause.level is Level.CUT:
+        ratio, usd = cause.gross_to_ratio, cause.gross_to_usd
+        if ratio is None and usd is None:
+            ratio = turn.policy.default_gross_to_ratio
+        if ratio is not None and (latch.gross_to_ratio is None or ratio < latch.gross_to_ratio):
+            latch.gross_to_ratio, fell = ratio, True
+        if usd is not None and (latch.gross_to_usd is None or usd < latch.gross_to_usd):
+            latch.gross_to_usd, fell = usd, True
     fix_baseline(latch, turn.book)
-    return fell
+    return fell and latch.level is Level.CUT
 
 
 def _undone(latch: Latch, cause: Cause) -> tuple[tuple[str, str], ...]:

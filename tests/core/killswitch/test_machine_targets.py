@@ -1,0 +1,134 @@
+"""Cuts to an amount: a cap in USD, beside shares of the gross at the first entry."""
+
+from __future__ import annotations
+
+import pytest
+
+from monitor.core.decision import ActionLevel, RuleMode
+from monitor.core.killswitch.restore import more_restrictive
+from monitor.core.killswitch.state import unpack
+from monitor.core.types import PORTFOLIO, Severity, position_subject
+from tests.core.killswitch.kill_desk import HL, MAIN, World
+
+CAP = "leverage_cap"
+
+
+def long(size: str = "2") -> World:
+    """So many BTC at 100,000 USD."""
+    return World().hold(BTC=size)
+
+
+def cap(world: World, usd: float, **more: object) -> World:
+    """A rule cuts to so many USD."""
+    world.ask(rule=CAP, gross_to_usd=usd, **more)  # type: ignore[arg-type]
+    return world
+
+
+@pytest.mark.parametrize(
+    ("usd", "left"),
+    [
+        pytest.param(150_000.0, "1.5", id="to the amount"),
+        pytest.param(199_000.0, "1.99", id="just below what there is"),
+        pytest.param(250_000.0, "2", id="an amount above what there is cuts nothing"),
+        pytest.param(0.0, "0", id="to nothing"),
+    ],
+)
+def test_a_cut_to_an_amount_leaves_that_amount(usd: float, left: str) -> None:
+    """Whatever share of gross that is."""
+    world = cap(long(), usd).run(60)
+    assert world.sizes().get("BTC", "0") == left
+    assert world.stage() == "contained"
+
+
+@pytest.mark.parametrize(
+    ("share", "usd", "left"),
+    [
+        pytest.param(0.70, 150_000.0, "1.4", id="the share is lower"),
+        pytest.param(0.70, 120_000.0, "1.2", id="the amount is lower"),
+    ],
+)
+@pytest.mark.parametrize("amount_first", [True, False], ids=["amount-first", "share-first"])
+def test_the_lower_of_amount_and_share_counts(
+    share: float, usd: float, left: str, amount_first: bool
+) -> None:
+    """Cuts do not add, in whichever order they are asked for, and a share is of the gross at the
+    first entry, not of what is left of it."""
+    world = long()
+    for amount in (amount_first, not amount_first):
+        if amount:
+            cap(world, usd)
+        else:
+            world.ask(gross_to=share)
+        world.run(60)
+    assert world.sizes() == {"BTC": left}
+
+
+def test_an_amount_is_of_now_and_not_of_the_first_entry() -> None:
+    """Cut to 70 % already, a cap of 130,000 asks for 10,000 more, not for a share of a share."""
+    world = long()
+    world.ask(gross_to=0.70)
+    world.run(60)
+    cap(world, 130_000.0).run(60)
+    assert world.sizes() == {"BTC": "1.3"}
+    assert world.latch().target_ratio == pytest.approx(0.65)
+
+
+def test_an_amount_nobody_knows_cuts_nothing() -> None:
+    """The rule may hold, and says why it does no more."""
+    world = long()
+    world.ask(rule=CAP, capped=True, gross_to=None)
+    world.run(600)
+    assert (world.sizes(), world.machine.state.latches) == ({"BTC": "2"}, {})
+    assert len(world.machine.state.holds) == 1
+    assert "missing data, so no more than a hold" in world.audit[0].reason
+
+
+def test_a_cut_to_an_amount_is_proposed_kept_and_carried_out() -> None:
+    """With its plan in USD; the same after a restart, and as evidence on record."""
+    world = cap(long(), 150_000.0, mode=RuleMode.PROPOSE)
+    (proposal,) = world.machine.state.proposals.values()
+    assert "gross $200k to $150k" in proposal.words
+    assert "$150k" in proposal.ask.evidence
+    world.restart()
+    world.approve(proposal.id)
+    world.restart()
+    world.run(60)
+    assert world.sizes() == {"BTC": "1.5"}
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        pytest.param(Severity.WARNING, Severity.HIGH, id="a warning's proposal can wait"),
+        pytest.param(Severity.HIGH, Severity.CRITICAL, id="a loud one's runs out of time"),
+    ],
+)
+def test_a_proposal_is_as_loud_as_it_is_urgent(said: Severity, told: Severity) -> None:
+    """Of a warning somebody must look, of more somebody must act."""
+    world = cap(long(), 150_000.0, mode=RuleMode.PROPOSE, severity=said)
+    assert [one.severity for one in world.notices] == [told]
+
+
+def test_one_position_is_cut_to_its_own_amount() -> None:
+    """Its market elsewhere, and all else, stays."""
+    world = World().hold(BTC="2", ETH="10")
+    where = position_subject(HL, "main", "BTC")
+    cap(world, 50_000.0, subject=where, scope=where).run(60)
+    assert world.sizes(MAIN) == {"BTC": "0.5", "ETH": "10"}
+
+
+@pytest.mark.parametrize("newer_first", [True, False], ids=["newer-is-lower", "older-is-lower"])
+def test_of_two_kept_states_the_lower_amount_counts(newer_first: bool) -> None:
+    """As with shares: of two records the more restrictive."""
+    one, other = (cap(long(), usd).machine.packed() for usd in (150_000.0, 120_000.0))
+    states = (other, one) if newer_first else (one, other)
+    # The same trip of two desks: another id makes them two trips of one scope.
+    merged = unpack(more_restrictive(states[0], states[1].replace(b"trip-", b"trap-")))
+    assert merged.latches[PORTFOLIO].gross_to_usd == 120_000.0
+
+
+def test_a_hold_asks_for_no_amount() -> None:
+    """Only a cut has a target."""
+    world = long()
+    world.ask(ActionLevel.BLOCK_NEW, gross_to_usd=1.0)
+    assert world.latch().gross_to_usd is None
