@@ -1,7 +1,11 @@
 """How much may be reduced within an hour, counted when it is signed. *No I/O.*
 
 An amount frees itself exactly one window after it was spent, so no hour, wherever it begins, holds
-more than the cap. What was signed counts whether or not it was filled: the signer cannot know.
+more than the cap. What was signed counts whether or not it was filled, and nothing gives it back:
+only the daemon could say what was not executed, and one that is not to be trusted would say so of
+everything. No other proof reaches a process without network: two requests with one client id may
+both execute, and an expiry that has passed says nothing of what came before it. So it is the daemon
+that does not ask for all of an unfilled order again and again (``core/killswitch``, ``in_part``).
 """
 
 from __future__ import annotations

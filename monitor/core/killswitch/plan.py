@@ -28,6 +28,7 @@ class Target(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 class PlanLimits(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """What a plan may cost and move. ``turnover_left_usd`` is what the hour still allows.
 
+    ``part_usd`` is the most that is tried now, after rounds in which nothing was filled.
     ``hedge_sets`` are configured sets: (name, ((venue, account, market), …)); legs of the same
     asset on opposite sides pair by themselves.
     """
@@ -35,6 +36,7 @@ class PlanLimits(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     max_cost_bps: float = 50.0
     slices: int = 4
     turnover_left_usd: float | None = None
+    part_usd: float | None = None
     hedge_sets: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = ()
 
 

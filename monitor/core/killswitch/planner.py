@@ -59,8 +59,10 @@ def plan_cut(target: Target, book: Book, limits: PlanLimits) -> Plan:
             # A share of what the trip began with, not of what is left: the rounds come to an end.
             asked = Decimal(repr(target.baseline_usd)) - goal
             now = min(now, max(now, asked) / limits.slices)
-        ceiling = _turnover_left(limits)
-        capped = ceiling is not None and now > ceiling
+        hour, part = _bound(limits.turnover_left_usd), _bound(limits.part_usd)
+        hour_binds = hour is not None and now > hour and (part is None or hour <= part)
+        part_binds = part is not None and now > part and not hour_binds
+        ceiling = min((one for one in (hour, part) if one is not None), default=None)
         if ceiling is not None:
             now = min(now, ceiling)
         cuts = wanted if now >= wanted.usd else cut(pairing, now, noise, ceiling)
@@ -88,7 +90,8 @@ def plan_cut(target: Target, book: Book, limits: PlanLimits) -> Plan:
             paired_usd=float(sum_usd(cuts, paired=True)),
             dear_bps=bill.cost_bps if dear else None,
             dear_usd=bill.cost_usd,
-            turnover_left_usd=float(ceiling) if capped and ceiling is not None else None,
+            turnover_left_usd=float(hour) if hour_binds and hour is not None else None,
+            part_usd=float(part) if part_binds and part is not None else None,
         )
         return msgspec.structs.replace(plan, notes=notes_about(plan, legs, limits, told))
 
@@ -100,12 +103,11 @@ def _check(target: Target) -> None:
         raise ValueError(f"baseline_usd must be zero or more, not {target.baseline_usd}")
 
 
-def _turnover_left(limits: PlanLimits) -> Decimal | None:
-    left = limits.turnover_left_usd
-    if left is None or left == inf:
+def _bound(usd: float | None) -> Decimal | None:
+    if usd is None or usd == inf:
         return None
     # What is not a number allows nothing.
-    return Decimal(repr(left)) if left > 0.0 else Decimal(0)
+    return Decimal(repr(usd)) if usd > 0.0 else Decimal(0)
 
 
 @dataclass(slots=True, frozen=True)

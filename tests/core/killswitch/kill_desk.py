@@ -95,7 +95,8 @@ def cutter(target: Target, book: Book, limits: PlanLimits) -> Plan:
         if (truth.venue, truth.account) in book.executable
     )
     share = min(1.0, max(0.0, gross - goal) / within_reach) if within_reach else 1.0
-    orders, shortfalls, left = [], [], limits.turnover_left_usd
+    bounds = [one for one in (limits.turnover_left_usd, limits.part_usd) if one is not None]
+    orders, shortfalls, left = [], [], min(bounds, default=None)
     for truth, one in held:
         price = price_of(one.market)
         size = (

@@ -325,24 +325,43 @@ def test_a_late_answer_settles_what_it_is_about() -> None:
 # -------------------------------------------------------------------------------- verification
 
 
+def nobody_takes(command: Command) -> KillFact | None:
+    """No order of ours meets anybody at the first venue."""
+    if not isinstance(command, PlaceOrders) or command.venue != HL:
+        return None
+    return OrdersAnswered(
+        command_id=command.id,
+        venue=command.venue,
+        account=command.account,
+        outcomes=tuple(
+            OrderOutcome(client_id=o.client_id, end=OrderEnd.REJECTED, detail="no liquidity")
+            for o in command.orders
+        ),
+    )
+
+
+def test_what_nobody_takes_is_not_asked_for_whole_again_and_again() -> None:
+    """A signer counts what it signs, filled or not: an hour of it asks for three times the cut.
+    The first fill then has all of the rest asked for, in one round."""
+    world = desk()
+    world.refuse = nobody_takes
+    world.ask()
+    world.run(3600)
+    sizes = [o.size for c in world.sent(PlaceOrders) if c.venue == HL for o in c.orders]
+    assert len(sizes) > 50
+    assert sizes[:4] == [Decimal("0.30"), Decimal("0.30"), Decimal("0.15"), Decimal("0.07")]
+    assert set(sizes[7:]) == {Decimal("0.01")}, "no lot is smaller"
+    world.refuse = lambda _: None
+    world.run(3700)
+    assert (world.stage(), world.sizes()) == ("contained", {"BTC": "0.7"})
+    later = [o.size for c in world.sent(PlaceOrders) if c.venue == HL for o in c.orders]
+    assert later[len(sizes) :] == [Decimal("0.01"), Decimal("0.29")]
+
+
 def test_an_ioc_that_meets_nobody_is_tried_again_and_then_incomplete() -> None:
     """New client ids each round."""
     world = desk()
-
-    def refuse(command: Command) -> KillFact | None:
-        if not isinstance(command, PlaceOrders) or command.venue != HL:
-            return None
-        return OrdersAnswered(
-            command_id=command.id,
-            venue=command.venue,
-            account=command.account,
-            outcomes=tuple(
-                OrderOutcome(client_id=o.client_id, end=OrderEnd.REJECTED, detail="no liquidity")
-                for o in command.orders
-            ),
-        )
-
-    world.refuse = refuse
+    world.refuse = nobody_takes
     world.ask()
     world.run(60)
     assert world.stage() == "incomplete"

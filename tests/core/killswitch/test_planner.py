@@ -437,6 +437,26 @@ def test_turnover_caps_what_goes_now(left: float | None, expected: str | None) -
     assert any(note.startswith("turnover: the hour leaves") for note in made.notes) == made.sliced
 
 
+@pytest.mark.parametrize(
+    ("hour", "part", "expected", "why"),
+    [
+        pytest.param(None, 40_000.0, "-0.4", "nothing was filled before", id="a part"),
+        pytest.param(60_000.0, 40_000.0, "-0.4", "nothing was filled before", id="the less counts"),
+        pytest.param(40_000.0, 60_000.0, "-0.4", "turnover", id="which may be the hour's"),
+    ],
+)
+def test_a_part_is_tried_where_nothing_was_filled(
+    hour: float | None, part: float, expected: str, why: str
+) -> None:
+    """1 BTC to close: the rest is for later, and the reason is said."""
+    limits = msgspec.structs.replace(CHEAP, turnover_left_usd=hour, part_usd=part)
+    made = plan(book((HL, "main", "BTC", "1")), 0.0, limits=limits)
+    assert sizes(made) == {"hyperliquid/main/BTC": expected}
+    assert made.sliced
+    said = ("nothing was filled before", "turnover")
+    assert [one for one in said if any(note.startswith(one) for note in made.notes)] == [why]
+
+
 def test_a_dust_rest_does_not_break_the_turnover_cap() -> None:
     """25 USD of HYPE and 16 USD left: the rest would be 9 USD, too small to be an order, but all of
     it is over the cap. 16 USD go now, the rest goes whole later."""

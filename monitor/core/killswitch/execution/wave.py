@@ -5,6 +5,7 @@ each round. Every planned order is checked once more before it becomes an intent
 from __future__ import annotations
 
 from decimal import Decimal
+from math import fsum
 
 from monitor.core.killswitch.book import Book
 from monitor.core.killswitch.execution.checks import KEPT, checked, halts_over, without_halted
@@ -31,6 +32,8 @@ from monitor.core.killswitch.plan import Plan, PlanLimits, PlannedOrder, Target
 from monitor.core.killswitch.planning.legs import SIDES_DISAGREE, read_legs
 from monitor.core.killswitch.state import Intent, Latch, Outcome, Residual, Run, Work
 from monitor.core.killswitch.turn import Turn, after, digest
+
+HALVINGS_MAX = 10  # a thousandth finds out as well as less does
 
 
 def gate(turn: Turn, latch: Latch) -> None:
@@ -107,7 +110,7 @@ def _round(turn: Turn, latch: Latch, ready: list[Run], book: Book) -> None:
         _give_up(turn, latch, ready, reason)
         return
     try:
-        plan = make_plan(turn, latch, merged, left_usd)
+        plan = in_part(turn, latch, ready, merged, left_usd)
         orders, refused = checked(plan, latch, ready, halted, book, left_usd)
     except Exception as error:  # noqa: BLE001 - containment of one kill step (design.md §2)
         reason = f"no plan could be made ({type(error).__name__}: {error})"
@@ -118,7 +121,7 @@ def _round(turn: Turn, latch: Latch, ready: list[Run], book: Book) -> None:
     _record_plan(turn, latch, plan, orders, refused)
     if orders:
         _place(turn, latch, ready, orders)
-        if plan.sliced:
+        if plan.sliced and ready[0].barren < 2:
             latch.pause_ns = after(turn.now, turn.policy.slice_pause_s)
     else:
         kept = {(one.venue, one.market) for one in merged.instruments if one.size_step <= 0}
@@ -126,7 +129,33 @@ def _round(turn: Turn, latch: Latch, ready: list[Run], book: Book) -> None:
         _conclude(turn, latch, ready, plan, refused, kept if halted else set(), unsure)
 
 
-def make_plan(turn: Turn, latch: Latch, book: Book, left_usd: float | None) -> Plan:
+def in_part(turn: Turn, latch: Latch, ready: list[Run], book: Book, left_usd: float | None) -> Plan:
+    """The plan of a round; where nothing was filled twice running, half of it, and half of that
+    for each further such round.
+
+    What is signed counts against the signer's cap of the hour, filled or not, and the signer cannot
+    take anybody's word for what was not. Asked for whole again and again, an order that nobody
+    takes would use up what the others need; so all its attempts ask for three times its worth.
+    The first fill asks for all that is left. Of what cannot be parted all is asked for.
+    """
+    plan = make_plan(turn, latch, book, left_usd)
+    asked_usd = fsum(order.notional_usd for order in plan.orders)
+    halvings = min(HALVINGS_MAX, *(run.barren - 1 for run in ready))
+    for times in range(halvings, 0, -1):
+        part = make_plan(turn, latch, book, left_usd, part_usd=asked_usd / 2**times)
+        if part.orders:
+            return part
+    return plan
+
+
+def make_plan(
+    turn: Turn,
+    latch: Latch,
+    book: Book,
+    left_usd: float | None,
+    *,
+    part_usd: float | None = None,
+) -> Plan:
     """What the planner says for this trip's target."""
     kept = {(one.venue, one.market) for one in book.instruments if one.size_step <= 0}
     accounts = {f"{venue}/{account}" for venue, account in book.executable}
@@ -151,6 +180,7 @@ def make_plan(turn: Turn, latch: Latch, book: Book, left_usd: float | None) -> P
             max_cost_bps=turn.policy.max_cost_bps,
             slices=turn.policy.slices,
             turnover_left_usd=left_usd,
+            part_usd=part_usd,
             hedge_sets=turn.policy.hedge_sets,
         ),
     )

@@ -16,8 +16,9 @@ _NAMES_MAX = 4
 class Told:
     """What the plan itself does not say: how the cut divides, and why only a part is done now.
 
-    ``dear_bps`` is what the whole would cost where that is over the limit, else None, and
-    ``turnover_left_usd`` what the hour allows where that made the plan smaller, else None.
+    ``dear_bps`` is what the whole would cost where that is over the limit, else None;
+    ``turnover_left_usd`` what the hour allows, and ``part_usd`` what is tried after rounds in which
+    nothing was filled, where that made the plan smaller, else None.
     """
 
     alone_usd: float
@@ -25,6 +26,7 @@ class Told:
     dear_bps: float | None
     dear_usd: float
     turnover_left_usd: float | None
+    part_usd: float | None = None
 
 
 def notes_about(
@@ -73,6 +75,8 @@ def _why_in_part(plan: Plan, limits: PlanLimits, told: Told) -> list[str]:
         )
     if told.turnover_left_usd is not None:
         notes.append(f"turnover: the hour leaves {_usd(told.turnover_left_usd)}")
+    if told.part_usd is not None:
+        notes.append(f"nothing was filled before: {_usd(told.part_usd)} at most are tried")
     if plan.sliced:
         notes.append(f"{_usd(plan.deferred_usd)} left for later rounds")
     unknown = [order.leg for order in plan.orders if order.cost_bps is None]
