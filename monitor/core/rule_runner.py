@@ -23,6 +23,7 @@ from monitor.core.decision import (
 )
 from monitor.core.killswitch.levels import CONFIRMATION_REQUIRED
 from monitor.core.measures.evaluator import Evaluator, reading_of
+from monitor.core.measures.feeds import VENUES, venue_of_subject
 from monitor.core.measures.instance import Instance
 from monitor.core.measures.spec import Reading
 from monitor.core.measures.tree import Node
@@ -392,16 +393,18 @@ class RuleRunner:
         self.transitions.append(
             describe(asked.rule, before, result, subject, cite, now, allowed=self._allowed)
         )
-        if result.state.firing is before.firing:
-            return
         rule_id = asked.rule.id
+        if result.state.firing is before.firing:
+            if result.state.firing:  # RECOVERING, or FIRING again
+                self._evaluator.touch(self._evaluator.tree.add_rule(rule_id), RULE_BIT, now)
+            return
         self._firing[rule_id] += 1 if result.state.firing else -1
         status = self._state.rule_status[rule_id]
         if status.firing is not (self._firing[rule_id] > 0):
             status.firing, status.since_ns = not status.firing, now
             node = self._evaluator.tree.add_rule(rule_id)
             node.firing, node.since_ns = status.firing, now
-            self._evaluator.touch(node, RULE_BIT, now)
+        self._evaluator.touch(self._evaluator.tree.add_rule(rule_id), RULE_BIT, now)
         if result.state.firing and asked.rule.level is not ActionLevel.PAGE:
             self._request(asked, result, now)
 
@@ -502,11 +505,16 @@ class RuleRunner:
         observed_ns = rule_observed_ns(instance, self._asked.values(), self._evaluator, now)
         # What one rule reads of another is no better known than what that other one rests on.
         stale = self._stale
-        weak = not any(
-            rests_on_known(one, partial(self._read, one, now), now)
+        counted = _FIRES if other.measure != VENUES else {AlertState.FIRING}
+        known = {
+            venue_of_subject(one.node.subject)
             for one in list(self._asked.values())
-            if one.rule.id == other.rule_id and one.memory.state.firing
-        )
+            if one.rule.id == other.rule_id
+            and one.memory.state.state in counted
+            and rests_on_known(one, partial(self._read, one, now), now)
+        }
+        # That it fires is known by one of them, on how many venues by as many.
+        weak = len(known) < (reading.value if other.measure == VENUES else 1)
         self._stale = stale
         return replace(reading, observed_ns=observed_ns, estimated=weak)
 

@@ -35,6 +35,7 @@ TABLE = (
     ("ANY_TWO, three", "any_three_cut", "critical", CUT, "70% of gross", "portfolio", 35.0),
     ("KILL_SWITCH", "stress_and_loss", "critical", CUT, "20% of gross", "portfolio", 85.0),
     ("KILL_SWITCH", "loss_and_margin", "critical", CUT, "20% of gross", "portfolio", 0.5),
+    ("KILL_SWITCH", "margin_on_two_venues", "critical", CUT, "20% of gross", "portfolio", 2.0),
     ("CROSS_CHECK", "cross_check", "high", HOLD, "", "account", 0.005),
     ("DATA_STALE", "account_truth_stale", "high", HOLD, "", "account", 60.0),
 )

@@ -127,7 +127,9 @@ def test_the_cut_by_hand_is_the_cut_that_is_asked_for() -> None:
     assert "Bring it to 70 %" in runbook("leverage_cap_critical")
 
 
-@pytest.mark.parametrize("rule", ["stress_and_loss", "loss_and_margin", "drawdown_15"])
+@pytest.mark.parametrize(
+    "rule", ["stress_and_loss", "loss_and_margin", "margin_on_two_venues", "drawdown_15"]
+)
 def test_two_people_only_where_the_desk_says_so(rule: str) -> None:
     """It is a setting of the desk, and off unless it is set."""
     assert "two people where `kill.second_principal` is set" in runbook(rule)

@@ -13,7 +13,7 @@ from monitor.core.settings import limit_ns
 from monitor.core.state.facts import RULE_BIT, BlockFact, Channel, FeedBit, VenueBit
 from monitor.core.state.feeds import REJECTED_WINDOW_NS
 from monitor.core.state.model import FeedState
-from monitor.core.types import SECOND_NS, EngineNs, SubjectKind
+from monitor.core.types import SECOND_NS, AlertState, EngineNs, Subject, SubjectKind
 
 # Below what the rules call a halt, so that plain silence cannot grow into one.
 BLOCK_QUIET_S = 20.0
@@ -22,6 +22,16 @@ _FEED = (SubjectKind.FEED,)
 _VENUE = (SubjectKind.VENUE,)
 _WIDE = (SubjectKind.VENUE, SubjectKind.PORTFOLIO)
 _RULE = (SubjectKind.RULE,)
+_WITHIN_VENUES = frozenset(
+    {
+        SubjectKind.VENUE,
+        SubjectKind.ACCOUNT,
+        SubjectKind.POSITION,
+        SubjectKind.MARKET,
+        SubjectKind.FEED,
+    }
+)
+VENUES = "rule_venues"
 
 
 def _expected(feed: FeedState, use: Use) -> list[Channel]:
@@ -154,6 +164,21 @@ def _venue_healthy(node: VenueNode, use: Use) -> float | None:
 
 def _rule_firing(node: RuleNode, _use: Use) -> float | None:
     return 1.0 if node.firing else 0.0
+
+
+def venue_of_subject(subject: Subject) -> str:
+    """The venue that a subject lies in; empty for the whole book and for what spans venues."""
+    kind, _, text = subject.partition(":")
+    return text.partition("/")[0] if kind in _WITHIN_VENUES else ""
+
+
+def _rule_venues(node: RuleNode, use: Use) -> float | None:
+    firing = [
+        memory.subject
+        for memory in use.state.rules.values()
+        if memory.rule == node.rule_id and memory.state.state is AlertState.FIRING
+    ]
+    return float(len({venue_of_subject(subject) for subject in firing}))
 
 
 def _rule_state(node: RuleNode, use: Use) -> float | None:
@@ -312,6 +337,20 @@ DEFINITIONS: tuple[Definition, ...] = (
         ),
         SubjectKind.RULE,
         _rule_firing,
+        bits=RULE_BIT,
+    ),
+    define(
+        _spec(
+            VENUES,
+            _RULE,
+            Unit.COUNT,
+            "Venues on which the rule fires now, alerts that recover left out; the book as a whole "
+            "counts as one.",
+            typical=(0.0, 2.0),
+            words=("venue", "venues"),
+        ),
+        SubjectKind.RULE,
+        _rule_venues,
         bits=RULE_BIT,
     ),
     define(

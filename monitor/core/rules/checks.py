@@ -69,13 +69,20 @@ PLACES: Mapping[SubjectKind, tuple[SubjectKind, ...]] = {
     kind: scopes if kind in scopes else (kind, *scopes) for kind, scopes in SCOPES.items()
 }
 
-RULE_VARIABLES = {"firing__": "rule_firing", "state_s__": "rule_state_s"}
+RULE_VARIABLES = {
+    "firing__": "rule_firing",
+    "state_s__": "rule_state_s",
+    "venues__": "rule_venues",
+}
 _RULE_SPECS = {
     "rule_firing": MeasureSpec(
         name="rule_firing", kinds=(SubjectKind.RULE,), unit=Unit.BOOL, help="", low=0.0, high=1.0
     ),
     "rule_state_s": MeasureSpec(
         name="rule_state_s", kinds=(SubjectKind.RULE,), unit=Unit.SECONDS, help="", low=0.0
+    ),
+    "rule_venues": MeasureSpec(
+        name="rule_venues", kinds=(SubjectKind.RULE,), unit=Unit.COUNT, help="", low=0.0
     ),
 }
 APART_NS_MIN = 20 * SECOND_NS

@@ -4,9 +4,10 @@ A file is a YAML list of rules, or sections of such lists (a section's name is t
 Later files replace rules of earlier ones whole, by id; ``enabled: false`` takes a rule out.
 
 A rule may read another rule's state: the variable ``firing__<rule id>`` is the measure
-``rule_firing`` (1.0 while it fires about any subject, RECOVERING included, else 0.0) and
-``state_s__<rule id>`` is ``rule_state_s``, both of the subject ``rule:<rule id>``. Such variables
-are not in ``Rule.measures``; ``Rule.rule_inputs`` says which measure of which rule each one is, and
+``rule_firing`` (1.0 while it fires about any subject, RECOVERING included, else 0.0),
+``state_s__<rule id>`` is ``rule_state_s`` and ``venues__<rule id>`` is ``rule_venues`` (on how many
+venues it fires, RECOVERING left out), all of the subject ``rule:<rule id>``. Such variables are not
+in ``Rule.measures``; ``Rule.rule_inputs`` says which measure of which rule each one is, and
 ``step``'s ``read`` is asked for them by variable name. A rule read by others comes before them in
 ``RuleBook.rules``; circles are refused.
 
