@@ -28,6 +28,9 @@ FAR = {
     "liquidation_distance_sigmas": 6.0,
     "liquidation_probability_24h_ratio": 0.0001,
     "liquidation_uniform_move_ratio": 0.2,
+    "liquidation_hedge_break_ratio": 0.2,
+    "liquidation_hedge_sigmas": 6.0,
+    "liquidation_hedge_of_minimum_ratio": 3.0,
     "runway_net_s": 1e6,
     "hedge_survival_ratio": 5.0,
     "accounts_stressed_count": 0.0,
@@ -71,7 +74,11 @@ def rule_of(name: str) -> Rule:
         ("liquidation_likely", "liquidation_distance_sigmas", 3.0, 2.99, 3.74, 3.75),
         ("liquidation_likely", "liquidation_distance_of_minimum_ratio", 1.0, 0.99, 1.24, 1.25),
         ("liquidation_likely", "liquidation_probability_24h_ratio", 0.0099, 0.01, 0.0031, 0.003),
+        ("liquidation_likely", "liquidation_hedge_sigmas", 3.0, 2.99, 3.74, 3.75),
+        ("liquidation_likely", "liquidation_hedge_of_minimum_ratio", 1.0, 0.99, 1.24, 1.25),
+        ("liquidation_likely", "liquidation_hedge_break_ratio", 0.031, 0.03, 0.037, 0.0375),
         ("liquidation_imminent", "liquidation_distance_sigmas", 1.5, 1.49, 1.87, 1.875),
+        ("liquidation_imminent", "liquidation_hedge_sigmas", 1.5, 1.49, 1.87, 1.875),
         ("liquidation_shock", "liquidation_uniform_move_ratio", 0.061, 0.06, 0.074, 0.075),
         ("runway_gone", "runway_net_s", 0.0, -1.0, 14_400.0, 14_401.0),
         ("runway_short", "runway_net_s", 7_200.0, 7_199.0, 14_400.0, 14_401.0),
@@ -109,6 +116,8 @@ def test_both_sides_of_every_limit(
     [
         ("liquidation_likely", 0.061, 0.06, {"liquidation_distance_sigmas": 1.0}),
         ("liquidation_imminent", 0.031, 0.03, {"liquidation_distance_sigmas": 1.0}),
+        ("liquidation_likely", 0.061, 0.06, {"liquidation_hedge_sigmas": 1.0}),
+        ("liquidation_imminent", 0.031, 0.03, {"liquidation_hedge_sigmas": 1.0}),
         ("liquidation_shock", 0.061, 0.06, {"liquidation_uniform_move_ratio": 0.05}),
     ],
 )
@@ -152,6 +161,7 @@ def test_far_is_near_where_help_is_slow(
     found = verdicts(
         rule,
         liquidation_distance_ratio=distance,
+        liquidation_hedge_break_ratio=distance,
         liquidation_distance_of_minimum_ratio=of_minimum,
         liquidation_distance_sigmas=sigmas,
     )

@@ -1,11 +1,13 @@
 """What moves of all prices at once do to accounts, hedged ones above all. *Pure.*
 
-A shock moves every price by the same share, alts by 1.3 times that of BTC, or BTC one way and all
-else the other: the last is what a hedged book dies of, and what no single market's price shows.
+A shock moves every price by the same share, alts by 1.3 times that of BTC, or what the account is
+long of down and what it is short of up: the last is what a hedged book dies of, and what no single
+market's price shows.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from math import fsum
 
 from monitor.core.formulas.liquidation import (
@@ -20,6 +22,7 @@ from monitor.core.measures.definition import Definition, Relation, define
 from monitor.core.measures.exposure import is_closed
 from monitor.core.measures.liquidation import (
     LIQUIDATIONS,
+    NEARER,
     SOLVED_HERE,
     SOLVED_OF_OWNER,
     solved,
@@ -27,44 +30,76 @@ from monitor.core.measures.liquidation import (
 from monitor.core.measures.spec import Aggregate, MeasureSpec, Unit
 from monitor.core.measures.tree import AccountNode, Node, PortfolioNode, PositionNode
 from monitor.core.measures.use import Use
-from monitor.core.state.model import RiskState
+from monitor.core.state.model import MarketState, RiskState
 from monitor.core.types import EngineNs, SubjectKind
 
 _WIDE = (SubjectKind.ACCOUNT, SubjectKind.VENUE, SubjectKind.PORTFOLIO)
 LEADER = "BTC"  # what the others are measured against
 # Name, beta of the leader, beta of everything else.
-DIRECTIONS = (("together", 1.0, 1.0), ("alts 1.3x", 1.0, 1.3), ("hedges break", 1.0, -1.0))
+DIRECTIONS = (("together", 1.0, 1.0), ("alts 1.3x", 1.0, 1.3))
+BREAK = "hedges break"
+Part = tuple[MarketState, float]  # a market, and signed USD in it
 STRESSES = (-0.15, 0.15)
 STRESSED_FROM = 0.8  # usage after the shock from which an account counts as stressed
 
 
-def cross_book(node: AccountNode, leader: float, others: float) -> list[Exposed]:
-    """The positions that share the account's margin, under a shock with these betas."""
-    return _book(node, leader, others, isolated=False)
+def _together(node: AccountNode, *, isolated: bool) -> list[Exposed]:
+    """What moves with all prices: the cross pool, or with its isolated positions."""
+    return [
+        Exposed(one.notional_usd, 1.0, node.markets[name].market.margin_tiers)
+        for name, one in node.holdings.held.items()
+        if isolated or not one.isolated
+    ]
 
 
-def _book(node: AccountNode, leader: float, others: float, *, isolated: bool) -> list[Exposed]:
-    book = []
-    for name, one in node.holdings.held.items():
-        if isolated or not one.isolated:
-            market = node.markets[name].market
-            beta = leader if market.asset == LEADER else others
-            book.append(Exposed(one.notional_usd, beta, market.margin_tiers))
-    return book
+def nets_of(pool: Sequence[Part]) -> dict[str, float]:
+    """Signed USD by asset, by name."""
+    parts: dict[str, list[float]] = {}
+    for market, usd in pool:
+        parts.setdefault(market.asset, []).append(usd)
+    return {asset: fsum(parts[asset]) for asset in sorted(parts)}
+
+
+def pool_of(node: AccountNode) -> list[Part]:
+    """What shares the account's margin: markets with signed USD."""
+    return [
+        (node.markets[name].market, one.notional_usd)
+        for name, one in node.holdings.held.items()
+        if not one.isolated
+    ]
+
+
+def broken(pool: Sequence[Part]) -> list[Exposed]:
+    """Exposures under a shock by which, below zero, assets fall that the pool is long of and assets
+    rise that it is short of."""
+    nets = nets_of(pool)
+    return [
+        Exposed(usd, 1.0 if nets[market.asset] >= 0.0 else -1.0, market.margin_tiers)
+        for market, usd in pool
+    ]
+
+
+def shocks_of(pool: Sequence[Part]) -> Iterator[tuple[str, float, list[Exposed]]]:
+    """Name, sign and exposures of every shock that a pool is asked about."""
+    for name, leader, others in DIRECTIONS:
+        book = [
+            Exposed(usd, leader if market.asset == LEADER else others, market.margin_tiers)
+            for market, usd in pool
+        ]
+        yield name, -1.0, book
+        yield name, 1.0, book
+    yield BREAK, -1.0, broken(pool)
 
 
 def nearest_shock(node: AccountNode) -> tuple[float, str]:
-    """Least shock that liquidates the cross pool, of any direction, and which."""
-    equity = node.holdings.pool_equity_usd
+    """Least shock that liquidates the cross pool, of any direction, and which. Where all is on one
+    side, hedges that break are no other move than all together."""
+    equity, pool = node.holdings.pool_equity_usd, pool_of(node)
     nearest, words = OUT_OF_REACH_RATIO, ""
-    for name, leader, others in DIRECTIONS:
-        book = cross_book(node, leader, others)
-        if not book:
-            break
-        for sign in (-1.0, 1.0):
-            distance = compute_shock_distance(equity, book, sign=sign)
-            if distance < nearest:
-                nearest, words = distance, f"{sign * distance * 100:+.1f} % {name}"
+    for name, sign, book in shocks_of(pool) if pool else ():
+        distance = compute_shock_distance(equity, book, sign=sign)
+        if distance < nearest * NEARER:
+            nearest, words = distance, f"{sign * distance * 100:+.1f} % {name}"
     return nearest, words
 
 
@@ -83,12 +118,12 @@ def stressed_usage(node: AccountNode, move: float) -> float:
     """Usage after a move of all prices: of the cross pool, or of the whole account where that is
     worse."""
     into = node.holdings
-    pool = compute_stressed_usage(into.pool_equity_usd, cross_book(node, 1.0, 1.0), move)
+    pool = compute_stressed_usage(into.pool_equity_usd, _together(node, isolated=False), move)
     apart = [one.margin_equity_usd or 0.0 for one in into.held.values() if one.isolated]
     if not apart:
         return pool
     whole = fsum((into.pool_equity_usd, *apart))
-    return max(pool, compute_stressed_usage(whole, _book(node, 1.0, 1.0, isolated=True), move))
+    return max(pool, compute_stressed_usage(whole, _together(node, isolated=True), move))
 
 
 def _stressed(node: AccountNode, use: Use) -> float | None:
@@ -168,8 +203,8 @@ UNIFORM = MeasureSpec(
     kinds=_WIDE,
     unit=Unit.RATIO,
     help=(
-        "Least move of all prices at once that liquidates the cross pool, either way: all alike, "
-        "alts 1.3 times BTC, or BTC against the rest."
+        "Least move of all prices at once that liquidates the cross pool: all alike, alts 1.3 "
+        "times BTC, or longs down while shorts rise."
     ),
     low=0.0,
     high=OUT_OF_REACH_RATIO,

@@ -16,7 +16,6 @@ from monitor.core.formulas.leverage import (
 )
 from monitor.core.formulas.liquidation import (
     OUT_OF_REACH_RATIO,
-    Exposed,
     compute_liquidation_distance,
     compute_liquidation_price,
     compute_shock_distance,
@@ -32,7 +31,7 @@ from monitor.core.measures.leverage import NET_CAP
 from monitor.core.measures.liquidation import LIQUIDATIONS
 from monitor.core.measures.margin import FREE
 from monitor.core.measures.orders import expected_funding, gap_factor
-from monitor.core.measures.shocks import DIRECTIONS, LEADER
+from monitor.core.measures.shocks import shocks_of
 from monitor.core.measures.trade_case import Answer, Case, Found, rank
 from monitor.core.measures.use import Use
 from monitor.core.measures.volatility import read_fast, read_slow
@@ -194,12 +193,8 @@ def _nearest(case: Case, use: Use, usd: float) -> float:
                 maintenance_usd=total,
             )
         )
-    for _, leader, rest in DIRECTIONS:
-        book = [
-            Exposed(notional, leader if of.asset == LEADER else rest, of.margin_tiers)
-            for of, notional, _ in pool
-        ]
-        distances += [compute_shock_distance(equity, book, sign=sign) for sign in (-1.0, 1.0)]
+    shocks = shocks_of([(of, notional) for of, notional, _ in pool])
+    distances += [compute_shock_distance(equity, book, sign=sign) for _, sign, book in shocks]
     return min(distances)
 
 
