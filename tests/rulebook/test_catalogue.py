@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 
 from monitor.cli.generated import asked
-from monitor.core.decision import ActionLevel
+from monitor.core.decision import ActionLevel, Because
 from monitor.core.measures.catalogue import CATALOGUE
 from monitor.core.rules import parse_rulebook
 from monitor.rulebook import builtin_files
@@ -21,17 +21,33 @@ HOLD, BLOCK, CUT = "2 hold", "2 block_new", "3 cut"
 TABLE = (
     ("FUNDING_STRESS", "funding_stress", "critical", CUT, "70% of gross", "portfolio", 60.0),
     ("FUNDING_BUDGET", "funding_budget", "high", BLOCK, "", "portfolio", 1.0),  # of the 1 %
-    ("LEVERAGE_CAP", "leverage_cap", "high", CUT, "80% of gross", "portfolio", 1.05),
+    ("LEVERAGE_CAP", "leverage_cap", "high", CUT, "leverage_cap_target_usd", "portfolio", 1.05),
     ("LEVERAGE_CAP", "leverage_cap_critical", "critical", CUT, "70% of gross", "portfolio", 1.25),
     ("DRAWDOWN", "drawdown_8", "critical", CUT, "70% of gross", "portfolio", 0.08),
     ("DRAWDOWN", "drawdown_12", "critical", CUT, "40% of gross", "portfolio", 0.12),
     ("DRAWDOWN", "drawdown_15", "critical", CUT, "20% of gross", "portfolio", 0.15),
-    ("LOSS_SPEED", "loss_speed", "high", BLOCK, "", "portfolio", 0.03),
+    ("LOSS_SPEED", "loss_speed", "high", HOLD, "", "portfolio", 0.03),
+    ("FUNDING_ELEVATED", "funding_elevated", "warning", HOLD, "", "portfolio", 40.0),
+    ("FUNDING_SPIKE", "funding_spike", "high", HOLD, "", "market", 6.0),
+    ("FUNDING_SPIKE", "funding_spike_market", "warning", HOLD, "", "market", 6.0),
+    (
+        "FUNDING_NOTIONAL_CAP",
+        "funding_notional_cap",
+        "warning",
+        CUT,
+        "funding_notional_cap_usd",
+        "position",
+        1.05,
+    ),
+    ("VOL_JUMP", "vol_jump_freeze", "warning", HOLD, "", "asset", 0.5),
+    ("VOL_AND_FALL, no adds", "vol_and_fall_freeze", "warning", HOLD, "", "portfolio", 0.5),
+    ("BIDS_PULLED", "bids_pulled", "warning", HOLD, "", "market", 0.0),  # held at all, and 70 %
+    ("VENUE_HEALTH, no new size", "venue_health", "warning", HOLD, "", "venue", 0.70),
     ("VOL_AND_FALL", "vol_and_fall", "high", CUT, "70% of gross", "portfolio", 0.85),
     ("MARGIN_USAGE", "margin_usage_high", "high", BLOCK, "", "account", 0.30),
     ("MARGIN_USAGE", "margin_usage_critical", "critical", CUT, "70% of gross", "account", 0.45),
     ("ANY_TWO, level 2", "any_two", "high", BLOCK, "", "portfolio", 35.0),
-    ("ANY_TWO, a 15 % cut", "any_two_cut", "critical", CUT, "85% of gross", "portfolio", 35.0),
+    ("ANY_TWO, a 15 % cut", "any_two_cut", "warning", CUT, "85% of gross", "portfolio", 35.0),
     ("ANY_TWO, three", "any_three_cut", "critical", CUT, "70% of gross", "portfolio", 35.0),
     ("KILL_SWITCH", "stress_and_loss", "critical", CUT, "20% of gross", "portfolio", 85.0),
     ("KILL_SWITCH", "loss_and_margin", "critical", CUT, "20% of gross", "portfolio", 0.5),
@@ -40,9 +56,17 @@ TABLE = (
     ("DATA_STALE", "account_truth_stale", "high", HOLD, "", "account", 60.0),
 )
 # The catalogue's own word for each.
-PROPOSED = frozenset({"funding_stress", "any_two_cut", "leverage_cap", "vol_and_fall"})
+PROPOSED = frozenset(
+    {"funding_stress", "any_two_cut", "leverage_cap", "vol_and_fall", "funding_notional_cap"}
+)
+# Held because of a risk: gone with the rule, and hedges are allowed meanwhile.
+FREEZES = frozenset(
+    {
+        "funding_elevated", "funding_spike", "funding_spike_market", "loss_speed",
+        "vol_jump_freeze", "vol_and_fall_freeze", "bids_pulled", "venue_health",
+    }
+)  # fmt: skip
 TELLING = (
-    ("FUNDING_ELEVATED", "funding_elevated", "warning", 40.0),
     ("FUNDING_DISPERSION", "funding_dispersion", "info", 0.40),
     ("VOL_PERCENTILE", "vol_percentile", "warning", 0.90),
     ("VOL_PERCENTILE", "vol_percentile_high", "high", 0.97),
@@ -98,6 +122,13 @@ def test_what_only_tells(row: tuple[str, str, str, float]) -> None:
     assert rule is not None
     assert (rule.severity.value, rule.level) == (severity, ActionLevel.PAGE)
     assert begins_at(rule_id) == pytest.approx(limit)
+
+
+def test_what_holds_says_why() -> None:
+    """Bad data is waited for and bars hedges; a risk that is known does neither."""
+    holds = {rule.id: rule.because for rule in BOOK.rules if rule.level is ActionLevel.HOLD}
+    assert {name for name, why in holds.items() if why is Because.RISK} == FREEZES
+    assert all(rule.family == "data" for rule in BOOK.rules if rule.id in holds.keys() - FREEZES)
 
 
 def test_targets_of_the_ladder_fall() -> None:
