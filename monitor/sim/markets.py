@@ -106,7 +106,8 @@ class SimMarket:
     trades: deque[Trade] = field(default_factory=lambda: deque(maxlen=TRADES_KEPT))
     next_trade_id: int = 1
     past: Past | None = None
-    past_written: bool = False
+    settled_written: bool = False
+    bars_written: bool = False
     hours_written: bool = False
     _settled: deque[FundingRow] = field(default_factory=lambda: deque(maxlen=SETTLED_HOURS * 2))
     _bars: deque[Bar] = field(default_factory=lambda: deque(maxlen=BARS_KEPT))
@@ -121,7 +122,11 @@ class SimMarket:
     @property
     def settled(self) -> deque[FundingRow]:
         """Settlements, oldest first, from ``SETTLED_HOURS`` before the start."""
-        self._remember()
+        if self.past is not None and not self.settled_written:
+            self.settled_written = True
+            past = self.past.settlements(self.oracle_at(self.past.price))
+            # What a deque would drop on the right is kept: the newest matters.
+            self._settled = deque([*past, *self._settled], maxlen=self._settled.maxlen)
         return self._settled
 
     @settled.setter
@@ -131,7 +136,9 @@ class SimMarket:
     @property
     def bars(self) -> deque[Bar]:
         """Minute bars, oldest first, from a day before the start."""
-        self._remember()
+        if self.past is not None and not self.bars_written:
+            self.bars_written = True
+            self._bars = deque([*self.past.minutes(), *self._bars], maxlen=self._bars.maxlen)
         return self._bars
 
     @bars.setter
@@ -146,7 +153,7 @@ class SimMarket:
             return minutes
         if self.past is not None and not self.hours_written:
             self.hours_written = True
-            self._hours = deque([*self.past.hours(self), *self._hours], maxlen=BAR_HOURS)
+            self._hours = deque([*self.past.hours(), *self._hours], maxlen=BAR_HOURS)
         first_s = minutes[0].start_s
         return [*(hour for hour in self._hours if hour.start_s + HOUR_S <= first_s), *minutes]
 
@@ -420,16 +427,6 @@ class SimMarket:
         bar.volume += size
         bar.trades += size > 0
 
-    def _remember(self) -> None:
-        """Put the past before what has happened since; it is the same whenever it is written."""
-        if self.past is None or self.past_written:
-            return
-        self.past_written = True
-        settled, bars = self.past.write(self)
-        # What the deques would drop on the right is kept: the newest matters.
-        self._settled = deque([*settled, *self._settled], maxlen=self._settled.maxlen)
-        self._bars = deque([*bars, *self._bars], maxlen=self._bars.maxlen)
-
     def _on_grid(self, price: float) -> Decimal:
         tick = self.tick_at(price)
         return (Decimal(repr(price)) / tick).quantize(Decimal(1), ROUND_HALF_EVEN) * tick
@@ -459,5 +456,5 @@ def make_market(spec: MarketSpec, asset: Asset, seed: int, venue: str, start_s: 
     # Minute samples are taken at half past the minute, as dYdX does.
     period = spec.terms.sample_period_s
     market.meter.due_s = (start_s // period) * period + period / 2
-    market.past = Past(seed, f"{venue}/{spec.symbol}", start_s, price)
+    market.past = Past(seed, f"{venue}/{spec.symbol}", start_s, price, asset.spec, spec)
     return market

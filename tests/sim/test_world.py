@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -436,3 +437,15 @@ def test_the_past_moved_as_the_world_does() -> None:
     assert 0.4 < statistics.correlation(btc, eth) < 0.9
     yearly = statistics.pstdev(btc) * math.sqrt(8_760)
     assert yearly == pytest.approx(world.assets["BTC"].spec.volatility, rel=0.15)
+
+
+def test_worlds_of_one_seed_share_a_past_that_none_of_them_changes() -> None:
+    """It is written once; a world that goes on leaves another's as it was."""
+    one, other = make_world(), make_world()
+    market, twin = (world.venues["hyperliquid"].markets["BTC"] for world in (one, other))
+    assert market.bars[0] is twin.bars[0]
+    told, settled = [replace(bar) for bar in twin.bars_of(3_600)], list(twin.settled)
+    one.advance(START_S + HOUR_S)
+    assert market.bars[-1].start_s > told[-1].start_s
+    assert twin.bars_of(3_600) == told
+    assert list(twin.settled) == settled
