@@ -77,6 +77,7 @@ class PortfolioNode(Node):
         self.funding_windows: dict[str, MarketWindows] = {}  # by market subject
         # Of two series of hourly returns, by their names; dear, and true until one of them changes.
         self.correlations: dict[tuple[str, str], Correlation] = {}
+        self.worst_pair = ""  # of accounts, in words, beside their joint chance
 
 
 class VenueNode(Node):
