@@ -253,20 +253,21 @@ def _candle(market: SimMarket, resolution: str, start_s: int, bars: list[Bar]) -
     volume = sum(bar.volume for bar in bars)
     usd = sum(bar.volume * bar.close for bar in bars)
     decimals = max(0, market.spec.size_decimals)
+    opened, closed = _price(market, bars[0].open), _price(market, bars[-1].close)
     return {
         "startedAt": iso(start_s),
         "ticker": market.symbol,
         "resolution": resolution,
         "low": _price(market, min(bar.low for bar in bars)),
         "high": _price(market, max(bar.high for bar in bars)),
-        "open": _price(market, bars[0].open),
-        "close": _price(market, bars[-1].close),
+        "open": opened,
+        "close": closed,
         "baseTokenVolume": number(round(volume, decimals)),
         "usdVolume": number(round(usd, 4)),
         "trades": sum(bar.trades for bar in bars),
         "startingOpenInterest": number(market.open_interest_base),
-        "orderbookMidPriceOpen": _price(market, bars[0].open),
-        "orderbookMidPriceClose": _price(market, bars[-1].close),
+        "orderbookMidPriceOpen": opened,
+        "orderbookMidPriceClose": closed,
     }
 
 

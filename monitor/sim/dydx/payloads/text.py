@@ -26,9 +26,12 @@ def number(value: Decimal | float | str) -> str:
     already is only trimmed."""
     if isinstance(value, str):
         written = value
+    elif isinstance(value, Decimal):
+        written = format(value, "f")
     else:
-        exact = value if isinstance(value, Decimal) else Decimal(repr(float(value)))
-        written = format(exact, "f")
+        written = repr(float(value))
+        if "e" in written:
+            written = format(Decimal(written), "f")
     if "." in written:
         written = written.rstrip("0").rstrip(".")
     return "0" if written in {"-0", ""} else written
@@ -37,7 +40,7 @@ def number(value: Decimal | float | str) -> str:
 def iso(at_s: float) -> str:
     """Seconds since 1970 as ``2025-12-08T16:11:59.450Z``."""
     moment = _EPOCH + timedelta(milliseconds=round(at_s * 1000))
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def iso_nanos(at_s: float) -> str:
