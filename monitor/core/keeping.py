@@ -1,5 +1,5 @@
-"""What a restart must not forget of prices, funding, spreads, rolling peaks and lows, and caps;
-packed no oftener than needed.
+"""What a restart must not forget of prices, funding, spreads, rolling peaks and lows, caps, and
+equity that nothing explains; packed no oftener than needed.
 
 The store writes a memory whenever its bytes changed, so the long ones are packed once per hour or
 slot and told again as they were in between. *Pure.*
@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from monitor.core.formulas.attribution import Doubt
 from monitor.core.formulas.drawdown import DrawdownMemory, level_of, resume_drawdown
 from monitor.core.formulas.rolling import Peaks, RollingMemory
 from monitor.core.state.funding import FundingSeries, StressMemory
@@ -29,6 +30,7 @@ _FUNDING = "funding"
 _STRESS = "stress"
 _SPARE = "spare"
 _SPREADS = "spreads"
+_DOUBT = "doubt"
 # Hundreds of series are packed one after another over the hour, not all at its first minute.
 _SPREAD_MINUTES = 50
 _FIRST_MINUTE = 3  # hours have closed by then
@@ -76,16 +78,28 @@ class Keeping:
             packed = self._again(name, (hours[-1][0], len(hours)), hours, due=due)
             if packed is not None:
                 yield name, packed
-        if state.stress.peaks:
+        if state.stress.peaks or state.stress.found:
             name = f"{_STRESS}|index"
-            version = (state.now_ns // (HOUR_MINUTES * MINUTE_NS), 0)
-            packed = self._again(name, version, StressMemory(peaks=state.stress.peaks), due=True)
+            peaks = StressMemory(peaks=state.stress.peaks, found=state.stress.found)
+            version = (state.now_ns // (HOUR_MINUTES * MINUTE_NS), len(peaks.found))
+            packed = self._again(name, version, peaks, due=True)
             if packed is not None:
                 yield name, packed
         yield from self._spares(state)
         yield from self._structure(state)
+        yield from self._doubts(state)
         for key, cap in state.caps.items():
             yield f"{_CAP}|{key}", _encode(cap)
+
+    @staticmethod
+    def _doubts(state: RiskState) -> Iterator[tuple[str, bytes]]:
+        for venue in state.venues.values():
+            for account in venue.accounts.values():
+                known = account.ledger.attribution
+                if known is not None:  # also that there is none any more: the store forgets nothing
+                    open_usd = known.unexplained_usd if known.suspect_ns else 0.0
+                    doubt = Doubt(open_usd, known.suspect_ns)
+                    yield f"{_DOUBT}|{account.subject}", _encode(doubt)
 
     def _spares(self, state: RiskState) -> Iterator[tuple[str, bytes]]:
         for account, spare in state.spare.items():
@@ -121,31 +135,13 @@ def recall(state: RiskState, memories: tuple[tuple[str, bytes], ...]) -> None:
     peaks: dict[str, Peaks] = {}
     for name, packed in memories:
         kind, _, key = name.partition("|")
-        if kind == _PRICES:
-            state.prices[key] = _decode(packed, type=PriceSeries)
-            state.basket_renew = True
-        elif kind == _ROLLING:
+        if kind == _ROLLING:
             known = resume_drawdown(_decode(packed, type=DrawdownMemory))
             state.rolling[key] = RollingMemory(known)
         elif kind == _PEAKS:
             peaks[key] = _decode(packed, type=Peaks)
-        elif kind == _FUNDING:
-            state.funding[key] = _decode(packed, type=FundingSeries)
-        elif kind == _STRESS:
-            state.stress = _decode(packed, type=StressMemory)
-        elif kind == _SPARE:
-            state.spare[key] = _decode(packed, type=SpareMemory)
-        elif kind == _SPREADS:
-            state.kept_spreads[key] = _decode(packed, type=_Hours)
-        elif kind == _PROFITS:
-            hours = _decode(packed, type=HourlyLevels)
-            # Its equity was without the transfers of another process: no hour joins the two.
-            hours.levels.pop(max(hours.levels))
-            state.structure.profits[key] = hours
-        elif kind == _WEIGHTS:
-            state.structure.weights[key] = _decode(packed, type=HourlyLevels)
-        elif kind == _CAP:
-            state.caps[key] = _decode(packed, type=CapMemory)
+        else:
+            _recall_series(state, kind, key, packed)
     for key, memory in state.rolling.items():
         if key in peaks:
             memory.peaks = peaks[key]
@@ -153,3 +149,30 @@ def recall(state: RiskState, memories: tuple[tuple[str, bytes], ...]) -> None:
             # was reached since is in it alone.
             level = level_of(memory.drawdown, memory.drawdown.peak_usd)
             memory.peaks.lead_with(level)
+
+
+def _recall_series(state: RiskState, kind: str, key: str, packed: bytes) -> None:
+    if kind == _PRICES:
+        state.prices[key] = _decode(packed, type=PriceSeries)
+        state.basket_renew = True
+    elif kind == _FUNDING:
+        state.funding[key] = _decode(packed, type=FundingSeries)
+    elif kind == _STRESS:
+        state.stress = _decode(packed, type=StressMemory)
+    elif kind == _SPARE:
+        state.spare[key] = _decode(packed, type=SpareMemory)
+    elif kind == _SPREADS:
+        state.kept_spreads[key] = _decode(packed, type=_Hours)
+    elif kind == _PROFITS:
+        hours = _decode(packed, type=HourlyLevels)
+        # Its equity was without the transfers of another process: no hour joins the two.
+        hours.levels.pop(max(hours.levels))
+        state.structure.profits[key] = hours
+    elif kind == _WEIGHTS:
+        state.structure.weights[key] = _decode(packed, type=HourlyLevels)
+    elif kind == _CAP:
+        state.caps[key] = _decode(packed, type=CapMemory)
+    elif kind == _DOUBT:
+        doubt = _decode(packed, type=Doubt)
+        if doubt.suspect_ns:
+            state.kept_doubts[key] = doubt

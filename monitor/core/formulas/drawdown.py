@@ -8,7 +8,8 @@ peak that was really a deposit seen before it was told is taken back when it is.
 A flow scales the peak, so that by itself it leaves the drawdown what it was: ``peak x (E + flow) /
 E`` with ``E`` the equity before it (sheet *volatility-and-leverage* section 7). That needs to be
 known: ``E`` is the equity at the telling where the flow shows after it, and the equity less the
-flow where a step of its size came shortly before or it lifted the peak. Where neither is seen until
+flow where a step of its size came shortly before or it lifted the peak, or where it is known
+otherwise that all that was told is in the equity (``attribution``). Where none is so until
 the settling time is over, and where ``E`` or what is left is not above zero, the peak shifts by the
 amount instead: that needs no ``E``, comes right however late a deposit shows, and is the stricter
 of the two for withdrawals. Numbers in, numbers out.
@@ -52,6 +53,7 @@ class DrawdownMemory(msgspec.Struct, frozen=True):
     be compared. ``equity_usd`` is the last equity, with what is in transit; None where an older
     process did not keep it. ``unsettled`` is not in the peak yet. ``steps`` are recent large
     changes of the equity from one look to the next, (when, USD): one may be a flow told later.
+    ``before_usd`` is the equity before a step that nothing explained yet; None without one.
     """
 
     peak_usd: float
@@ -65,6 +67,7 @@ class DrawdownMemory(msgspec.Struct, frozen=True):
     equity_usd: float | None = None
     unsettled: Unsettled | None = None
     steps: Rises = ()
+    before_usd: float | None = None
 
 
 class Flows(msgspec.Struct, frozen=True, gc=False):
@@ -80,6 +83,7 @@ class Flows(msgspec.Struct, frozen=True, gc=False):
         settling: True while anything was told only recently.
         awaiting_usd: Outflows (``<= 0``) that count as in transit and not as external because they
             may still arrive in another of our accounts.
+        shown: All that was told is known to be in the equity.
     """
 
     external_total_usd: float
@@ -89,6 +93,7 @@ class Flows(msgspec.Struct, frozen=True, gc=False):
     transit_settled_usd: float = 0.0
     settling: bool = False
     awaiting_usd: float = 0.0
+    shown: bool = False
 
 
 def start_drawdown(equity_usd: float, flows: Flows) -> DrawdownMemory:
@@ -114,7 +119,23 @@ def resume_drawdown(memory: DrawdownMemory) -> DrawdownMemory:
         scale=memory.scale,
         equity_usd=memory.equity_usd,
         unsettled=memory.unsettled,
+        before_usd=memory.before_usd,
     )
+
+
+def doubt_drawdown(
+    memory: DrawdownMemory, equity_usd: float, flows: Flows, unexplained_usd: float
+) -> DrawdownMemory:
+    """The memory that keeps what the equity was before a step that nothing explains (signed), and
+    follows nothing else of it. A flow that is told and does not show is such a step, too, the other
+    way round."""
+    if memory.before_usd is not None:
+        return memory
+    told = flows.external_total_usd - memory.external_total_usd
+    if memory.unsettled is not None:
+        told += memory.unsettled.usd
+    before = equity_usd + flows.transit_usd - unexplained_usd - told
+    return msgspec.structs.replace(memory, before_usd=before)
 
 
 def follow_drawdown(
@@ -165,7 +186,7 @@ def _told(
     memory: DrawdownMemory, shown: float, flows: Flows, now: EngineNs, settling_ns: int
 ) -> DrawdownMemory:
     """The memory with all that was told: in the peak where it is known how, unsettled otherwise."""
-    raised = memory.raised
+    raised, before = memory.raised, memory.before_usd
     if raised and now - raised[0][0] >= settling_ns:
         raised = tuple(one for one in raised if now - one[0] < settling_ns)
     external = flows.external_total_usd - memory.external_total_usd
@@ -179,6 +200,7 @@ def _told(
         and raised is memory.raised
         and steps is memory.steps
         and flows.awaiting_usd == memory.awaiting_usd
+        and memory.before_usd is None
     ):
         return memory  # nearly always, and a copy is half of its cost
     lifted = taken = 0.0
@@ -195,7 +217,15 @@ def _told(
         raised=raised,
         steps=steps,
         awaiting_usd=flows.awaiting_usd,
+        before_usd=None,
     )
+    late = external if unsettled is None else external + unsettled.usd
+    if flows.shown and abs(late) >= STEP_RATIO * abs(shown):
+        memory = _moved(memory, shown - late if before is None else before, late)
+        kept = _without(steps, step, late)
+        return msgspec.structs.replace(
+            memory, unsettled=None, steps=steps if kept is None else kept
+        )
     if unsettled is not None and (
         now - unsettled.told_ns >= settling_ns or (external != 0.0 and _shows(unsettled, shown))
     ):

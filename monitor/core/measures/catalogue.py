@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from monitor.core.measures import (
     accounts,
+    attribution,
     barriers,
     book_risk,
     books,
@@ -25,6 +26,7 @@ from monitor.core.measures import (
     hedges,
     history,
     holdings,
+    issuers,
     joint,
     kelly,
     leverage,
@@ -79,6 +81,7 @@ DEFINITIONS = table(
         *margin.DEFINITIONS,
         *liquidity.DEFINITIONS,
         *accounts.DEFINITIONS,
+        *attribution.DEFINITIONS,
         *drawdown.DEFINITIONS,
         *positions.DEFINITIONS,
         *carry.DEFINITIONS,
@@ -94,6 +97,7 @@ DEFINITIONS = table(
         *hedge_break.DEFINITIONS,
         *joint.DEFINITIONS,
         *concentration.DEFINITIONS,
+        *issuers.DEFINITIONS,
         *crash_gap.DEFINITIONS,
         *cross_margin.DEFINITIONS,
         *orders.DEFINITIONS,

@@ -1,7 +1,8 @@
 """Drawdown of accounts, venues and the portfolio: measures that remember their peaks. *Pure.*
 
 ``drawdown_ratio`` is the fall from the highest equity ever seen; those of a window forget what is
-older. All of them take transfers, and money on its way between own accounts, out.
+older. All of them take transfers, and money on its way between own accounts, out; and while some
+equity in them moved for no known reason (``attribution``) all of them are estimates.
 """
 
 from __future__ import annotations
@@ -11,12 +12,20 @@ from math import fsum
 
 from monitor.core.formulas.drawdown import (
     Flows,
+    doubt_drawdown,
     follow_drawdown,
     in_transit,
     start_drawdown,
 )
 from monitor.core.formulas.rolling import Window, follow_rolling
 from monitor.core.measures.accounts import EQUITY
+from monitor.core.measures.attribution import (
+    SUSPECT,
+    any_doubted,
+    any_suspect,
+    explained_ns,
+    unexplained_usd,
+)
 from monitor.core.measures.definition import Definition, Relation, define
 from monitor.core.measures.exposure import GROSS
 from monitor.core.measures.spec import MeasureSpec, Unit
@@ -45,10 +54,12 @@ def _flows(accounts: list[AccountState], use: Use, *, whole: bool) -> Flows:
     own: list[float] = []
     own_settled: list[float] = []
     awaiting: list[float] = []
-    settling = False
+    settling, shown = False, True
     for account in accounts:
+        judged_ns = explained_ns(account)
         for flow in account.recent_flows:
             age = use.now - flow.told_ns
+            shown = shown and flow.told_ns < judged_ns
             recent = age < settling_ns
             if recent:
                 settling = True
@@ -71,6 +82,7 @@ def _flows(accounts: list[AccountState], use: Use, *, whole: bool) -> Flows:
         transit_settled_usd=in_transit(own_settled),
         settling=settling,
         awaiting_usd=fsum(awaiting),
+        shown=shown,
     )
 
 
@@ -83,6 +95,11 @@ def _drawdown(node: Node, use: Use, accounts: list[AccountState], *, whole: bool
         return None
     flows = _flows(accounts, use, whole=whole)
     memory = use.state.drawdowns.get(node.subject)
+    if any_suspect(accounts):
+        if memory is not None and not use.estimated:
+            memory = doubt_drawdown(memory, equity, flows, unexplained_usd(accounts))
+            use.state.drawdowns[node.subject] = memory
+        use.estimated = True
     if memory is None:
         if use.estimated:
             use.reason = "no peak is known, and an estimate is none"
@@ -96,7 +113,8 @@ def _drawdown(node: Node, use: Use, accounts: list[AccountState], *, whole: bool
         now=use.now,
         settling_ns=round(use.settings.flow_settling_s * SECOND_NS),
     )
-    if not use.estimated:  # an estimate that is too high must not become the peak
+    # An estimate that is too high must not become the peak, nor what a moment may explain.
+    if not use.estimated and not any_doubted(accounts):
         use.state.drawdowns[node.subject] = memory
     return drawdown
 
@@ -106,7 +124,8 @@ def _preview_drawdown(node: Node, accounts: Iterable[AccountState], *, whole: bo
     memory = node.drawdowns.get(node.subject)
     cell = node.instances[EQUITY.name].cell
     equity = cell.value
-    if cell.estimated or node.instances[DRAWDOWN.name].cell.estimated:
+    suspect = node.instances[SUSPECT.name].cell.value
+    if cell.estimated or suspect == 1.0 or node.instances[DRAWDOWN.name].cell.estimated:
         return None  # that it is an estimate, or none any more, has to be told
     if memory is None or memory.raised or memory.unsettled is not None:
         return None
@@ -155,23 +174,31 @@ def _rolling(name: str, window: Window) -> Callable[[PortfolioNode, Use], float 
         gross = use.read(node, GROSS.name)
         if equity is None or gross is None:
             return None
+        accounts = _all_accounts(use)
+        flows = _flows(accounts, use, whole=True)
         key = f"{name}|{node.subject}"
         known = use.state.rolling.get(key)
-        if use.estimated:
-            if known is None:
-                use.reason = "no peak is known, and an estimate is none"
-                return None
+        if any_suspect(accounts):
+            if known is not None and not use.estimated:
+                left = unexplained_usd(accounts)
+                known.drawdown = doubt_drawdown(known.drawdown, equity, flows, left)
+            use.estimated = True
+        kept = not use.estimated and not any_doubted(accounts)
+        if use.estimated and known is None:
+            use.reason = "no peak is known, and an estimate is none"
+            return None
+        if not kept and known is not None:
             known = known.copy()
         memory, drawdown = follow_rolling(
             known,
             equity,
-            _flows(_all_accounts(use), use, whole=True),
+            flows,
             exposed=gross > 0.0,
             now=use.now,
             settling_ns=round(use.settings.flow_settling_s * SECOND_NS),
             window=window,
         )
-        if not use.estimated:  # likewise
+        if kept:  # likewise
             use.state.rolling[key] = memory
         return drawdown
 
@@ -212,7 +239,11 @@ def _windowed(short: str, words: str) -> MeasureSpec:
     )
 
 
-_DRAWDOWN_NEEDS = ((Relation.SELF, EQUITY.name), (Relation.SELF, GROSS.name))
+_DRAWDOWN_NEEDS = (
+    (Relation.SELF, EQUITY.name),
+    (Relation.SELF, GROSS.name),
+    (Relation.SELF, SUSPECT.name),
+)
 
 DEFINITIONS: tuple[Definition, ...] = (
     *(

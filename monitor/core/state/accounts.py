@@ -80,8 +80,9 @@ def account_of(state: RiskState, venue: str, account: str, now: EngineNs) -> Acc
 
 def recall_account(state: RiskState, account: AccountState) -> None:
     """Transfers that an earlier process counted, and from when on it did: one that it saw in the
-    equity but was not told yet is still news."""
+    equity but was not told yet is still news; and what it could not explain."""
     account.recent_flows = state.kept_flows.pop(account.subject, [])
+    account.ledger.doubt = state.kept_doubts.pop(account.subject, None)
     kept = state.kept_transfers.pop(account.subject, None)
     if kept is not None:
         account.since_ns, account.transfers = kept.since_ns, kept.told

@@ -9,6 +9,7 @@ from __future__ import annotations
 from monitor.core.events import FundingSettled
 from monitor.core.formulas.funding import compute_funding_payment
 from monitor.core.state.facts import AccountBit
+from monitor.core.state.funding import hour_of
 from monitor.core.state.model import AccountState, MarketState, RiskState
 from monitor.core.types import EngineNs
 
@@ -33,6 +34,8 @@ def accrue_funding(state: RiskState, market: MarketState, event: FundingSettled)
             oracle_price=price,
             funding_rate_hourly=event.funding_rate_hourly,
         )
+        hour = hour_of(event.settled_at_ns)
+        account.ledger.payment(event.market, hour, paid, event.settled_at_ns, stated=False)
         told = account.cash_sides.stream
         if told is not None and told.as_of_ns < event.settled_at_ns:
             account.cash_sides.drift += paid

@@ -10,7 +10,7 @@ from monitor.core.events import (
     RulebookLoaded,
     Tick,
 )
-from monitor.core.state.facts import COMPUTED_BIT, LEGS_BIT, OFF_BOOK_BIT, REVIEW_BIT
+from monitor.core.state.facts import COMPUTED_BIT, LEGS_BIT, OFF_BOOK_BIT, REVIEW_BIT, AccountBit
 from monitor.core.state.model import OperatorRecord, RiskState
 from monitor.core.types import (
     PORTFOLIO,
@@ -60,7 +60,7 @@ def rulebook_loaded(state: RiskState, event: RulebookLoaded, _now: EngineNs) -> 
 
 
 def operator_commanded(state: RiskState, event: OperatorCommanded, now: EngineNs) -> None:
-    """Keep the record; ``rebaseline`` forgets running peaks."""
+    """Keep the record; ``rebaseline`` forgets running peaks, and what no one could explain."""
     state.operator.append(
         OperatorRecord(
             at_ns=now,
@@ -73,12 +73,24 @@ def operator_commanded(state: RiskState, event: OperatorCommanded, now: EngineNs
     del state.operator[:-OPERATOR_RECORDS_MAX]
     if event.verb == REBASELINE:
         chosen = dict(event.arguments).get("subject")
+        _accept_equity(state, chosen)
         for subject in list(state.drawdowns):
             if chosen in {None, subject}:
                 del state.drawdowns[subject]
         for key in list(state.rolling):
             if chosen in {None, key.partition("|")[2]}:
                 del state.rolling[key]
+
+
+def _accept_equity(state: RiskState, chosen: str | None) -> None:
+    """What was unexplained of the accounts in the subject is taken as it is from now on."""
+    for venue in state.venues.values():
+        for account in venue.accounts.values():
+            if chosen in {None, PORTFOLIO, venue.subject, account.subject}:
+                account.ledger.attribution = account.ledger.doubt = None
+                state.dirty[account.subject] = (
+                    state.dirty.get(account.subject, 0) | AccountBit.MONEY
+                )
 
 
 def computation_finished(state: RiskState, event: ComputationFinished, now: EngineNs) -> None:

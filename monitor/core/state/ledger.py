@@ -19,6 +19,7 @@ from monitor.core.events import (
 )
 from monitor.core.state.accounts import RESTATED_WITHIN_NS, account_of, mark_account, tell_seen
 from monitor.core.state.facts import FLOWS_BIT, AccountBit, Channel, VenueBit
+from monitor.core.state.funding import hour_of
 from monitor.core.state.legs import note_fills
 from monitor.core.state.model import (
     DAY_NS,
@@ -27,13 +28,14 @@ from monitor.core.state.model import (
     Flow,
     RiskState,
 )
-from monitor.core.types import PORTFOLIO, EngineNs, FillKind, TransferKind
+from monitor.core.types import PORTFOLIO, AccountMode, EngineNs, FillKind, TransferKind
 
 FORCED = frozenset({FillKind.LIQUIDATION, FillKind.DELEVERAGING})
 # A day of hourly payments in 1000 markets; beyond it the oldest go first.
 ITEMS_MAX = 24_000
 # By how much what arrives may differ from what left: the fees of chains and bridges.
 FEE_USD, FEE_RATIO = 2.0, 0.001
+_STANDARD = AccountMode.STANDARD
 _BY_WALLET = frozenset({TransferKind.DEPOSIT, TransferKind.WITHDRAWAL})
 
 
@@ -54,11 +56,14 @@ def fills_reported(
         or state.heeds_all
     )
     tell_seen(seen, now, channel)
-    forced = account.forced_fills
+    forced, markets = account.forced_fills, state.venues[event.venue].markets
     for fill in event.fills:
         if fill.kind in FORCED and fill.time_ns > now - DAY_NS:
             forced[fill.fill_id] = fill.time_ns
             news = True
+        # What a standard account does in spot is nothing to its margin account.
+        if account.mode is not _STANDARD or fill.market in markets:
+            account.ledger.fill(fill, now)
     if forced:
         _prune(forced, now - DAY_NS)
     if state.structure.leg_sets:
@@ -89,6 +94,10 @@ def funding_paid(state: RiskState, event: FundingPaid, now: EngineNs, channel: C
         if payment.time_ns > now - DAY_NS:
             key = f"{payment.market}|{payment.time_ns}"
             account.funding[key] = (payment.time_ns, float(payment.amount_usd))
+            hour = hour_of(payment.time_ns)
+            account.ledger.payment(
+                payment.market, hour, float(payment.amount_usd), payment.time_ns, stated=True
+            )
     limit = now - DAY_NS
     old = [key for key, (time_ns, _) in account.funding.items() if time_ns <= limit]
     for key in old:
@@ -108,12 +117,14 @@ def transfers_reported(
     already in the first equity read. A history that reaches past a restart is thus caught up."""
     account = account_of(state, event.venue, event.account, now)
     known = account.transfers
+    tell_seen(account.ledger.transfers_seen, now, channel)
     for transfer in event.transfers:
         if transfer.transfer_id in known or transfer.time_ns <= now - TRANSFER_WINDOW_NS:
             continue
         amount = float(transfer.amount_usd)
         news = transfer.time_ns > account.since_ns
         known[transfer.transfer_id] = transfer.time_ns
+        account.ledger.transfer(amount, transfer.time_ns)
         if news:
             flow = Flow(
                 told_ns=now,

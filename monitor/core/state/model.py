@@ -21,6 +21,7 @@ from monitor.core.events import (
     OrderReport,
     PositionReport,
 )
+from monitor.core.formulas.attribution import Doubt
 from monitor.core.formulas.drawdown import DrawdownMemory
 from monitor.core.formulas.rolling import RollingMemory
 from monitor.core.rules.rule import NEW, RuleState
@@ -41,6 +42,7 @@ from monitor.core.state.facts import (
     TopFact,
 )
 from monitor.core.state.funding import FundingSeries, StressMemory
+from monitor.core.state.ledger_totals import LedgerTotals
 from monitor.core.state.series import HourSeries, PriceSeries
 from monitor.core.state.spare import SpareMemory
 from monitor.core.state.structure import StructureMemory
@@ -243,6 +245,7 @@ class AccountState(msgspec.Struct, omit_defaults=True):
     external_total_usd: float = 0.0  # those whose other side is not ours
     own_in_total_usd: float = 0.0  # arrivals from our other accounts
     recent_flows: list[Flow] = msgspec.field(default_factory=list)  # counted in the last day
+    ledger: LedgerTotals = msgspec.field(default_factory=LedgerTotals)
     requests_used: int | None = None
     requests_cap: int | None = None
 
@@ -446,6 +449,7 @@ class RiskState(msgspec.Struct):
     rule_status: dict[str, RuleStatus] = msgspec.field(default_factory=dict)
     kept_flows: dict[str, list[Flow]] = msgspec.field(default_factory=dict)  # of before a restart
     kept_transfers: dict[str, KeptTransfers] = msgspec.field(default_factory=dict)
+    kept_doubts: dict[str, Doubt] = msgspec.field(default_factory=dict)  # likewise
     # Of markets not heard of since the restart: (hour, median spread), as ``BookHistory.hours``.
     kept_spreads: dict[str, list[tuple[int, float]]] = msgspec.field(default_factory=dict)
     stopped_ns: EngineNs = 0  # when the process before this one last evaluated; 0: none
@@ -453,6 +457,7 @@ class RiskState(msgspec.Struct):
     holdings: dict[str, Holdings] = msgspec.field(default_factory=dict)  # account subject
     drawdowns: dict[str, DrawdownMemory] = msgspec.field(default_factory=dict)
     differences: dict[str, DifferenceMemory] = msgspec.field(default_factory=dict)
+    agreed_equity_usd: float | None = None  # the portfolio's, when its prices were last agreed on
     rolling: dict[str, RollingMemory] = msgspec.field(default_factory=dict)  # "measure|subject"
     caps: dict[str, CapMemory] = msgspec.field(default_factory=dict)  # "measure|subject"
     spare: dict[str, SpareMemory] = msgspec.field(default_factory=dict)  # account subject

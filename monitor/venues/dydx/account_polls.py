@@ -14,6 +14,7 @@ from monitor.core.events import (
     AccountDiscovered,
     ChannelLost,
     Event,
+    FillsReported,
     FundingPaid,
     TransfersReported,
 )
@@ -283,6 +284,13 @@ class FillsPoll(_ParentPoll):
             self.parent.settle_fills(told=False)
             raise
         self.parent.settle_fills(told=True)
+        if self._history and not events:  # that there are none is news, too
+            pool = self.parent.pools[self.parent.number]
+            events.append(
+                FillsReported(
+                    venue=VENUE, channel=self.name, account=pool.name, history=True, fills=()
+                )
+            )
         more = not self._history and new == FILLS_ROWS and self._page < FILLS_PAGES_MAX
         self._history = False
         if not more:
@@ -349,7 +357,7 @@ class TransfersPoll(_ParentPoll):
         if not more:
             self._known[pool.number] = frozenset(self._round)
         events: tuple[Event, ...] = ()
-        if news:
+        if news or history:  # that there are none is news, too
             news.sort(key=lambda report: report.time_ns)
             events = (
                 TransfersReported(

@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from monitor.core.errors import DecodeError
-from monitor.core.events import Event, OrderReport, TwapsReported
+from monitor.core.events import (
+    Event,
+    FillsReported,
+    OrderReport,
+    TransfersReported,
+    TwapsReported,
+)
 from monitor.core.ports import PollOutput, Request, Response
 from monitor.core.types import EngineNs
 from monitor.venues.hyperliquid.decoders import account_wire
@@ -318,6 +324,11 @@ def _fill_rows(poll: HistoryPoll, body: bytes, history: bool) -> Rows:
         channel=poll.channel,
         markets=poll.knowledge.markets,
     )
+    if history and not events:  # that there are none is news, too
+        alias = poll.account.alias
+        events = (
+            FillsReported(venue=VENUE, channel=poll.channel, account=alias, history=True, fills=()),
+        )
     return len(fills), max((fill.time for fill in fills), default=0), events
 
 
@@ -343,6 +354,13 @@ def _ledger_rows(poll: HistoryPoll, body: bytes, history: bool) -> Rows:
         markets=poll.knowledge.markets,
         alias_of=poll.knowledge.alias_of,
     )
+    if history and not events:
+        alias = poll.account.alias
+        events = (
+            TransfersReported(
+                venue=VENUE, channel=poll.channel, account=alias, history=True, transfers=()
+            ),
+        )
     return len(rows), max((row.time for row in rows), default=0), events
 
 
