@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from monitor.core.engine import Engine
 from monitor.core.killswitch.levels import LEVEL_OF_ACTION, Level
+from monitor.core.killswitch.precedence import rank_of
 from monitor.core.killswitch.scope import contains
 from monitor.core.killswitch.state import Latch
 from monitor.core.rules.rule import Rule
@@ -34,7 +35,7 @@ def would_fire(engine: Engine, scope: Subject) -> tuple[str, ...]:
     """Rules that ask for a level in this scope now."""
     return tuple(
         f"{rule.id} ({rule.level.value}) about {memory.subject}"
-        for rule, memory in _acting(engine, scope)
+        for rule, memory in sorted(_acting(engine, scope), key=lambda one: rank_of(one[0].id))
         if memory.state.firing
     )
 

@@ -16,6 +16,7 @@ from monitor.core.events import Event, RulebookLoaded
 from monitor.core.formulas.drawdown import DrawdownMemory, resume_drawdown
 from monitor.core.keeping import Keeping, recall
 from monitor.core.killswitch.levels import Level
+from monitor.core.killswitch.precedence import rank_of
 from monitor.core.measures.catalogue import CATALOGUE, DEFINITIONS
 from monitor.core.measures.definition import Definition, Key
 from monitor.core.measures.evaluator import Evaluator, reading_of
@@ -142,7 +143,7 @@ class Engine:
         decision = Decision(
             at_ns=now,
             transitions=tuple(rules.transitions),
-            kill_requests=tuple(rules.kill_requests),
+            kill_requests=tuple(sorted(rules.kill_requests, key=lambda one: rank_of(one.rule))),
             health=tuple(rules.health),
             cross_checks=tuple(state.cross_checks),
             computations=tuple(evaluator.requests),

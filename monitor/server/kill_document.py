@@ -13,6 +13,7 @@ from monitor.core.killswitch.execution.run import residual_words
 from monitor.core.killswitch.levels import Level
 from monitor.core.killswitch.machine import KillMachine
 from monitor.core.killswitch.policy import DaemonMode
+from monitor.core.killswitch.precedence import rank_of, ranked
 from monitor.core.killswitch.state import Hold, Latch
 from monitor.core.killswitch.words import EFFECTS, HOLD_EFFECT, goal_words
 from monitor.core.types import PORTFOLIO, SECOND_NS, EngineNs
@@ -75,7 +76,7 @@ def kill_document(
                 "expires_s": (one.expires_ns - now) / SECOND_NS,
                 "approve": f"riskd approve {one.id}",
             }
-            for one in state.proposals.values()
+            for one in sorted(state.proposals.values(), key=lambda one: rank_of(one.ask.rule))
         ],
         "would_happen_now": list(would_fire),
         "would_have": list(would_have),
@@ -112,7 +113,7 @@ def _latch(latch: Latch, now: EngineNs) -> Json:
         "stage": latch.stage.value,
         "trip_id": latch.trip_id,
         "for_s": (now - latch.since_ns) / SECOND_NS,
-        "by": [{"actor": one.actor, "reason": one.reason} for one in latch.causes],
+        "by": [{"actor": one.actor, "reason": one.reason} for one in ranked(latch.causes)],
         "blocked": EFFECTS[latch.level],
         "not_blocked": NOT_BLOCKED[latch.level],
         "left": left[:RESIDUALS_MAX],

@@ -12,6 +12,7 @@ import msgspec
 from monitor.core.decision import Because
 from monitor.core.killswitch.levels import Level
 from monitor.core.killswitch.policy import DaemonMode
+from monitor.core.killswitch.precedence import ranked
 from monitor.core.killswitch.scope import contains, covers_account, scope_parts
 from monitor.core.killswitch.state import KillState, Latch
 from monitor.core.killswitch.turn import after
@@ -134,7 +135,8 @@ def _latched(latch: Latch) -> ScopeState:
         level=latch.level,
         stage=latch.stage.value,
         reasons=tuple(
-            f"{one.actor}: {one.reason}" if one.reason else one.actor for one in latch.causes
+            f"{one.actor}: {one.reason}" if one.reason else one.actor
+            for one in ranked(latch.causes)
         ),
         trip_id=latch.trip_id,
     )

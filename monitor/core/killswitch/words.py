@@ -12,6 +12,7 @@ from monitor.core.killswitch.execution.run import residual_words
 from monitor.core.killswitch.facts import KillNotice
 from monitor.core.killswitch.levels import Level
 from monitor.core.killswitch.policy import step_of
+from monitor.core.killswitch.precedence import ranked
 from monitor.core.killswitch.state import Cause, Latch, Outcome, Stage
 from monitor.core.killswitch.turn import Turn, after, digest
 from monitor.core.types import Severity
@@ -117,8 +118,8 @@ def not_carried_out(latch: Latch, asked: Level) -> str:
 
 
 def first_cause(latch: Latch) -> Cause:
-    """Who brought the latch to its level."""
-    return next((one for one in latch.causes if one.level is latch.level), latch.causes[0])
+    """Who is named for the latch's level: of several the one of the first class."""
+    return ranked(latch.causes)[0]
 
 
 def description_of(turn: Turn, latch: Latch) -> str:
@@ -129,7 +130,7 @@ def description_of(turn: Turn, latch: Latch) -> str:
         *(
             f"Asked for {one.level.name} by {one.actor}"
             + (f": {one.reason}." if one.reason else ".")
-            for one in latch.causes
+            for one in ranked(latch.causes)
         ),
     ]
     left = [words for run in latch.runs.values() for words in residual_words(run)]

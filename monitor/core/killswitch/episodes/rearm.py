@@ -9,6 +9,7 @@ from monitor.core.killswitch.episodes.trips import busy, stage_of
 from monitor.core.killswitch.execution.run import residual_words
 from monitor.core.killswitch.facts import RearmConfirmed, RearmRequested
 from monitor.core.killswitch.levels import Level
+from monitor.core.killswitch.precedence import ranked
 from monitor.core.killswitch.state import Latch, Offer
 from monitor.core.killswitch.turn import Turn, after, digest
 from monitor.core.killswitch.words import notice_of
@@ -148,7 +149,7 @@ def offer_words(turn: Turn, latch: Latch, fact: RearmRequested) -> str:
     return "\n".join(
         [
             f"Re-arm {latch.scope}: latched at {latch.level.name} (trip {latch.trip_id}).",
-            *(f"Asked for by {one.actor}: {one.reason}" for one in latch.causes),
+            *(f"Asked for by {one.actor}: {one.reason}" for one in ranked(latch.causes)),
             f"Positions: {_positions(latch)}.",
             f"Left undone: {'; '.join(left) or 'nothing'}.",
             f"Not met: {'; '.join(unmet) or 'nothing'}.",
