@@ -135,6 +135,10 @@ class MarginSection(_Section):
     ] = Field(default_factory=dict)
     reach_minutes_default: Annotated[float, Field(gt=0, le=100_000)] = 60.0
     participation_ratio: Annotated[float, Field(gt=0, le=1)] = 0.10
+    issuers: dict[
+        Annotated[str, Field(min_length=1, max_length=20)],
+        Annotated[str, Field(min_length=1, max_length=30)],
+    ] = Field(default_factory=dict)
 
     def settings(self) -> MarginSettings:
         """The core's."""
@@ -142,6 +146,9 @@ class MarginSection(_Section):
             reach_minutes=tuple(self.reach_minutes.items()),
             reach_minutes_default=self.reach_minutes_default,
             participation_ratio=self.participation_ratio,
+            issuers=tuple(
+                (token.upper(), issuer.lower()) for token, issuer in self.issuers.items()
+            ),
         )
 
 

@@ -106,11 +106,13 @@ class MarginSettings(msgspec.Struct, frozen=True, kw_only=True):
             left, at worst.
         reach_minutes_default: The same for venues not named.
         participation_ratio: Share of a market's volume that leaving may be.
+        issuers: (token in capitals, who issues it) where the desk says otherwise than riskd.
     """
 
     reach_minutes: tuple[tuple[str, float], ...] = ()
     reach_minutes_default: float = 60.0
     participation_ratio: float = 0.10
+    issuers: tuple[tuple[str, str], ...] = ()
 
     def reach_s(self, venue: str) -> float:
         """Of one venue, in seconds."""

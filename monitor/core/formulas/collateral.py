@@ -23,6 +23,25 @@ HAIRCUTS: dict[str, float] = {
 # A venue's own token, or one nobody has judged.
 HAIRCUT_OTHER = 0.40
 SOURCES_MIN = 3
+# Who owes what a token promises; a token that is not listed stands for itself. A bridged dollar has
+# its first issuer's fate and the bridge's.
+ISSUERS: dict[str, str] = {
+    "USDC": "circle",
+    "USDC.E": "circle",
+    "USDT": "tether",
+    "USDT0": "tether",
+    "USDE": "ethena",
+    "SUSDE": "ethena",
+    "USDH": "native markets",
+    "FEUSD": "felix",
+    "DAI": "sky",
+    "USDS": "sky",
+    "STETH": "lido",
+    "WSTETH": "lido",
+    "UBTC": "unit",
+    "UETH": "unit",
+    "USOL": "unit",
+}
 
 
 def compute_concentration(amounts: Iterable[float]) -> float:
@@ -39,6 +58,23 @@ def compute_concentration(amounts: Iterable[float]) -> float:
 def haircut_of(token: str) -> float:
     """Default haircut of a token, as a fraction; 0.40 for one that is not listed."""
     return HAIRCUTS.get(token.upper(), HAIRCUT_OTHER)
+
+
+def issuer_of(token: str, own: Mapping[str, str] | None = None) -> str:
+    """Who stands behind a token: by ``own`` (of tokens in capitals) where it says so."""
+    name = token.upper()
+    return (own or {}).get(name) or ISSUERS.get(name, name.lower())
+
+
+def compute_issuer_values(
+    values_usd: Mapping[str, float], own: Mapping[str, str] | None = None
+) -> dict[str, float]:
+    """USD by issuer, by name, of what is worth anything: what is owed is nobody's promise."""
+    parts: dict[str, list[float]] = {}
+    for token, value in values_usd.items():
+        if value > 0.0:
+            parts.setdefault(issuer_of(token, own), []).append(value)
+    return {issuer: fsum(parts[issuer]) for issuer in sorted(parts)}
 
 
 def compute_haircut_value(

@@ -77,6 +77,7 @@ class PortfolioNode(Node):
         self.funding_windows: dict[str, MarketWindows] = {}  # by market subject
         # Of two series of hourly returns, by their names; dear, and true until one of them changes.
         self.correlations: dict[tuple[str, str], Correlation] = {}
+        self.issuers: dict[str, str] = {}  # of tokens, where the desk says otherwise
         self.worst_pair = ""  # of accounts, in words, beside their joint chance
 
 
@@ -243,6 +244,7 @@ class Tree:
         self._state = state
         self._settings = settings
         self.portfolio = PortfolioNode()
+        self.portfolio.issuers = dict(settings.margin.issuers)
         self.portfolio.drawdowns = state.drawdowns
         self.nodes: dict[Subject, Node] = {PORTFOLIO: self.portfolio}
         self._groups = self._add_groups()
