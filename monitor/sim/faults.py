@@ -2,8 +2,8 @@
 
 One ``Faults`` object per world, shared by both venues' servers. Nothing here acts by itself: a
 server asks before it accepts, answers or pushes, and is told when a fault is injected or healed
-(an outage must also cut the sockets that are already open). ``STALE_ORACLE`` is asked by the world,
-everything else by the servers.
+(an outage must also cut the sockets that are already open). ``STALE_ORACLE`` and ``BAD_ORACLE`` are
+asked by the world, everything else by the servers.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ class FaultKind(enum.StrEnum):
 
     OUTAGE = "outage"  # connections refused, open ones dropped
     STALE_ORACLE = "stale_oracle"  # oracle freezes while mids move
+    BAD_ORACLE = "bad_oracle"  # it prints ``ratio`` times the price
     DEAD_CHANNEL = "dead_channel"  # one subscription goes silent on a living socket
     GARBAGE_FRAMES = "garbage_frames"  # some pushed frames are unreadable
     HALF_OPEN = "half_open"  # the server sends nothing more, TCP stays up
@@ -57,8 +58,9 @@ class FaultKind(enum.StrEnum):
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
     """One fault. ``venue``, ``channel`` (subscription type) and ``market`` (coin, symbol or user
-    key) narrow it; ``*`` is all of them. ``ratio`` is the share of frames or requests hit,
-    ``delay_s`` how late things arrive under ``SLOW``, in simulated seconds."""
+    key) narrow it; ``*`` is all of them. ``ratio`` is the share of frames or requests hit (of
+    the price, where that is bad), ``delay_s`` how late things arrive under ``SLOW``, in simulated
+    seconds."""
 
     kind: FaultKind
     venue: str = ALL

@@ -321,8 +321,9 @@ class SimMarket:
 
     # ---------------------------------------------------------------------------------- change
 
-    def step(self, to_s: float, *, oracle_frozen: bool) -> bool:
-        """Follow the asset to ``to_s``; returns whether the oracle (and mark) moved."""
+    def step(self, to_s: float, *, oracle_frozen: bool, oracle_share: float = 1.0) -> bool:
+        """Follow the asset to ``to_s``; returns whether the oracle (and mark) moved. The oracle
+        prints ``oracle_share`` times the price."""
         seconds, self.now_s = to_s - self.now_s, to_s
         self.epoch += 1
         if not self.tradable:
@@ -339,7 +340,7 @@ class SimMarket:
         if moved:
             self.oracle_due_s = to_s + ORACLE_PERIOD_S
             if not oracle_frozen:
-                self.oracle = self.asset.index * self.spec.multiplier
+                self.oracle = self.asset.index * self.spec.multiplier * oracle_share
             self._step_mark(seconds=ORACLE_PERIOD_S)
         if to_s >= self.meter.due_s:
             self.sample(to_s)

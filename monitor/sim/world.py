@@ -280,7 +280,9 @@ class World:
             frozen = self.faults.holds(
                 FaultKind.STALE_ORACLE, venue.name, market=market.spec.symbol
             )
-            if market.step(to_s, oracle_frozen=frozen):
+            bad = self.faults.find(FaultKind.BAD_ORACLE, venue.name, market=market.spec.symbol)
+            share = 1.0 if bad is None else bad.ratio
+            if market.step(to_s, oracle_frozen=frozen, oracle_share=share):
                 moved.append(market.symbol)
         if moved:
             self.emit(OraclesMoved(venue.name, tuple(moved)))

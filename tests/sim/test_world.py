@@ -360,6 +360,25 @@ def test_a_stale_oracle_stands_while_mids_move() -> None:
     assert world.market(HYPERLIQUID, "ETH").oracle_price > frozen * Decimal("1.03")
 
 
+def test_a_bad_oracle_prints_a_share_of_the_price() -> None:
+    """On the venue and market named, and only there; the books know nothing of it."""
+    world = make_world()
+    world.advance(START_S + 6)
+    before = world.market(HYPERLIQUID, "ETH").oracle_price
+    world.faults.inject(
+        Fault(kind=FaultKind.BAD_ORACLE, venue=HYPERLIQUID, market="ETH", ratio=0.1)
+    )
+    world.advance(START_S + 12)
+    market = world.market(HYPERLIQUID, "ETH")
+    assert Decimal("0.09") < market.oracle_price / before < Decimal("0.11")
+    assert market.mid_price is not None
+    assert market.mid_price > before * Decimal("0.97")
+    assert world.market(HYPERLIQUID, "BTC").oracle_price > Decimal(80_000)
+    world.faults.heal()
+    world.advance(START_S + 18)
+    assert world.market(HYPERLIQUID, "ETH").oracle_price > before * Decimal("0.97")
+
+
 def test_a_halted_chain_makes_no_blocks() -> None:
     """Height, prices and settlements of the venue stand still; the other venue goes on."""
     world = make_world()

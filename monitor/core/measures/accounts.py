@@ -9,6 +9,7 @@ from monitor.core.formulas.ratios import compute_difference
 from monitor.core.killswitch.scope import covers_account
 from monitor.core.measures.aggregate import summed, upward
 from monitor.core.measures.definition import HOLDINGS, Definition, Relation, define
+from monitor.core.measures.disputes import is_disputed
 from monitor.core.measures.exposure import is_closed
 from monitor.core.measures.holdings import positions_known
 from monitor.core.measures.remark import read_parts, woken_by
@@ -84,9 +85,16 @@ def _equity(node: AccountNode, use: Use) -> float | None:
 
 
 def _portfolio_equity(node: PortfolioNode, use: Use) -> float | None:
-    """What cannot be reached is re-marked from peers, here and nowhere else."""
+    """What cannot be reached is re-marked from peers, here and nowhere else; and what rests on
+    prices that their own books contradict is an estimate."""
     parts = read_parts(node, EQUITY.name, use)
-    return None if parts is None else fsum(parts)
+    if parts is None:
+        return None
+    equity = fsum(parts)
+    if not use.estimated and is_disputed(node, equity, use):
+        use.estimated = True
+        use.retry()  # books are not followed message by message
+    return equity
 
 
 def _venue_equity(node: AccountNode, use: Use) -> float | None:
