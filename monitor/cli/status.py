@@ -183,7 +183,8 @@ def _sees(state: Document) -> list[str]:
         since = f", oldest {age(oldest)}" if fresh else ""
         lines.append(f"SEES       {venue}: {len(fresh)} of {len(feeds)} feeds fresh{since}")
     for row in state.get("history", ()):
-        if not row["ready"]:
+        past = row.get("past") or {"known": 0, "wanted": 0}
+        if not row["ready"] or past["known"] < past["wanted"]:
             lines += _wrapped("HISTORY    ", row["text"], 11)[:2]
     return lines or ["SEES       nothing yet"]
 

@@ -6,24 +6,29 @@ from typing import Any
 
 from monitor.core.engine import Engine
 from monitor.core.types import EngineNs
+from monitor.core.warm_up import PAST
 
 Json = dict[str, Any]
 
 
 def history_rows(engine: Engine, now: EngineNs) -> list[Json]:
     """One row a venue that reads any: markets known and wanted by kind, ``eta_s`` (None while it
-    is not known, with the reason), ``ready``, and all of it as a sentence."""
+    is not known, with the reason), ``ready``, and all of it as a sentence. Funding of before the
+    last month is apart (``past``, in pages): nothing but the highest index waits for it."""
     rows = []
     for venue in engine.state.venues.values():
-        if not venue.histories:
+        if not venue.histories.keys() - {PAST}:
             continue
         kinds = {
             kind: {"known": found.wanted - len(found.cold), "wanted": found.wanted}
             for kind, found in sorted(venue.histories.items())
+            if kind != PAST
         }
         ready = all(one["known"] == one["wanted"] for one in kinds.values())
         eta = engine.reading("baseline_eta_s", venue.subject, now)
         reason = "" if eta else engine.absence("baseline_eta_s", venue.subject, now)
+        older = venue.histories.get(PAST)
+        pages = None if older is None else (older.wanted - len(older.unread), older.wanted)
         rows.append(
             {
                 "venue": venue.venue,
@@ -31,7 +36,9 @@ def history_rows(engine: Engine, now: EngineNs) -> list[Json]:
                 "ready": ready,
                 "eta_s": eta.value if eta else None,
                 "reason": reason,
-                "text": _sentence(venue.venue, kinds, eta.value if eta else None, reason),
+                "past": None if pages is None else {"known": pages[0], "wanted": pages[1]},
+                "text": _sentence(venue.venue, kinds, eta.value if eta else None, reason)
+                + _older(pages),
             }
         )
     return rows
@@ -46,6 +53,13 @@ def _sentence(
     if eta_s is None:
         return f"{said}; {reason}"
     return f"{said}, about {_about(eta_s)} left" if eta_s > 0.0 else said
+
+
+def _older(pages: tuple[int, int] | None) -> str:
+    """``; 90 days of index: 34 of 100 pages``; nothing once all are read."""
+    if pages is None or pages[0] == pages[1]:
+        return ""
+    return f"; for the index of 90 days {pages[0]} of {pages[1]} pages"
 
 
 def _about(seconds: float) -> str:

@@ -20,6 +20,9 @@ from monitor.core.formulas.funding import HOURS_PER_YEAR
 WINDOW_HOURS = 720
 KNOWN_HOURS_MIN = 240
 CHANGE_HOURS = 8
+# Of which the highest index is told; each hour is judged against its own window, and a day before.
+PEAK_DAYS = 90
+PAST_HOURS = PEAK_DAYS * 24 + WINDOW_HOURS + 24
 FLIP_HOURS = 24
 Z_CLIP = 10.0
 MAD_TO_SIGMA = 1.4826

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from monitor.core.formulas.funding import HOURS_PER_YEAR
 from monitor.core.formulas.funding_stress import (
-    KNOWN_HOURS_MIN,
+    WINDOW_HOURS,
     WORST,
     AssetFunding,
     MarketFunding,
@@ -31,19 +31,20 @@ from monitor.core.measures.funding_windows import MarketWindows, Scores, scores_
 from monitor.core.measures.tree import PortfolioNode
 from monitor.core.measures.use import Use
 from monitor.core.state.funding import (
-    KEPT_HOURS,
+    CARRY_HOURS_MAX,
     FundingSeries,
     StressNow,
     carry_hours,
+    with_past,
 )
-from monitor.core.state.model import MarketState, RiskState
+from monitor.core.state.model import MarketState, RiskState, VenueState
 from monitor.core.state.series import HOUR_NS
 from monitor.core.types import SECOND_NS, MarketStatus
+from monitor.core.warm_up import PAST
 
 TOP = 3
 CADENCE_NS = 5 * SECOND_NS
-# Hours of the past whose index is found in one pass: a few milliseconds.
-PAST_HOURS = 12
+DAY_HOURS = 24
 BUCKET_HOURS, BUCKETS, BUCKETS_MIN = 8, 90, 60
 _NONE = FundingSeries()
 
@@ -296,46 +297,62 @@ def _common_factor(universe: Universe, use: Use, hour: int) -> float | None:
 
 
 def _look_back(universe: Universe, use: Use, hour: int) -> None:
-    """The index of some more past hours, for the peak, from the settlements kept: with today's
-    universe and weights."""
+    """The highest index of one more day of the past, the newest first: with today's universe and
+    weights. Once all are found, what only they needed is forgotten."""
     memory = use.state.stress
-    if memory.renew:
-        memory.renew, memory.past_hour = False, hour - KEPT_HOURS + KNOWN_HOURS_MIN
-    first = memory.past_hour
-    if not first:
+    last = min(memory.redo_to, hour - 1)
+    if not memory.redo_to or last < memory.redo_from:
+        memory.redo_from = memory.redo_to = 0
+        if memory.deep and all(_read_to_its_end(venue) for venue in use.state.venues.values()):
+            memory.deep.clear()
         return
-    last = min(first + PAST_HOURS, hour) - 1
-    memory.past_hour = last + 1 if last + 1 < hour else 0
+    day = last // DAY_HOURS
+    # The whole day, whatever part of it became known: its highest replaces the one found before.
+    first, last = day * DAY_HOURS, min(day * DAY_HOURS + DAY_HOURS, hour) - 1
+    memory.redo_to = first - 1
     anchors = use.settings.funding_stress
-    past = {
-        asset: [
-            (
-                weight,
-                scores_of_past(
-                    series_of(use.state, market),
-                    first,
-                    last,
-                    carry_hours(market.funding_interval_s),
-                    anchors.scale_floor,
-                ),
+    known_hours = 0
+    past: dict[str, list[tuple[float, list[Scores | None]]]] = {}
+    for asset, members in universe.items():
+        for market, weight, _ in members:
+            series = with_past(
+                series_of(use.state, market),
+                memory.deep.get(market.subject),
+                first - WINDOW_HOURS - 2 * CARRY_HOURS_MAX,
             )
-            for market, weight, _ in members
-        ]
-        for asset, members in universe.items()
-    }
+            carry = carry_hours(market.funding_interval_s)
+            scores = scores_of_past(series, first, last, carry, anchors.scale_floor)
+            past.setdefault(asset, []).append((weight, scores))
+            if any(scores):
+                window = series.hourly(last - WINDOW_HOURS + 1, last, carry)
+                known_hours += sum(one is not None for one in window)
+    highest = _highest(past, use, last - first + 1)
+    if highest is not None:
+        memory.find(day, highest, known_hours)
+
+
+def _highest(
+    past: dict[str, list[tuple[float, list[Scores | None]]]], use: Use, hours: int
+) -> float | None:
+    """The highest index of so many hours; None where none of them has enough of the weight."""
+    anchors = use.settings.funding_stress
     total = fsum(weight for members in past.values() for weight, _ in members)
-    for place in range(last - first + 1):
-        known = []
-        used = 0.0
+    highest: float | None = None
+    for place in range(hours):
+        known, used = [], 0.0
         for members in past.values():
-            scored = [
-                (weight, scores)
-                for weight, hours in members
-                if (scores := hours[place]) is not None
-            ]
+            scored = [(weight, one) for weight, of in members if (one := of[place]) is not None]
             used += fsum(weight for weight, _ in scored)
             if scored:
                 known.append(_asset(scored, use))
         parts = compute_stress_parts(known, anchors)
         if parts is not None and used >= anchors.coverage_min * total:
-            memory.note(first + place, compute_stress_points(parts, anchors).total)
+            index = compute_stress_points(parts, anchors).total
+            highest = index if highest is None else max(highest, index)
+    return highest
+
+
+def _read_to_its_end(venue: VenueState) -> bool:
+    """Whether nothing of its older settlements is still to be read."""
+    found = venue.histories.get(PAST)
+    return found is None or not found.waiting

@@ -15,7 +15,7 @@ from monitor.core.measures.use import Use
 from monitor.core.state.facts import VenueBit
 from monitor.core.state.model import HistoryState, RiskState
 from monitor.core.types import SECOND_NS, EngineNs, SubjectKind
-from monitor.core.warm_up import FUNDING, PRICES
+from monitor.core.warm_up import FUNDING, PAST, PRICES
 
 # Request budgets are by the minute: a pace over less of one is the pace of a burst.
 PACE_NS_MIN = 60 * SECOND_NS
@@ -55,8 +55,9 @@ def eta_ns(found: HistoryState, now: EngineNs) -> tuple[int | None, str]:
 
 
 def _eta(node: VenueNode, use: Use) -> float | None:
-    """Both kinds are read side by side: the slower one decides."""
-    histories = node.venue.histories
+    """Both kinds are read side by side: the slower one decides. What comes after them keeps nothing
+    waiting."""
+    histories = {kind: one for kind, one in node.venue.histories.items() if kind != PAST}
     if not histories:
         use.absent(NEVER)
         return None
@@ -73,6 +74,19 @@ def _eta(node: VenueNode, use: Use) -> float | None:
     return longest / SECOND_NS
 
 
+def _past_eta(node: VenueNode, use: Use) -> float | None:
+    found = node.venue.histories.get(PAST)
+    if found is None:
+        use.absent("it is read once the funding of thirty days is known")
+        return None
+    left_ns, why = eta_ns(found, use.now)
+    if left_ns is None:
+        use.absent(why.replace("market", "page"))
+    if left_ns != 0:
+        use.wake_at(use.now + ETA_EVERY_NS)
+    return None if left_ns is None else left_ns / SECOND_NS
+
+
 def _which(kind: str) -> Callable[[Node, RiskState, EngineNs], str]:
     """``34 of 41 markets``."""
 
@@ -83,6 +97,12 @@ def _which(kind: str) -> Callable[[Node, RiskState, EngineNs], str]:
         return f"{kind} of {found.wanted - len(found.cold)} of {found.wanted} markets"
 
     return say
+
+
+def _pages_read(node: Node, _state: RiskState, _now: EngineNs) -> str:
+    """``34 of 100 pages``."""
+    found = node.venue.histories.get(PAST) if isinstance(node, VenueNode) else None
+    return f"{found.wanted - len(found.unread)} of {found.wanted} pages" if found else ""
 
 
 def _known(kind: str, name: str, what: str) -> Definition:
@@ -121,5 +141,22 @@ DEFINITIONS: tuple[Definition, ...] = (
         SubjectKind.VENUE,
         _eta,
         bits=VenueBit.HISTORY,
+    ),
+    define(
+        MeasureSpec(
+            name="past_funding_eta_s",
+            kinds=(SubjectKind.VENUE,),
+            unit=Unit.SECONDS,
+            help=(
+                "Seconds until funding of before the last month is read, for the stress index of "
+                "90 days; 0 when it is, absent while the pace is unknown."
+            ),
+            low=0.0,
+            typical=(0.0, 900.0),
+        ),
+        SubjectKind.VENUE,
+        _past_eta,
+        bits=VenueBit.HISTORY,
+        detail=_pages_read,
     ),
 )

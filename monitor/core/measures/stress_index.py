@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 from functools import partial
 
 from monitor.core.formulas.funding import HOURS_PER_YEAR
-from monitor.core.formulas.funding_stress import WINDOW_HOURS, compute_dispersion
+from monitor.core.formulas.funding_stress import PEAK_DAYS, WINDOW_HOURS, compute_dispersion
 from monitor.core.measures.definition import Arithmetic, Definition, Detail, Relation, define
 from monitor.core.measures.funding_stress import (
     compute_stress,
@@ -17,14 +18,16 @@ from monitor.core.measures.funding_stress import (
 from monitor.core.measures.funding_windows import Scores
 from monitor.core.measures.spec import MeasureSpec, Unit
 from monitor.core.measures.stress_words import say_coverage, say_index, say_why_unknown, work_index
-from monitor.core.measures.tree import AssetNode, MarketNode, PortfolioNode
+from monitor.core.measures.tree import AssetNode, MarketNode, Node, PortfolioNode
 from monitor.core.measures.use import Use
 from monitor.core.state.facts import SETTLED_BIT, MarketBit
 from monitor.core.state.funding import StressNow, carry_hours
+from monitor.core.state.model import RiskState
 from monitor.core.state.series import HOUR_NS
-from monitor.core.types import SECOND_NS, SubjectKind
+from monitor.core.types import SECOND_NS, EngineNs, SubjectKind
 
 HIDDEN = "_funding_stress"
+EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
 Z_SHOWN_MAX = 1000.0
 _PORTFOLIO = (SubjectKind.PORTFOLIO,)
 
@@ -64,14 +67,33 @@ def _settlements(node: PortfolioNode, use: Use) -> float | None:
     return float(use.state.stress.calm_settlements)
 
 
-def _peak(node: PortfolioNode, use: Use) -> float | None:
+def _days(node: PortfolioNode, use: Use) -> dict[int, float] | None:
+    """Highest index by day, of the days of the last ninety of which one is known."""
     if use.read(node, HIDDEN) is None:
         return None
-    peaks = use.state.stress.peaks
-    if not peaks:
+    return use.state.stress.highest(use.now // HOUR_NS)
+
+
+def _peak(node: PortfolioNode, use: Use) -> float | None:
+    days = _days(node, use)
+    if days == {}:
         use.absent(f"no index of the past is known: {use.state.stress.now.reason}")
-        return None
-    return max(peaks.values())
+    return max(days.values()) if days else None
+
+
+def _days_known(node: PortfolioNode, use: Use) -> float | None:
+    days = _days(node, use)
+    return None if days is None else float(len(days))
+
+
+def _peak_told(_node: Node, state: RiskState, now: EngineNs) -> str:
+    """``on 2026-10-10, 87 of 90 days known``."""
+    days = state.stress.highest(now // HOUR_NS)
+    if not days:
+        return ""
+    at = max(days, key=lambda day: (days[day], day))
+    told = date.fromordinal(EPOCH_ORDINAL + at).isoformat()
+    return f"on {told}, {len(days)} of {PEAK_DAYS} days known"
 
 
 def _unknown_s(node: PortfolioNode, use: Use) -> float | None:
@@ -360,12 +382,26 @@ DEFINITIONS: tuple[Definition, ...] = (
             "funding_stress_peak_90d",
             Unit.POINTS,
             "Highest stress index of the last 90 days, as far as they are known: seen since riskd "
-            "watches, and found from the settlements of the last month.",
+            "watches, and found from the venues' settlements with today's universe.",
             (30.0, 85.0),
             high=100.0,
         ),
         SubjectKind.PORTFOLIO,
         _peak,
+        needs=((Relation.SELF, HIDDEN),),
+        detail=_peak_told,
+    ),
+    define(
+        _spec(
+            "funding_stress_peak_days",
+            Unit.COUNT,
+            "Days of the last 90 of which a stress index is known, seen or found.",
+            (90.0, 21.0),
+            high=91.0,
+            words=("day", "days"),
+        ),
+        SubjectKind.PORTFOLIO,
+        _days_known,
         needs=((Relation.SELF, HIDDEN),),
     ),
     define(

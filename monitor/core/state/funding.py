@@ -10,6 +10,13 @@ from math import isfinite
 
 import msgspec
 
+from monitor.core.formulas.funding_stress import (
+    CHANGE_HOURS,
+    KNOWN_HOURS_MIN,
+    PEAK_DAYS,
+    WINDOW_HOURS,
+)
+from monitor.core.state.funding_past import PastFunding
 from monitor.core.state.series import HOUR_NS
 from monitor.core.types import SECOND_NS, EngineNs
 
@@ -19,7 +26,6 @@ CARRY_HOURS_MAX = 8
 CARRY_INTERVALS = 2
 # Settlements are stamped seconds around the hour.
 STAMP_SLACK_NS = 60 * SECOND_NS
-PEAK_DAYS = 90
 
 
 def hour_of(time_ns: int) -> int:
@@ -100,6 +106,14 @@ class FundingSeries(msgspec.Struct, omit_defaults=True):
         return found
 
 
+def with_past(series: FundingSeries, past: PastFunding | None, first: int) -> FundingSeries:
+    """A market's settlements from ``first`` on, those of before the last month included."""
+    start = series.newest - len(series.rates) + 1
+    if past is None or not series.rates or first >= start:
+        return series
+    return FundingSeries(newest=series.newest, rates=[*past.slice(first, start - 1), *series.rates])
+
+
 class StressNow(msgspec.Struct, omit_defaults=True):
     """The stress index as last computed, with all that it was made of.
 
@@ -147,9 +161,11 @@ class StressMemory(msgspec.Struct, omit_defaults=True):
     Args:
         now: As last computed.
         known_ns: When the index was last known; 0 for never.
-        peaks: Highest index by day since 1970.
-        past_hour: The next past hour whose index is still to be found from history; 0 for none.
-        renew: Settlements of the past became known: their index is to be found anew.
+        peaks: Highest index by day since 1970, as seen.
+        found: The same as found from history, and of how many known hours of funding.
+        redo_from, redo_to: Past hours whose index is still to be found, the newest first; 0 for
+            none.
+        deep: Settlements of before the last month by market, while they are needed.
         calm_since_ns: Since when the index has been known and calm without a break; 0 for not.
         calm_hour: The newest hour settled that was counted since.
         calm_settlements: How many hours were.
@@ -158,8 +174,10 @@ class StressMemory(msgspec.Struct, omit_defaults=True):
     now: StressNow = msgspec.field(default_factory=StressNow)
     known_ns: EngineNs = 0
     peaks: dict[int, float] = {}
-    past_hour: int = 0
-    renew: bool = False
+    found: dict[int, tuple[float, int]] = {}
+    redo_from: int = 0
+    redo_to: int = 0
+    deep: dict[str, PastFunding] = {}
     calm_since_ns: EngineNs = 0
     calm_hour: int = 0
     calm_settlements: int = 0
@@ -168,8 +186,31 @@ class StressMemory(msgspec.Struct, omit_defaults=True):
         """The index was ``index`` in ``hour``; days beyond the window are forgotten."""
         day = hour // 24
         self.peaks[day] = max(self.peaks.get(day, 0.0), index)
-        for old in [one for one in self.peaks if one <= max(self.peaks) - PEAK_DAYS]:
-            del self.peaks[old]
+        for known in (self.peaks, self.found):
+            for old in [one for one in known if one <= day - PEAK_DAYS]:
+                del known[old]
+
+    def find(self, day: int, index: float, hours: int) -> None:
+        """History says that ``index`` was the highest of a day; what rests on more of it stays."""
+        known = self.found.get(day)
+        if known is None or known[1] <= hours:
+            self.found[day] = (index, hours)
+
+    def learnt(self, first: int, last: int, now_hour: int) -> None:
+        """Settlements of the past became known: each hour's index rests on thirty days of them."""
+        begin = max(first + KNOWN_HOURS_MIN, now_hour - PEAK_DAYS * 24)
+        end = min(last + WINDOW_HOURS + CHANGE_HOURS, now_hour - 1)
+        if begin > end:
+            return
+        self.redo_from = min(self.redo_from, begin) if self.redo_to else begin
+        self.redo_to = max(self.redo_to, end)
+
+    def highest(self, now_hour: int) -> dict[int, float]:
+        """Highest index by day, of the last ninety of which one is known."""
+        days = {day: index for day, (index, _) in self.found.items()}
+        for day, index in self.peaks.items():
+            days[day] = max(days.get(day, 0.0), index)
+        return {day: one for day, one in days.items() if day > now_hour // 24 - PEAK_DAYS}
 
     def follow_calm(self, index: float | None, hour: int, now: EngineNs, calm: float) -> None:
         """Count the settlements since the index has been calm; unknown or above starts anew."""

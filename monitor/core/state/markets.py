@@ -18,6 +18,7 @@ from monitor.core.events import (
     MarketStatusSeen,
     VenueStatusSeen,
 )
+from monitor.core.formulas.funding_stress import PAST_HOURS
 from monitor.core.state.accruals import accrue_funding
 from monitor.core.state.belief import tell_number
 from monitor.core.state.facts import (
@@ -31,7 +32,8 @@ from monitor.core.state.facts import (
     StatusFact,
     VenueBit,
 )
-from monitor.core.state.funding import FundingSeries, hour_of
+from monitor.core.state.funding import KEPT_HOURS, FundingSeries, hour_of
+from monitor.core.state.funding_past import MARKETS_MAX, PastFunding
 from monitor.core.state.model import (
     Candle,
     MarginTerms,
@@ -39,6 +41,7 @@ from monitor.core.state.model import (
     RiskState,
     VenueState,
 )
+from monitor.core.state.series import HOUR_NS
 from monitor.core.types import PORTFOLIO, EngineNs, MarketStatus, market_subject, venue_subject
 
 
@@ -161,13 +164,37 @@ def funding_history(
     """Settlements of before riskd watched, where none is known; those to come are refused."""
     market = market_of(state, event.venue, event.market)
     series = series_of(state, market)
-    for settled_at_ns, rate in event.rates:
-        if settled_at_ns <= now + AHEAD_MAX_NS:
-            series.put(hour_of(settled_at_ns), rate, live=False)
+    revision, newest = series.revision, series.newest
+    told = {
+        hour_of(settled_at_ns): rate
+        for settled_at_ns, rate in event.rates
+        if settled_at_ns <= now + AHEAD_MAX_NS
+    }
+    for hour, rate in told.items():
+        series.put(hour, rate, live=False)
     series.told_ns = now
-    state.stress.renew = True
+    older = {hour: rate for hour, rate in told.items() if series.newest - hour >= KEPT_HOURS}
+    deep = _keep_past(state, market, older, now)
+    if told and (deep or (series.revision, series.newest) != (revision, newest)):
+        state.stress.learnt(min(told), max(told), now // HOUR_NS)
     _mark_settled(state)
     _mark(state, market, MarketBit.SETTLED)
+
+
+def _keep_past(
+    state: RiskState, market: MarketState, older: dict[int, float], now: EngineNs
+) -> bool:
+    """Whether settlements of before the last month were new: they are kept for as long as the index
+    of ninety days is being found from them."""
+    known = state.stress.deep
+    oldest = now // HOUR_NS - PAST_HOURS
+    wanted = {hour: rate for hour, rate in older.items() if hour >= oldest}
+    if not wanted or market.subject not in state.funding:
+        return False
+    if market.subject not in known and len(known) >= MARKETS_MAX:
+        return False
+    known.setdefault(market.subject, PastFunding()).put(wanted)
+    return True
 
 
 def series_of(state: RiskState, market: MarketState) -> FundingSeries:

@@ -53,6 +53,11 @@ class BaselinePoll(RestPoll):
         self._newest_ns: EngineNs = 0  # of the market that is being read
         self._read_ns: dict[str, EngineNs] = {}  # newest row that was read
 
+    @property
+    def complete(self) -> bool:
+        """Whether all that matters was read once."""
+        return not self._left and self._warm_up.complete
+
     def request(self, now: EngineNs) -> Request:
         """The next market's; the height where nothing new can be told yet."""
         if not self._left:

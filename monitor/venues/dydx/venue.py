@@ -33,6 +33,7 @@ from monitor.venues.dydx.polls import (
     ValidatorPoll,
 )
 from monitor.venues.dydx.polls_baseline import FundingBaselinePoll, PriceBaselinePoll
+from monitor.venues.dydx.polls_past import PastFundingPoll
 from monitor.venues.dydx.settings import VENUE, DydxSettings
 from monitor.venues.dydx.stream import SUBSCRIPTIONS_MAX, DydxStream
 
@@ -120,9 +121,12 @@ class DydxVenue:
             FundingPoll(periods.funding_s, api, self.universe, self._wanted),
         ]
         if self.settings.baselines:
+            period_s = periods.baselines_s
+            month = FundingBaselinePoll(period_s, api, self._leaders)
             polls += [
-                FundingBaselinePoll(periods.baselines_s, api, self._leaders),
-                PriceBaselinePoll(periods.baselines_s, api, self._leaders),
+                month,
+                PriceBaselinePoll(period_s, api, self._leaders),
+                PastFundingPoll(period_s, api, self._leaders, lambda: month.complete),
             ]
         polls += [
             ValidatorPoll(index, url, periods.height_s, api, self._heights)

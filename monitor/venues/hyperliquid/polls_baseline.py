@@ -41,6 +41,11 @@ class BaselinePoll(InfoPoll):
         self._left: list[str] = []
         self._read_ms: dict[str, int] = {}  # newest row that was read
 
+    @property
+    def complete(self) -> bool:
+        """Whether all that matters was read once."""
+        return not self._left and self._warm_up.complete
+
     def request(self, now: EngineNs) -> Request:
         """The next market's; the exchange's status where nothing new can be told yet."""
         if not self._left:

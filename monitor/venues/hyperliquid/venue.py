@@ -30,6 +30,8 @@ from monitor.venues.hyperliquid.polls_account import (
 )
 from monitor.venues.hyperliquid.polls_baseline import FundingBaselinePoll, PriceBaselinePoll
 from monitor.venues.hyperliquid.polls_identity import AccountModePoll, DiscoveryPoll
+from monitor.venues.hyperliquid.polls_past import KEY as PAST_KEY
+from monitor.venues.hyperliquid.polls_past import PastFundingPoll
 from monitor.venues.hyperliquid.settings import CONNECTIONS_MAX, VENUE, HyperliquidSettings
 from monitor.venues.hyperliquid.stream_market import COINS_PER_CONNECTION, MarketStream
 from monitor.venues.hyperliquid.stream_user import UserStream
@@ -85,7 +87,9 @@ class HyperliquidVenue:
             FundingHistoryPoll(knowledge),
         ]
         if self.settings.baselines:
-            polls += [FundingBaselinePoll(knowledge), PriceBaselinePoll(knowledge)]
+            month = FundingBaselinePoll(knowledge)
+            polls += [month, PriceBaselinePoll(knowledge)]
+            polls.append(PastFundingPoll(knowledge, lambda: month.complete))
         if knowledge.accounts:  # a mode may change later, and prices must be there by then
             polls.append(SpotPricesPoll(knowledge))
         for account in knowledge.accounts:
@@ -169,7 +173,7 @@ class HyperliquidVenue:
                 return len(account.dexes)
             case "metaAndAssetCtxs":
                 return len(self.knowledge.followed) + 1
-            case "fundingHistory" | "candleSnapshot":
+            case "fundingHistory" | "candleSnapshot" if poll.key != PAST_KEY:
                 return max(1, len(self.knowledge.watchlist), len(self.knowledge.leaders()))
             case "userAbstraction":
                 return 3
