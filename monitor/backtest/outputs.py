@@ -78,6 +78,7 @@ def _request(arm: str, at: EngineNs, one: KillRequest) -> dict[str, Json]:
         "request": one.level.value,
         "scope": one.scope,
         "gross_to_ratio": one.gross_to_ratio,
+        "gross_to_usd": one.gross_to_usd,
     }
 
 

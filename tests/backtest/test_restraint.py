@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from monitor.backtest.restraint import HOLD_RELEASE_NS, Restraints, covers
-from monitor.core.decision import ActionLevel, KillRequest, RuleMode
+from monitor.core.decision import ActionLevel, Because, KillRequest, RuleMode
 from monitor.core.types import PORTFOLIO, SECOND_NS, Subject
 
 HOUR_NS = 3600 * SECOND_NS
@@ -92,6 +93,29 @@ def test_an_estimate_that_became_exact_cuts() -> None:
     assert asked.goals(0) == {}
     asked.ask(request("a", 0.7), 5, 0, 900.0)
     assert asked.goals(5) == {PORTFOLIO: pytest.approx(630.0)}
+
+
+def test_an_amount_stands_beside_shares() -> None:
+    """The lowest counts, and each goes by itself."""
+    asked = Restraints()
+    asked.ask(request("a", 0.7), 0, 0, 1000.0)
+    asked.ask(replace(request("cap", None), gross_to_usd=600.0), 0, 0, 1000.0)
+    assert (asked.goals(0), asked.due(0, 1)) == ({PORTFOLIO: 600.0}, [0])
+    asked.settle([("cap", PORTFOLIO)], 1, delay_ns=0)
+    assert asked.goals(1) == {PORTFOLIO: 700.0}
+    asked.ask(replace(request("cap", None), gross_to_usd=2000.0), 2, 0, 700.0)
+    asked.settle([("a", PORTFOLIO)], 3, delay_ns=0)
+    assert asked.goals(3) == {PORTFOLIO: 1000.0}
+
+
+def test_what_is_held_for_a_risk_goes_with_its_rule() -> None:
+    """Nothing grows meanwhile, and there is nothing to wait for."""
+    asked = Restraints()
+    asked.ask(replace(request("a", None, ActionLevel.HOLD), because=Because.RISK), 0, 0, 1000.0)
+    asked.settle([], HOUR_NS, delay_ns=HOUR_NS)
+    assert asked.scopes(HOUR_NS) == {PORTFOLIO}
+    asked.settle([("a", PORTFOLIO)], HOUR_NS, delay_ns=HOUR_NS)
+    assert not asked.active
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,14 @@ def test_a_storm_cuts_the_unpaired_first_and_then_both_legs_of_pairs() -> None:
     )
 
 
+def test_a_cut_to_a_net_cap_takes_one_share_of_all_that_is_unpaired() -> None:
+    """Net 1.25 times its cap: a fifth of 1 BTC and of 100 NVDA is 23 000 of 595 000, and no pair
+    is touched. What `leverage_cap_target_usd` says rests on that."""
+    made = plan(book(*STORM), 572_000.0 / 595_000.0)
+    assert sizes(made) == {"hyperliquid/main/BTC": "-0.2", "hyperliquid/main/xyz:NVDA": "-20"}
+    assert dict(made.net_after_usd) == {"BTC": 80_000.0, "ETH": 0.0, "NVDA": 12_000.0}
+
+
 def test_flatten_takes_everything_that_can_be_ordered() -> None:
     """Every position whole, the two of a pair side by side."""
     made = plan(book(*STORM), 0.0)

@@ -1,0 +1,101 @@
+"""Gross that a cut to a cap leaves: of the book by its net, of a position by its funding; and in
+which order a decision asks."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from monitor.core import events as e
+from monitor.core.killswitch.precedence import rank_of
+from monitor.core.types import PORTFOLIO, Subject
+from tests.core.desk import HL, Desk
+from tests.core.test_carry import BTC, ETH, book
+from tests.core.test_leverage_caps import desk, hold
+
+NAME = "leverage_cap_target_usd"
+
+
+def elsewhere(at: Desk, size: str) -> None:
+    """So many BTC that no venue reports."""
+    leg = e.OffBookLeg(asset="BTC", size=Decimal(size), expires_at_ns=at.ns(9e6))
+    at.tell(e.OffBookLegsDeclared(source="desk", legs=(leg,)))
+
+
+@pytest.mark.parametrize(
+    ("equity", "sizes", "left"),
+    [
+        # The cap is one times equity, prices are 100 and betas are one.
+        pytest.param(1000.0, {"BTC": 8.0}, 800.0, id="below its cap all may stay"),
+        pytest.param(1000.0, {"BTC": 12.5}, 1000.0, id="one long asset: to the cap"),
+        pytest.param(1000.0, {"BTC": 10.0, "ETH": 10.0}, 1000.0, id="two long assets: to the cap"),
+        # Net 1,200 of gross 2,800: with a sixth less of each side net is at 1,000.
+        pytest.param(
+            1000.0, {"BTC": 20.0, "ETH": -8.0}, 2800.0 * 5 / 6, id="what nets leaves in proportion"
+        ),
+        pytest.param(1000.0, {"BTC": 20.0, "ETH": -20.0}, 4000.0, id="a neutral book is not cut"),
+    ],
+)
+def test_a_cut_of_the_book_ends_at_its_net_cap(
+    equity: float, sizes: dict[str, float], left: float
+) -> None:
+    """With prices that move as one."""
+    at = hold(desk(), equity, **sizes)
+    assert at.after(NAME, PORTFOLIO) == pytest.approx(left, rel=2e-3)
+
+
+def test_a_leg_off_the_book_counts_and_cannot_be_cut() -> None:
+    """Long 500 here and 700 elsewhere are 200 above a cap of 1,000: all of it comes off here."""
+    at = hold(desk(), 1000.0, BTC=5.0)
+    elsewhere(at, "7")
+    assert at.after(NAME, PORTFOLIO) == pytest.approx(300.0, rel=5e-3)
+
+
+def test_what_a_paired_leg_holds_elsewhere_is_left_alone() -> None:
+    """Hedged in another account but for a part: only the part is there to cut."""
+    at = hold(desk(), 1000.0, BTC=30.0)
+    elsewhere(at, "-15")
+    # Net 1,500 over 1,000: a third of what is unpaired.
+    assert at.after(NAME, PORTFOLIO) == pytest.approx(3000.0 - 500.0, rel=5e-3)
+
+
+def test_no_cap_and_no_book_are_no_target() -> None:
+    """Volatility that is not known yet, or an account that cannot be read."""
+    cold = hold(Desk((HL, "main")).list_market().context(mark_price=100.0), 1000.0, BTC=20.0)
+    assert cold.value(NAME, PORTFOLIO) is None
+    dark = hold(desk(), 1000.0, BTC=20.0)
+    assert dark.after(NAME, PORTFOLIO) is not None
+    dark.at(4000)
+    dark.evaluate()
+    assert dark.value(NAME, PORTFOLIO) is None
+
+
+@pytest.mark.parametrize(
+    ("equity", "market", "left"),
+    [
+        # A day's share of 1 % is a 3,000th of equity; ETH pays 6e-5 an hour on 50,000.
+        pytest.param(150_000.0, ETH, 50.0 / (24 * 6e-5), id="we pay too much: to the cap"),
+        pytest.param(3e6, ETH, 50_000.0, id="within the cap all may stay"),
+        pytest.param(150_000.0, BTC, 120_000.0, id="what pays us is not cut"),
+    ],
+)
+def test_a_cut_of_a_position_ends_at_what_its_budget_pays_for(
+    equity: float, market: Subject, left: float
+) -> None:
+    """By the rate predicted now."""
+    assert book(equity).after("funding_notional_cap_usd", market) == pytest.approx(left, rel=1e-6)
+
+
+def test_a_decision_asks_in_the_order_of_the_table() -> None:
+    """Whichever rule stands first in the book."""
+    names = ("vol_and_fall", "any_two", "leverage_cap", "drawdown_8", "runway_gone", "cross_check")
+    text = "".join(
+        f"- {{id: {name}, for_each: portfolio, summary: One of many, when: equity_usd > 0.0, "
+        "severity: critical, do: {level: block_new}}\n"
+        for name in names
+    )
+    at = Desk((HL, "main"), rules=text).money(100.0)
+    asked = [one.rule for one in at.evaluate().kill_requests]
+    assert asked == sorted(names, key=rank_of)
+    assert asked == list(reversed(names))
