@@ -53,7 +53,7 @@ async def _calm(folder: Path, prometheus: Prometheus) -> Played:
         "calm",
         folder,
         prometheus,
-        [("calm", 65), ("transfer", 20)],
+        [("calm", 65), ("transfer", 12)],
         look_at=[("calm", 60)],
         vault=True,
     )
