@@ -26,12 +26,12 @@ from monitor.app.book import book_of
 from monitor.app.cut_order import rank_parts, ranking_text
 from monitor.app.ended import ended
 from monitor.app.kill_file import KillFile
+from monitor.app.rebaseline import Rebaselines
 from monitor.app.report import Reporter
 from monitor.app.way_back import unmet, would_fire
 from monitor.app.words import plan_text
 from monitor.core.engine import Engine
 from monitor.core.errors import StoreError
-from monitor.core.events import OperatorCommanded
 from monitor.core.kill_file import KILL_FILE_NAME
 from monitor.core.killswitch.book import Book
 from monitor.core.killswitch.episodes.asks import WOULD_ALERT
@@ -54,7 +54,6 @@ from monitor.core.killswitch.turn import digest
 from monitor.core.operator import OperatorAnswer, OperatorRequest, Verb, level_of, scope_of
 from monitor.core.ports import Clock, EventSink, Executor
 from monitor.core.rights import HOST
-from monitor.core.state.control import REBASELINE
 from monitor.core.types import PORTFOLIO, SECOND_NS, EngineNs, Severity, Subject
 from monitor.notify.pager import Pager
 from monitor.store.database import Store
@@ -146,6 +145,9 @@ class KillSwitch:
             unkept=STORE_KEY in records,
         )
         self._on_record = self.driver.on_record, unpack(self.driver.on_record)
+        self._rebaselines = Rebaselines(
+            policy.rearm, engine=engine, events=events, clock=clock, note=self.driver.note
+        )
 
     def started(self) -> None:
         """Begin where an earlier process ended: say so in the audit, find out what was possibly
@@ -206,7 +208,9 @@ class KillSwitch:
         self._log.info("operator_asked", verb=request.verb.value, by=principal, over=channel)
         scope = scope_of(request.scope)
         if channel == "cli" and (
-            request.verb in {Verb.REARM, Verb.CONFIRM} or principal in self.policy.rearm.principals
+            request.verb in {Verb.REARM, Verb.CONFIRM}
+            or (request.verb is Verb.REBASELINE and self.policy.rearm.second_principal_required)
+            or principal in self.policy.rearm.principals
         ):
             # Whoever may open the socket is one principal: root and riskd's user are one person,
             # and a name on this machine is nobody's who commands by signed HTTP.
@@ -230,7 +234,7 @@ class KillSwitch:
             case Verb.CONFIRM:
                 return await self._confirm(request, principal)
             case Verb.REBASELINE:
-                return self._rebaseline(request, scope, principal)
+                return self._rebaselines.run(request, principal)
             case _:
                 return self._approve(request, principal)
 
@@ -327,33 +331,6 @@ class KillSwitch:
                 done=False,
                 text=f"Everything stays latched: a re-arm must be on record first. {error}",
             )
-
-    def _rebaseline(
-        self, request: OperatorRequest, scope: Subject, principal: str
-    ) -> OperatorAnswer:
-        if scope != PORTFOLIO and scope not in self._engine.state.drawdowns:
-            known = ", ".join(sorted(self._engine.state.drawdowns)) or "none yet"
-            return OperatorAnswer(
-                done=False, text=f"Nothing is measured from a peak in {scope}. Known: {known}."
-            )
-        arguments = () if scope == PORTFOLIO else (("subject", str(scope)),)
-        self._events.submit(
-            (
-                OperatorCommanded(
-                    principal=principal,
-                    verb=REBASELINE,
-                    arguments=arguments,
-                    reason=request.reason,
-                ),
-            )
-        )
-        self.driver.note(
-            action="rebaselined", actor=f"person:{principal}", scope=scope, reason=request.reason
-        )
-        what = "every account and the portfolio" if scope == PORTFOLIO else str(scope)
-        return OperatorAnswer(
-            done=True, text=f"The drawdown of {what} is measured from the equity of now."
-        )
 
     def unmet(self, scope: Subject) -> tuple[str, ...]:
         """What the rules that latched this scope still want before it may go back."""

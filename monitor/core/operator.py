@@ -1,6 +1,7 @@
 """What a person may ask of a running riskd, and what they are answered. *Pure.*
 
-The verbs are closed. Making things safer is one step; going back is two (``rearm``, ``confirm``).
+The verbs are closed. Making things safer is one step; going back is two (``rearm``, ``confirm``;
+``rebaseline`` too, where a second person is required).
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class Verb(enum.StrEnum):
     APPROVE = "approve"  # proposal, refuse, reason
     REARM = "rearm"  # scope: step one, answered with conditions and a nonce
     CONFIRM = "confirm"  # nonce, reason: step two
-    REBASELINE = "rebaseline"  # scope, reason: drawdown starts from today's equity
+    REBASELINE = "rebaseline"  # scope, reason: drawdown starts from today's equity; nonce: step two
     FLAG_SET = "flag_set"  # flag, scope, lasts_s, begins_in_s, reason: news is due or out
     FLAG_CLEAR = "flag_clear"  # flag, reason: before it falls by itself
     FLAGS = "flags"  # shows which are set

@@ -105,8 +105,14 @@ def call(verb: Verb, directory: Path, *words: str) -> int:
         pytest.param(
             rebaseline,
             ["--reason", "accepted", "--scope", "account:dydx/main"],
-            {"verb": "rebaseline", "scope": "account:dydx/main"},
+            {"verb": "rebaseline", "scope": "account:dydx/main", "nonce": ""},
             id="rebaseline",
+        ),
+        pytest.param(
+            rebaseline,
+            ["--confirm", "n", "--reason", "agreed"],
+            {"verb": "rebaseline", "nonce": "n", "reason": "agreed"},
+            id="rebaseline, by the second person",
         ),
     ],
 )

@@ -327,3 +327,35 @@ def test_rebaseline_is_on_record() -> None:
         assert entry.actor.startswith("person:")
 
     run(story)
+
+
+def test_rebaseline_takes_two_people_where_the_desk_says_so() -> None:
+    """Who asked cannot confirm, nor can a guess; the other can, and both are on record."""
+
+    async def story(rig: Rig) -> None:
+        def confirm(nonce: str, number: int) -> OperatorRequest:
+            return OperatorRequest(
+                id=f"http-{number}", verb=Verb.REBASELINE, nonce=nonce, reason="agreed"
+            )
+
+        offer = await rig.ask(Verb.REBASELINE, scope=str(PORTFOLIO), reason="accepted")
+        assert offer.done
+        assert "rebaselined" not in rig.actions()
+        same = await rig.ask(Verb.REBASELINE, nonce=nonce_in(offer), reason="me again")
+        assert not same.done
+        assert "second person" in same.text
+        assert (await post(rig, confirm("guess", 1)))[0] == 409
+        assert "rebaselined" not in rig.actions()
+        status, body = await post(rig, confirm(nonce_in(offer), 2))
+        assert status == 200, body
+        await rig.until(lambda: "rebaselined" in rig.actions())
+        entry = next(one for one in rig.audit() if one.action == "rebaselined")
+        assert entry.reason == "accepted (asked by host); agreed"
+        assert rig.actions().count("rebaseline_refused") == 2
+        again = await post(rig, confirm(nonce_in(offer), 3))
+        assert again[0] == 409, "once"
+        late = await rig.ask(Verb.REBASELINE, id="late", scope=str(PORTFOLIO), reason="accepted")
+        await rig.passes(121.0)
+        assert (await post(rig, confirm(nonce_in(late), 4)))[0] == 409
+
+    run(story, Desk(kill={"second_principal": True}))
