@@ -3,8 +3,9 @@
 A bucket whose tokens return exactly one window after they were spent: in no window, wherever it
 begins, is more than the capacity used. (A bucket that refills evenly would allow almost twice the
 capacity in its first window, and venues answer that with a ban.) Reads leave the reserve alone, so
-a cancel never waits behind them; history that is read in the background leaves room for the truth
-about accounts, so a start that reads much of it does not blind the daemon for a window.
+a cancel never waits behind them. History has a share of its own: it takes no more than that, so a
+start that reads much of it does not blind the daemon, and nothing about the present may take it, so
+that it comes to an end however many accounts there are.
 """
 
 from __future__ import annotations
@@ -22,10 +23,11 @@ Ledger = tuple[tuple[EngineNs, float], ...]
 """What was spent: (when, weight), oldest first."""
 # What was spent within so long is one entry of a ledger, at the time of the newest.
 LEDGER_STEP_NS = SECOND_NS // 4
-# Of what reads may spend, background reads get this share.
+# Of what reads may spend, background reads wait once all but history have spent this share.
 BACKGROUND_RATIO = 0.6
-# And history this: what is read for half an hour must not keep an hourly read waiting.
-HISTORY_RATIO = 0.4
+# History may spend this share, and nothing once so much of all is spent: the rest is the truth's.
+HISTORY_RATIO = 0.3
+HISTORY_WITHIN = 0.8
 
 
 class Lane(enum.Enum):
@@ -50,17 +52,19 @@ class RequestBudget:
         self._rate = rate
         self._clock = clock
         self._window_ns = round(rate.window_s * SECOND_NS)
-        self._spent: deque[tuple[EngineNs, float]] = deque()
+        # When, how much, and whether it was history.
+        self._spent: deque[tuple[EngineNs, float, bool]] = deque()
         self._used = 0.0
         self._held_until_ns: EngineNs = 0
         # A lock hands over in order of arrival: that is the whole queue.
         self._lanes = {lane: asyncio.Lock() for lane in Lane}
         reads = rate.capacity - rate.reserve
-        self._ceilings = {
-            Lane.URGENT: rate.capacity,
-            Lane.READ: reads,
-            Lane.BACKGROUND: reads * BACKGROUND_RATIO,
-            Lane.HISTORY: reads * HISTORY_RATIO,
+        # (how much, of what): of history, of all else, or of everything (None).
+        self._ceilings: dict[Lane, tuple[tuple[float, bool | None], ...]] = {
+            Lane.URGENT: ((rate.capacity, None),),
+            Lane.READ: ((reads, None),),
+            Lane.BACKGROUND: ((reads * BACKGROUND_RATIO, False), (reads, None)),
+            Lane.HISTORY: ((reads * HISTORY_RATIO, True), (reads * HISTORY_WITHIN, None)),
         }
 
     async def acquire(
@@ -71,14 +75,14 @@ class RequestBudget:
         Args:
             weight: What the request costs, in the venue's own units.
             lane: ``URGENT`` may use the reserve and does not queue behind reads; ``BACKGROUND``
-                leaves a part to reads, ``HISTORY`` a larger one.
+                leaves a part to reads, ``HISTORY`` has a share of its own.
             wait_s_max: Longest wait; all callers of a lane use the same, so none starves.
 
         Raises:
             TransientFeedError: The wait would be longer than ``wait_s_max``.
             ConfigError: The weight can never be spent.
         """
-        ceiling = self._ceilings[lane]
+        ceiling = min(most for most, _ in self._ceilings[lane])
         if weight > ceiling:
             message = (
                 f"A request of weight {weight:g} can never be sent: the budget allows {ceiling:g} "
@@ -89,7 +93,7 @@ class RequestBudget:
         async with self._lanes[lane]:
             while True:
                 now = self._clock.now()
-                free_at_ns = self._free_at_ns(weight, ceiling, now, urgent=lane is Lane.URGENT)
+                free_at_ns = self._free_at_ns(weight, lane, now)
                 if free_at_ns <= now:
                     break
                 if free_at_ns > deadline_ns:
@@ -100,14 +104,14 @@ class RequestBudget:
                     )
                     raise TransientFeedError(message)
                 await self._clock.sleep((free_at_ns - now) / SECOND_NS)
-            self._spent.append((now, weight))
+            self._spent.append((now, weight, lane is Lane.HISTORY))
             self._used += weight
 
     def ledger(self) -> Ledger:
         """What the venue still counts, for the process after this one."""
         self._forget(self._clock.now())
         entries: list[tuple[EngineNs, float]] = []
-        for spent_ns, weight in self._spent:
+        for spent_ns, weight, _ in self._spent:
             if entries and spent_ns // LEDGER_STEP_NS == entries[-1][0] // LEDGER_STEP_NS:
                 entries[-1] = (spent_ns, entries[-1][1] + weight)
             else:
@@ -117,12 +121,13 @@ class RequestBudget:
     def recall(self, ledger: Ledger) -> None:
         """Take over what an earlier process spent; before the first request of this one.
 
-        A time to come counts as now: the clock was set back since.
+        A time to come counts as now: the clock was set back since. Nobody knows what of it was
+        history: none.
         """
         now = self._clock.now()
-        earlier = sorted((min(spent_ns, now), weight) for spent_ns, weight in ledger)
+        earlier = sorted((min(spent_ns, now), weight, False) for spent_ns, weight in ledger)
         self._spent.extendleft(reversed(earlier))
-        self._used += sum(weight for _, weight in earlier)
+        self._used += sum(weight for _, weight, _ in earlier)
         self._forget(now)
 
     def give_back(self, weight: float) -> None:
@@ -150,19 +155,20 @@ class RequestBudget:
         if not spent:
             self._used = 0.0  # sums of floats drift; an empty ledger is exactly zero
 
-    def _free_at_ns(
-        self, weight: float, ceiling: float, now: EngineNs, *, urgent: bool
-    ) -> EngineNs:
-        """The earliest time at which ``weight`` fits under ``ceiling``, if nothing else is spent.
-
-        It is asked again after each wait, since an urgent request may have come between.
+    def _free_at_ns(self, weight: float, lane: Lane, now: EngineNs) -> EngineNs:
+        """The earliest time at which ``weight`` fits under all of a lane's ceilings, if nothing
+        else is spent. It is asked again after each wait, since another lane may have come between.
         """
         self._forget(now)
-        used = self._used
         free_at_ns = now
-        for spent_ns, amount in self._spent:
-            if used + weight <= ceiling:
-                break
-            used -= amount
-            free_at_ns = spent_ns + self._window_ns
-        return free_at_ns if urgent else max(free_at_ns, self._held_until_ns)
+        for ceiling, what in self._ceilings[lane]:
+            used = self._used
+            if what is not None:
+                used = sum(amount for _, amount, history in self._spent if history is what)
+            for spent_ns, amount, history in self._spent:
+                if used + weight <= ceiling:
+                    break
+                if what is None or history is what:
+                    used -= amount
+                    free_at_ns = max(free_at_ns, spent_ns + self._window_ns)
+        return free_at_ns if lane is Lane.URGENT else max(free_at_ns, self._held_until_ns)

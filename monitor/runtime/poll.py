@@ -28,7 +28,7 @@ from monitor.core.ports import Clock, EventSink, Poll, PollOutput, Refresh, Requ
 from monitor.core.types import SECOND_NS, EngineNs, channel_id
 from monitor.observability.metrics import DaemonMetrics, FeedCounters
 from monitor.runtime.backoff import Backoff
-from monitor.runtime.budget import Lane, RequestBudget
+from monitor.runtime.budget import WAIT_S_MAX, Lane, RequestBudget
 
 PAGES_MAX = 200  # a history that needs more in one round is not read to its end but reported
 ATTEMPTS_MAX = 4
@@ -36,6 +36,8 @@ RETRY_AFTER_S_MAX = 300.0
 FAILED_RETRY_S = 20.0  # a poll of long period must not stay dark for it after an outage
 REFUSED_PERIOD_S = 300.0
 HISTORY_WAIT_S_MAX = 3600.0  # a wait for the budget is no failure of the venue
+# Nor is it for what many accounts re-read in the same minute, and need not have in it.
+BACKGROUND_WAIT_S_MAX = 300.0
 BACKGROUND_PERIOD_S = 60.0  # what is read this rarely is history, not truth about now
 
 
@@ -222,7 +224,8 @@ class Poller:
                 request.weight, lane=Lane.HISTORY, wait_s_max=HISTORY_WAIT_S_MAX
             )
         else:
-            await self._budget.acquire(request.weight, lane=lane)
+            wait_s_max = BACKGROUND_WAIT_S_MAX if lane is Lane.BACKGROUND else WAIT_S_MAX
+            await self._budget.acquire(request.weight, lane=lane, wait_s_max=wait_s_max)
         async with self._slots:
             try:
                 response = await self._http.execute(request)

@@ -50,19 +50,36 @@ async def test_history_leaves_room_for_the_truth() -> None:
         assert history.done()
 
 
-async def test_half_a_year_of_prices_leaves_room_for_the_hourly_reads() -> None:
-    """What takes half an hour to read waits for whatever else is read, and never the other way."""
+async def test_half_a_year_of_prices_has_a_share_of_its_own() -> None:
+    """What takes half an hour to read takes no more than that, and nothing it takes keeps an
+    hourly read waiting."""
     clock = ManualClock()
     budget = RequestBudget(RATE, clock)
-    await budget.acquire(32.0, lane=Lane.HISTORY)
+    await budget.acquire(24.0, lane=Lane.HISTORY)
     async with asyncio.TaskGroup() as tasks:
         prices = tasks.create_task(budget.acquire(1.0, lane=Lane.HISTORY), name="prices")
         await settle()
         assert not prices.done()
-        await budget.acquire(16.0, lane=Lane.BACKGROUND)
+        await budget.acquire(48.0, lane=Lane.BACKGROUND)
         assert clock.now() == START_NS
         await clock.advance(60.0)
         assert prices.done()
+
+
+async def test_history_comes_to_its_turn_beside_all_background_reads() -> None:
+    """As much as these may spend leaves it a part at once; the last fifth is the truth's."""
+    clock = ManualClock()
+    budget = RequestBudget(RATE, clock)
+    await budget.acquire(48.0, lane=Lane.BACKGROUND)
+    await budget.acquire(16.0, lane=Lane.HISTORY)
+    async with asyncio.TaskGroup() as tasks:
+        history = tasks.create_task(budget.acquire(1.0, lane=Lane.HISTORY), name="history")
+        await settle()
+        assert not history.done()
+        await budget.acquire(16.0)
+        assert clock.now() == START_NS
+        await clock.advance(60.0)
+        assert history.done()
 
 
 async def test_what_never_reached_the_venue_is_given_back() -> None:

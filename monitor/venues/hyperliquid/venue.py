@@ -28,16 +28,22 @@ from monitor.venues.hyperliquid.polls_account import (
     TwapsPoll,
     history_polls,
 )
-from monitor.venues.hyperliquid.polls_baseline import FundingBaselinePoll, PriceBaselinePoll
+from monitor.venues.hyperliquid.polls_baseline import (
+    BaselinePoll,
+    FundingBaselinePoll,
+    PriceBaselinePoll,
+)
 from monitor.venues.hyperliquid.polls_identity import AccountModePoll, DiscoveryPoll
-from monitor.venues.hyperliquid.polls_past import KEY as PAST_KEY
 from monitor.venues.hyperliquid.polls_past import PastFundingPoll
 from monitor.venues.hyperliquid.settings import CONNECTIONS_MAX, VENUE, HyperliquidSettings
 from monitor.venues.hyperliquid.stream_market import COINS_PER_CONNECTION, MarketStream
 from monitor.venues.hyperliquid.stream_user import UserStream
 
-# What rows and second pages add is not in the plan.
-_PLANNED_SHARE = 0.95
+# What rows and second pages add is not in the plan, and history is read beside it: the budget keeps
+# a share for it, and background reads wait where all others have spent 0.6.
+_PLANNED_SHARE = 0.55
+# Of what truth alone may take; beyond it nothing else would ever be read.
+_TRUTH_SHARE = 0.85
 # Truth and health keep their pace; the rest may be slowed down to fit the budget.
 _STEADY = frozenset({"clearinghouseState", "exchangeStatus", "spotClearinghouseState"})
 
@@ -151,19 +157,22 @@ class HyperliquidVenue:
             raise ConfigError(problems)
 
     def _stretch(self, polls: list[InfoPoll]) -> float:
-        available = (self.budget.capacity - self.budget.reserve) * _PLANNED_SHARE
+        reads = self.budget.capacity - self.budget.reserve
         per_window = {True: 0.0, False: 0.0}
         for poll in polls:
+            if isinstance(poll, BaselinePoll | PastFundingPoll):
+                continue  # patient: they take what the budget keeps for them
             weight = request_weight(poll.kind) * self._requests(poll)
             per_window[poll.kind in _STEADY] += weight * self.budget.window_s / poll.period_s
         fixed, slowable = per_window[True], per_window[False]
-        room = available - fixed
-        if room < 0.1 * available:
+        if fixed > reads * _TRUTH_SHARE:
             raise ConfigError(
                 f"hyperliquid: re-reading the truth of {len(self.knowledge.accounts)} accounts "
-                f"needs {fixed:.0f} of the {available:.0f} request weight that may be spent a "
-                "minute. Lengthen polls.positions_s or watch fewer accounts from this machine",
+                f"needs {fixed:.0f} of the {reads * _TRUTH_SHARE:.0f} request weight that may be "
+                "spent on it a minute. Lengthen polls.positions_s or watch fewer accounts from "
+                "this machine",
             )
+        room = max(reads * _PLANNED_SHARE - fixed, reads * (1.0 - _TRUTH_SHARE))
         return max(1.0, slowable / room)
 
     def _requests(self, poll: InfoPoll) -> int:
@@ -173,7 +182,7 @@ class HyperliquidVenue:
                 return len(account.dexes)
             case "metaAndAssetCtxs":
                 return len(self.knowledge.followed) + 1
-            case "fundingHistory" | "candleSnapshot" if poll.key != PAST_KEY:
+            case "fundingHistory":
                 return max(1, len(self.knowledge.watchlist), len(self.knowledge.leaders()))
             case "userAbstraction":
                 return 3
