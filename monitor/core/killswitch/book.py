@@ -99,7 +99,8 @@ class Book(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     sent for now; ``dark`` those whose positions are old and are the last known ones. ``unable`` are
     (venue, account, why) of those that orders cannot be sent for, in words. ``second`` are further
     fresh readings of accounts, by another source than the one in ``accounts``. ``listed`` are
-    (venue, market, asset) of all markets that the venues name, held or not."""
+    (venue, market, asset) of all markets that the venues name, held or not. ``kept`` are (venue,
+    account, market, why) of positions that no order may touch, in words."""
 
     at_ns: EngineNs
     accounts: tuple[AccountTruth, ...]
@@ -111,3 +112,4 @@ class Book(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     unable: tuple[tuple[str, str, str], ...] = ()
     second: tuple[AccountTruth, ...] = ()
     listed: frozenset[tuple[str, str, str]] = frozenset()
+    kept: tuple[tuple[str, str, str, str], ...] = ()

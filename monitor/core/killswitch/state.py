@@ -143,6 +143,7 @@ class Cause(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     pull_id: str = ""
     rule_hash: str = ""
     confirmed_by: str = ""  # observations and sources, in words for the record
+    approved: bool = False  # a person approved what a rule proposed
 
 
 class Offer(msgspec.Struct, frozen=True, gc=False, kw_only=True):

@@ -108,7 +108,9 @@ def cutter(target: Target, book: Book, limits: PlanLimits) -> Plan:
         if not size:
             continue
         steps = {(i.venue, i.market): i.size_step for i in book.instruments}
-        stuck = not steps[truth.venue, one.market]
+        kept = {one[:3]: one[3] for one in book.kept}
+        place = (truth.venue, truth.account, one.market)
+        stuck = place in kept or not steps[truth.venue, one.market]
         if stuck or (truth.venue, truth.account) not in book.executable:
             usd = float(size) * price
             shortfalls.append(
@@ -117,7 +119,7 @@ def cutter(target: Target, book: Book, limits: PlanLimits) -> Plan:
                     account=truth.account,
                     market=one.market,
                     usd=usd,
-                    reason="no order can be sent",
+                    reason=kept.get(place, "no order can be sent"),
                 )
             )
             continue

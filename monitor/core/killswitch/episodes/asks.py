@@ -211,6 +211,7 @@ def latch(turn: Turn, ask: Ask, level: Level, *, approved_by: str = "") -> None:
         gross_to_usd=ask.gross_to_usd if level is Level.CUT else None,
         rule_hash=ask.rule_hash,
         confirmed_by=ask.confirmed_by,
+        approved=bool(approved_by),
     )
     trip(turn, ask.scope, cause, by_person=False)
 

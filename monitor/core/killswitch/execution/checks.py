@@ -8,62 +8,51 @@ from decimal import Decimal
 
 import msgspec
 
-from monitor.core.killswitch.book import AccountTruth, Book, Instrument
+from monitor.core.killswitch.book import AccountTruth, Book
 from monitor.core.killswitch.execution.orders import asset_of, size_in, within
+from monitor.core.killswitch.execution.reach import left_words, reach
 from monitor.core.killswitch.levels import Level
 from monitor.core.killswitch.plan import Plan, PlannedOrder
-from monitor.core.killswitch.scope import level_at, pool_of
+from monitor.core.killswitch.scope import level_at
 from monitor.core.killswitch.state import Latch, Run
 from monitor.core.killswitch.turn import Turn
-from monitor.core.types import Side, Subject
+from monitor.core.types import Side
 
 KEPT = "positions are kept here by a HALT"
 SLACK_USD = 1.0  # rounding to lots may pass a turnover bound by so much
 
 
-def halts_over(turn: Turn, latch: Latch) -> list[tuple[Subject, Level]]:
-    """Scopes in which another trip keeps positions as they are: HALT outranks CUT."""
-    return [
+def with_kept(turn: Turn, latch: Latch, book: Book) -> Book:
+    """``book`` with the positions that this trip may not touch; they stay in it as the hedges they
+    are. Another trip's HALT keeps positions as they are, for it outranks CUT; and the desk may let
+    a rule do less in a part of what it tripped."""
+    halts = [
         (other.scope, other.level)
         for other in turn.state.latches.values()
         if other is not latch and other.level is Level.HALT and other.level > latch.level
     ]
-
-
-def without_halted(book: Book, halted: list[tuple[Subject, Level]]) -> Book:
-    """Markets that a HALT keeps for all accounts of this plan cannot be ordered in: no lots. They
-    stay in the book as the hedges they are."""
-    if not halted:
-        return book
-
-    def kept(one: Instrument) -> bool:
-        return all(
-            level_at(
-                halted,
-                venue=venue,
-                account=pool_of(account, one.market),
-                asset=one.asset,
-                market=one.market,
-            )
-            is Level.HALT
-            for venue, account in book.executable
-            if venue == one.venue
-        )
-
-    return msgspec.structs.replace(
-        book,
-        instruments=tuple(
-            msgspec.structs.replace(one, size_step=Decimal(0)) if kept(one) else one
-            for one in book.instruments
-        ),
-    )
+    assets = asset_of(book)
+    kept = []
+    for truth in book.accounts:
+        for one in truth.positions:
+            place = {
+                "venue": truth.venue,
+                "account": truth.account,
+                "asset": assets(truth.venue, one.market),
+                "market": one.market,
+            }
+            why = KEPT if level_at(halts, **place) is Level.HALT else ""
+            if not why and reach(turn.policy, latch, **place) < latch.level:
+                why = left_words(turn.policy, latch)
+            if why:
+                kept.append((truth.venue, truth.account, one.market, why))
+    return msgspec.structs.replace(book, kept=tuple(kept))
 
 
 def checked(
     plan: Plan,
     latch: Latch,
     ready: list[Run],
-    halted: list[tuple[Subject, Level]],
     book: Book,
     left_usd: float | None,
 ) -> tuple[list[PlannedOrder], dict[str, tuple[str, str]]]:
@@ -72,6 +61,7 @@ def checked(
     ready, and in scope."""
     truths = {run.key: run.truth for run in ready if run.truth is not None}
     assets = asset_of(book)
+    kept = {one[:3]: one[3] for one in book.kept}
     taken: dict[tuple[str, str], Decimal] = {}
     legs: set[str] = set()
     refused: dict[str, str] = {}
@@ -81,15 +71,9 @@ def checked(
         room = (key, order.market)
         taken[room] = taken.get(room, Decimal(0)) + order.size
         inside = within(latch.scope, order.venue, order.account, order.market, asset)
-        halt = level_at(
-            halted,
-            venue=order.venue,
-            account=pool_of(order.account, order.market),
-            asset=asset,
-            market=order.market,
-        )
-        if halt is Level.HALT:
-            refused[order.leg] = KEPT
+        why = kept.get((order.venue, order.account, order.market))
+        if why is not None:
+            refused[order.leg] = why
         elif order.leg in legs:
             refused[order.leg] = "two orders of the plan have this name"
         elif key not in truths or not inside:

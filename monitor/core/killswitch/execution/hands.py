@@ -5,8 +5,14 @@ did. *Pure.*
 from __future__ import annotations
 
 from monitor.core.killswitch.book import AccountTruth, Book
+from monitor.core.killswitch.execution.checks import with_kept
 from monitor.core.killswitch.execution.orders import asset_of, held_in, unproved
-from monitor.core.killswitch.execution.run import last_action_ns, residual_words, to_take_away
+from monitor.core.killswitch.execution.run import (
+    last_action_ns,
+    left_alone,
+    residual_words,
+    to_take_away,
+)
 from monitor.core.killswitch.execution.truths import within_goal
 from monitor.core.killswitch.state import Latch, Outcome, Residual, Run, Work
 from monitor.core.killswitch.turn import Turn
@@ -52,10 +58,18 @@ def _left_by_hand(
     residuals = []
     if left:
         residuals.append(Residual(reason=f"{len(left)} order(s) to cancel; {_by_hand(turn, run)}"))
+    residuals += left_alone(turn, latch, run)
     held = held_in(truth, latch.scope, asset_of(book))
     if latch.cutting and held and not within_goal(latch, book, run.key):
-        markets = ", ".join(f"{market} {size.normalize():f}" for market, size in held.items())
-        residuals.append(Residual(reason=f"to cut: {markets}; {_by_hand(turn, run)}"))
+        kept = {one[2]: one[3] for one in with_kept(turn, latch, book).kept
+                if one[:2] == (run.venue, run.account)}  # fmt: skip
+        mine = [f"{name} {size.normalize():f}" for name, size in held.items() if name not in kept]
+        if mine:
+            words = f"to cut: {', '.join(mine)}; {_by_hand(turn, run)}"
+            residuals.append(Residual(reason=words))
+        residuals += [
+            Residual(reason=why, market=name) for name, why in kept.items() if name in held
+        ]
     return tuple(residuals)
 
 

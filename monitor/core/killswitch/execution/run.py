@@ -19,6 +19,7 @@ from monitor.core.killswitch.execution.orders import (
     to_cancel,
     unproved,
 )
+from monitor.core.killswitch.execution.reach import left_words, reach
 from monitor.core.killswitch.execution.readings import disputed, other_readings
 from monitor.core.killswitch.facts import (
     CancelOrders,
@@ -394,7 +395,7 @@ def judge(turn: Turn, latch: Latch, run: Run, truth: AccountTruth) -> None:
         run.whole = truth.idle_orders_ns is not None
         return
     unshown = tuple(Residual(reason=f"nobody can say that it is done: {one}") for one in missing)
-    settle(turn, latch, run, (*leftovers(latch, run), *unshown))
+    settle(turn, latch, run, (*leftovers(turn, latch, run), *unshown))
 
 
 def to_take_away(
@@ -404,15 +405,7 @@ def to_take_away(
     position, those that increase risk by either of them."""
 
     def by(reading: AccountTruth) -> tuple[WorkingOrder, ...]:
-        return to_cancel(
-            reading,
-            latch.scope,
-            latch.level,
-            asset_of(turn.book),
-            share_left=latch.target_ratio if latch.level is Level.CUT else 1.0,
-            protective_too=turn.policy.halt_cancels_protective,
-            in_the_way=run.in_the_way,
-        )
+        return taken_by(turn, latch, run, reading)
 
     touched_ns = turn.state.touched.get(run.key, 0)
     others = () if turn.book is None else other_readings(turn.book, truth, touched_ns)
@@ -422,6 +415,41 @@ def to_take_away(
         as_seen = msgspec.structs.replace(truth, positions=other.positions)
         left += tuple(one for one in by(as_seen) if one.market in markets and one not in left)
     return left
+
+
+def taken_by(
+    turn: Turn, latch: Latch, run: Run, reading: AccountTruth, *, everywhere: bool = False
+) -> tuple[WorkingOrder, ...]:
+    """What is to go by one reading, each order by the level that the trip may reach where it is;
+    with ``everywhere`` as if that were its own."""
+    assets = asset_of(turn.book)
+    levels = {
+        market: latch.level
+        if everywhere
+        else reach(
+            turn.policy,
+            latch,
+            venue=reading.venue,
+            account=reading.account,
+            asset=assets(reading.venue, market),
+            market=market,
+        )
+        for market in dict.fromkeys(order.market for order in reading.orders)
+    }
+    return tuple(
+        order
+        for level in sorted(set(levels.values()))
+        for order in to_cancel(
+            reading,
+            latch.scope,
+            level,
+            assets,
+            share_left=latch.target_ratio if level is Level.CUT else 1.0,
+            protective_too=turn.policy.halt_cancels_protective,
+            in_the_way=run.in_the_way,
+        )
+        if levels[order.market] is level
+    )
 
 
 def last_action_ns(turn: Turn, latch: Latch, run: Run) -> EngineNs:
@@ -440,9 +468,20 @@ def wait_for_proof(turn: Turn, run: Run, missing: tuple[str, ...]) -> bool:
     return True
 
 
-def leftovers(latch: Latch, run: Run) -> tuple[Residual, ...]:
-    """Orders that would not go, and a cutting that stopped."""
-    residuals = []
+def left_alone(turn: Turn, latch: Latch, run: Run) -> tuple[Residual, ...]:
+    """Orders that the desk's configuration keeps this trip from cancelling."""
+    if run.truth is None:
+        return ()
+    mine = {order.order_id for order in taken_by(turn, latch, run, run.truth)}
+    every = taken_by(turn, latch, run, run.truth, everywhere=True)
+    left = sum(order.order_id not in mine for order in every)
+    words = f"{left} order(s) to cancel: {left_words(turn.policy, latch)}"
+    return (Residual(reason=words),) if left else ()
+
+
+def leftovers(turn: Turn, latch: Latch, run: Run) -> tuple[Residual, ...]:
+    """Orders that would not go or are left by configuration, and a cutting that stopped."""
+    residuals = [*left_alone(turn, latch, run)]
     if run.given_up:
         ids = ", ".join(order.order_id for order in run.cancels[:5])
         residuals.append(

@@ -8,7 +8,7 @@ from decimal import Decimal
 from math import fsum
 
 from monitor.core.killswitch.book import Book
-from monitor.core.killswitch.execution.checks import KEPT, checked, halts_over, without_halted
+from monitor.core.killswitch.execution.checks import checked, with_kept
 from monitor.core.killswitch.execution.fills import turnover_usd
 from monitor.core.killswitch.execution.orders import asset_of, held_in, size_in
 from monitor.core.killswitch.execution.readings import unsure_of
@@ -97,9 +97,8 @@ def _join(turn: Turn, latch: Latch, *, retried: bool) -> None:
 
 
 def _round(turn: Turn, latch: Latch, ready: list[Run], book: Book) -> None:
-    halted = halts_over(turn, latch)
     keys = [run.key for run in ready]
-    merged = without_halted(trip_book(book, latch, keys, turn.state.touched), halted)
+    merged = with_kept(turn, latch, trip_book(book, latch, keys, turn.state.touched))
     fix_baseline(latch, merged)
     latch.round += 1
     latch.burst += 1
@@ -111,7 +110,7 @@ def _round(turn: Turn, latch: Latch, ready: list[Run], book: Book) -> None:
         return
     try:
         plan = in_part(turn, latch, ready, merged, left_usd)
-        orders, refused = checked(plan, latch, ready, halted, book, left_usd)
+        orders, refused = checked(plan, latch, ready, merged, left_usd)
     except Exception as error:  # noqa: BLE001 - containment of one kill step (design.md §2)
         reason = f"no plan could be made ({type(error).__name__}: {error})"
         turn.note(latch, "plan_failed", reason=reason)
@@ -124,9 +123,9 @@ def _round(turn: Turn, latch: Latch, ready: list[Run], book: Book) -> None:
         if plan.sliced and ready[0].barren < 2:
             latch.pause_ns = after(turn.now, turn.policy.slice_pause_s)
     else:
-        kept = {(one.venue, one.market) for one in merged.instruments if one.size_step <= 0}
+        kept = {one[:3]: one[3] for one in merged.kept}
         unsure = unsure_of(turn, latch, ready, merged, plan.goal_usd)
-        _conclude(turn, latch, ready, plan, refused, kept if halted else set(), unsure)
+        _conclude(turn, latch, ready, plan, refused, kept, unsure)
 
 
 def in_part(turn: Turn, latch: Latch, ready: list[Run], book: Book, left_usd: float | None) -> Plan:
@@ -157,13 +156,15 @@ def make_plan(
     part_usd: float | None = None,
 ) -> Plan:
     """What the planner says for this trip's target."""
-    kept = {(one.venue, one.market) for one in book.instruments if one.size_step <= 0}
+    lotless = {(one.venue, one.market) for one in book.instruments if one.size_step <= 0}
+    kept = {"/".join(one[:3]) for one in book.kept}
     accounts = {f"{venue}/{account}" for venue, account in book.executable}
     unsure = {leg.name for leg in read_legs(latch.scope, book) if leg.stuck == SIDES_DISAGREE}
 
     def stuck(name: str) -> bool:
         venue, account, market = name.split("/", 2)
-        return name in unsure or f"{venue}/{account}" not in accounts or (venue, market) in kept
+        out_of_reach = f"{venue}/{account}" not in accounts or (venue, market) in lotless
+        return out_of_reach or name in unsure or name in kept
 
     goal_usd = reachable_goal_usd(latch, book, stuck)
     # The goal may lie above the baseline: what is stuck may have grown. It is the goal that counts.
@@ -245,7 +246,7 @@ def _conclude(
     ready: list[Run],
     plan: Plan,
     refused: dict[str, tuple[str, str]],
-    kept: set[tuple[str, str]],
+    kept: dict[tuple[str, str, str], str],
     unsure: dict[str, tuple[str, ...]],
 ) -> None:
     """Nothing is left to send: the goal is met, or what is in its way is said. Where readings
@@ -259,22 +260,18 @@ def _conclude(
         words = unsure.get(run.key, ())
         if words and wait_for_proof(turn, run, words):
             continue
-        residuals = [*leftovers(latch, run), *(Residual(reason=one) for one in words)]
+        residuals = [*leftovers(turn, latch, run), *(Residual(reason=one) for one in words)]
         if met and plan.gross_before_usd > goal_usd:  # met but for what others keep
             held = _held(run, latch, turn)
             residuals += [
-                Residual(reason=KEPT, market=market)
+                Residual(reason=why, market=market)
                 for market in held
-                if (run.venue, market) in kept
+                if (why := kept.get((run.venue, run.account, market)))
             ]
         run.cut_done = met and not residuals
         if not met:
             residuals += [
-                Residual(
-                    reason=KEPT if (one.venue, one.market) in kept else one.reason,
-                    market=one.market,
-                    usd=one.usd,
-                )
+                Residual(reason=one.reason, market=one.market, usd=one.usd)
                 for one in plan.shortfalls
                 if (one.venue, one.account) == (run.venue, run.account)
             ]
@@ -319,7 +316,7 @@ def _held(run: Run, latch: Latch, turn: Turn) -> dict[str, Decimal]:
 
 def _give_up(turn: Turn, latch: Latch, ready: list[Run], reason: str) -> None:
     for run in ready:
-        settle(turn, latch, run, (*leftovers(latch, run), Residual(reason=reason)))
+        settle(turn, latch, run, (*leftovers(turn, latch, run), Residual(reason=reason)))
 
 
 def _record_plan(

@@ -114,6 +114,7 @@ def read_legs(scope: Subject, book: Book) -> list[Leg]:
     """All legs of the book, in the order of their names, off-book ones last."""
     instruments = _by_market(book.instruments)
     quotes = _by_market(book.quotes)
+    kept = {one[:3]: one[3] for one in book.kept}
     priced: dict[tuple[str, str, int], tuple[float | None, int, float, Decimal | None]] = {}
     legs = []
     for (venue, account, market), (size, orders, agreed) in sorted(_held(book).items()):
@@ -131,6 +132,7 @@ def read_legs(scope: Subject, book: Book) -> list[Leg]:
             (_listed(book.dark, venue, pool), DARK),
             # By its own name: a sub-account (main.hedge) is another account than its master.
             ((venue, account) not in book.executable, NO_EXECUTOR),
+            ((venue, account, market) in kept, kept.get((venue, account, market), "")),
             (not agreed, SIDES_DISAGREE),
             (instrument is None or instrument.size_step <= 0, NO_LOTS),
             (reference is None, NO_PRICE),
