@@ -7,12 +7,8 @@ from __future__ import annotations
 from monitor.core.killswitch.book import AccountTruth, Book
 from monitor.core.killswitch.execution.checks import with_kept
 from monitor.core.killswitch.execution.orders import asset_of, held_in, unproved
-from monitor.core.killswitch.execution.run import (
-    last_action_ns,
-    left_alone,
-    residual_words,
-    to_take_away,
-)
+from monitor.core.killswitch.execution.run import last_action_ns, residual_words
+from monitor.core.killswitch.execution.taking import left_alone, to_take_away
 from monitor.core.killswitch.execution.truths import within_goal
 from monitor.core.killswitch.state import Latch, Outcome, Residual, Run, Work
 from monitor.core.killswitch.turn import Turn

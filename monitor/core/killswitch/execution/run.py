@@ -9,18 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import msgspec
-
-from monitor.core.killswitch.book import AccountTruth, WorkingOrder
+from monitor.core.killswitch.book import AccountTruth
 from monitor.core.killswitch.execution.orders import (
     asset_of,
     grown_back,
     held_in,
-    to_cancel,
     unproved,
 )
-from monitor.core.killswitch.execution.reach import left_words, reach
-from monitor.core.killswitch.execution.readings import disputed, other_readings
+from monitor.core.killswitch.execution.taking import left_alone, to_take_away
 from monitor.core.killswitch.facts import (
     CancelOrders,
     CancelOutcome,
@@ -28,7 +24,6 @@ from monitor.core.killswitch.facts import (
     ReadAccount,
     ResolveOrders,
 )
-from monitor.core.killswitch.levels import Level
 from monitor.core.killswitch.policy import step_of
 from monitor.core.killswitch.state import KillState, Latch, Outcome, Residual, Run, Work
 from monitor.core.killswitch.turn import Turn, after, digest
@@ -398,60 +393,6 @@ def judge(turn: Turn, latch: Latch, run: Run, truth: AccountTruth) -> None:
     settle(turn, latch, run, (*leftovers(turn, latch, run), *unshown))
 
 
-def to_take_away(
-    turn: Turn, latch: Latch, run: Run, truth: AccountTruth
-) -> tuple[WorkingOrder, ...]:
-    """The working orders that this trip takes away. Where two readings disagree on the side of a
-    position, those that increase risk by either of them."""
-
-    def by(reading: AccountTruth) -> tuple[WorkingOrder, ...]:
-        return taken_by(turn, latch, run, reading)
-
-    touched_ns = turn.state.touched.get(run.key, 0)
-    others = () if turn.book is None else other_readings(turn.book, truth, touched_ns)
-    markets = disputed(truth, others)
-    left = by(truth)
-    for other in others if markets else ():
-        as_seen = msgspec.structs.replace(truth, positions=other.positions)
-        left += tuple(one for one in by(as_seen) if one.market in markets and one not in left)
-    return left
-
-
-def taken_by(
-    turn: Turn, latch: Latch, run: Run, reading: AccountTruth, *, everywhere: bool = False
-) -> tuple[WorkingOrder, ...]:
-    """What is to go by one reading, each order by the level that the trip may reach where it is;
-    with ``everywhere`` as if that were its own."""
-    assets = asset_of(turn.book)
-    levels = {
-        market: latch.level
-        if everywhere
-        else reach(
-            turn.policy,
-            latch,
-            venue=reading.venue,
-            account=reading.account,
-            asset=assets(reading.venue, market),
-            market=market,
-        )
-        for market in dict.fromkeys(order.market for order in reading.orders)
-    }
-    return tuple(
-        order
-        for level in sorted(set(levels.values()))
-        for order in to_cancel(
-            reading,
-            latch.scope,
-            level,
-            assets,
-            share_left=latch.target_ratio if level is Level.CUT else 1.0,
-            protective_too=turn.policy.halt_cancels_protective,
-            in_the_way=run.in_the_way,
-        )
-        if levels[order.market] is level
-    )
-
-
 def last_action_ns(turn: Turn, latch: Latch, run: Run) -> EngineNs:
     """When this trip began, or riskd last changed the account: what proves it is younger."""
     return max(latch.since_ns, turn.state.touched.get(run.key, 0))
@@ -466,17 +407,6 @@ def wait_for_proof(turn: Turn, run: Run, missing: tuple[str, ...]) -> bool:
     run.work, run.verifying = Work.READ, True
     run.wait_ns = after(turn.now, turn.policy.attempt_pause_s)
     return True
-
-
-def left_alone(turn: Turn, latch: Latch, run: Run) -> tuple[Residual, ...]:
-    """Orders that the desk's configuration keeps this trip from cancelling."""
-    if run.truth is None:
-        return ()
-    mine = {order.order_id for order in taken_by(turn, latch, run, run.truth)}
-    every = taken_by(turn, latch, run, run.truth, everywhere=True)
-    left = sum(order.order_id not in mine for order in every)
-    words = f"{left} order(s) to cancel: {left_words(turn.policy, latch)}"
-    return (Residual(reason=words),) if left else ()
 
 
 def leftovers(turn: Turn, latch: Latch, run: Run) -> tuple[Residual, ...]:
