@@ -47,6 +47,17 @@ STALE = """\
   do: {level: hold}
   scope: account
 """
+HEAVY = """\
+- id: heavy
+  for_each: portfolio
+  summary: Nothing should be added
+  when: gross_exposure_usd >= 800000.0
+  until: gross_exposure_usd <= 700000.0
+  keep_firing_for: 10s
+  severity: warning
+  do: {level: hold, because: risk}
+  scope: portfolio
+"""
 SMALL = """\
 - id: small
   for_each: account
@@ -154,6 +165,29 @@ def test_a_hold_whose_end_was_lost_goes_all_the_same() -> None:
         assert "released" in rig.actions()
 
     run(story, Desk(rules=STALE, acting=("stale",)))
+
+
+def test_a_risk_is_held_for_as_long_as_its_rule_says() -> None:
+    """REDUCE_ONLY over the book with hedges allowed, by a warning; nothing is sent,
+    and ten seconds of calm, the rule's own, are all that it takes."""
+
+    async def story(rig: Rig) -> None:
+        rig.remember()
+        levers.move_price(rig.world, levers.ALL, by=0.8, over_s=1.0)
+        await rig.until(lambda: rig.trading()["state"] == "REDUCE_ONLY", within_s=60.0)
+        await rig.passes(60.0)
+        (scope,) = rig.trading()["scopes"]
+        assert (scope["held"], scope["reasons"]) == (True, ["heavy about portfolio"])
+        assert set(rig.trading()["hedge_allowed"].values()) == {True}
+        levers.move_price(rig.world, levers.ALL, by=-0.6, over_s=1.0)
+        calm_s = rig.at_s
+        await rig.until(lambda: rig.trading()["state"] == "ACTIVE", within_s=30.0)
+        assert 10.0 <= rig.at_s - calm_s <= 20.0
+        assert not rig.latches
+        assert rig.main.requests_used == rig.requests_before, "a hold sends nothing"
+        assert any(not one.firing and one.alert == "KillSwitchHold" for one in rig.told)
+
+    run(story, Desk(rules=HEAVY, acting=("heavy",)))
 
 
 def test_a_small_account_latches_itself_and_not_the_book() -> None:
