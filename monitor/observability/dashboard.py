@@ -41,6 +41,13 @@ GRAFANA_UNITS: Mapping[Unit, str] = {
     Unit.PER_YEAR: "percentunit",
     Unit.BOOL: "bool_yes_no",
 }
+# One panel an asset: (measure, legend, on the right axis).
+SIGNS_TITLE = "Signs of an asset"
+SIGNS: tuple[tuple[str, str, bool], ...] = (
+    ("funding_dispersion_apr", "funding spread a year", False),
+    ("volatility_percentile", "volatility percentile", False),
+    ("asset_depth_usd", "depth, USD", True),
+)
 DAEMON_PANELS: tuple[tuple[str, str, str, str], ...] = (
     ("Seconds since the last evaluation", "time() - riskd_last_evaluation_timestamp_seconds", "s",
      "riskd"),
@@ -72,6 +79,12 @@ def dashboard(specs: Iterable[MeasureSpec]) -> bytes:
             for index, spec in enumerate(group):
                 panels.append(_measure_panel(spec, kind, legend, _place(index, top)))
             top += PANEL_HEIGHT * (1 + (len(group) - 1) // (COLUMNS // PANEL_WIDTH))
+    names = {spec.name: metric_name(spec) for spec in known}
+    if all(name in names for name, _, _ in SIGNS):
+        top = _row(panels, SIGNS_TITLE, top)
+        place: Json = {"x": 0, "y": top, "w": COLUMNS, "h": PANEL_HEIGHT}
+        panels.append(_signs_panel(names, place))
+        top += PANEL_HEIGHT
     top = _row(panels, "riskd itself", top)
     for index, (title, query, unit, legend) in enumerate(DAEMON_PANELS):
         panels.append(_panel(title, "", query, unit, legend, _place(index, top)))
@@ -86,7 +99,13 @@ def dashboard(specs: Iterable[MeasureSpec]) -> bytes:
         "schemaVersion": 39,
         "time": {"from": "now-6h", "to": "now"},
         "timezone": "utc",
-        "templating": {"list": [_variable("venue"), _variable("account")]},
+        "templating": {
+            "list": [
+                _variable("venue"),
+                _variable("account"),
+                _variable("asset", "riskd_gross_exposure_usd"),
+            ]
+        },
         "annotations": {"list": []},
         "panels": panels,
     }
@@ -141,8 +160,49 @@ def _panel(title: str, text: str, query: str, unit: str, legend: str, place: Jso
     }
 
 
-def _variable(label: str) -> Json:
-    query = f"label_values(riskd_equity_usd, {label})"
+def _signs_panel(names: Mapping[str, str], place: Json) -> Json:
+    """Repeated for each asset chosen."""
+    targets: list[Json] = [
+        {
+            "refId": ref,
+            "expr": f'{names[name]}{{kind="asset",asset="$asset"}}',
+            "legendFormat": legend,
+            "datasource": DATASOURCE,
+        }
+        for ref, (name, legend, _) in zip("ABC", SIGNS, strict=True)
+    ]
+    overrides: list[Json] = [
+        {
+            "matcher": {"id": "byName", "options": legend},
+            "properties": [
+                {"id": "unit", "value": "currencyUSD"},
+                {"id": "custom.axisPlacement", "value": "right"},
+            ],
+        }
+        for _, legend, right in SIGNS
+        if right
+    ]
+    panel = _panel(
+        "$asset",
+        "What signal_crossref compares by the hour: two of three worse three hours running.",
+        "",
+        "percentunit",
+        "",
+        place,
+    )
+    field = {"unit": "percentunit", "custom": {"spanNulls": False}}
+    return {
+        **panel,
+        "fieldConfig": {"defaults": field, "overrides": overrides},
+        "targets": targets,
+        "repeat": "asset",
+        "repeatDirection": "h",
+        "maxPerRow": 3,
+    }
+
+
+def _variable(label: str, measure: str = "riskd_equity_usd") -> Json:
+    query = f"label_values({measure}, {label})"
     return {
         "name": label,
         "type": "query",

@@ -237,4 +237,4 @@ def test_without_buckets_nothing_is_asked() -> None:
     desk.evaluate()
     assert not list(desk.engine.subjects(SubjectKind.BUCKET))
     told = {one.rule for one in desk.engine.rule_states()}
-    assert told == {"lockstep", "lockstep_stressed"}
+    assert told == {"lockstep", "lockstep_stressed", "signal_crossref"}

@@ -88,6 +88,7 @@ TELLING = (
     ("TAIL_HEDGE", "tail_hedge", "warning", 0.12),
     ("FUNDING_AGAINST", "entry_funding_against", "info", 0.30),
     ("HEDGE_ADD_CHECK", "hedge_add_check", "warning", 0.0),  # and 40 of the index
+    ("SIGNAL_CROSSREF", "signal_crossref", "info", 1.0),  # assets of which two of three worsen
     ("EXECUTION_SLICE", "execution_slice", "info", 1.0),  # of 10 % of depth
     ("HARVEST", "harvest", "info", 1.5),
     ("REDUNDANT_COLLATERAL", "redundant_collateral", "info", 0.30),
