@@ -458,6 +458,14 @@ class FrameRejected(_VenueEvent, frozen=True, gc=False, kw_only=True):
     sample: bytes
 
 
+class RequestsCounted(_VenueEvent, frozen=True, gc=False, kw_only=True):
+    """Requests of ours to the venue since the last one of these, and how many of them failed: no
+    answer in time, a refusal for being too many, or an error of the venue's own."""
+
+    asked: int
+    failed: int
+
+
 class ClockSkewSeen(_VenueEvent, frozen=True, gc=False, kw_only=True):
     """Venue clock minus ours, seconds, from an answer whose round trip was short."""
 
@@ -569,7 +577,8 @@ AccountEvent = (
 )  # fmt: skip
 FeedEvent = (
     ChannelOpened | ChannelProgressed | ChannelLost | FeedConnected | FeedLost | FrameRejected
-)
+    | RequestsCounted
+)  # fmt: skip
 ControlEvent = (
     OffBookLegsDeclared
     | NewsFlagsDeclared

@@ -23,6 +23,7 @@ from monitor.core.events import (
     FeedLost,
     FrameRejected,
     HistoryProgressed,
+    RequestsCounted,
 )
 from monitor.core.ports import Clock, EventSink, Poll, PollOutput, Refresh, Request, Response
 from monitor.core.types import SECOND_NS, EngineNs, channel_id
@@ -38,6 +39,7 @@ REFUSED_PERIOD_S = 300.0
 HISTORY_WAIT_S_MAX = 3600.0  # a wait for the budget is no failure of the venue
 # Nor is it for what many accounts re-read in the same minute, and need not have in it.
 BACKGROUND_WAIT_S_MAX = 300.0
+COUNTED_S = 30.0  # how often it is told how many requests there were and how many failed
 BACKGROUND_PERIOD_S = 60.0  # what is read this rarely is history, not truth about now
 
 
@@ -123,6 +125,8 @@ class Poller:
         self._schedules: dict[str, _Schedule] = {}
         self._failing: dict[str, set[str]] = {}  # family -> polls that fail now
         self._known: set[str] = set()  # families whose state was told
+        self._asked = self._refused = 0
+        self._counted_ns = clock.now()
         self._log = structlog.get_logger().bind(venue=venue)
         metrics.watch_budget(venue, budget.used_and_left)
 
@@ -232,6 +236,7 @@ class Poller:
             except TransientFeedError as error:
                 if error.unsent:  # a venue that is back must not find its minute spent
                     self._budget.give_back(request.weight)
+                self._count(failed=True)
                 raise
         now = self._clock.now()
         counters = self._counters(poll)
@@ -241,12 +246,14 @@ class Poller:
         try:
             output = poll.received(response, now)
         except TransientFeedError as error:
+            self._count(failed=True)
             if error.retry_after_s:  # the venue's word holds for all its polls
                 self._budget.hold_reads(min(error.retry_after_s, RETRY_AFTER_S_MAX))
             raise
         except DecodeError as error:
             sample = error.sample or response.body
             raise DecodeError(str(error), sample=sample) from error
+        self._count(failed=False)
         if output.events:
             self._sink.submit(output.events)
             self._log_history(output.events)
@@ -255,6 +262,19 @@ class Poller:
         for wish in output.refresh:
             self.refresh(wish)
         return output
+
+    def _count(self, *, failed: bool) -> None:
+        """One request more; an answer that is no answer of the venue's own counts as none."""
+        self._asked += 1
+        self._refused += failed
+        now = self._clock.now()
+        if now - self._counted_ns < COUNTED_S * SECOND_NS:
+            return
+        counted = RequestsCounted(
+            venue=self._venue, channel="", asked=self._asked, failed=self._refused
+        )
+        self._asked, self._refused, self._counted_ns = 0, 0, now
+        self._sink.submit((counted,))
 
     def _log_history(self, events: Sequence[Event]) -> None:
         """One line when a kind of history is read, or as much of it as can be."""

@@ -81,6 +81,72 @@ def test_what_a_venue_never_tells_is_left_out() -> None:
     assert block(desk, 17.5).after(HEALTH, HL_VENUE) == pytest.approx((10 + 10) / 30)
 
 
+def requests(desk: Desk, asked: int, failed: int) -> Desk:
+    """So many were sent since the last count."""
+    return desk.tell(e.RequestsCounted(venue=HL, channel="", asked=asked, failed=failed))
+
+
+@pytest.mark.parametrize(
+    ("asked", "failed", "share", "expected"),
+    [
+        pytest.param(19, 19, None, 1.0, id="too few to say anything"),
+        pytest.param(100, 2, 0.02, 1.0, id="two percent are usual"),
+        pytest.param(100, 11, 0.11, (90 + 7.5) / 105, id="half way"),
+        pytest.param(100, 20, 0.20, 90 / 105, id="a fifth is worth nothing"),
+        pytest.param(100, 100, 1.0, 90 / 105, id="all of them"),
+    ],
+)
+def test_requests_that_fail(asked: int, failed: int, share: float | None, expected: float) -> None:
+    """Fifteen of a hundred and five; of ten minutes, and then it says nothing any more."""
+    desk = requests(watched(), asked, failed)
+    assert desk.after("request_error_ratio", HL_VENUE) == (
+        None if share is None else pytest.approx(share)
+    )
+    assert desk.value(HEALTH, HL_VENUE) == pytest.approx(expected)
+    assert desk.at(600.001).after("request_error_ratio", HL_VENUE) is None
+
+
+def test_requests_of_ten_minutes_count_together() -> None:
+    """What is older falls out by itself."""
+    desk = requests(watched(), 50, 0)
+    requests(desk.at(300), 50, 10)
+    assert desk.after("request_error_ratio", HL_VENUE) == pytest.approx(0.1)
+    assert desk.at(600.001).after("request_error_ratio", HL_VENUE) == pytest.approx(0.2)
+
+
+def test_gaps_in_streams_cost_for_five_minutes() -> None:
+    """Two of five: three fifths of five are left; a loss without a gap is no gap."""
+    desk = watched()
+    desk.lose(f"{HL}/bbo/BTC")
+    assert desk.after("stream_gaps", HL_VENUE) == 0.0
+    for _ in range(2):
+        desk.lose(f"{HL}/bbo/BTC", gap=True).open(f"{HL}/bbo/BTC", 1.0)
+    assert desk.after("stream_gaps", HL_VENUE) == 2.0
+    assert desk.value(HEALTH, HL_VENUE) == pytest.approx((90 + 3) / 95)
+    assert desk.at(300.001).after("stream_gaps", HL_VENUE) == 0.0
+
+
+def test_books_that_stand_still() -> None:
+    """Of what we hold: BTC is old after ten seconds, another after sixty."""
+    desk = Desk((HL, "main"))
+    for market in ("BTC", "SOL", "ARB"):
+        desk.list_market(market).context(market, mark_price=100.0, oracle_price=100.0)
+        desk.top(99.0, 101.0, market)
+    desk.positions(("BTC", 1), ("SOL", 1), ("ARB", 0)).money(1_000)
+    assert desk.after("books_stale_ratio", HL_VENUE) == 0.0
+    assert desk.at(11).after("books_stale_ratio", HL_VENUE) == pytest.approx(0.5)
+    assert desk.at(66).after("books_stale_ratio", HL_VENUE) == pytest.approx(1.0)
+    desk.top(99.0, 101.0).top(99.0, 101.0, "SOL")
+    assert desk.at(72).after("books_stale_ratio", HL_VENUE) == 0.0
+
+
+def test_without_a_book_of_what_we_hold_nothing_is_said_of_books() -> None:
+    """Absent, and left out of the score."""
+    desk = watched()
+    assert desk.after("books_stale_ratio", HL_VENUE) is None
+    assert "no book" in desk.why("books_stale_ratio", HL_VENUE)
+
+
 @pytest.mark.parametrize(
     ("equity", "held", "expected"),
     [

@@ -11,7 +11,13 @@ import pytest
 from structlog.testing import capture_logs
 
 from monitor.core.errors import AuthError, ConfigError, DecodeError, TransientFeedError
-from monitor.core.events import FeedConnected, FeedLost, FrameRejected, HistoryProgressed
+from monitor.core.events import (
+    FeedConnected,
+    FeedLost,
+    FrameRejected,
+    HistoryProgressed,
+    RequestsCounted,
+)
 from monitor.core.ports import PollOutput, RateBudget, Refresh, Request, Response
 from monitor.core.types import SECOND_NS, EngineNs
 from monitor.observability.metrics import DaemonMetrics
@@ -115,6 +121,27 @@ async def test_each_poll_keeps_its_own_grid() -> None:
         await rig.clock.advance(50.0)
     assert fast.asked_s == [0.0, 10.0, 20.0, 30.0, 40.0, 50.0]
     assert slow.asked_s == [0.0, 25.0, 50.0]
+
+
+async def test_requests_are_counted_and_those_that_fail_among_them() -> None:
+    """Each half minute, with the next request: no answer and an error of the venue's own are
+    failures; what could not be understood was an answer."""
+    rig = Rig()
+    poll = rig.poll(
+        "fake/a",
+        10.0,
+        FINE,
+        TransientFeedError("503"),
+        DecodeError("what?"),
+        TransientFeedError("429", retry_after_s=1.0),
+    )
+    async with rig.running(poll):
+        await rig.clock.advance(120.0)
+    counted = [one for one in rig.sink.events if isinstance(one, RequestsCounted)]
+    assert {one.venue for one in counted} == {"fake"}
+    assert sum(one.failed for one in counted) == 2
+    assert len(counted) == 4
+    assert len(poll.asked_s) - 3 <= sum(one.asked for one in counted) <= len(poll.asked_s)
 
 
 async def test_turns_that_were_missed_are_skipped() -> None:

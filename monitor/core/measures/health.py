@@ -11,6 +11,9 @@ from math import fsum
 
 from monitor.core.measures.accounts import AGE
 from monitor.core.measures.definition import Definition, Relation, define
+from monitor.core.measures.service import BOOKS as STALE_BOOKS
+from monitor.core.measures.service import ERRORS
+from monitor.core.measures.service import GAPS as STREAM_GAPS
 from monitor.core.measures.spec import MeasureSpec, Unit
 from monitor.core.measures.tree import Node, VenueNode
 from monitor.core.measures.use import Use
@@ -24,6 +27,9 @@ BLOCKS = ("blocks", 20.0, 5.0, 30.0)  # age of the newest, seconds
 STATUS = ("status", 20.0, 0.0, 1.0)  # 1: the venue says that something is wrong
 REJECTED = ("unreadable frames", 10.0, 0.0, 10.0)  # in five minutes
 TRUTH = ("account truth", 10.0, 30.0, 120.0)  # seconds since accounts were re-read
+REQUESTS = ("requests", 15.0, 0.02, 0.20)  # share that failed, of ten minutes
+BOOKS = ("books", 10.0, 0.0, 0.5)  # share of held markets whose best prices stand still
+GAPS = ("gaps", 5.0, 0.0, 5.0)  # in five minutes
 Part = tuple[str, float, float]  # name, weight, score in [0, 1]
 Read = Callable[[str], float | None]
 
@@ -52,6 +58,15 @@ def _parts(node: VenueNode, read: Read, now: EngineNs) -> list[Part]:
         found.append(_ramp(STATUS, None if healthy is None else 1.0 - healthy))
     if any(account.truth.seen_ns for account in venue.accounts.values()):
         found.append(_ramp(TRUTH, read(AGE.name)))
+    # These three are of now alone: where nothing was asked, held or missed they say nothing.
+    for part, name in (
+        (REQUESTS, ERRORS.name),
+        (BOOKS, STALE_BOOKS.name),
+        (GAPS, STREAM_GAPS.name),
+    ):
+        value = read(name)
+        if value is not None and (part is not GAPS or value > 0.0):
+            found.append(_ramp(part, value))
     return found
 
 
@@ -79,7 +94,15 @@ def _worst(node: Node, _state: RiskState, now: EngineNs) -> str:
     return ", ".join(f"{name} {score * 100:.0f} %" for score, name in poor[:3])
 
 
-_READ = ("venue_dark_ratio", "block_age_s", "venue_healthy", AGE.name)
+_READ = (
+    "venue_dark_ratio",
+    "block_age_s",
+    "venue_healthy",
+    AGE.name,
+    ERRORS.name,
+    STALE_BOOKS.name,
+    STREAM_GAPS.name,
+)
 
 DEFINITIONS: tuple[Definition, ...] = (
     define(
@@ -88,8 +111,8 @@ DEFINITIONS: tuple[Definition, ...] = (
             kinds=(SubjectKind.VENUE,),
             unit=Unit.RATIO,
             help=(
-                "How well the venue serves us, 1 is well: sight 40 %, blocks 20 %, its own status "
-                "20 %, readable frames 10 %, account truth 10 %."
+                "How well the venue serves us, 1 is well: sight weighs 40, blocks and own status "
+                "20 each, requests 15, readable frames, account truth and books 10 each, gaps 5."
             ),
             low=0.0,
             high=1.0,

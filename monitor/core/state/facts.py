@@ -238,6 +238,7 @@ class VenueBit:
     SKEW = 4
     FLOWS = 8
     HISTORY = 16
+    SERVICE = 32  # requests counted, gaps
 
 
 class FeedBit:
@@ -250,7 +251,7 @@ class FeedBit:
 
 COMPUTED_BIT = 1 << 20  # of any subject: a heavy computation about it came back
 ALL_ACCOUNT_BITS = 0x3F
-ALL_VENUE_BITS = 0x1F
+ALL_VENUE_BITS = 0x3F
 OFF_BOOK_BIT = 1  # of an asset and of the portfolio
 FLOWS_BIT = 2  # of the portfolio
 SERIES_BIT = 64  # of an asset and of the portfolio: a price was sampled, or its history told

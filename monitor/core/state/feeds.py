@@ -15,6 +15,7 @@ from monitor.core.events import (
     FeedConnected,
     FeedLost,
     FrameRejected,
+    RequestsCounted,
 )
 from monitor.core.state.facts import (
     ALL_ACCOUNT_BITS,
@@ -22,14 +23,18 @@ from monitor.core.state.facts import (
     Channel,
     Fact,
     FeedBit,
+    VenueBit,
 )
 from monitor.core.state.markets import venue_of
-from monitor.core.state.model import FeedState, RiskState
+from monitor.core.state.model import FeedState, RequestCount, RiskState
 from monitor.core.types import EngineNs, feed_subject
 
 REJECTED_WINDOW_NS = 300 * 1_000_000_000
 REJECTED_KEPT_MAX = 1000
 OVERTAKEN_NS = 5 * 1_000_000_000
+REQUESTS_WINDOW_NS = 600 * 1_000_000_000
+GAPS_WINDOW_NS = 300 * 1_000_000_000
+KEPT_MAX = 100
 
 
 def feed_of(state: RiskState, venue: str, feed: str) -> FeedState:
@@ -85,6 +90,12 @@ def channel_progressed(state: RiskState, event: ChannelProgressed, now: EngineNs
 
 def channel_lost(state: RiskState, event: ChannelLost, now: EngineNs) -> None:
     """What it fed is only as fresh as itself; after a gap it needs a new message."""
+    if event.gap:
+        owner = venue_of(state, event.venue)
+        since = now - GAPS_WINDOW_NS
+        recent = [at for at in owner.gaps_ns if at > since][1 - KEPT_MAX :]
+        owner.gaps_ns = [*recent, now]
+        state.dirty[owner.subject] = state.dirty.get(owner.subject, 0) | VenueBit.SERVICE
     for channel in _named(state, event.venue, event.channel):
         channel.open = False
         channel.lost_reason = event.reason
@@ -113,6 +124,15 @@ def feed_lost(state: RiskState, event: FeedLost, now: EngineNs) -> None:
         channel.lost_reason = event.reason
         _mark(state, feed_of(state, channel.venue, channel.feed), FeedBit.CHANNELS)
     _mark(state, feed, FeedBit.CONNECTION)
+
+
+def requests_counted(state: RiskState, event: RequestsCounted, now: EngineNs) -> None:
+    """Kept for ten minutes."""
+    owner = venue_of(state, event.venue)
+    since = now - REQUESTS_WINDOW_NS
+    kept = [one for one in owner.requests if one.at_ns > since][1 - KEPT_MAX :]
+    owner.requests = [*kept, RequestCount(now, event.asked, event.failed)]
+    state.dirty[owner.subject] = state.dirty.get(owner.subject, 0) | VenueBit.SERVICE
 
 
 def frame_rejected(state: RiskState, event: FrameRejected, now: EngineNs) -> None:

@@ -287,8 +287,17 @@ class HistoryState(msgspec.Struct, frozen=True, gc=False, array_like=True):
     cold: tuple[str, ...]
 
 
+class RequestCount(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """Requests to a venue, and those of them that failed, until ``at_ns``."""
+
+    at_ns: EngineNs
+    asked: int
+    failed: int
+
+
 class VenueState(msgspec.Struct, omit_defaults=True):
-    """One venue. ``unwatched`` are pools found behind configured addresses that nobody reads."""
+    """One venue. ``unwatched`` are pools found behind configured addresses that nobody reads;
+    ``requests`` and ``gaps_ns`` (when a stream was found to lack messages) of some minutes."""
 
     venue: str
     subject: Subject
@@ -302,6 +311,8 @@ class VenueState(msgspec.Struct, omit_defaults=True):
     oracle_margined: bool = False  # no mark here: equity is computed from cash and oracle
     histories: dict[str, HistoryState] = msgspec.field(default_factory=dict)  # by kind
     markets_ignored: int = 0  # messages about markets beyond ``RiskState.markets_max``
+    requests: list[RequestCount] = msgspec.field(default_factory=list)
+    gaps_ns: list[int] = msgspec.field(default_factory=list)
 
 
 class OperatorRecord(msgspec.Struct, frozen=True, gc=False):
