@@ -144,6 +144,8 @@ def _kill(state: Document) -> list[str]:
     lines += [
         f"HELD       {one['scope']} by {one['by']}; {one['clears']}" for one in kill["held"][:2]
     ]
+    more = len(kill["held"]) - 2
+    lines += [f"           and {more} more (/v1/trading-state lists them)"] * (more > 0)
     lines += [
         f"PROPOSED   {one['level']} {one['scope']} by {one['by']}: {one['approve']}"
         for one in kill["proposed"][:2]

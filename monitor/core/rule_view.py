@@ -56,6 +56,8 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
 def explain(asked: Asked, evaluator: Evaluator, state: RiskState, now: EngineNs) -> Explanation:
     """The present standing of a rule about a subject. What is absent carries its reason."""
     names = sorted({name for _, one in expressions_of(asked.rule) for name in one.variables})
+    if asked.rule.gross_to_measure:
+        names.append(asked.rule.gross_to_measure)
     return Explanation(
         rule=asked.rule,
         subject=asked.node.subject,

@@ -78,6 +78,9 @@ def explain_document(engine: Engine, rule_id: str, about: str, now: EngineNs) ->
             seen.subject,
             seen.state,
             RuleMode.ACT if engine.settings.acting else RuleMode.OBSERVE,
+            target=next(
+                (one.reading for one in seen.inputs if one.variable == rule.gross_to_measure), None
+            ),
         ),
         "others": [
             {"subject": one.subject, "state": one.state.state.value, "unknown": _unknown(one)}

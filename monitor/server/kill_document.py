@@ -14,6 +14,7 @@ from monitor.core.killswitch.levels import Level
 from monitor.core.killswitch.machine import KillMachine
 from monitor.core.killswitch.policy import DaemonMode
 from monitor.core.killswitch.precedence import rank_of, ranked
+from monitor.core.killswitch.scope import WIDTH, scope_parts
 from monitor.core.killswitch.state import Hold, Latch
 from monitor.core.killswitch.words import EFFECTS, HOLD_EFFECT, goal_words
 from monitor.core.types import PORTFOLIO, SECOND_NS, EngineNs
@@ -65,7 +66,10 @@ def kill_document(
         "text": _text(machine),
         "problem": problem,
         "latched": [_latch(latch, now) for latch in state.latches.values()],
-        "held": [_hold(hold, machine.policy.hold_release_s, now) for hold in state.holds.values()],
+        "held": [
+            _hold(hold, machine.policy.hold_release_s, now)
+            for hold in sorted(state.holds.values(), key=_of_holds)
+        ],
         "proposed": [
             {
                 "id": one.id,
@@ -81,6 +85,11 @@ def kill_document(
         "would_happen_now": list(would_fire),
         "would_have": list(would_have),
     }
+
+
+def _of_holds(hold: Hold) -> tuple[int, int]:
+    """The widest first, then as rules are named."""
+    return -WIDTH[scope_parts(hold.scope)[0]], rank_of(hold.rule)
 
 
 def _level_anywhere(machine: KillMachine) -> Level:

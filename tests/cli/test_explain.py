@@ -47,6 +47,20 @@ def explained(rule: str, about: str, series: Mapping[str, str], *, minutes: int 
     return lines
 
 
+def test_a_measured_target_stands_beside_the_condition() -> None:
+    """What a cut to a cap leaves, and that nothing is cut while nobody knows it."""
+    series = {"leverage_net_to_cap_ratio": "1.2x9", "leverage_cap_target_usd": "943396x9"}
+    lines = explained("leverage_cap", "", series)
+    assert lines[0].startswith("leverage_cap  high, cut to leverage_cap_target_usd, propose")
+    assert "  leverage_cap_target_usd = 943396 ($943,396), 0 s old" in lines
+    action = next(line for line in lines if line.startswith("ACTION"))
+    assert "WOULD HAVE cut gross of portfolio to $943,396" in action
+    blind = explained("leverage_cap", "", {**series, "leverage_cap_target_usd": "_x9"})
+    assert any("no cut: leverage cap target is unknown" in line for line in blind)
+    rough = explained("leverage_cap", "", {**series, "leverage_cap_target_usd": "943396~x9"})
+    assert any("no cut: leverage cap target is an estimate" in line for line in rough)
+
+
 def test_a_firing_rule_is_recomputed_by_hand() -> None:
     """Condition, both numbers, the verdict, the age, what it asks for."""
     lines = explained("margin_usage_high", A, {f"margin_usage_ratio {A}": "0.3412x9"})

@@ -80,7 +80,7 @@ def _look_at_latches(latched: Level, case: Case, _use: Use) -> Found:
     if latched >= Level.HALT:
         return Answer.NO, f"{latched.name}: riskd cancels every order but triggers that reduce"
     if latched >= Level.REDUCE_ONLY and case.opens:
-        return Answer.NO, f"{latched.name}: riskd cancels what opens or adds"
+        return Answer.NO, f"{latched.name}: nothing may open or add"
     if latched >= Level.REDUCE_ONLY:
         return Answer.GO, f"{latched.name}: it only reduces, which is allowed"
     return Answer.GO, "nothing is latched or held here"

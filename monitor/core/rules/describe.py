@@ -100,12 +100,12 @@ def action_text(
 ) -> str:
     """What riskd did about it, proposes, or would have done; empty where there is nothing.
 
-    ``target`` is what a measured cut leaves; where nobody knows it nothing is cut. ``brief`` names
-    the scope by its kind alone, for the first line."""
+    ``target`` is what a measured cut leaves; where nobody knows it for certain nothing is cut.
+    ``brief`` names the scope by its kind alone, for the first line."""
     if after.state is not AlertState.FIRING or rule.level is ActionLevel.PAGE:
         return ""
-    if target is not None and target.value is None:
-        return f"no cut: {label(target)} is {UNKNOWN}"
+    if target is not None and (target.value is None or target.estimated):
+        return f"no cut: {label(target)} is {UNKNOWN if target.value is None else 'an estimate'}"
     done, todo = DONE[rule.level]
     if brief:
         done, todo = (text.removesuffix(" (reduce only)") for text in (done, todo))
