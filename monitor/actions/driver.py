@@ -178,6 +178,8 @@ class KillDriver:
             step = Step(
                 notices=(step_failed(fact, error, now),),
                 audit=(failure(fact, error, now),),
+                # What was due is still due: without another moment nothing would wake it.
+                wake_at_ns=now + round(RETRY_S * SECOND_NS),
                 answer=f"riskd failed on this: {error}. Nothing that is latched was changed.",
             )
         self._take(step)

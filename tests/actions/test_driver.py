@@ -351,6 +351,20 @@ async def test_the_machine_is_woken_when_it_asked() -> None:
         assert len(rig.machine.facts) == 3, "what it no longer asks for is forgotten"
 
 
+async def test_a_bug_of_the_machine_loses_no_moment_that_was_due() -> None:
+    """Whatever waited for it is asked for again within a second, and not with the next fact."""
+    rig = Rig(Step(wake_at_ns=START_NS + SECOND_NS), ValueError("bad"))
+    async with rig.running():
+        rig.driver.submit(asked())
+        await settle()
+        await rig.clock.advance(1.0)
+        assert len(rig.machine.facts) == 2
+        await rig.clock.advance(1.0)
+        assert isinstance(rig.machine.facts[2], TimePassed)
+        await rig.clock.advance(120.0)
+        assert len(rig.machine.facts) == 3
+
+
 async def test_what_a_decision_asks_for_enters_with_its_confirmations() -> None:
     """As the rule engine tells it: times, sources and the rule's version, nothing made up."""
     rig = Rig()

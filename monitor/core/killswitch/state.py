@@ -76,11 +76,11 @@ class Run(msgspec.Struct, kw_only=True):
 
     ``serial`` numbers its commands. ``deadline_ns`` is when a missing answer counts as uncertain,
     ``wait_ns`` when the next command may leave. ``bases`` are sizes when the round was planned,
-    ``floors`` what our own fills left, ``firsts`` unsigned sizes when the trip first looked.
-    ``in_the_way`` are reduce-only orders that a cut has to take away, since they would take off
-    the same position. ``whole`` where the next look has to be at everything, since it is to prove
-    that nothing is left. ``trying_ns`` is when the first command left since anything had an effect,
-    and ``trouble`` what stood in the way last.
+    ``floors`` what our own fills left and what was held when the goal was met, ``firsts`` unsigned
+    sizes when the trip first looked. ``in_the_way`` are reduce-only orders that a cut has to take
+    away, since they would take off the same position. ``whole`` where the next look has to be at
+    everything, since it is to prove that nothing is left. ``trying_ns`` is when the first command
+    left since anything had an effect, and ``trouble`` what stood in the way last.
     """
 
     venue: str
@@ -157,6 +157,7 @@ class Offer(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 class Latch(msgspec.Struct, kw_only=True):
     """One trip over one scope. Only a person's re-arm takes it away.
 
+    ``asked_ns`` is when it last rose or its goal fell: what was read before proves nothing of that.
     ``baseline_usd`` is the scope's gross when a target was first asked for, and ``baselines`` the
     part of each position in it; targets do not add. ``based`` are the accounts that are counted in
     it, each from its first truth, and ``unpriced`` positions of theirs that had no price yet.
@@ -169,6 +170,7 @@ class Latch(msgspec.Struct, kw_only=True):
     scope: Subject
     level: Level
     since_ns: EngineNs
+    asked_ns: EngineNs = 0
     stage: Stage = Stage.TRIPPED
     causes: list[Cause] = msgspec.field(default_factory=list)
     gross_to_ratio: float | None = None

@@ -250,6 +250,29 @@ def test_while_an_order_is_unknown_nothing_else_leaves_for_that_account() -> Non
     assert world.sizes(SIDE) == {"ETH-USD": "3.5"}
 
 
+@pytest.mark.parametrize(
+    ("seconds", "cleared"),
+    [
+        pytest.param(60.0, False, id="it may still be found out"),
+        pytest.param(900.0, True, id="it can arrive no more"),
+    ],
+)
+def test_an_order_that_nobody_can_ask_about_does_not_latch_for_ever(
+    seconds: float, cleared: bool
+) -> None:
+    """Its account was taken out of the configuration: the way back waits for its expiry, not for
+    an answer that never comes."""
+    world = desk()
+    world.refuse = lost(world, arrived=True, resolvable_after=10**6)
+    world.ask()
+    world.run(20)
+    world.executable = (SIDE,)
+    world.run(seconds)
+    assert "unknown outcome" in world.notices[-1].summary
+    world.rearm()
+    assert (PORTFOLIO not in world.machine.state.latches) is cleared
+
+
 def test_another_trip_sends_nothing_either_while_an_order_is_unknown() -> None:
     """The account belongs to one trip at a time; the other begins when the order is resolved."""
     world = desk()
@@ -463,6 +486,31 @@ def test_what_grows_back_after_a_cut_stops_the_cutting_and_wants_a_person() -> N
     world.run(60)
     assert world.stage() == "contained"
     assert gross(world) <= 84_000
+
+
+@pytest.mark.parametrize("level", [Level.CUT, Level.FLATTEN])
+@pytest.mark.parametrize(
+    ("market", "size"),
+    [
+        pytest.param("ETH", "50", id="where nothing was held"),
+        pytest.param("xyz:GOLD", "-21", id="where nothing had to be cut"),
+    ],
+)
+def test_what_is_opened_after_containment_is_not_contained(
+    level: Level, market: str, size: str
+) -> None:
+    """A market that no cut of ours touched counts too: the goal was met without it."""
+    world = World(msgspec.structs.replace(ARMED, watch_s=60.0)).hold(BTC="1", GOLD="-0.01")
+    world.pull(level, gross_to=0.7 if level is Level.CUT else None)
+    world.run(60)
+    assert world.stage() == "contained"
+    world.run(200)
+    assert world.stage() == "contained"
+    world.positions[MAIN][market] = Decimal(size)
+    world.run(300)
+    assert world.stage() == "incomplete"
+    assert f"{market} {size} after" in world.notices[-1].description
+    assert world.sizes()[market] == size, "a person decides"
 
 
 def gross(world: World) -> float:

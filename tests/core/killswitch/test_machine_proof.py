@@ -202,3 +202,34 @@ def test_an_old_list_of_what_is_idle_does_not_hold_up_a_cut() -> None:
     assert whole[0] is False
     assert whole.count(True) == 1
     assert world.stage(SCOPE) == "contained"
+
+
+@pytest.mark.parametrize("hands", [True, False], ids=["by riskd", "by other hands"])
+def test_a_list_of_before_a_latch_rose_proves_nothing_of_its_new_level(*, hands: bool) -> None:
+    """HALT wants every order gone: one that was placed since the look is found by the next one."""
+    world = World(executable=(MAIN, SIDE) if hands else (SIDE,)).hold(BTC="1")
+    world.pull(Level.REDUCE_ONLY, SCOPE)
+    world.run(10)
+    assert world.stage(SCOPE) == "contained"
+    looked_ns = world.now
+    world.now += SECOND_NS
+    stale = [world.truth(MAIN, looked_ns)]
+    if not hands:
+        world.fed_ns[MAIN], world.listed[MAIN] = looked_ns, (looked_ns, looked_ns)
+    world.refuse = lambda command: (
+        AccountRead(command_id=command.id, truth=stale.pop())
+        if isinstance(command, ReadAccount) and command.venue == HL and stale
+        else None
+    )
+    told = len(world.notices)
+    world.pull(Level.HALT, SCOPE)
+    world.rest("exit", Side.SELL, "0.1")
+    if hands:
+        world.run(12)
+        assert not any("CONTAINED" in one.summary for one in world.notices[told:-1])
+        assert (world.stage(SCOPE), world.resting()) == ("contained", [])
+    else:
+        world.orders[MAIN].clear()
+        world.run(12)
+        assert world.stage(SCOPE) == "incomplete"
+        assert "HALT" in world.notices[-1].summary

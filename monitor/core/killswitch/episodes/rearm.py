@@ -131,7 +131,7 @@ def _confirmed_hold(turn: Turn, fact: RearmConfirmed, actor: str) -> bool:
 
 def _in_the_way(turn: Turn, latch: Latch) -> tuple[str, ...]:
     # In observe nothing is carried out, so nothing can be waited for: the way back stays open.
-    reason = busy(latch) if turn.acting else ""
+    reason = busy(latch, turn.now) if turn.acting else ""
     return (reason,) if reason else ()
 
 

@@ -12,10 +12,11 @@ from monitor.core.killswitch.execution.truths import fix_baseline
 from monitor.core.killswitch.levels import Level
 from monitor.core.killswitch.scope import scope_parts
 from monitor.core.killswitch.state import Cause, Latch, Outcome, Run, Stage
-from monitor.core.killswitch.turn import Turn, digest
+from monitor.core.killswitch.turn import Turn, after, digest
 from monitor.core.types import EngineNs, Subject, SubjectKind
 
 CAUSES_MAX = 32
+LATE_S = 300.0  # after its expiry; more than any clock of a venue we act at may be wrong
 
 
 def trip(turn: Turn, scope: Subject, cause: Cause, *, by_person: bool) -> Latch:
@@ -37,6 +38,8 @@ def trip(turn: Turn, scope: Subject, cause: Cause, *, by_person: bool) -> Latch:
         before, news = latch.level, cause.level > latch.level
     latch.level = max(latch.level, cause.level)
     news |= _lower(turn, latch, cause)
+    if news:
+        latch.asked_ns = turn.now
     remember(latch, cause)
     # The word of a person goes on with a cutting that stopped, and calls off a re-arm.
     again = by_person and any(
@@ -195,14 +198,20 @@ def stage_of(latch: Latch, now: EngineNs) -> Stage:
     return Stage.CONTAINED if latch.found else Stage.TRIPPED
 
 
-def busy(latch: Latch) -> str:
-    """Why this trip cannot be cleared now: its work is not done. Empty when it can."""
+def busy(latch: Latch, now: EngineNs) -> str:
+    """Why this trip cannot be cleared now: its work is not done. Empty when it can.
+
+    An order of which nobody can say any more what became of it (its account was taken out of the
+    configuration, its venue is gone) is waited for until it cannot arrive: there is always a way
+    back, and what it did then shows in the positions.
+    """
     if latch.level >= Level.REDUCE_ONLY and not latch.enumerated:
         return "its accounts have not been looked at yet"
     for run in latch.runs.values():
-        if run.intents:
-            return f"{len(run.intents)} order(s) of {run.key} are out or of unknown outcome"
-        if run.changing or run.outcome is Outcome.NONE:
+        left = [one for one in run.intents if now <= after(one.order.expires_at_ns, LATE_S)]
+        if left:
+            return f"{len(left)} order(s) of {run.key} are out or of unknown outcome"
+        if (run.changing and not run.intents) or run.outcome is Outcome.NONE:
             return f"it is still executing in {run.key}"
     return ""
 
@@ -215,6 +224,7 @@ def restart(turn: Turn) -> None:
     for latch in turn.state.latches.values():
         latch.gate_ns, latch.pause_ns = None, min(latch.pause_ns, turn.now)
         latch.since_ns = min(latch.since_ns, turn.now)
+        latch.asked_ns = min(latch.asked_ns, turn.now)
         for run in latch.runs.values():
             resume(turn, latch, run)
         turn.note(latch, "restored", details=_details(latch))

@@ -27,7 +27,7 @@ def by_other_hands(turn: Turn, latch: Latch, run: Run) -> None:
     if truth is None or (run.venue, run.account) in book.dark:
         out_of_reach(turn, latch, run, Residual(reason=f"dark, and {_by_hand(turn, run)}"))
         return
-    if truth.read_ns < latch.since_ns:
+    if truth.read_ns < max(latch.since_ns, latch.asked_ns):
         out_of_reach(turn, latch, run, Residual(reason=_by_hand(turn, run)))
         return
     run.truth = truth

@@ -8,6 +8,7 @@ anew when it is theirs. Ids derive from (trip, account, serial), so that any pro
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 
 from monitor.core.killswitch.book import AccountTruth
 from monitor.core.killswitch.execution.orders import (
@@ -349,7 +350,10 @@ def read(turn: Turn, latch: Latch, run: Run, truth: AccountTruth) -> None:
     held = held_in(truth, latch.scope, assets)
     for market, size in held.items():
         run.firsts.setdefault(market, abs(size))
-    grown = grown_back(held, run.floors, run.firsts, turn.policy.regrowth_tolerance_ratio)
+    floors = run.floors
+    if run.cut_done:  # the goal was met without it: what is held beside that was opened since
+        floors = {**dict.fromkeys(held, Decimal(0)), **floors}
+    grown = grown_back(held, floors, run.firsts, turn.policy.regrowth_tolerance_ratio)
     if grown and latch.cutting and turn.now < after(run.ordered_ns, turn.policy.verify_within_s):
         run.wait_ns = pause_ns  # the venue may take a moment to show our own fills
         return
@@ -394,8 +398,9 @@ def judge(turn: Turn, latch: Latch, run: Run, truth: AccountTruth) -> None:
 
 
 def last_action_ns(turn: Turn, latch: Latch, run: Run) -> EngineNs:
-    """When this trip began, or riskd last changed the account: what proves it is younger."""
-    return max(latch.since_ns, turn.state.touched.get(run.key, 0))
+    """When this trip began or last rose, or riskd last changed the account: what proves anything
+    of it is younger."""
+    return max(latch.since_ns, latch.asked_ns, turn.state.touched.get(run.key, 0))
 
 
 def wait_for_proof(turn: Turn, run: Run, missing: tuple[str, ...]) -> bool:

@@ -269,6 +269,8 @@ def _conclude(
                 if (why := kept.get((run.venue, run.account, market)))
             ]
         run.cut_done = met and not residuals
+        if run.cut_done:
+            run.floors = {**_held(run, latch, turn), **run.floors}
         if not met:
             residuals += [
                 Residual(reason=one.reason, market=one.market, usd=one.usd)
