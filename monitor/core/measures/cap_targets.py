@@ -10,7 +10,7 @@ from math import fsum
 
 from monitor.core.measures.book_risk import read_book
 from monitor.core.measures.definition import HOLDINGS, Definition, Relation, define
-from monitor.core.measures.exposure import GROSS
+from monitor.core.measures.exposure import GROSS, holding_of, is_closed
 from monitor.core.measures.spec import MeasureSpec, Unit
 from monitor.core.measures.tree import PortfolioNode, PositionNode
 from monitor.core.measures.use import Use
@@ -20,7 +20,6 @@ from monitor.core.types import SubjectKind
 CADENCE_S = 5.0
 _NET_TO_CAP = "leverage_net_to_cap_ratio"
 _FUNDING_CAP = "funding_notional_cap_ratio"
-_NOTIONAL = "notional_usd"
 
 
 def _net_terms(node: PortfolioNode, use: Use) -> tuple[float, float, float] | None:
@@ -62,10 +61,13 @@ def _work_net_target(node: PortfolioNode, use: Use) -> tuple[str, ...]:
 
 
 def _funding_target(node: PositionNode, use: Use) -> float | None:
-    notional, ratio = use.read(node, _NOTIONAL), use.read(node, _FUNDING_CAP)
-    if notional is None or ratio is None:
+    if is_closed(node, use):
+        return 0.0
+    holding = holding_of(node, use)
+    ratio = None if holding is None else use.read(node, _FUNDING_CAP)
+    if holding is None or ratio is None:
         return None
-    return abs(notional) / max(ratio, 1.0)
+    return abs(holding.notional_usd) / max(ratio, 1.0)
 
 
 DEFINITIONS: tuple[Definition, ...] = (
@@ -107,6 +109,6 @@ DEFINITIONS: tuple[Definition, ...] = (
         ),
         SubjectKind.POSITION,
         _funding_target,
-        needs=((Relation.SELF, _NOTIONAL), (Relation.SELF, _FUNDING_CAP)),
+        needs=((Relation.ACCOUNT, HOLDINGS), (Relation.SELF, _FUNDING_CAP)),
     ),
 )
