@@ -241,6 +241,7 @@ class Daemon:
             clock=clock,
             data=data,
             signer=signer,
+            tell=self.submit,
         )
         desks = build_desks(
             config,
@@ -301,6 +302,7 @@ class Daemon:
             dispatch_policy(config, server_url=self.url),
             now=clock.now(),
             is_stale=self.source.is_stale,
+            unseen=self.source.unseen,
         )
         self.sender, guarded = build_sender(
             config,

@@ -4,15 +4,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
 from monitor import __version__
+from monitor.core.rule_unseen import HISTORY_NS, Unseen, UnseenRules
 from monitor.core.rules.rule import OnUnknown
 from monitor.core.state.model import RuleMemory
-from monitor.core.types import PORTFOLIO, SECOND_NS, Severity
+from monitor.core.types import PORTFOLIO, SECOND_NS, EngineNs, Severity
 from monitor.notify.notice import ActiveAlert
 from monitor.observability.exposition import OPENMETRICS_TYPE, TEXT_TYPE, Exposition
 from monitor.observability.metrics import NOTIFICATION_RESULTS
@@ -34,6 +36,7 @@ class DaemonSource:
     def __init__(self, daemon: Daemon) -> None:
         self._daemon = daemon
         self._exposition = Exposition()
+        self._unseen = UnseenRules()
         self.desk = daemon.config.desk
         self.mode: str = daemon.config.mode
         self.simulated = daemon.simulated
@@ -57,6 +60,18 @@ class DaemonSource:
             return False
         loaded = next((one for one in engine.rulebook.rules if one.id == rule), None)
         return loaded is None or loaded.on_unknown is not OnUnknown.FIRE
+
+    def unseen(self, now: EngineNs) -> list[Unseen]:
+        """Quiet rules that cannot be judged though their inputs should be told."""
+        engine, venues = self._daemon.engine, self._daemon.config.venues
+        read = any(one is not None and one.baselines for one in (venues.hyperliquid, venues.dydx))
+        return self._unseen.look(
+            engine.state,
+            engine.rulebook.rules,
+            partial(engine.absent_inputs, now=now),
+            now,
+            history_due_ns=self.started_ns + HISTORY_NS if read else None,
+        )
 
     # -------------------------------------------------------------------------------- server
 

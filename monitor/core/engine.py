@@ -20,6 +20,7 @@ from monitor.core.killswitch.precedence import rank_of
 from monitor.core.measures.catalogue import CATALOGUE, DEFINITIONS
 from monitor.core.measures.definition import Definition, Key
 from monitor.core.measures.evaluator import Evaluator, reading_of
+from monitor.core.measures.looking import Lookout
 from monitor.core.measures.spec import MeasureSpec, Reading
 from monitor.core.measures.trade_case import Asked, Check
 from monitor.core.measures.trade_check import check_trade
@@ -270,6 +271,22 @@ class Engine:
             blocks=self._rules.blocking(about | {place.subject}),
             use=use.with_sides(),
         )
+
+    def absent_inputs(
+        self, rule: str, subject: Subject, now: EngineNs | None = None
+    ) -> list[tuple[str, str]]:
+        """What a rule reads about a subject and is absent, each with the reason of now; nothing
+        where the rule is not asked about it."""
+        at = self.state.now_ns if now is None else now
+        asked = self._rules.asked(rule, subject)
+        lookout = Lookout(self.state, self.settings, self._definitions)
+        found = []
+        for name, one in () if asked is None else asked.inputs.items():
+            if one is None:
+                found.append((name, "there is no such measure here"))
+            elif reason := lookout.why_absent(one.node, one.definition.name, at):
+                found.append((name, reason))
+        return found
 
     def permits_reentry(self, rule: str, subject: Subject, now: EngineNs) -> bool:
         """Whether a rule that has ended permits going back now; never on data that is not known."""

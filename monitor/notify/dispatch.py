@@ -15,6 +15,7 @@ import msgspec
 from monitor.core.decision import AlertTransition, Decision, RuleHealth
 from monitor.core.killswitch.facts import KillNotice
 from monitor.core.ports import AlertRow, OutboxEntry, Phase
+from monitor.core.rule_unseen import Unseen
 from monitor.core.types import PORTFOLIO, SECOND_NS, AlertState, EngineNs, Severity
 from monitor.notify.alerts import (
     Changes,
@@ -24,9 +25,9 @@ from monitor.notify.alerts import (
     mark_data,
     own_alert,
 )
-from monitor.notify.blindness import Blindness
+from monitor.notify.blindness import Blindness, Quiet
 from monitor.notify.book import AlertBook
-from monitor.notify.folding import WAIT_NS, folded_alert
+from monitor.notify.folding import WAIT_NS, folded_alert, lies_in
 from monitor.notify.notice import (
     ActiveAlert,
     at_least,
@@ -37,6 +38,7 @@ from monitor.notify.notice import (
 WATCHDOG = "RiskdWatchdog"
 RULE_FAILING = "RuleEvaluationFailing"
 INPUTS_STALE = "RuleInputsStale"
+INPUTS_UNKNOWN = "RuleInputsUnknown"
 # Built-in rules whose page says already that a venue's numbers are missing.
 EXPLAIN_BLINDNESS = (
     "account_truth_stale",
@@ -44,9 +46,29 @@ EXPLAIN_BLINDNESS = (
     "venue_stalled",
     "venue_unreachable",
 )
+# Those, and the quieter ones that say it of a part: what they explain is told once.
+EXPLAIN_UNKNOWN = frozenset(
+    {
+        *EXPLAIN_BLINDNESS,
+        "channel_lost",
+        "data_stale",
+        "feed_disconnected",
+        "funding_blind",
+        "funding_stress_blind",
+        "indexer_lag",
+        "oracle_frozen",
+        "oracle_stale",
+        "venue_unhealthy",
+        f"{INPUTS_STALE}!",
+        f"{INPUTS_UNKNOWN}!",
+    }
+)
+LOOK_NS = 30 * SECOND_NS
+RULES_NAMED = 12
 _ALIVE = (AlertState.FIRING, AlertState.RECOVERING)
 
 StaleProbe = Callable[[str, str], bool]
+UnseenProbe = Callable[[EngineNs], Sequence[Unseen]]
 
 
 class Due(msgspec.Struct, frozen=True, gc=False):
@@ -60,7 +82,12 @@ class Dispatcher(AlertBook):
     """Holds the active alerts of one deployment."""
 
     def __init__(
-        self, policy: DispatchPolicy, *, now: EngineNs, is_stale: StaleProbe | None = None
+        self,
+        policy: DispatchPolicy,
+        *,
+        now: EngineNs,
+        is_stale: StaleProbe | None = None,
+        unseen: UnseenProbe | None = None,
     ) -> None:
         """Start with no alert but the watchdog.
 
@@ -68,10 +95,14 @@ class Dispatcher(AlertBook):
             policy: Names, routes and intervals.
             now: Start of the watchdog's episode.
             is_stale: Asked for each firing (rule, subject) whether its verdict is UNKNOWN now.
+            unseen: Asked every half minute for the quiet rules that cannot be judged.
         """
         super().__init__(policy)
         self._is_stale = is_stale
         self._blindness = Blindness()
+        self._unseen = unseen
+        self._quiet = Quiet()
+        self._look_ns = now + LOOK_NS
         self._watchdog = own_alert(
             self._policy,
             WATCHDOG,
@@ -211,6 +242,9 @@ class Dispatcher(AlertBook):
         changes = Changes(now)
         self._probe(changes)
         self._tell_blindness(changes)
+        if self._unseen is not None and now >= self._look_ns:
+            self._look_ns = now + LOOK_NS
+            self._tell_unseen(self._unseen(now), changes)
         self._conclude(changes)
         self._tell_newcomers(changes)
         repeats: list[OutboxEntry] = []
@@ -351,6 +385,51 @@ class Dispatcher(AlertBook):
             )
         for place in ends:
             self._clear_own(own[:-1], place, f"Rules see their inputs again; {place}", changes)
+
+    def _tell_unseen(self, unseen: Sequence[Unseen], changes: Changes) -> None:
+        """Quiet rules that cannot be judged: one page a place, and none where another explains it.
+        High where margin of open positions is not judged."""
+        own = f"{INPUTS_UNKNOWN}!"
+        told = [about for rule, about in self._firing if rule == own]
+        begins, ends = self._quiet.judge(unseen, told, self._said, changes.at_ns)
+        # Narrow places first: what is wider rests on them.
+        for place in sorted(begins, key=lambda one: (one == PORTFOLIO, one.count("/") == 0, one)):
+            if self._said(place):
+                continue
+            rules = list(dict.fromkeys(one.rule for one in begins[place]))
+            loud = any(one.margin and one.exposed for one in begins[place])
+            more = f" and {len(rules) - 1} more" if len(rules) > 1 else ""
+            named = ", ".join(rules[:RULES_NAMED])
+            rest = len(rules) - RULES_NAMED
+            first = begins[place][0]
+            self._raise_own(
+                INPUTS_UNKNOWN,
+                Severity.HIGH if loud else Severity.WARNING,
+                place,
+                place,
+                f"Nobody judges {rules[0]}{more}: inputs are unknown; {place}",
+                f"Unknown for minutes: {named}{f' and {rest} more' if rest > 0 else ''}. Whether "
+                f"they should fire cannot be said, and unknown is not fine. {first.rule}: "
+                f"{first.why}",
+                changes,
+            )
+        for place in ends:
+            self._clear_own(own[:-1], place, f"Rules see their inputs again; {place}", changes)
+
+    def _said(self, place: str) -> bool:
+        """Whether people were told already of what makes a place, or something in it, unknown."""
+        return any(
+            one.rule in EXPLAIN_UNKNOWN
+            and one.firing
+            and not (one.untold or one.part_of)
+            and (
+                lies_in(one.subject, place)
+                # That a venue is dark says it of its accounts; that its own rules are, does not.
+                or ((one.rule[-1:] != "!" and one.subject != PORTFOLIO)
+                and lies_in(place, one.subject))
+            )
+            for one in self._active.values()
+        )
 
     def _clear_companions(self, rule: str, subject: str, changes: Changes) -> None:
         self._clear_own(RULE_FAILING, f"{rule}|{subject}", f"{rule} ended", changes)

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from monitor.core.engine import Engine
+from monitor.core.measures.attribution import unexplained_words
 from monitor.core.measures.liquidation import NEARER
 from monitor.core.measures.sight import is_stale
 from monitor.core.measures.spec import MeasureSpec
@@ -345,6 +346,8 @@ def _account(engine: Engine, venue: VenueState, account: AccountState, now: Engi
     if not note and rows[0]["ours"]["value"] is None:
         when = "never seen" if seen_s is None else f"last seen {duration(seen_s)} ago"
         note = f"equity unknown: {rows[0]['ours']['reason']}; {when}"
+    elif not note and account.ledger.suspect:
+        note = f"equity is suspect: {unexplained_words(account, now)}"
     return {
         "venue": venue.venue,
         "account": account.account,

@@ -16,7 +16,14 @@ from monitor.core.rules.checks import PLACES
 from monitor.core.rules.rule import Rule
 from monitor.core.rules.rulebook import parse_rulebook
 from monitor.core.types import Severity, SubjectKind, louder_than
-from monitor.notify.dispatch import EXPLAIN_BLINDNESS, INPUTS_STALE, RULE_FAILING, WATCHDOG
+from monitor.notify.dispatch import (
+    EXPLAIN_BLINDNESS,
+    EXPLAIN_UNKNOWN,
+    INPUTS_STALE,
+    INPUTS_UNKNOWN,
+    RULE_FAILING,
+    WATCHDOG,
+)
 from monitor.notify.notice import runbook_of
 from monitor.notify.pager import NOTIFY_FAILING, STORE_FAILING
 from monitor.notify.queue import UNDELIVERED
@@ -33,7 +40,8 @@ SECTIONS = (
 BOOK = parse_rulebook(builtin_files(), CATALOGUE)
 # What riskd says about itself.
 OWN = (
-    WATCHDOG, RULE_FAILING, INPUTS_STALE, NOTIFY_FAILING, STORE_FAILING, UNDELIVERED,
+    WATCHDOG, RULE_FAILING, INPUTS_STALE, INPUTS_UNKNOWN, NOTIFY_FAILING, STORE_FAILING,
+    UNDELIVERED,
     words.ALERT, holds.ALERT, proposals.ALERT, asks.WOULD_ALERT, STEP_ALERT, STORE_ALERT,
     SIGNER_ALERT, WAITING_ALERT, DEGRADED_ALERT,
 )  # fmt: skip
@@ -151,6 +159,8 @@ def test_no_built_in_rule_is_silenced_by_its_equal() -> None:
 def test_what_explains_blindness_is_in_the_book() -> None:
     """A renamed rule must not leave blindness told twice."""
     assert all(BOOK.get(name) is not None for name in EXPLAIN_BLINDNESS)
+    rules = {name for name in EXPLAIN_UNKNOWN if not name.endswith("!")}
+    assert all(BOOK.get(name) is not None for name in rules)
 
 
 def test_no_rule_about_many_pages_for_each() -> None:

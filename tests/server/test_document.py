@@ -9,6 +9,7 @@ import orjson
 import pytest
 
 from monitor.core import events as e
+from monitor.core.formulas.attribution import Doubt
 from monitor.core.types import SECOND_NS, MarketStatus
 from monitor.server.document import measures_document, state_document, unseen_accounts
 from tests.server.desk import KILL, NOW, TIER, VENUE, Daemon, engine_of, seen_events
@@ -62,6 +63,18 @@ def test_an_account_that_went_dark_says_when_it_was_seen() -> None:
     assert gone["seen_s"] >= 600.0
     assert gone["note"].startswith("equity unknown: ")
     assert gone["note"].endswith("; last seen 10 min ago")
+
+
+def test_a_suspect_equity_is_said_beside_it() -> None:
+    """How much, since when: until that is explained no drawdown of it cuts."""
+    engine = engine_of(*seen_events())
+    ledger = engine.state.venues[VENUE].accounts["main"].ledger
+    ledger.attribution, ledger.doubt = None, Doubt(-12_000.0, NOW - 95 * SECOND_NS)
+    made = state_document(engine, Daemon(), alerts=[], channels=[], kill=KILL, now=NOW)
+    assert account(made, "main")["note"] == (
+        "equity is suspect: lost 12,000 USD 95 s ago that no price, fill, funding or transfer "
+        "explains"
+    )
 
 
 def test_markets_beyond_the_limit_are_counted() -> None:

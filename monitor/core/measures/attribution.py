@@ -262,17 +262,24 @@ def _any(node: Node, use: Use) -> float | None:
 # ------------------------------------------------------------------------------- for people
 
 
-def _said(node: Node, _state: RiskState, now: EngineNs) -> str:
-    """``lost 12,000 USD since 95 s, tolerance 250 USD``."""
-    known = node.account.ledger.attribution if isinstance(node, AccountNode) else None
-    if known is None or not known.unexplained_usd:
+def unexplained_words(account: AccountState, now: EngineNs) -> str:
+    """``lost 12,000 USD 95 s ago that no price, fill, funding or transfer explains; ...``; empty
+    where all is explained."""
+    known, doubt = account.ledger.attribution, account.ledger.doubt
+    left = doubt if known is None else known
+    if left is None or not left.unexplained_usd:
         return ""
-    verb = "gained" if known.unexplained_usd > 0.0 else "lost"
-    since_s = (now - known.doubted_ns) // SECOND_NS if known.doubted_ns else 0
-    return (
-        f"{verb} {abs(known.unexplained_usd):,.0f} USD {since_s} s ago that no price, fill, "
-        f"funding or transfer explains; {known.tolerance_usd:,.0f} USD would be overlooked"
+    since_ns = left.suspect_ns or (now if known is None else known.doubted_ns or known.told_ns)
+    verb = "gained" if left.unexplained_usd > 0.0 else "lost"
+    words = (
+        f"{verb} {abs(left.unexplained_usd):,.0f} USD {(now - since_ns) // SECOND_NS} s ago that "
+        "no price, fill, funding or transfer explains"
     )
+    return words + (f"; {known.tolerance_usd:,.0f} USD would be overlooked" if known else "")
+
+
+def _said(node: Node, _state: RiskState, now: EngineNs) -> str:
+    return unexplained_words(node.account, now) if isinstance(node, AccountNode) else ""
 
 
 def _steps(node: AccountNode, use: Use) -> tuple[str, ...]:

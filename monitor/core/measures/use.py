@@ -8,6 +8,8 @@ progress of the channel it came over, while that channel is open and had no gap 
 
 from __future__ import annotations
 
+import enum
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -28,7 +30,37 @@ NO_SOURCE = "no source: "
 # heartbeats may come back, and they dirty nothing.
 RETRY_NS = SECOND_NS
 
+# What a reason says of a window that fills with time: by what the desk sees itself, and by what a
+# venue's history fills sooner. Neither is blindness while it goes on.
+_FILLS = re.compile(
+    r"\d of (at least )?\d+ (minutes|hours of the spread|restless|hours known that|"
+    r"hours of its weight|assets)|without a gap|not known from end to end"
+)
+_HISTORY = re.compile(
+    r"\d of \d+ (hours|hourly returns|days)|common hours of|was sampled yet|it was never known|"
+    r"days of funding|complete yet|no settlement was told|history was read yet|"
+    r"eight hours ago|a day ago is known|funding history of|no index of the past"
+)
+
 Peek = Callable[["Node", str, EngineNs], Cell]
+
+
+class Lack(enum.Enum):
+    """What kind of absence a reason tells of."""
+
+    CHOICE = "choice"  # nobody who is watched could ever tell, or it does not apply
+    FILLING = "filling"  # a window that the desk's own watching fills
+    HISTORY = "history"  # one that a venue's history fills
+    MISSING = "missing"  # what was told is gone or old, or what should be told never was
+
+
+def lack_of(reason: str) -> Lack:
+    """The kind of absence, by the words of the measures; what is in doubt counts as missing."""
+    if NO_SOURCE in reason or "has no mark price" in reason:
+        return Lack.CHOICE
+    if _FILLS.search(reason):
+        return Lack.FILLING
+    return Lack.HISTORY if _HISTORY.search(reason) else Lack.MISSING
 
 
 def known_ns(fact: Fact, channel: Channel | None) -> EngineNs:
@@ -175,7 +207,11 @@ class Use:
     def read(self, node: Node, name: str) -> float | None:
         """Another measure's value with its freshness folded in; None keeps its reason."""
         instance = node.instances.get(name)
-        cell = instance.cell if instance is not None else self.peek(node, name, self.now)
+        cell = (
+            self.peek(node, name, self.now)
+            if instance is None or (instance.lazy and instance.cell.computed_ns != self.now)
+            else instance.cell
+        )
         value = cell.value
         if value is None:
             self.reason = f"{name} of {node.subject}: {cell.reason}"

@@ -1,0 +1,179 @@
+"""Which quiet rules cannot be judged, and which of them somebody should be told of."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+
+from monitor.core import events as e
+from monitor.core.measures.use import Lack, lack_of
+from monitor.core.rule_unseen import HISTORY_NS, JUDGED_NS, Unseen, UnseenRules
+from monitor.core.types import SECOND_NS, AccountMode
+from tests.core.desk import HL, MAIN, START_NS, Desk
+
+RULES = """
+margin:
+  - id: usage
+    for_each: account
+    summary: Margin
+    when: margin_usage_ratio >= 0.3
+    severity: high
+test:
+  - id: stressed
+    for_each: portfolio
+    summary: Volatile
+    when: volatility_percentile >= 0.9
+    severity: warning
+  - id: exposed
+    for_each: portfolio
+    summary: Exposed
+    when: gross_exposure_usd >= 1000.0
+    severity: warning
+  - id: interesting
+    for_each: portfolio
+    summary: Exposed
+    when: gross_exposure_usd >= 1000.0
+    severity: info
+  - id: says_it_itself
+    for_each: account
+    summary: Old
+    when: account_age_s >= 60.0
+    max_staleness: 60s
+    on_unknown: fire
+    severity: high
+  - id: far
+    for_each: market
+    summary: Dear
+    when: mark_price >= 1000.0
+    severity: high
+"""
+
+
+def desk() -> Desk:
+    """An account of which nothing was heard but that it is standard, and a market listed."""
+    found = Desk((HL, "main"), rules=RULES).list_market()
+    found.tell(
+        e.AccountModeSeen(venue=HL, channel="x", account="main", mode=AccountMode.STANDARD)
+    ).evaluate()
+    return found
+
+
+def look(
+    at: Desk, rules: UnseenRules | None = None, *, history_due_s: float | None = None
+) -> dict[str, Unseen]:
+    """Those found now, by rule."""
+    at.evaluate()
+    found = (rules or UnseenRules()).look(
+        at.engine.state,
+        at.engine.rulebook.rules,
+        partial(at.engine.absent_inputs, now=at.now),
+        at.now,
+        history_due_ns=None if history_due_s is None else at.ns(history_due_s),
+    )
+    return {one.rule: one for one in found}
+
+
+def test_what_is_missing_is_found_in_its_time() -> None:
+    """Margin after two minutes, the rest after five; not what is merely interesting, far, told by
+    the rule itself, or still filled by history."""
+    at = desk()
+    assert look(at.at(119.0)) == {}
+    assert look(at.at(120.0)).keys() == look(at.at(299.0)).keys() == {"usage"}
+    found = look(at.at(300.0))
+    assert found.keys() == {"usage", "exposed"}
+    assert (found["usage"].margin, found["usage"].exposed) == (True, False)
+    assert (found["exposed"].margin, found["exposed"].subject) == (False, "portfolio")
+    assert found["exposed"].at == found["usage"].at == MAIN  # one account is behind both
+    assert "never stated" in found["usage"].why or "never listed" in found["usage"].why
+    assert found["usage"].since_ns == START_NS
+
+
+def test_what_is_known_is_found_no_more_and_what_grows_old_is_again() -> None:
+    """Since when it has been unknown begins anew; the reason is that of now."""
+    at = desk()
+    at.at(200.0).context("BTC", HL, mark_price=100.0)
+    at.positions(("BTC", 2.0)).money(100.0, cash=-100.0, maintenance=1.0)
+    assert look(at) == {}
+    at.at(300.0).evaluate()
+    found = look(at.at(600.0))
+    assert found.keys() == {"usage", "exposed"}
+    assert found["usage"].exposed
+    assert "too old" in found["usage"].why
+    assert found["usage"].since_ns > START_NS + 200 * SECOND_NS
+
+
+@pytest.mark.parametrize(
+    ("told", "due_s", "words"),
+    [
+        ("nothing", HISTORY_NS / SECOND_NS, "never began"),
+        ("nothing", None, ""),
+        ("waiting", HISTORY_NS / SECOND_NS, ""),
+        ("stuck", HISTORY_NS / SECOND_NS, "the history of 2 markets could not be read"),
+        ("read", HISTORY_NS / SECOND_NS, ""),
+    ],
+)
+def test_a_history_that_failed_or_never_began_is_told(
+    told: str, due_s: float | None, words: str
+) -> None:
+    """After half an hour; while it is read, or where none is to be read, nobody is."""
+    at = desk().at(60.0)
+    unread = () if told == "read" else ("BTC", "ETH")
+    if told != "nothing":
+        at.tell(
+            e.HistoryProgressed(
+                venue=HL, channel="x/history", kind="prices", wanted=2, unread=unread,
+                waiting=2 if told == "waiting" else 0, read=0, began_ns=at.now,
+            )
+        )  # fmt: skip
+    assert "stressed" not in look(at.at(1700.0), history_due_s=due_s)
+    found = look(at.at(1900.0), history_due_s=due_s)
+    assert ("stressed" in found) is bool(words)
+    if words:
+        assert words in found["stressed"].why
+        assert found["stressed"].why.startswith("volatility_percentile: no hour")
+
+
+def test_an_excuse_is_looked_at_again_and_its_time_is_no_blindness() -> None:
+    """Remembered for a minute; from when on it is none, the minutes count anew."""
+    at, rules = desk(), UnseenRules()
+    assert "stressed" not in look(at.at(1750.0), rules, history_due_s=1800.0)
+    assert "stressed" not in look(at.at(1805.0), rules, history_due_s=1800.0)
+    later_s = 1750.0 + JUDGED_NS / SECOND_NS
+    for second in (later_s, later_s + 30.0, later_s + 90.0):
+        found = look(at.at(second), rules, history_due_s=1800.0)
+        assert found["stressed"].since_ns == at.ns(later_s)
+        assert found["usage"].since_ns == START_NS
+
+
+def test_what_fires_speaks_for_itself() -> None:
+    """Its page is marked stale, and another tells of that."""
+    at = desk()
+    at.context("BTC", HL, mark_price=100.0).positions(("BTC", 20.0)).evaluate()
+    assert at.engine.state.rules["exposed|portfolio"].state.firing
+    assert "exposed" not in look(at.at(900.0))
+
+
+@pytest.mark.parametrize(
+    ("reason", "lack"),
+    [
+        ("mark price is too old", Lack.MISSING),
+        ("equity was never stated", Lack.MISSING),
+        ("funding needs a new message after a gap", Lack.MISSING),
+        ("no source: `structure.strategies` names none", Lack.CHOICE),
+        ("x of y: no source: only one watched market of BTC", Lack.CHOICE),
+        ("this venue has no mark price; it margins on the oracle", Lack.CHOICE),
+        ("9 of 30 minutes of depth are known", Lack.FILLING),
+        ("0 of 24 hours of the spread are known", Lack.FILLING),
+        ("known for 0.3 of 7 days without a gap", Lack.FILLING),
+        ("volatility_fast of asset:BTC: 7 of 120 minutes of BTC known", Lack.FILLING),
+        ("0 of 1440 hours of the basket's volatility known; 60 days to go", Lack.HISTORY),
+        ("0 of 18 hourly returns of BTC known", Lack.HISTORY),
+        ("funding history of 12% of open interest is known, 60% is needed", Lack.HISTORY),
+        ("it was never known: no active market is known", Lack.HISTORY),
+        ("fewer than 5 assets have 20 days of funding", Lack.HISTORY),
+    ],
+)
+def test_kinds_of_absence(reason: str, lack: Lack) -> None:
+    """By the words of the measures; what no word of theirs excuses is missing."""
+    assert lack_of(reason) is lack

@@ -1,0 +1,158 @@
+"""Quiet rules that nobody can judge: told after minutes, once a place, and not beside the cause."""
+
+from __future__ import annotations
+
+import pytest
+
+from monitor.core.rule_unseen import Unseen
+from monitor.core.types import SECOND_NS, AlertState
+from monitor.notify.dispatch import EXPLAIN_UNKNOWN, INPUTS_UNKNOWN, Dispatcher
+from tests.notify.fakes import START_NS, decision, transition
+from tests.notify.test_dispatch import POLICY, told
+
+FIRING, INACTIVE = AlertState.FIRING, AlertState.INACTIVE
+ACCOUNT, VENUE, BOOK = "account:dydx/main", "venue:dydx", "portfolio"
+
+
+class Watched:
+    """A dispatcher, and what cannot be judged by the second."""
+
+    def __init__(self) -> None:
+        self.unseen: list[Unseen] = []
+        self.dispatcher = Dispatcher(POLICY, now=START_NS, unseen=lambda _now: self.unseen)
+
+    def blind(
+        self, subject: str, *, at: int = 0, rule: str = "some_rule", margin: bool = False,
+        exposed: bool = False,
+    ) -> None:  # fmt: skip
+        """A rule that cannot be judged since second ``at``."""
+        since_ns = START_NS + at * SECOND_NS
+        why = "mark_price: mark price is too old"
+        self.unseen.append(Unseen(rule, BOOK, subject, since_ns, margin, exposed, why))
+
+    def say(self, rule: str, subject: str, at: int, *, ends: bool = False) -> None:
+        """Another rule's page begins or ends."""
+        before, after = (FIRING, INACTIVE) if ends else (INACTIVE, FIRING)
+        at_ns = START_NS + at * SECOND_NS
+        found = transition(after, before, rule=rule, subject=subject, at_ns=at_ns)
+        self.dispatcher.decided(decision(found))
+
+    def ticks(self, first: int, last: int) -> list[tuple[int, str]]:
+        """(second, kind) of what is told of quiet rules."""
+        return [
+            (second, kind)
+            for second in range(first, last + 1, 10)
+            for name, kind, _ in told(self.dispatcher.tick(START_NS + second * SECOND_NS).phase)
+            if name == INPUTS_UNKNOWN
+        ]
+
+    @property
+    def places(self) -> dict[str, str]:
+        """Places that are being told of, with how loudly."""
+        own = [one for one in self.dispatcher.active if one.rule == f"{INPUTS_UNKNOWN}!"]
+        return {one.subject: one.severity.value for one in own if one.firing}
+
+
+@pytest.mark.parametrize(("margin", "second"), [(False, 300), (True, 120)], ids=["any", "margin"])
+def test_told_in_its_time_and_ended_after_a_minute(margin: bool, second: int) -> None:
+    """Five minutes, two where margin is not judged; both sides of each."""
+    watched = Watched()
+    watched.blind(ACCOUNT, margin=margin)
+    assert watched.ticks(10, second - 10) == []
+    assert watched.ticks(second, 1000) == [(second, "alert.firing")]
+    watched.unseen.clear()
+    assert watched.ticks(1010, 1070) == []
+    assert watched.ticks(1080, 2000) == [(1080, "alert.resolved")]
+
+
+@pytest.mark.parametrize(
+    ("margin", "exposed", "severity"),
+    [(True, True, "high"), (True, False, "warning"), (False, True, "warning")],
+    ids=["margin of positions", "margin of nothing", "something else"],
+)
+def test_how_loud(margin: bool, exposed: bool, severity: str) -> None:
+    """High only where the margin of something held is not judged."""
+    watched = Watched()
+    watched.blind(ACCOUNT, margin=margin, exposed=exposed)
+    watched.ticks(30, 330)
+    assert watched.places == {ACCOUNT: severity}
+
+
+def test_one_page_names_all_rules_of_the_place_and_the_first_reason() -> None:
+    """Also those of the account's positions; what rests on the account is no page of its own."""
+    watched = Watched()
+    watched.blind(ACCOUNT, rule="first")
+    watched.blind("position:dydx/main/BTC-USD", rule="second")
+    watched.blind(BOOK, rule="third")
+    watched.blind(VENUE, rule="fourth")
+    assert watched.ticks(30, 900) == [(300, "alert.firing")]
+    assert watched.places == {ACCOUNT: "warning"}
+    (own,) = [one for one in watched.dispatcher.active if one.rule == f"{INPUTS_UNKNOWN}!"]
+    texts = dict(own.annotations)
+    assert "first, second" in texts["description"]
+    assert "first: mark_price: mark price is too old" in texts["description"]
+    assert texts["summary"] == f"Nobody judges first and 1 more: inputs are unknown; {ACCOUNT}"
+
+
+@pytest.mark.parametrize(
+    ("rule", "where", "blind", "covers"),
+    [
+        ("venue_unreachable", VENUE, ACCOUNT, True),
+        ("account_truth_stale", VENUE, ACCOUNT, True),
+        ("channel_lost", VENUE, BOOK, True),
+        ("venue_unreachable", "venue:hyperliquid", ACCOUNT, False),
+        ("funding_stress_blind", BOOK, BOOK, True),
+        ("funding_stress_blind", BOOK, ACCOUNT, False),
+        ("drawdown_8", BOOK, BOOK, False),
+    ],
+)
+def test_the_cause_covers(rule: str, where: str, blind: str, covers: bool) -> None:
+    """A page that says already what cannot be seen silences what follows from it, there and wider;
+    when it ends, the time begins anew."""
+    watched = Watched()
+    watched.say(rule, where, 0)
+    watched.blind(blind)
+    assert watched.ticks(30, 600) == ([] if covers else [(300, "alert.firing")])
+    if covers:
+        watched.say(rule, where, 601, ends=True)
+        assert watched.ticks(610, 1500) == [(900, "alert.firing")]
+
+
+def test_the_book_does_not_speak_for_an_account() -> None:
+    """A history that failed, told of the portfolio, hides no margin that is not judged."""
+    watched = Watched()
+    watched.blind(BOOK)
+    watched.ticks(30, 330)
+    watched.blind(ACCOUNT, at=400, margin=True, exposed=True)
+    watched.ticks(340, 600)
+    assert watched.places == {BOOK: "warning", ACCOUNT: "high"}
+
+
+def test_what_comes_and_goes_is_nobodys_business() -> None:
+    """Unknown for four minutes, seen, unknown again."""
+    watched = Watched()
+    for start in range(0, 3000, 300):
+        watched.unseen.clear()
+        assert watched.ticks(start, start + 50) == []
+        watched.blind(BOOK, at=start + 60)
+        assert watched.ticks(start + 60, start + 290) == []
+
+
+def test_it_survives_a_restart() -> None:
+    """Told once, whoever goes on telling it."""
+    watched = Watched()
+    watched.blind(BOOK)
+    rows = []
+    for second in range(30, 330, 10):
+        rows += watched.dispatcher.tick(START_NS + second * SECOND_NS).phase.alerts
+    later = Dispatcher(POLICY, now=START_NS, unseen=lambda _now: watched.unseen)
+    assert later.restore(rows, START_NS + 330 * SECOND_NS) == 0
+    watched.dispatcher = later
+    assert watched.ticks(340, 900) == []
+    watched.unseen.clear()
+    assert [kind for _, kind in watched.ticks(910, 1100)] == ["alert.resolved"]
+
+
+def test_its_own_words_are_among_the_causes() -> None:
+    """What is told of an account is not told again of the book."""
+    assert f"{INPUTS_UNKNOWN}!" in EXPLAIN_UNKNOWN
