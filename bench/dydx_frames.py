@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from urllib.parse import parse_qs, urlsplit
 
 from bench.history import HOUR_MS, closes, settlements
-from bench.prices import Asset, Holder, level_size
+from bench.prices import Asset, Holder, level_size, order_size
 
 LEVELS = 40
 BOOKS_PER_CONNECTION = 32
@@ -294,7 +294,8 @@ class DydxTalk:
             "id": f"0f0e7d2a-aaaa-5bbb-8ccc-{asset.index:012d}",
             "subaccountId": "8586bcf6-1f58-5ec9-a0bc-e53db273e7b0", "clientId": "77",
             "clobPairId": str(asset.index), "side": "BUY" if bought >= 0 else "SELL",
-            "size": "20", "totalFilled": f"{abs(bought):.4f}", "price": asset.text(asset.mid),
+            "size": order_size(asset), "totalFilled": f"{abs(bought):.4f}",
+            "price": asset.text(asset.mid),
             "type": "LIMIT", "status": "OPEN", "timeInForce": "GTT", "reduceOnly": False,
             "orderFlags": "64", "goodTilBlockTime": self._time(), "postOnly": False,
             "ticker": ticker(asset), "createdAtHeight": self._height(), "clientMetadata": "0",

@@ -12,7 +12,7 @@ import random
 from typing import Any
 
 from bench.history import HOUR_MS, closes, settlements
-from bench.prices import Asset, Holder, level_size
+from bench.prices import Asset, Holder, level_size, order_size
 
 LEVELS = 20
 COINS_PER_CONNECTION = 100
@@ -223,8 +223,8 @@ class HyperliquidTalk:
     def _order(self, asset: Asset, *, frontend: bool) -> dict[str, object]:
         order: dict[str, object] = {
             "coin": asset.name, "side": "B", "limitPx": asset.text(asset.mid - 20),
-            "sz": level_size(asset, self._chance), "oid": 257_770_947_000 + asset.index,
-            "timestamp": self.now_ms, "origSz": level_size(asset, self._chance),
+            "sz": order_size(asset), "oid": 257_770_947_000 + asset.index,
+            "timestamp": self.now_ms, "origSz": order_size(asset),
             "cloid": f"0x{asset.index:032x}",
         }  # fmt: skip
         if frontend:

@@ -54,6 +54,12 @@ def level_size(asset: Asset, chance: random.Random) -> str:
     return f"{chance.uniform(1e3, 5e4) / asset.price:.4f}"
 
 
+def order_size(asset: Asset) -> str:
+    """What a working order is for, in base units; worth 1,000 USD, little beside what rests within
+    25 bp: orders larger than a slice of that are told of, and a calm desk has none."""
+    return f"{1e3 / asset.price:.4f}"
+
+
 class Holder:
     """One account: positions of about 10,000 USD, long and short in turn, and the cash beside."""
 

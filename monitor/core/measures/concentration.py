@@ -269,6 +269,7 @@ HAIRCUT_LOSS = MeasureSpec(
     help="Share of equity that selling the collateral in a hurry would cost.",
     low=0.0,
     high=1.0,
+    cadence_s=1.0,
     at_zero="1 with nothing left but exposure or debt, 0 with nothing at all",
     typical=(0.0, 0.1),
 )

@@ -76,6 +76,9 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         clock: The value grows by one a second while nothing is told (an age): it is computed again
             when it reaches a limit that some rule asks about, not with every message.
         always: Computed whether or not a rule reads it, because it remembers.
+        cadence_s: Recomputed at most this often for this kind; None: as the measure says.
+        patient: Its cadence bounds even what is told about the subject itself, which otherwise is
+            looked at in the same batch.
         heavy: It is computed off the loop: ``compute`` asks (``Use.request``) and reads the last
             answer (``Use.answer``), and runs again when one comes back.
         hidden: An intermediate result, not a measure for people.
@@ -100,6 +103,8 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     knows: tuple[tuple[Relation, str], ...] = ()
     clock: bool = False
     always: bool = False
+    cadence_s: float | None = None
+    patient: bool = False
     heavy: bool = False
     hidden: bool = False
     preview: Preview | None = None
@@ -127,6 +132,8 @@ def define(
     knows: tuple[tuple[Relation, str], ...] = (),
     clock: bool = False,
     always: bool = False,
+    cadence_s: float | None = None,
+    patient: bool = False,
     heavy: bool = False,
     hidden: bool = False,
     preview: Callable[[_Node], float | None] | None = None,
@@ -145,6 +152,8 @@ def define(
         knows=knows,
         clock=clock,
         always=always,
+        cadence_s=cadence_s,
+        patient=patient,
         heavy=heavy,
         hidden=hidden,
         preview=cast("Preview | None", preview),

@@ -58,6 +58,7 @@ class Evaluator:
         self._always = [one for one in definitions.values() if one.always]
         self._heap: list[tuple[EngineNs, int, Instance]] = []
         self._sequence = 0
+        self._restructured = True
         self.tree = Tree(state, settings)
         self.touched: list[Watcher] = []
         self.errors: list[str] = []
@@ -151,6 +152,7 @@ class Evaluator:
     def demand(self, name: str, node: Node) -> Instance | None:
         """The instance of a measure about a subject, made with all it reads; None where the
         measure does not exist for that kind of subject."""
+        self._restructured = True  # whoever demands it may be the first who cannot wait
         found = node.instances.get(name)
         if found is not None:
             return found
@@ -186,6 +188,8 @@ class Evaluator:
 
     def run(self, now: EngineNs) -> None:
         """Recompute what is dirty or due."""
+        if self._restructured:
+            self._find_lazy()
         self._pop_due(now)
         nodes = self.tree.nodes
         dirty = self._state.dirty
@@ -236,6 +240,31 @@ class Evaluator:
             heapq.heappop(heap)
         return heap[0][0] if heap else None
 
+    def _find_lazy(self) -> None:
+        """Whose readers, and readers' readers, all have a cadence: what moves with every price but
+        is looked at once a second need not be computed with every price."""
+        self._restructured = False
+        found = [one for node in self.tree.nodes.values() for one in node.instances.values()]
+        found.sort(key=_rank, reverse=True)  # readers come before what they read
+        for one in found:
+            definition = one.definition
+            one.lazy = bool(one.dependents) and not (
+                one.watchers
+                or one.witnesses
+                or one.cadence_ns
+                or one.clock
+                or definition.always
+                or definition.hidden  # leaves results where others than its readers find them
+                or definition.heavy
+            )
+            if one.lazy:
+                one.lazy = all(map(_waits, one.dependents))
+        for one in found:
+            one.pulled = tuple(source for source in one.inputs if source.lazy)
+            one.slow = tuple(reader for reader in one.dependents if _waits(reader))
+            one.hot = tuple(reader for reader in one.dependents if not _waits(reader))
+            one.slow_until_ns = 0
+
     def _affected(self, node: Node, bits: int) -> tuple[Instance, ...]:
         found = [one for one in node.instances.values() if one.definition.bits & bits]
         if isinstance(node, MarketNode) and bits & _holder_bits(node):
@@ -252,26 +281,36 @@ class Evaluator:
 
     def _offer(self, instances: Iterable[Instance], told: Node | None, now: EngineNs) -> None:
         """Queue those that may not wait: because they plainly stay between the limits asked about,
-        for their cadence, or because a young age stays young. ``told`` is the subject that
-        something was told about: a cadence bounds what others' facts cause, never news about the
-        subject itself."""
+        for their cadence or their readers', or because a young age stays young. ``told`` is the
+        subject that something was told about: a cadence bounds what others' facts cause, and news
+        about the subject itself only where the measure is patient."""
+        queue = self._queue
         for instance in instances:
             if instance.queued:
                 continue
             if instance.previewable:
                 value = instance.preview(instance.node)  # type: ignore[misc]  # previewable
-                if value is not None and (
-                    instance.guard_low < value < instance.guard_high or value == instance.cell.value
-                    if instance.cell.value is not None
-                    else value != value  # noqa: PLR0124 - NaN: still surely absent
-                ):
-                    instance.skipped = True
-                    continue
+                if value is not None:
+                    known = instance.cell.value
+                    if (
+                        instance.guard_low < value < instance.guard_high or value == known
+                        if known is not None
+                        else value != value  # noqa: PLR0124 - NaN: still surely absent
+                    ):
+                        instance.skipped = True
+                        continue
             elif instance.cadence_ns:
-                computed_ns = instance.cell.computed_ns
-                due = computed_ns + instance.cadence_ns
-                if instance.node is not told and now < due and computed_ns >= 0:
-                    self._arm(instance, due)
+                cell = instance.cell
+                if cell.computed_ns >= 0 and (instance.patient or instance.node is not told):
+                    due = cell.computed_ns + instance.cadence_ns
+                    if now < due:
+                        # By hand: dozens of these stand behind every valuation of an account.
+                        if due < cell.armed_ns or not cell.armed_ns:
+                            self._arm(instance, due)
+                        continue
+            elif instance.lazy:
+                if instance.cell.computed_ns >= 0:
+                    self._offer_slow(instance, now)
                     continue
             elif (
                 instance.clock
@@ -282,7 +321,23 @@ class Evaluator:
             ):
                 continue
             instance.queued = True
-            self._queue[instance.rank].append(instance)
+            queue[instance.rank].append(instance)
+
+    def _offer_slow(self, source: Instance, now: EngineNs) -> None:
+        """Tell readers that wait for their cadence. One that is armed looks by itself, and is not
+        told again before: dozens of these stand behind every valuation of an account."""
+        if now < source.slow_until_ns:
+            return
+        until = FOREVER_NS
+        for reader in source.slow:
+            if reader.lazy:
+                self._offer_slow(reader, now)
+                at = reader.slow_until_ns
+            else:
+                self._offer((reader,), None, now)
+                at = now if reader.queued else reader.cell.armed_ns
+            until = min(until, at)
+        source.slow_until_ns = until
 
     def _pop_due(self, now: EngineNs) -> None:
         heap = self._heap
@@ -304,7 +359,17 @@ class Evaluator:
 
     # ------------------------------------------------------------------------- recomputing
 
+    def _pull(self, instance: Instance, now: EngineNs) -> None:
+        """Compute its lazy inputs, which wait for this."""
+        instance.queued = True  # what they are now is about to be read: not a reason to come again
+        for source in instance.pulled:
+            if source.cell.computed_ns != now:
+                self._recompute(source, now)
+        instance.queued = False
+
     def _recompute(self, instance: Instance, now: EngineNs) -> None:
+        if instance.pulled:
+            self._pull(instance, now)
         use, cell = self._use, instance.cell
         use.begin(now)
         try:
@@ -349,7 +414,8 @@ class Evaluator:
             or cell.observed_ns != told
             or instance.definition.hidden
         ):
-            self._offer(instance.dependents, None, now)
+            self._offer(instance.hot, None, now)
+            self._offer_slow(instance, now)
         if instance.witnesses and ((value is None) is not (before is None) or not same_quality):
             self._offer(instance.witnesses, None, now)
 
@@ -469,7 +535,7 @@ class Evaluator:
         if instance is None or instance.clock:
             return self.peek(node, name, now)
         cell = instance.cell
-        if instance.skipped and not instance.definition.always:
+        if (instance.skipped or instance.lazy) and not instance.definition.always:
             return self.peek(node, name, now)
         if instance.skipped and instance.preview is not None:
             # It remembers, so it may only be computed in a run; its preview does not.
@@ -481,6 +547,15 @@ class Evaluator:
                 return Cell(reason=f"{name} is too old", computed_ns=cell.computed_ns)
             return self.peek(node, name, now)
         return cell
+
+
+def _waits(reader: Instance) -> bool:
+    # A preview looks at the cells of what it is made from: they have to be as of now.
+    return reader.lazy or (reader.cadence_ns > 0 and reader.preview is None)
+
+
+def _rank(instance: Instance) -> int:
+    return instance.rank
 
 
 def _holder_bits(node: MarketNode) -> int:

@@ -232,6 +232,7 @@ DEFINITIONS: tuple[Definition, ...] = (
         bits=OFF_BOOK_BIT,
         needs=_HOLDERS,
         knows=_EVERYBODY,
+        cadence_s=1.0,  # asked whether something is held at all
     ),
     define(NET, SubjectKind.ASSET, _asset_net, bits=OFF_BOOK_BIT, needs=_HOLDERS, knows=_EVERYBODY),
     define(

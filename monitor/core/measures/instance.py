@@ -44,17 +44,23 @@ class Instance:
         "guard_high",
         "guard_low",
         "high",
+        "hot",
         "inputs",
+        "lazy",
         "limits",
         "low",
         "max_age",
         "node",
+        "patient",
         "periodic",
         "preview",
         "previewable",
+        "pulled",
         "queued",
         "rank",
         "skipped",
+        "slow",
+        "slow_until_ns",
         "unguarded",
         "watchers",
         "witnesses",
@@ -69,13 +75,23 @@ class Instance:
         self.compute = definition.compute
         self.clock = definition.clock
         self.low, self.high = max(spec.low, -VALUE_MAX), min(spec.high, VALUE_MAX)
-        self.cadence_ns = round(spec.cadence_s * SECOND_NS)
+        cadence_s = spec.cadence_s if definition.cadence_s is None else definition.cadence_s
+        self.cadence_ns = round(cadence_s * SECOND_NS)
+        self.patient = definition.patient
         # With a cadence and nothing that dirties it, it is computed every so often.
         self.periodic = bool(self.cadence_ns) and not definition.bits and not definition.needs
         self.max_age = FOREVER_NS if spec.max_age_s is None else limit_ns(spec.max_age_s)
         self.inputs: list[Instance] = []
         self.dependents: list[Instance] = []
         self.witnesses: list[Instance] = []  # dependents that only ask whether it is known
+        # Read by nobody but those with a cadence: computed when one of them is, not before.
+        self.lazy = False
+        self.pulled: tuple[Instance, ...] = ()  # the lazy ones among its inputs
+        # Dependents that follow at once; those that wait for their cadence (or are lazy), and until
+        # when each of these is known to be armed: sooner, nothing need be said to them.
+        self.hot: tuple[Instance, ...] = ()
+        self.slow: tuple[Instance, ...] = ()
+        self.slow_until_ns = 0
         self.limits: list[tuple[float, Watcher]] = []  # ascending
         self.unguarded: list[Watcher] = []  # asked at every change of value
         self.attentive: dict[int, Watcher] = {}  # asked at every observation, by id

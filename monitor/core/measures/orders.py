@@ -342,7 +342,8 @@ def _spec(
     )
 
 
-_define = partial(define, bits=AccountBit.ORDERS, needs=((Relation.SELF, HOLDINGS),))
+# Orders come and go many times a second; what is judged of them is looked at once in one.
+_define = partial(define, bits=AccountBit.ORDERS, needs=((Relation.SELF, HOLDINGS),), patient=True)
 
 DEFINITIONS: tuple[Definition, ...] = (
     _define(

@@ -148,6 +148,7 @@ DEFINITIONS: tuple[Definition, ...] = (
         _of_slice,
         bits=AccountBit.ORDERS,
         needs=((Relation.SELF, HOLDINGS),),
+        patient=True,
         detail=_largest_named,
     ),
 )

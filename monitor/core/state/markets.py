@@ -213,7 +213,10 @@ def _mark_settled(state: RiskState) -> None:
 
 def last_trade(state: RiskState, event: LastTradeSeen, now: EngineNs, channel: Channel) -> None:
     """The newest trade; no measure margins on it, so it dirties nothing."""
-    market = market_of(state, event.venue, event.market)
+    owner = state.venues.get(event.venue)
+    market = None if owner is None else owner.markets.get(event.market)
+    if market is None:
+        market = market_of(state, event.venue, event.market)
     if event.last_price > 0.0:
         tell_number(market.last_trade, event.last_price, now, channel)
     if event.liquidation:

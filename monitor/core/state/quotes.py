@@ -7,6 +7,8 @@ it is known. Unless some rule counts observations (``heeds_all``): then each of 
 
 from __future__ import annotations
 
+from math import isfinite
+
 from monitor.core.events import BookTopSeen, DepthSeen, MarketContextSeen, OraclePricesSeen
 from monitor.core.state.belief import judge_level, suspect_top, tell_number, tell_price
 from monitor.core.state.book_history import sample_depth, sample_spread
@@ -120,7 +122,9 @@ def _rates(
         fact.seen_ns = now
         again |= _PREDICTED
     else:
-        tell_number(fact, number, now, channel)
+        # As ``tell_number``, by hand: these two move with nearly every context.
+        fact.value = number if isfinite(number) else None
+        fact.seen_ns, fact.channel, fact.generation = now, name, generation
         bits |= _PREDICTED
     number, fact = event.open_interest_base, market.open_interest
     if number is None:
@@ -130,7 +134,8 @@ def _rates(
         fact.seen_ns = now
         again |= _OPEN_INTEREST
     else:
-        tell_number(fact, number, now, channel)
+        fact.value = number if isfinite(number) else None
+        fact.seen_ns, fact.channel, fact.generation = now, name, generation
         bits |= _OPEN_INTEREST
     if now >= market.volume_due_ns and event.volume_24h_usd is not None:
         market.volume_due_ns = now + VOLUME_EVERY_NS

@@ -32,28 +32,28 @@ class _Side:
         self.sizes = array("d")
         self.clocks = array("q")
 
-    def apply(self, levels: list[tuple[float, float]], clock: int, *, best_last: bool) -> bool:
-        """Lay absolute sizes over the levels; size 0 removes. Whether the best level was hit."""
-        prices, sizes = self.prices, self.sizes
+    def apply(self, levels: list[tuple[float, float]], clock: int, best_last: bool) -> bool:
+        """Lay absolute sizes over the levels; size 0 removes. Whether the best level was hit, of
+        before or after: the last of the bids (``best_last``), the first of the asks."""
+        prices = self.prices
         touched = False
         for price, size in levels:
-            at, count = bisect_left(prices, price), len(prices)
-            known = at < count and prices[at] == price
-            if size:
-                if known:
-                    sizes[at] = size
+            at = bisect_left(prices, price)
+            last = len(prices) - 1
+            if at <= last and prices[at] == price:
+                if size:
+                    self.sizes[at] = size
                     self.clocks[at] = clock
                 else:
-                    prices.insert(at, price)
-                    sizes.insert(at, size)
-                    self.clocks.insert(at, clock)
-            elif known:
-                del prices[at], sizes[at], self.clocks[at]
-            else:
-                continue
-            # The best before or after: last of the bids, first of the asks.
-            if at >= count - known if best_last else not at:
-                touched = True
+                    del prices[at], self.sizes[at], self.clocks[at]
+                if at == last if best_last else not at:
+                    touched = True
+            elif size:
+                prices.insert(at, price)
+                self.sizes.insert(at, size)
+                self.clocks.insert(at, clock)
+                if at > last if best_last else not at:
+                    touched = True
         return touched
 
     def drop(self, at: int) -> None:
@@ -98,8 +98,8 @@ class Book:
         Returns:
             Whether the touch may have changed.
         """
-        touched = self._bids.apply(bids, clock, best_last=True) if bids else False
-        if asks and self._asks.apply(asks, clock, best_last=False):
+        touched = self._bids.apply(bids, clock, True) if bids else False
+        if asks and self._asks.apply(asks, clock, False):
             touched = True
         if touched:
             bid_prices, ask_prices = self._bids.prices, self._asks.prices

@@ -278,24 +278,34 @@ class MarketDecoder:
 
     def trade_events(self, trades: list[wire.Trade]) -> tuple[LastTradeSeen, ...]:
         """Events of decoded trades."""
+        if not trades:
+            return ()
+        last = trades[0]
+        coin, time_ms = last.coin, last.time
+        for trade in trades:
+            if trade.coin != coin:  # a subscription is of one coin, but nothing says it stays so
+                break
+            if trade.time >= time_ms:
+                last, time_ms = trade, trade.time
+        else:
+            return (self._last_trade(last),)
         newest: dict[str, wire.Trade] = {}
         for trade in trades:
             known = newest.get(trade.coin)
             if known is None or trade.time >= known.time:
                 newest[trade.coin] = trade
-        return tuple(
-            [
-                LastTradeSeen(
-                    venue=VENUE,
-                    channel=self._trade_channels[coin],
-                    venue_time_ns=trade.time * MS_NS,
-                    market=coin,
-                    last_price=trade.px,
-                    size=trade.sz,
-                    side=SIDES[trade.side],
-                )
-                for coin, trade in newest.items()
-            ]
+        return tuple([self._last_trade(trade) for trade in newest.values()])
+
+    def _last_trade(self, trade: wire.Trade) -> LastTradeSeen:
+        coin = trade.coin
+        return LastTradeSeen(
+            venue=VENUE,
+            channel=self._trade_channels[coin],
+            venue_time_ns=trade.time * MS_NS,
+            market=coin,
+            last_price=trade.px,
+            size=trade.sz,
+            side=SIDES[trade.side],
         )
 
     def mids(self, data: msgspec.Raw | bytes, now: int | None) -> tuple[Event, ...]:

@@ -85,7 +85,8 @@ class Acknowledgement(msgspec.Struct, gc=False):
 
 
 class Context(CamelCase):
-    """One perp's numbers. ``mid_px``, ``premium``, ``impact_pxs`` are null on an empty side."""
+    """One perp's numbers. ``mid_px`` and ``premium`` are null on an empty side; ``impactPxs`` is
+    left out, since nothing reads it and hundreds come with every cross-section."""
 
     funding: Number
     open_interest: Number
@@ -93,7 +94,6 @@ class Context(CamelCase):
     mark_px: Number
     mid_px: Number | None = None
     premium: Number | None = None
-    impact_pxs: tuple[Number, Number] | None = None
     day_ntl_vlm: Number | None = None
 
 
@@ -104,14 +104,9 @@ class ActiveContext(msgspec.Struct, gc=False):
     ctx: Context
 
 
-class AllContexts(msgspec.Struct, gc=False):
-    """``allDexsAssetCtxs``: per dex the contexts in the order of its ``meta``, without names."""
-
-    ctxs: list[tuple[str, list[Context]]]
-
-
 class PushedContexts(msgspec.Struct, gc=False):
-    """``AllContexts`` with each dex's list left as it stands: most dexes are nobody's."""
+    """``allDexsAssetCtxs``: per dex the contexts in the order of its ``meta``, without names; each
+    list left as it stands, since most dexes are nobody's."""
 
     ctxs: list[tuple[str, msgspec.Raw]]
 
