@@ -5,6 +5,7 @@ None of it exists in mode ``observe``.
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -23,6 +24,7 @@ from monitor.app.degraded import Degraded
 from monitor.app.permitted import rights_of
 from monitor.app.wiring import read_secret
 from monitor.config import Config
+from monitor.core.events import Event, OrderAnswered
 from monitor.core.killswitch.policy import DaemonMode, KillPolicy
 from monitor.core.ports import Clock
 from monitor.core.types import EngineNs
@@ -32,7 +34,7 @@ from monitor.notify.webhook import WebhookSettings, decode_secret
 from monitor.runtime.budget import RequestBudget
 from monitor.runtime.http import HttpClient
 from monitor.server.settings import OperatorSettings
-from monitor.venues.hyperliquid.settings import REST_URLS
+from monitor.venues.hyperliquid.settings import REST_URLS, VENUE
 
 NONCES_NAME = "nonces.json"
 
@@ -54,6 +56,7 @@ def build_executors(
     clock: Clock,
     data: Path,
     signer: SignerClient,
+    tell: Callable[[tuple[Event, ...]], object],
 ) -> tuple[HyperliquidExecutor, ...]:
     """The hands; none in ``observe``.
 
@@ -64,6 +67,7 @@ def build_executors(
         clock: Engine time.
         data: The data directory, where nonces are kept.
         signer: Whom to ask for signatures.
+        tell: Takes how long the venue's answers took.
 
     Raises:
         ConfigError: If the mode forbids where actions would go, or an account is unknown.
@@ -72,6 +76,12 @@ def build_executors(
     if config.mode == "observe" or settings is None or venue is None:
         return ()
     base = venue.rest_url or REST_URLS[venue.network]
+
+    def answered(took_s: float) -> None:
+        # Not from within: what the state makes of it must not keep a reply from the kill path.
+        told = (OrderAnswered(venue=VENUE, channel="", took_s=took_s),)
+        asyncio.get_running_loop().call_soon(tell, told)
+
     return (
         HyperliquidExecutor(
             settings,
@@ -83,6 +93,7 @@ def build_executors(
             clock=clock,
             signer=signer,
             nonces=NonceBook(data / NONCES_NAME, now_ms=clock.now() // 1_000_000),
+            on_answer=answered,
         ),
     )
 

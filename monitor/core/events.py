@@ -466,6 +466,13 @@ class RequestsCounted(_VenueEvent, frozen=True, gc=False, kw_only=True):
     failed: int
 
 
+class OrderAnswered(_VenueEvent, frozen=True, gc=False, kw_only=True):
+    """The venue answered, or failed to answer in time, a signed request of ours (an order or a
+    cancel), ``took_s`` seconds after it left."""
+
+    took_s: float
+
+
 class ClockSkewSeen(_VenueEvent, frozen=True, gc=False, kw_only=True):
     """Venue clock minus ours, seconds, from an answer whose round trip was short."""
 
@@ -577,7 +584,7 @@ AccountEvent = (
 )  # fmt: skip
 FeedEvent = (
     ChannelOpened | ChannelProgressed | ChannelLost | FeedConnected | FeedLost | FrameRejected
-    | RequestsCounted
+    | RequestsCounted | OrderAnswered
 )  # fmt: skip
 ControlEvent = (
     OffBookLegsDeclared

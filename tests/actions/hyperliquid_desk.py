@@ -104,6 +104,7 @@ class ActionDesk:
     trader: Trader
     folder: Path
     build: Callable[[NonceBook], HyperliquidExecutor]
+    answers_s: list[float] = field(default_factory=list)
     made: int = field(default=0)
 
     # ----------------------------------------------------------------------------------- commands
@@ -238,6 +239,7 @@ async def action_desk(folder: Path, **more: Any) -> AsyncIterator[ActionDesk]:
     signer_server = SignerServer(signer, folder / "s.sock")
     budget = RequestBudget(BUDGET, clock)
     nonces = NonceBook(folder / "nonces", now_ms=clock.now() // 1_000_000)
+    answers_s: list[float] = []
     await server.start()
     await signer_server.start()
     session = open_session()
@@ -253,6 +255,7 @@ async def action_desk(folder: Path, **more: Any) -> AsyncIterator[ActionDesk]:
             clock=clock,
             signer=SignerClient(folder / "s.sock"),
             nonces=book,
+            on_answer=answers_s.append,
         )
 
     trader = Trader(world=world, nonce=round(START_S * 1000) - 1_000_000)
@@ -269,6 +272,7 @@ async def action_desk(folder: Path, **more: Any) -> AsyncIterator[ActionDesk]:
             trader,
             folder,
             build,
+            answers_s,
         )
     finally:
         await session.close()

@@ -303,6 +303,8 @@ async def test_cancels_are_sent_in_batches(tmp_path: Path) -> None:
         after, _ = desk.budget.used_and_left()
         assert after - before == 20 + 2 + 2 + 1  # meta; forty, forty, twenty
         assert desk.signer.signed == {"Cancel": 3}
+        assert len(desk.answers_s) == 3
+        assert min(desk.answers_s) >= 0.0
 
 
 @pytest.mark.parametrize(
@@ -320,6 +322,7 @@ async def test_an_unclear_cancel_is_repeated(fault: FaultKind, tmp_path: Path) -
         desk.break_(fault, ratio=1.0)
         failed = await desk.run(desk.cancel_command(*orders), CommandFailed)
         assert failed.uncertain
+        assert desk.answers_s  # an error is an answer, too
         desk.heal()
         assert set((await desk.cancel(*orders)).values()) == {True}
 

@@ -126,6 +126,27 @@ def test_gaps_in_streams_cost_for_five_minutes() -> None:
     assert desk.at(300.001).after("stream_gaps", HL_VENUE) == 0.0
 
 
+@pytest.mark.parametrize(
+    ("took_s", "p95", "expected"),
+    [
+        pytest.param((0.2,) * 4, None, 1.0, id="too few to say anything"),
+        pytest.param((0.2,) * 4 + (5.5,), 5.5, (90 + 5) / 100, id="of few the slowest"),
+        pytest.param((0.2,) * 19 + (9.0,), 0.2, 1.0, id="one in twenty may be slow"),
+        pytest.param((0.2,) * 18 + (9.0, 12.0), 9.0, (90 + 10 / 9) / 100, id="two may not"),
+    ],
+)
+def test_orders_that_are_answered_late(
+    took_s: tuple[float, ...], p95: float | None, expected: float
+) -> None:
+    """Ten of a hundred: all of it up to a second, nothing from ten on; of one hour."""
+    desk = watched()
+    for one in took_s:
+        desk.tell(e.OrderAnswered(venue=HL, channel="", took_s=one))
+    assert desk.after("order_answer_p95_s", HL_VENUE) == p95
+    assert desk.value(HEALTH, HL_VENUE) == pytest.approx(expected)
+    assert desk.at(3600.001).after("order_answer_p95_s", HL_VENUE) is None
+
+
 def test_books_that_stand_still() -> None:
     """Of what we hold: BTC is old after ten seconds, another after sixty."""
     desk = Desk((HL, "main"))

@@ -8,7 +8,7 @@ other.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 
 import aiohttp
@@ -21,6 +21,7 @@ from monitor.actions.settings import ActingAccount
 from monitor.actions.signer_client import AsksSigner
 from monitor.core.errors import FeedError
 from monitor.core.ports import Clock
+from monitor.core.types import SECOND_NS, EngineNs
 from monitor.runtime.budget import Lane, RequestBudget
 from monitor.venues.hyperliquid.actions import (
     Cancel,
@@ -65,7 +66,10 @@ class Exchange:
         nonces: NonceBook,
         timeout_s: float,
         wait_s_max: float,
+        on_answer: Callable[[float], object] | None = None,
     ) -> None:
+        """``on_answer`` is told how many seconds each answer took; of none that came in time, how
+        long was waited."""
         self._url = url
         self._http = http
         self._budget = budget
@@ -74,6 +78,7 @@ class Exchange:
         self._nonces = nonces
         self._timeout_s = timeout_s
         self._wait_s_max = wait_s_max
+        self._on_answer = on_answer
         self._queues: dict[str, asyncio.Lock] = {}
 
     async def act(
@@ -129,10 +134,17 @@ class Exchange:
                 expires_after_ms=expires_ms,
                 timeout_s=self._timeout_s,
             )
+            left_ns = self._clock.now()
             try:
                 response = await self._http.execute(request)
             except FeedError as error:
                 if isinstance(error.__cause__, aiohttp.ClientConnectorError):
                     return Unsent(f"{error} Nothing was sent.")
+                self._answered(left_ns)
                 return Unclear(str(error))
+            self._answered(left_ns)
             return read_reply(response, _REPLY_TYPES[type(action)])
+
+    def _answered(self, left_ns: EngineNs) -> None:
+        if self._on_answer is not None:
+            self._on_answer((self._clock.now() - left_ns) / SECOND_NS)

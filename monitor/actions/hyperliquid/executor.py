@@ -7,6 +7,7 @@ connections, own deadlines, own lists of markets.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import structlog
 
@@ -56,6 +57,7 @@ class HyperliquidExecutor:
         clock: Clock,
         signer: AsksSigner,
         nonces: NonceBook,
+        on_answer: Callable[[float], object] | None = None,
     ) -> None:
         """Nothing is sent yet.
 
@@ -69,6 +71,7 @@ class HyperliquidExecutor:
             clock: Engine time.
             signer: The other process.
             nonces: What left with which nonce.
+            on_answer: Told how many seconds each answer to a signed request took.
         """
         self.venue = VENUE
         self._settings = settings
@@ -99,6 +102,7 @@ class HyperliquidExecutor:
             nonces=nonces,
             timeout_s=settings.request_timeout_s,
             wait_s_max=deadline_s,
+            on_answer=on_answer,
         )
 
     def acts_for(self, account: str) -> bool:

@@ -11,6 +11,7 @@ from math import fsum
 
 from monitor.core.measures.accounts import AGE
 from monitor.core.measures.definition import Definition, Relation, define
+from monitor.core.measures.service import ANSWERS as ANSWER_TIME
 from monitor.core.measures.service import BOOKS as STALE_BOOKS
 from monitor.core.measures.service import ERRORS
 from monitor.core.measures.service import GAPS as STREAM_GAPS
@@ -28,6 +29,7 @@ STATUS = ("status", 20.0, 0.0, 1.0)  # 1: the venue says that something is wrong
 REJECTED = ("unreadable frames", 10.0, 0.0, 10.0)  # in five minutes
 TRUTH = ("account truth", 10.0, 30.0, 120.0)  # seconds since accounts were re-read
 REQUESTS = ("requests", 15.0, 0.02, 0.20)  # share that failed, of ten minutes
+ANSWERS = ("orders", 10.0, 1.0, 10.0)  # seconds within which 95 % were answered
 BOOKS = ("books", 10.0, 0.0, 0.5)  # share of held markets whose best prices stand still
 GAPS = ("gaps", 5.0, 0.0, 5.0)  # in five minutes
 Part = tuple[str, float, float]  # name, weight, score in [0, 1]
@@ -58,9 +60,10 @@ def _parts(node: VenueNode, read: Read, now: EngineNs) -> list[Part]:
         found.append(_ramp(STATUS, None if healthy is None else 1.0 - healthy))
     if any(account.truth.seen_ns for account in venue.accounts.values()):
         found.append(_ramp(TRUTH, read(AGE.name)))
-    # These three are of now alone: where nothing was asked, held or missed they say nothing.
+    # These are of now alone: where nothing was asked, sent, held or missed they say nothing.
     for part, name in (
         (REQUESTS, ERRORS.name),
+        (ANSWERS, ANSWER_TIME.name),
         (BOOKS, STALE_BOOKS.name),
         (GAPS, STREAM_GAPS.name),
     ):
@@ -100,6 +103,7 @@ _READ = (
     "venue_healthy",
     AGE.name,
     ERRORS.name,
+    ANSWER_TIME.name,
     STALE_BOOKS.name,
     STREAM_GAPS.name,
 )
@@ -112,7 +116,8 @@ DEFINITIONS: tuple[Definition, ...] = (
             unit=Unit.RATIO,
             help=(
                 "How well the venue serves us, 1 is well: sight weighs 40, blocks and own status "
-                "20 each, requests 15, readable frames, account truth and books 10 each, gaps 5."
+                "20 each, requests 15, answers to orders, readable frames, account truth, books 10 "
+                "each, gaps 5."
             ),
             low=0.0,
             high=1.0,

@@ -1,20 +1,25 @@
-"""How well a venue serves us, part by part: requests that fail, gaps in streams, books that stand.
+"""How well a venue serves us, part by part: requests that fail, orders that are answered late, gaps
+in streams, books that stand.
 
 What was never told of a venue is absent here, and left out of its score (``health``). *Pure.*
 """
 
 from __future__ import annotations
 
+from math import ceil
+
 from monitor.core.measures.definition import Definition, Relation, define
 from monitor.core.measures.spec import MeasureSpec, Unit
 from monitor.core.measures.tree import AccountNode, Node, VenueNode
 from monitor.core.measures.use import Use, known_ns
 from monitor.core.state.facts import VenueBit
-from monitor.core.state.feeds import GAPS_WINDOW_NS, REQUESTS_WINDOW_NS
+from monitor.core.state.feeds import ANSWERS_WINDOW_NS, GAPS_WINDOW_NS, REQUESTS_WINDOW_NS
 from monitor.core.state.model import RiskState, VenueState
 from monitor.core.types import EngineNs, SubjectKind
 
 ASKED_MIN = 20  # of fewer requests a share says nothing
+ANSWERS_MIN = 5
+LATE_SHARE = 0.95
 NAMES_MAX = 3
 _VENUE = (SubjectKind.VENUE,)
 
@@ -50,6 +55,16 @@ def _gaps(node: VenueNode, use: Use) -> float:
     if recent:
         use.wake_at(recent[0] + GAPS_WINDOW_NS)
     return float(len(recent))
+
+
+def _answers(node: VenueNode, use: Use) -> float | None:
+    """The time that one in twenty exceeds; of few answers the slowest."""
+    recent = [one for one in node.venue.answers if one.at_ns > use.now - ANSWERS_WINDOW_NS]
+    if len(recent) < ANSWERS_MIN:
+        use.absent(f"{len(recent)} of {ANSWERS_MIN} orders or cancels of ours answered in an hour")
+        return None
+    use.wake_at(recent[0].at_ns + ANSWERS_WINDOW_NS)
+    return sorted(one.took_s for one in recent)[ceil(LATE_SHARE * len(recent)) - 1]
 
 
 def _standing(node: VenueNode, state: RiskState, now: EngineNs) -> tuple[list[str], list[str]]:
@@ -107,6 +122,18 @@ GAPS = MeasureSpec(
     typical=(0.0, 3.0),
     words=("gap", "gaps"),
 )
+ANSWERS = MeasureSpec(
+    name="order_answer_p95_s",
+    kinds=_VENUE,
+    unit=Unit.SECONDS,
+    help=(
+        "Seconds within which 95 % of the orders and cancels that riskd sent in the last hour were "
+        "answered; absent below five, and where riskd sends none."
+    ),
+    low=0.0,
+    cadence_s=1.0,
+    typical=(0.3, 8.0),
+)
 BOOKS = MeasureSpec(
     name="books_stale_ratio",
     kinds=_VENUE,
@@ -121,5 +148,6 @@ BOOKS = MeasureSpec(
 DEFINITIONS: tuple[Definition, ...] = (
     define(ERRORS, SubjectKind.VENUE, _errors, bits=VenueBit.SERVICE, detail=_errors_told),
     define(GAPS, SubjectKind.VENUE, _gaps, bits=VenueBit.SERVICE),
+    define(ANSWERS, SubjectKind.VENUE, _answers, bits=VenueBit.SERVICE),
     define(BOOKS, SubjectKind.VENUE, _books, detail=_books_told),
 )

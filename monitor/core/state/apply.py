@@ -89,6 +89,7 @@ OTHERS: dict[type[object], OtherHandler] = dict(
         _other(e.FeedLost, feeds.feed_lost),
         _other(e.FrameRejected, feeds.frame_rejected),
         _other(e.RequestsCounted, feeds.requests_counted),
+        _other(e.OrderAnswered, feeds.order_answered),
         _other(e.OffBookLegsDeclared, control.off_book_declared),
         _other(e.NewsFlagsDeclared, news.news_declared),
         _other(e.BucketsReviewed, control.buckets_reviewed),

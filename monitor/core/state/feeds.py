@@ -15,6 +15,7 @@ from monitor.core.events import (
     FeedConnected,
     FeedLost,
     FrameRejected,
+    OrderAnswered,
     RequestsCounted,
 )
 from monitor.core.state.facts import (
@@ -26,7 +27,7 @@ from monitor.core.state.facts import (
     VenueBit,
 )
 from monitor.core.state.markets import venue_of
-from monitor.core.state.model import FeedState, RequestCount, RiskState
+from monitor.core.state.model import FeedState, OrderAnswer, RequestCount, RiskState
 from monitor.core.types import EngineNs, feed_subject
 
 REJECTED_WINDOW_NS = 300 * 1_000_000_000
@@ -34,6 +35,7 @@ REJECTED_KEPT_MAX = 1000
 OVERTAKEN_NS = 5 * 1_000_000_000
 REQUESTS_WINDOW_NS = 600 * 1_000_000_000
 GAPS_WINDOW_NS = 300 * 1_000_000_000
+ANSWERS_WINDOW_NS = 3600 * 1_000_000_000
 KEPT_MAX = 100
 
 
@@ -132,6 +134,15 @@ def requests_counted(state: RiskState, event: RequestsCounted, now: EngineNs) ->
     since = now - REQUESTS_WINDOW_NS
     kept = [one for one in owner.requests if one.at_ns > since][1 - KEPT_MAX :]
     owner.requests = [*kept, RequestCount(now, event.asked, event.failed)]
+    state.dirty[owner.subject] = state.dirty.get(owner.subject, 0) | VenueBit.SERVICE
+
+
+def order_answered(state: RiskState, event: OrderAnswered, now: EngineNs) -> None:
+    """Kept for an hour, the newest hundred."""
+    owner = venue_of(state, event.venue)
+    since = now - ANSWERS_WINDOW_NS
+    kept = [one for one in owner.answers if one.at_ns > since][1 - KEPT_MAX :]
+    owner.answers = [*kept, OrderAnswer(now, event.took_s)]
     state.dirty[owner.subject] = state.dirty.get(owner.subject, 0) | VenueBit.SERVICE
 
 

@@ -295,6 +295,13 @@ class RequestCount(msgspec.Struct, frozen=True, gc=False, array_like=True):
     failed: int
 
 
+class OrderAnswer(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """How long the venue took to answer an order or a cancel of ours, seconds."""
+
+    at_ns: EngineNs
+    took_s: float
+
+
 class VenueState(msgspec.Struct, omit_defaults=True):
     """One venue. ``unwatched`` are pools found behind configured addresses that nobody reads;
     ``requests`` and ``gaps_ns`` (when a stream was found to lack messages) of some minutes."""
@@ -313,6 +320,7 @@ class VenueState(msgspec.Struct, omit_defaults=True):
     markets_ignored: int = 0  # messages about markets beyond ``RiskState.markets_max``
     requests: list[RequestCount] = msgspec.field(default_factory=list)
     gaps_ns: list[int] = msgspec.field(default_factory=list)
+    answers: list[OrderAnswer] = msgspec.field(default_factory=list)
 
 
 class OperatorRecord(msgspec.Struct, frozen=True, gc=False):
