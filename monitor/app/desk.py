@@ -56,7 +56,7 @@ class Desk:
         explainer = Explainer(daemon.engine, daemon.clock.now)
         daemon.server.add("GET", PATH, explainer.handle)
         checker = trade_check.TradeChecker(
-            daemon.engine, daemon.clock.now, daemon.kill.machine.effective
+            daemon.engine, daemon.clock.now, daemon.kill.machine.levels
         )
         daemon.server.add("GET", trade_check.PATH, checker.handle)
 

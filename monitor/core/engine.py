@@ -247,11 +247,11 @@ class Engine:
         asked: Asked,
         now: EngineNs | None = None,
         *,
-        level_of: Callable[[Subject], Level] = lambda _: Level.NORMAL,
+        levels_of: Callable[[Subject], tuple[Level, Level]] = lambda _: (Level.NORMAL,) * 2,
     ) -> tuple[Check, ...] | None:
         """What a trade in mind would do, by what is known now; changes nothing. None where the
-        account, the market or the asset it is of is not known. ``level_of``: the kill switch's
-        level for a scope."""
+        account, the market or the asset it is of is not known. ``levels_of``: the kill switch's
+        level for a scope, and what of it holds for hedges."""
         nodes = self._evaluator.tree.nodes
         pool, place = nodes.get(account), nodes.get(market)
         asset = place.ancestors[0] if isinstance(place, MarketNode) else None
@@ -261,14 +261,17 @@ class Engine:
             return None
         use = Use(self.state, self.settings, self._evaluator.peek)
         use.begin(self.state.now_ns if now is None else now)
-        about = {pool.subject, *(one.subject for one in (*pool.ancestors, *place.ancestors))}
+        around = (*pool.ancestors, *place.ancestors)
+        about = {pool.subject, place.subject, *(one.subject for one in around)}
+        scopes = (account, market, asset.subject)
         return check_trade(
             pool,
             place,
             asset,
             asked,
-            latched=max(level_of(one) for one in (account, market, asset.subject)),
-            blocks=self._rules.blocking(about | {place.subject}),
+            latched=tuple(map(max, zip(*map(levels_of, scopes), strict=True))),
+            blocks=self._rules.blocking(about, but_hedges=False),
+            freezes=self._rules.blocking(about, but_hedges=True),
             use=use.with_sides(),
         )
 

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from monitor.core.decision import (
     ActionLevel,
     AlertTransition,
+    Because,
     CitedReading,
     KillRequest,
     RuleHealth,
@@ -263,15 +264,17 @@ class RuleRunner:
         """A rule about a subject, with what it reads; None where it is not asked."""
         return self._asked.get(f"{rule}|{subject}")
 
-    def blocking(self, subjects: Collection[Subject]) -> list[str]:
+    def blocking(self, subjects: Collection[Subject], *, but_hedges: bool) -> list[str]:
         """Rules that fire about one of these and ask for more than to be told, by id: what they
-        hold, or would hold, is not to grow."""
+        hold, or would hold, is not to grow; ``but_hedges``: those that allow hedges, else those
+        that do not."""
         return sorted(
             {
                 one.rule.id
                 for one in self._asked.values()
                 if one.node.subject in subjects
                 and one.rule.level is not ActionLevel.PAGE
+                and (one.rule.because is Because.RISK) is but_hedges
                 and one.memory.state.state in _FIRES
             }
         )

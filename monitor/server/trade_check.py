@@ -23,22 +23,21 @@ PATH = "/v1/check-trade"
 ASKED_CHARS_MAX = 300
 _NAMES = ("market", "side", "size", "stop", "account")
 Json = dict[str, Any]
+Levels = Callable[[Subject], tuple[Level, Level]]  # of a scope: for what adds, and for hedges
 
 
 class TradeChecker:
-    """Serves ``PATH`` from an engine; ``level_of`` is the kill switch's level for a scope."""
+    """Serves ``PATH`` from an engine; ``levels_of`` are the kill switch's for a scope."""
 
-    def __init__(
-        self, engine: Engine, now: Callable[[], EngineNs], level_of: Callable[[Subject], Level]
-    ) -> None:
+    def __init__(self, engine: Engine, now: Callable[[], EngineNs], levels_of: Levels) -> None:
         self._engine = engine
         self._now = now
-        self._level_of = level_of
+        self._levels_of = levels_of
 
     async def handle(self, request: web.Request) -> web.Response:
         """One question; 404 with a sentence where it cannot be understood."""
         words = {name: request.query.get(name, "")[:ASKED_CHARS_MAX] for name in _NAMES}
-        document = check_document(self._engine, words, self._now(), self._level_of)
+        document = check_document(self._engine, words, self._now(), self._levels_of)
         return web.Response(
             body=orjson.dumps(document),
             content_type="application/json",
@@ -50,7 +49,7 @@ def check_document(
     engine: Engine,
     words: Mapping[str, str],
     now: EngineNs,
-    level_of: Callable[[Subject], Level],
+    levels_of: Levels,
 ) -> Json:
     """Checks with their answers, the worst of them as ``answer``; ``error`` says what cannot be
     understood."""
@@ -65,7 +64,7 @@ def check_document(
     account = _account(engine, venue, words["account"])
     if account is None:
         return {"error": f"Which account of {venue}? --account: {_names(_pools(engine, venue))}."}
-    checks = engine.check_trade(account, market, asked, now, level_of=level_of)
+    checks = engine.check_trade(account, market, asked, now, levels_of=levels_of)
     if checks is None:
         return {"error": f"{words['market']} is not listed by the venue yet; try again shortly."}
     return {

@@ -19,7 +19,7 @@ WORDS = {"market": "hyperliquid/BTC", "side": "buy", "size": "833", "stop": "96"
 def asked(**words: str) -> dict[str, object]:
     """The document about a trade of BTC at 100 dollars, equity a million."""
     made = desk()
-    return check_document(made.engine, WORDS | words, made.now, lambda _: Level.NORMAL)
+    return check_document(made.engine, WORDS | words, made.now, lambda _: (Level.NORMAL,) * 2)
 
 
 def test_the_screen_says_the_answer_and_each_check() -> None:

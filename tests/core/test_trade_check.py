@@ -231,10 +231,48 @@ def test_what_is_latched_is_asked(
         BTC,
         Asked(float(trade[0]), trade[1], None),
         made.now,
-        level_of=lambda one: level if one == scope else Level.NORMAL,
+        levels_of=lambda one: (level if one == scope else Level.NORMAL,) * 2,
     )
     assert found is not None
     assert {one.name: one.answer for one in found}["kill switch"] is answer
+
+
+FREEZE = """
+- id: frozen
+  summary: frozen
+  for_each: portfolio
+  when: equity_usd > 1.0
+  severity: warning
+  do: {level: hold, because: risk}
+  scope: portfolio
+"""
+
+
+@pytest.mark.parametrize(
+    ("trade", "answer"),
+    [
+        pytest.param((1, 1.0), NO, id="it adds"),
+        pytest.param((-1, 1.0), LOOK, id="it hedges what another account holds"),
+        pytest.param((-1, 300.0), LOOK, id="all of it"),
+        pytest.param((-1, 301.0), NO, id="more than that is a new short"),
+    ],
+)
+def test_what_is_frozen_may_be_hedged(trade: tuple[int, float], answer: Answer) -> None:
+    """By the rule that fires, and by the hold that it has placed; of a latch nothing is said."""
+    made = desk(elsewhere=300.0).load(FREEZE)
+    made.evaluate()
+    asked = Asked(float(trade[0]), trade[1], None)
+    for hedging, said in ((Level.NORMAL, answer), (Level.REDUCE_ONLY, NO)):
+        found = made.engine.check_trade(
+            MAIN,
+            BTC,
+            asked,
+            made.now,
+            levels_of=lambda _, hedging=hedging: (Level.REDUCE_ONLY, hedging),  # type: ignore[misc]
+        )
+        assert found is not None
+        told = {one.name: one.answer for one in found}
+        assert (told["rules"], told["kill switch"]) == (answer, said)
 
 
 def test_a_flip_is_new_risk_while_a_rule_blocks() -> None:

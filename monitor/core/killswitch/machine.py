@@ -94,6 +94,10 @@ class KillMachine:
         """The level that holds for a subject; ``ValueError`` where it is no scope."""
         return effective(self._state, subject)
 
+    def levels(self, subject: Subject) -> tuple[Level, Level]:
+        """The same, and what of it holds for an order that only hedges."""
+        return self.effective(subject), effective(self._state, subject, for_hedges=True)
+
     def stage(self, scope: Subject) -> Stage:
         """Where a scope stands: ARMED (DISARMED in observe) where nothing is latched."""
         latch = self._state.latches.get(scope)

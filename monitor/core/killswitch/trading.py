@@ -67,8 +67,9 @@ def trading_of(level: Level) -> Trading:
     return Trading.REDUCE_ONLY if level >= Level.REDUCE_ONLY else Trading.ACTIVE
 
 
-def effective(state: KillState, subject: Subject) -> Level:
-    """The level that holds for a subject: the most restrictive of the latches and holds around it.
+def effective(state: KillState, subject: Subject, *, for_hedges: bool = False) -> Level:
+    """The level that holds for a subject: the most restrictive of the latches and holds around it;
+    ``for_hedges`` without those that allow hedges.
 
     Raises:
         ValueError: If the subject is no scope of the kill switch.
@@ -76,7 +77,11 @@ def effective(state: KillState, subject: Subject) -> Level:
     scope_parts(subject)
     assets = {(venue, market): asset for venue, _, market, asset in state.sight.legs}
     latched = [(latch.scope, latch.level) for latch in state.latches.values()]
-    latched += [(hold.scope, Level.REDUCE_ONLY) for hold in state.holds.values()]
+    latched += [
+        (hold.scope, Level.REDUCE_ONLY)
+        for hold in state.holds.values()
+        if not for_hedges or hold.because is Because.DATA
+    ]
     return max(
         (level for scope, level in latched if contains(scope, subject, assets)),
         default=Level.NORMAL,

@@ -74,6 +74,11 @@ class Case(NamedTuple):
         return self.adds > 0.0 or self.held * (self.held + self.usd) < 0.0
 
     @property
+    def hedges(self) -> bool:
+        """Whether all of it is against the asset's net in the whole book, and not beyond it."""
+        return self.asked.sign * self.net < 0.0 and abs(self.usd) <= abs(self.net)
+
+    @property
     def unhedged(self) -> float:
         """What of the trade stays unhedged in the whole book, USD, ``>= 0``."""
         return min(abs(self.usd), max(self.asked.sign * (self.net + self.usd), 0.0))

@@ -38,19 +38,21 @@ def check_trade(
     asset: AssetNode,
     asked: Asked,
     *,
-    latched: Level,
+    latched: tuple[Level, ...],
     blocks: Sequence[str],
+    freezes: Sequence[str],
     use: Use,
 ) -> tuple[Check, ...]:
     """All of it, in the order in which a trader reads; one unknown check alone where price, book
-    or equity are not known. ``latched`` is the kill switch's level here, ``blocks`` are rules that
-    fire and allow nothing new here."""
+    or equity are not known. ``latched`` is the kill switch's level here and what of
+    it holds for hedges, ``blocks`` are rules that
+    fire and allow nothing new here, ``freezes`` those that allow nothing new but hedges."""
     case = make_case(account, place, asset, asked, use)
     if case is None:
         return (Check("book", Answer.LOOK, f"unknown: {use.reason}"),)
     looks: tuple[tuple[str, Callable[[Case, Use], Found]], ...] = (
         ("kill switch", partial(_look_at_latches, latched)),
-        ("rules", partial(_look_at_rules, blocks)),
+        ("rules", partial(_look_at_rules, blocks, freezes)),
         ("loss", look_at_loss),
         ("size", look_at_caps),
         ("funding", _look_at_funding),
@@ -75,10 +77,13 @@ def worst(checks: Sequence[Check]) -> Answer:
     return max((one.answer for one in checks), key=rank)
 
 
-def _look_at_latches(latched: Level, case: Case, _use: Use) -> Found:
-    """What is latched or held: riskd cancels what it does not allow."""
+def _look_at_latches(levels: tuple[Level, ...], case: Case, _use: Use) -> Found:
+    """What is latched or held: riskd cancels what a latch does not allow."""
+    latched, hedging = levels
     if latched >= Level.HALT:
         return Answer.NO, f"{latched.name}: riskd cancels every order but triggers that reduce"
+    if latched >= Level.REDUCE_ONLY > hedging and case.opens and case.hedges:
+        return Answer.LOOK, f"{latched.name}: held, and it only lowers the asset's net"
     if latched >= Level.REDUCE_ONLY and case.opens:
         return Answer.NO, f"{latched.name}: nothing may open or add"
     if latched >= Level.REDUCE_ONLY:
@@ -86,10 +91,12 @@ def _look_at_latches(latched: Level, case: Case, _use: Use) -> Found:
     return Answer.GO, "nothing is latched or held here"
 
 
-def _look_at_rules(blocks: Sequence[str], case: Case, _use: Use) -> Found:
-    if not blocks:
+def _look_at_rules(blocks: Sequence[str], freezes: Sequence[str], case: Case, _use: Use) -> Found:
+    if not (blocks or freezes):
         return Answer.GO, "nothing that fires here blocks it"
-    firing = ", ".join(blocks)
+    firing = ", ".join((*blocks, *freezes))
+    if case.opens and not blocks and case.hedges:
+        return Answer.LOOK, f"it lowers the asset's net, all that these allow: {firing}"
     if case.opens:
         return Answer.NO, f"nothing new while these fire: {firing}"
     return Answer.GO, f"it only reduces, which these allow: {firing}"

@@ -127,6 +127,9 @@ def test_what_is_held_may_be_hedged_where_it_is_known(because: Because, allowed:
         (True, ("elevated about portfolio",))
     ]
     assert dict(told.hedge_allowed) == {"BTC": allowed}
+    hedging = Level.NORMAL if allowed else Level.REDUCE_ONLY
+    levels = frozen(because=because).machine.levels(market_subject(HL, "BTC"))
+    assert levels == (Level.REDUCE_ONLY, hedging)
 
 
 def test_a_cut_that_only_holds_does_so_for_its_data() -> None:
