@@ -28,12 +28,13 @@ from monitor.core.types import (
     subject_kind,
 )
 
-# After which somebody is told (rules catalogue section 0): nothing younger is looked into.
+# After which somebody is told (rules catalogue section 0).
 QUIET_NS = 300 * SECOND_NS
 QUIET_MARGIN_NS = 120 * SECOND_NS
 # A history that could not be read is tried again every quarter of an hour.
 HISTORY_NS = 1800 * SECOND_NS
 JUDGED_NS = 60 * SECOND_NS  # how long a reason or an excuse holds
+YOUNGEST_NS = 20 * SECOND_NS  # a reconnect is over by then; nothing younger is looked into
 # Of subjects in which the desk has no stake the venue's own rules speak.
 _DISTANT = frozenset({SubjectKind.MARKET, SubjectKind.ASSET, SubjectKind.FEED, SubjectKind.RULE})
 
@@ -116,7 +117,8 @@ class UnseenRules:
                     since_ns = judged.since_ns if judged.why else now
                 judged = _Judged(now, since_ns, why)
             self._judged[key] = judged
-            if not judged.why:
+            limit_ns = QUIET_MARGIN_NS if rule.family == "margin" else QUIET_NS
+            if not judged.why or now - judged.since_ns < limit_ns:
                 continue
             named = _NAMED.findall(judged.why)
             at = Subject(named[-1]) if named else memory.subject
@@ -138,7 +140,7 @@ def _blind(rule: Rule, memory: RuleMemory, now: EngineNs) -> bool:
     since = memory.state.unknown_since_ns
     return (
         since is not None
-        and now - since >= (QUIET_MARGIN_NS if rule.family == "margin" else QUIET_NS)
+        and now - since >= YOUNGEST_NS
         and not memory.state.firing  # whose own words say that it is blind
         and rule.on_unknown is not OnUnknown.FIRE  # which tells of it itself
     )

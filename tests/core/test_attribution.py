@@ -179,6 +179,21 @@ def test_no_crash_is_ever_suspect(mode: str, size: float) -> None:
         assert (book.suspect, book.reading(UNEXPLAINED)) == (False, 0.0), price
 
 
+def test_a_statement_that_lags_its_prices_is_no_step() -> None:
+    """A unified account's balance is told without its prices: in a fall of two per cent a statement
+    it is always one price behind ours."""
+    book = Book("unified").say()
+    book.trade(3_000.0, 100.0)
+    book.say()
+    for price in (98.0, 96.0, 94.0, 92.0, 90.0, 88.0, 88.0):
+        shown, book.price = book.equity, price
+        book.now_s += 10.0
+        book.desk.at(book.now_s).context("BTC", HL, mark_price=price)
+        book.desk.positions(("BTC", book.size), source="truth", time_s=book.now_s)
+        book.desk.money(shown, source="truth", time_s=book.now_s).evaluate()
+        assert book.suspect is False
+
+
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("told", ["before", "at once", "after"])
 def test_trading_explains_itself(mode: str, told: str) -> None:

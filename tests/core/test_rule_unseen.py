@@ -50,6 +50,16 @@ test:
 """
 
 
+BOTH = """
+margin:
+  - id: both
+    for_each: account
+    summary: Margin in a volatile market
+    when: margin_usage_ratio >= 0.01 && volatility_percentile >= 0.9
+    severity: high
+"""
+
+
 def desk() -> Desk:
     """An account of which nothing was heard but that it is standard, and a market listed."""
     found = Desk((HL, "main"), rules=RULES).list_market()
@@ -126,8 +136,10 @@ def test_a_history_that_failed_or_never_began_is_told(
                 waiting=2 if told == "waiting" else 0, read=0, began_ns=at.now,
             )
         )  # fmt: skip
-    assert "stressed" not in look(at.at(1700.0), history_due_s=due_s)
-    found = look(at.at(1900.0), history_due_s=due_s)
+    rules = UnseenRules()
+    assert "stressed" not in look(at.at(1700.0), rules, history_due_s=due_s)
+    assert "stressed" not in look(at.at(1900.0), rules, history_due_s=due_s)
+    found = look(at.at(2200.0), rules, history_due_s=due_s)
     assert ("stressed" in found) is bool(words)
     if words:
         assert words in found["stressed"].why
@@ -140,10 +152,24 @@ def test_an_excuse_is_looked_at_again_and_its_time_is_no_blindness() -> None:
     assert "stressed" not in look(at.at(1750.0), rules, history_due_s=1800.0)
     assert "stressed" not in look(at.at(1805.0), rules, history_due_s=1800.0)
     later_s = 1750.0 + JUDGED_NS / SECOND_NS
-    for second in (later_s, later_s + 30.0, later_s + 90.0):
-        found = look(at.at(second), rules, history_due_s=1800.0)
-        assert found["stressed"].since_ns == at.ns(later_s)
+    for after_s in (0.0, 30.0, 90.0, 299.0, 300.0, 400.0):
+        found = look(at.at(later_s + after_s), rules, history_due_s=1800.0)
+        assert ("stressed" in found) is (after_s >= 300.0)
         assert found["usage"].since_ns == START_NS
+    assert found["stressed"].since_ns == at.ns(later_s)
+
+
+def test_what_still_fills_does_not_count_before_it_is_missing() -> None:
+    """A rule that waits for its history from the start is blind only since other news stopped."""
+    at, rules = Desk((HL, "main"), rules=BOTH).list_market(), UnseenRules()
+    at.tell(e.AccountModeSeen(venue=HL, channel="x", account="main", mode=AccountMode.STANDARD))
+    for second in range(0, 600, 30):
+        at.at(second).context("BTC", HL, mark_price=100.0)
+        at.positions(("BTC", 2.0)).money(100.0, cash=-100.0, maintenance=50.0)
+        assert look(at, rules) == {}
+    assert at.engine.state.rules[f"both|{MAIN}"].state.unknown_since_ns == START_NS
+    found = {second: look(at.at(second), rules) for second in range(600, 1200, 30)}
+    assert min(second for second, one in found.items() if "both" in one) in range(720, 780)
 
 
 def test_what_fires_speaks_for_itself() -> None:
