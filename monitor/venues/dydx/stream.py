@@ -126,6 +126,10 @@ class DydxStream:
         self._wanted = wanted
         self._subscriptions: dict[str, _Subscription] = {}
         self._by_key: dict[tuple[str | None, str | None], _Subscription] = {}
+        # The same by channel, for the channels of a hot frame: a look-up without a tuple to hash.
+        self._hot: dict[str, dict[str | None, _Subscription]] = {
+            name: {} for name in wire.HOT_CHANNELS
+        }
         self._ids = MessageIds()
         self._sends: list[EngineNs] = []
         self._alive_at: EngineNs = 0
@@ -162,7 +166,7 @@ class DydxStream:
             hot = _hot_frame(frame)
         except (ValueError, RecursionError):
             return self._two_staged(frame, now)
-        subscription = self._by_key.get((hot.channel, hot.id))
+        subscription = self._hot[hot.channel].get(hot.id)
         message_id, ids = hot.message_id, self._ids
         if (
             subscription is None
@@ -440,10 +444,12 @@ class DydxStream:
         subscription.reset(now)
         self._subscriptions[channel.name] = subscription
         self._accounts = self._accounts or subscription.account is not None
-        self._by_key[channel.wire_name, channel.wire_id] = subscription
-        if channel.wire_id is None:
-            # Replies of v4_block_height bear the channel's name as id, those of v4_markets none.
-            self._by_key[channel.wire_name, channel.wire_name] = subscription
+        # Replies of v4_block_height bear the channel's name as id, those of v4_markets none.
+        named = (None, channel.wire_name) if channel.wire_id is None else (channel.wire_id,)
+        for name in named:
+            self._by_key[channel.wire_name, name] = subscription
+            if channel.wire_name in self._hot:
+                self._hot[channel.wire_name][name] = subscription
 
     def _add_wanted(self, now: EngineNs) -> None:
         for channel in self._wanted():

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar, get_args
 
 import msgspec
 
@@ -134,17 +134,22 @@ class HotContents(_Wire):
     time: str | None = None
 
 
-class HotFrame(msgspec.Struct, gc=False):
+HotChannel = Literal["v4_orderbook", "v4_markets", "v4_block_height", "v4_trades"]
+HOT_CHANNELS: tuple[str, ...] = get_args(HotChannel)
+
+
+class HotFrame(msgspec.Struct, gc=False, kw_only=True):
     """A frame of a market connection decoded in one go, if it is what nearly all are.
 
-    Snapshots and batches, and every other channel, do not fit; they are read in two stages.
+    Snapshots and batches, and every other channel, do not fit; they are read in two stages. The
+    fields stand as the indexer writes them: the decoder looks for the next one first.
     """
 
     type: Literal["channel_data"]
     message_id: Height
-    contents: HotContents
-    channel: Literal["v4_orderbook", "v4_markets", "v4_block_height", "v4_trades"]
     id: str | None = None
+    channel: HotChannel
+    contents: HotContents
 
 
 class TradesContents(msgspec.Struct, gc=False):

@@ -84,17 +84,19 @@ class Acknowledgement(msgspec.Struct, gc=False):
 # ------------------------------------------------------------------------------------- markets
 
 
-class Context(CamelCase):
+class Context(CamelCase, kw_only=True):
     """One perp's numbers. ``mid_px`` and ``premium`` are null on an empty side; ``impactPxs`` is
-    left out, since nothing reads it and hundreds come with every cross-section."""
+    left out, since nothing reads it and hundreds come with every cross-section. The fields stand
+    as the venue writes them: the decoder looks for the next one first.
+    """
 
     funding: Number
     open_interest: Number
+    day_ntl_vlm: Number | None = None
+    premium: Number | None = None
     oracle_px: Number
     mark_px: Number
     mid_px: Number | None = None
-    premium: Number | None = None
-    day_ntl_vlm: Number | None = None
 
 
 class ActiveContext(msgspec.Struct, gc=False):
