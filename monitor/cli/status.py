@@ -150,6 +150,11 @@ def _kill(state: Document) -> list[str]:
         f"PROPOSED   {one['level']} {one['scope']} by {one['by']}: {one['approve']}"
         for one in kill["proposed"][:2]
     ]
+    lines += [
+        f"MAY GROW   {one['scope']} to ${one['gross_max_usd']:,.0f} gross now, by a tenth of "
+        f"${one['of_usd']:,.0f} a day"
+        for one in kill.get("regrowing", ())[:2]
+    ]
     now = kill["would_happen_now"]
     if now:
         lines += _wrapped("ASKING NOW ", ", ".join(now), 11)[:2]

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from monitor.core.decision import Because
+from monitor.core.killswitch.episodes import regrowth
 from monitor.core.killswitch.execution.run import residual_words
 from monitor.core.killswitch.levels import Level
 from monitor.core.killswitch.machine import KillMachine
@@ -81,6 +82,10 @@ def kill_document(
                 "approve": f"riskd approve {one.id}",
             }
             for one in sorted(state.proposals.values(), key=lambda one: rank_of(one.ask.rule))
+        ],
+        "regrowing": [
+            {"scope": scope, "gross_max_usd": usd, "of_usd": state.regrowth[scope].to_usd}
+            for scope, usd in regrowth.limits(state, now)
         ],
         "would_happen_now": list(would_fire),
         "would_have": list(would_have),

@@ -48,6 +48,7 @@ def trading_document(
             for one in state.scopes
         ],
         "hedge_allowed": dict(state.hedge_allowed),
+        "gross_max_usd": dict(state.gross_max_usd),
         "reasons": list(state.reasons),
         "trip_ids": list(state.trip_ids),
     }

@@ -270,6 +270,16 @@ def text(**changes: Any) -> str:
             {"latched": [LATCHED]}, "clears: riskd rearm --scope portfolio", id="what clears it"
         ),
         pytest.param(
+            {"held": [{"scope": f"market:x/{of}", "by": "r", "clears": "soon"} for of in "ABCD"]},
+            "HELD market:x/B by r; soon and 2 more",
+            id="how many more are held",
+        ),
+        pytest.param(
+            {"regrowing": [{"scope": "portfolio", "gross_max_usd": 150e3, "of_usd": 200e3}]},
+            "MAY GROW portfolio to $150,000 gross now, by a tenth of $200,000 a day",
+            id="how far gross may come back",
+        ),
+        pytest.param(
             {"held": [{"scope": "venue:dydx", "by": "data_stale", "clears": "by itself in 40 s"}]},
             "HELD venue:dydx by data_stale; by itself in 40 s",
             id="what is held",

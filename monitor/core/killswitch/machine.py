@@ -8,7 +8,15 @@ part, and a latch that was asked for stands.
 from __future__ import annotations
 
 from monitor.core.killswitch.book import Book
-from monitor.core.killswitch.episodes import asks, holds, people, proposals, rearm, trips
+from monitor.core.killswitch.episodes import (
+    asks,
+    holds,
+    people,
+    proposals,
+    rearm,
+    regrowth,
+    trips,
+)
 from monitor.core.killswitch.execution import fills, hands, wave
 from monitor.core.killswitch.execution import run as runs
 from monitor.core.killswitch.execution.orders import asset_of
@@ -252,6 +260,7 @@ class KillMachine:
         proposals.expire(turn)
         fills.forget_old_turnover(state, turn.now)
         asks.forget_old_rearms(turn)
+        regrowth.forget(turn)
         if turn.acting:
             asks.raise_ripe(turn)
             for latch in state.latches.values():

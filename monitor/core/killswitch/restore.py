@@ -35,7 +35,10 @@ def more_restrictive(newer: bytes, older: bytes) -> bytes:
     holds = {**other.holds, **state.holds}
     # A pull that the older one knows is in its latches: forgotten, it would be taken twice.
     pulls = {**other.pulls, **state.pulls}
-    union = msgspec.structs.replace(state, latches=latches, holds=holds, pulls=pulls)
+    regrowth = {**other.regrowth, **state.regrowth}
+    union = msgspec.structs.replace(
+        state, latches=latches, holds=holds, pulls=pulls, regrowth=regrowth
+    )
     union.sequence = max(state.sequence, other.sequence)
     packed = pack(union)
     return newer if packed == pack(state) else packed

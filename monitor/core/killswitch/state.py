@@ -286,6 +286,14 @@ class Turnover(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     usd: float
 
 
+class Regrowth(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """A scope that was cut and re-armed: gross at the re-arm, and at the first entry before it."""
+
+    at_ns: EngineNs
+    from_usd: float
+    to_usd: float
+
+
 class Sight(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """What the last book showed and the trading state needs: (venue, account, market, asset) held
     or on order, and the accounts whose positions are old."""
@@ -310,6 +318,7 @@ class KillState(msgspec.Struct, kw_only=True):
     turnover: list[Turnover] = msgspec.field(default_factory=list)
     sight: Sight = Sight()
     hold_offers: dict[str, Offer] = msgspec.field(default_factory=dict)  # by held scope
+    regrowth: dict[str, Regrowth] = msgspec.field(default_factory=dict)  # by scope
 
 
 class _Packed(msgspec.Struct, kw_only=True):

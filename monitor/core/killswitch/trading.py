@@ -10,6 +10,7 @@ import enum
 import msgspec
 
 from monitor.core.decision import Because
+from monitor.core.killswitch.episodes import regrowth
 from monitor.core.killswitch.levels import Level
 from monitor.core.killswitch.policy import DaemonMode
 from monitor.core.killswitch.precedence import ranked
@@ -46,7 +47,8 @@ class TradingState(msgspec.Struct, frozen=True, kw_only=True):
 
     ``trading`` and ``level`` are for the whole portfolio; a scope listed in ``scopes`` may be
     stricter, and then the stricter one holds there. ``hedge_allowed`` per asset: an order that
-    lowers |net delta| counts as an exit.
+    lowers |net delta| counts as an exit. ``gross_max_usd`` by scope: after a cut was re-armed,
+    what its gross exposure may grow back to by now, a tenth a day of what it was.
     """
 
     at_ns: EngineNs
@@ -58,6 +60,7 @@ class TradingState(msgspec.Struct, frozen=True, kw_only=True):
     hedge_allowed: tuple[tuple[str, bool], ...] = ()
     reasons: tuple[str, ...] = ()
     trip_ids: tuple[str, ...] = ()
+    gross_max_usd: tuple[tuple[str, float], ...] = ()
 
 
 def trading_of(level: Level) -> Trading:
@@ -115,6 +118,7 @@ def trading_state(state: KillState, mode: DaemonMode, now: EngineNs) -> TradingS
         hedge_allowed=hedges(state),
         reasons=tuple(reason for scope in scopes for reason in scope.reasons),
         trip_ids=tuple(latch.trip_id for latch in state.latches.values()),
+        gross_max_usd=regrowth.limits(state, now),
     )
 
 

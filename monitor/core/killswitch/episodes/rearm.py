@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from monitor.core.killswitch.episodes import holds
+from monitor.core.killswitch.episodes import holds, regrowth
 from monitor.core.killswitch.episodes.trips import busy, stage_of
 from monitor.core.killswitch.execution.run import residual_words
 from monitor.core.killswitch.facts import RearmConfirmed, RearmRequested
@@ -12,7 +12,7 @@ from monitor.core.killswitch.levels import Level
 from monitor.core.killswitch.precedence import ranked
 from monitor.core.killswitch.state import Latch, Offer
 from monitor.core.killswitch.turn import Turn, after, digest
-from monitor.core.killswitch.words import notice_of
+from monitor.core.killswitch.words import dollars, notice_of
 from monitor.core.rights import Right, refusal_of
 from monitor.core.types import PORTFOLIO, Subject
 
@@ -260,3 +260,9 @@ def clear(turn: Turn, latch: Latch, actor: str, reason: str) -> None:
     latch.stage = stage_of(latch, turn.now)
     turn.notices.append(notice_of(turn, latch, resolved=True))
     turn.answer = f"{latch.scope} is armed again: {latch.level.name} was cleared by {actor}."
+    way_back = regrowth.begin(turn, latch)
+    if way_back is not None:
+        turn.answer += (
+            f" Gross is {dollars(way_back.from_usd)}; let it come back by no more than a tenth of "
+            f"{dollars(way_back.to_usd)} a day (the trading state says how far)."
+        )
