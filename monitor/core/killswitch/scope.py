@@ -1,4 +1,4 @@
-"""What a kill-switch scope covers, which of two is wider, and which level then holds.
+"""What a kill-switch scope covers, which takes in another, and which level then holds.
 
 A scope is the subject of the whole portfolio, a venue, an account (with or without its margin
 pool), a position, an asset or a market. It knows nothing of trips. *Pure.*
@@ -121,22 +121,6 @@ def contains(
         return False
     same_market = kind is not SubjectKind.POSITION or inner_parts[2] == parts[2]
     return same_market and covers_account(parts[1], inner_parts[1])
-
-
-def wider(
-    one: Subject,
-    other: Subject,
-    asset_of: Mapping[tuple[str, str], str] | None = None,
-) -> Subject | None:
-    """The one of two scopes that takes in the other; None where neither does (a venue and an
-    asset), and then both must be enforced side by side.
-
-    Raises:
-        ValueError: As ``scope_parts``.
-    """
-    if contains(one, other, asset_of):
-        return one
-    return other if contains(other, one, asset_of) else None
 
 
 def level_at(

@@ -12,13 +12,15 @@ from monitor.core.types import (
     PORTFOLIO,
     Side,
     Subject,
+    account_subject,
     asset_subject,
     market_subject,
     venue_subject,
 )
-from tests.core.killswitch.kill_desk import HL, World
+from tests.core.killswitch.kill_desk import HL, MAIN, World
 
 SCOPE = venue_subject(HL)
+MAIN_SCOPE = account_subject(*MAIN)
 
 
 def held() -> World:
@@ -181,3 +183,23 @@ def test_a_proposed_hold_waits_for_a_person() -> None:
     assert "held until its rule is over" in world.approve(proposal.id).answer
     world.end(rule="elevated")
     assert not world.machine.state.holds
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "held_at"),
+    [
+        pytest.param(MAIN_SCOPE, SCOPE, SCOPE, id="it widens"),
+        pytest.param(SCOPE, MAIN_SCOPE, SCOPE, id="it does not shrink"),
+    ],
+)
+def test_a_hold_that_is_asked_for_again_covers_the_wider_scope(
+    first: Subject, then: Subject, held_at: Subject
+) -> None:
+    """An account may be a small part of the book now and a large one in an hour."""
+    world = World().hold(BTC="1")
+    world.ask(ActionLevel.HOLD, rule="stale", scope=first)
+    world.ask(ActionLevel.HOLD, rule="stale", scope=then, epoch=1.0)
+    (hold,) = world.machine.state.holds.values()
+    assert hold.scope == held_at
+    assert world.machine.effective(SCOPE) is Level.REDUCE_ONLY
+    assert world.actions().count("held") == (2 if held_at == then else 1)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from monitor.core.decision import Because
 from monitor.core.killswitch.facts import KillNotice
 from monitor.core.killswitch.levels import Level
+from monitor.core.killswitch.scope import contains
 from monitor.core.killswitch.state import Ask, Hold
 from monitor.core.killswitch.turn import Turn, after
 from monitor.core.killswitch.words import HOLD_ENDS, cut_short
@@ -19,21 +20,25 @@ ALERT = "KillSwitchHold"
 
 
 def place(turn: Turn, ask: Ask) -> None:
-    """Hold the scope, or keep holding it: the time to its release starts anew."""
+    """Hold the scope, or keep holding it: the time to its release starts anew. A wider one than
+    was held is held from now on (the account has become a large part of the book)."""
     hold = turn.state.holds.get(ask.key)
     if hold is not None:
         hold.over_ns, hold.removed = None, False
         hold.epoch_ns, hold.because = ask.epoch_ns, ask.because
-        return
-    hold = Hold(
-        rule=ask.rule,
-        subject=ask.subject,
-        scope=ask.scope,
-        since_ns=turn.now,
-        epoch_ns=ask.epoch_ns,
-        because=ask.because,
-    )
-    turn.state.holds[ask.key] = hold
+        if hold.scope == ask.scope or not contains(ask.scope, hold.scope):
+            return
+        hold.scope = ask.scope
+    else:
+        hold = Hold(
+            rule=ask.rule,
+            subject=ask.subject,
+            scope=ask.scope,
+            since_ns=turn.now,
+            epoch_ns=ask.epoch_ns,
+            because=ask.because,
+        )
+        turn.state.holds[ask.key] = hold
     turn.record(
         "held",
         actor=f"rule:{ask.rule}",
