@@ -63,8 +63,9 @@ def ended(turn: Turn, key: str) -> None:
 
 
 def orphaned(turn: Turn, key: str) -> None:
-    """The rule was taken out of the rulebook: no fresh data says that it is over, so the hold
-    stays until the rule is there again and over."""
+    """The rule was taken out of the rulebook, or its subject out of the configuration: no fresh
+    data says that it is over, so the hold stays until it is asked again and over, or until a person
+    lets it go."""
     hold = turn.state.holds.get(key)
     if hold is None:
         return
@@ -75,7 +76,8 @@ def orphaned(turn: Turn, key: str) -> None:
         scope=hold.scope,
         level_from=Level.REDUCE_ONLY,
         level_to=Level.REDUCE_ONLY,
-        reason=f"{hold.rule} was removed from the rulebook, which is not being over on fresh data",
+        reason=f"{hold.rule} is not asked about {hold.subject} any more, which is not being over on "
+        "fresh data",
         details=(("subject", hold.subject),),
     )
 
