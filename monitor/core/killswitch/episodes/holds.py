@@ -76,8 +76,8 @@ def orphaned(turn: Turn, key: str) -> None:
         scope=hold.scope,
         level_from=Level.REDUCE_ONLY,
         level_to=Level.REDUCE_ONLY,
-        reason=f"{hold.rule} is not asked about {hold.subject} any more, which is not being over on "
-        "fresh data",
+        reason=f"{hold.rule} is not asked about {hold.subject} any more, which is not being over "
+        "on fresh data",
         details=(("subject", hold.subject),),
     )
 
