@@ -89,12 +89,11 @@ listed = st.tuples(st.just("list"), st.sampled_from(COINS), st.none())
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.one_of(held, marks, listed), max_size=14))
 def test_following_is_computing_anew(steps: list[tuple[str, str, object]]) -> None:
-    """What is kept up to date for a rule is what somebody who asks out of nowhere is told, each
-    second: an asset's gross waits that long."""
+    """What is kept up to date for a rule is what somebody who asks out of nowhere is told."""
     desks = [Desk((HL, "main"), (HL, "second"), rules=rules) for rules in (RULE, "")]
     for second, (kind, name, rest) in enumerate(steps):
         for desk in desks:
-            desk.at(second * 1.0)
+            desk.at(second * 0.25)
             if kind == "positions":
                 desk.positions(*rest, account=name)  # type: ignore[misc]  # drawn as such
             elif kind == "mark":

@@ -76,7 +76,8 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         clock: The value grows by one a second while nothing is told (an age): it is computed again
             when it reaches a limit that some rule asks about, not with every message.
         always: Computed whether or not a rule reads it, because it remembers.
-        cadence_s: Recomputed at most this often for this kind; None: as the measure says.
+        cadence_s: Recomputed at most this often for the rules about this kind; whoever else reads
+            it is told what it is now. None: as the measure says.
         patient: Its cadence bounds even what is told about the subject itself, which otherwise is
             looked at in the same batch.
         heavy: It is computed off the loop: ``compute`` asks (``Use.request``) and reads the last

@@ -535,7 +535,11 @@ class Evaluator:
         if instance is None or instance.clock:
             return self.peek(node, name, now)
         cell = instance.cell
-        if (instance.skipped or instance.lazy) and not instance.definition.always:
+        definition = instance.definition
+        if not definition.always and (
+            instance.skipped or instance.lazy or definition.cadence_s is not None
+        ):
+            # What lags for its rules' sake alone must not be shown beside its kin as of now.
             return self.peek(node, name, now)
         if instance.skipped and instance.preview is not None:
             # It remembers, so it may only be computed in a run; its preview does not.
