@@ -21,6 +21,7 @@ from monitor.core.measures.definition import (
     rank_definitions,
 )
 from monitor.core.measures.instance import VALUE_MAX, Instance, Watcher
+from monitor.core.measures.patience import find_lazy
 from monitor.core.measures.spec import MeasureSpec, Reading
 from monitor.core.measures.tree import AccountNode, MarketNode, Node, PositionNode, Tree
 from monitor.core.measures.use import FOREVER_NS, RETRY_NS, Use
@@ -189,7 +190,8 @@ class Evaluator:
     def run(self, now: EngineNs) -> None:
         """Recompute what is dirty or due."""
         if self._restructured:
-            self._find_lazy()
+            self._restructured = False
+            find_lazy(one for node in self.tree.nodes.values() for one in node.instances.values())
         self._pop_due(now)
         nodes = self.tree.nodes
         dirty = self._state.dirty
@@ -239,31 +241,6 @@ class Evaluator:
         while heap and heap[0][2].cell.armed_ns != heap[0][0]:
             heapq.heappop(heap)
         return heap[0][0] if heap else None
-
-    def _find_lazy(self) -> None:
-        """Whose readers, and readers' readers, all have a cadence: what moves with every price but
-        is looked at once a second need not be computed with every price."""
-        self._restructured = False
-        found = [one for node in self.tree.nodes.values() for one in node.instances.values()]
-        found.sort(key=_rank, reverse=True)  # readers come before what they read
-        for one in found:
-            definition = one.definition
-            one.lazy = bool(one.dependents) and not (
-                one.watchers
-                or one.witnesses
-                or one.cadence_ns
-                or one.clock
-                or definition.always
-                or definition.hidden  # leaves results where others than its readers find them
-                or definition.heavy
-            )
-            if one.lazy:
-                one.lazy = all(map(_waits, one.dependents))
-        for one in found:
-            one.pulled = tuple(source for source in one.inputs if source.lazy)
-            one.slow = tuple(reader for reader in one.dependents if _waits(reader))
-            one.hot = tuple(reader for reader in one.dependents if not _waits(reader))
-            one.slow_until_ns = 0
 
     def _affected(self, node: Node, bits: int) -> tuple[Instance, ...]:
         found = [one for one in node.instances.values() if one.definition.bits & bits]
@@ -551,15 +528,6 @@ class Evaluator:
                 return Cell(reason=f"{name} is too old", computed_ns=cell.computed_ns)
             return self.peek(node, name, now)
         return cell
-
-
-def _waits(reader: Instance) -> bool:
-    # A preview looks at the cells of what it is made from: they have to be as of now.
-    return reader.lazy or (reader.cadence_ns > 0 and reader.preview is None)
-
-
-def _rank(instance: Instance) -> int:
-    return instance.rank
 
 
 def _holder_bits(node: MarketNode) -> int:
