@@ -351,7 +351,7 @@ def test_without_hedge_sets_nothing_is_asked_or_kept() -> None:
     assert not list(desk.engine.subjects(SubjectKind.HEDGE_SET))
     assert not desk.engine.state.structure.legs
     about = {one.rule for one in desk.engine.rule_states()}
-    assert about == {"lockstep"}
+    assert about == {"lockstep", "lockstep_stressed", "signal_crossref"}  # the portfolio's own
 
 
 def test_a_restored_engine_remembers_the_legs() -> None:
