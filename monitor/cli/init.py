@@ -14,6 +14,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from monitor.app.lifecycle import Daemon
 from monitor.cli.first_numbers import first_numbers
 from monitor.cli.runner import new_runner
@@ -135,6 +137,7 @@ async def _look(config: Config, folder: Path) -> Found:
             "data_dir": "data",
             "server": config.server.model_copy(update={"port": 0}),
             "journal": config.journal.model_copy(update={"enabled": False}),
+            "venues": config.venues.model_copy(update=_without_history(config)),
         }
     )
     daemon = Daemon(config, SystemClock(), base=folder)
@@ -150,6 +153,17 @@ async def _look(config: Config, folder: Path) -> Found:
     finally:
         await daemon.close()
     return _findings(daemon)
+
+
+def _without_history(config: Config) -> dict[str, BaseModel]:
+    """The venues' settings for a look: their history would spend the minute that the desk's
+    ``riskd run`` needs right after."""
+    named = (("hyperliquid", config.venues.hyperliquid), ("dydx", config.venues.dydx))
+    return {
+        name: settings.model_copy(update={"baselines": False})
+        for name, settings in named
+        if settings is not None
+    }
 
 
 async def _until_seen(daemon: Daemon, running: asyncio.Task[None]) -> None:

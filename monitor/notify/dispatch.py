@@ -425,8 +425,10 @@ class Dispatcher(AlertBook):
             and (
                 lies_in(one.subject, place)
                 # That a venue is dark says it of its accounts; that its own rules are, does not.
-                or ((one.rule[-1:] != "!" and one.subject != PORTFOLIO)
-                and lies_in(place, one.subject))
+                or (
+                    (one.rule[-1:] != "!" and one.subject != PORTFOLIO)
+                    and lies_in(place, one.subject)
+                )
             )
             for one in self._active.values()
         )

@@ -21,8 +21,9 @@ pytestmark = [
 ]
 
 HYPERLIQUID = 'venue="hyperliquid"'
-# Said beside an alert: that it lost its inputs and goes on firing; what a kill switch would do.
-COMPANIONS = frozenset({"RuleInputsStale", "KillSwitchWouldHave"})
+# Said beside an alert: that it lost its inputs and goes on firing; what nobody judges while a fault
+# lasts, or until the hour after it is settled; what a kill switch would do.
+COMPANIONS = frozenset({"RuleInputsStale", "RuleInputsUnknown", "KillSwitchWouldHave"})
 
 
 # What dear funding does to the expense line, to single markets and to the desk's resting order,

@@ -46,9 +46,7 @@ def test_every_entry_of_the_table_is_a_rule() -> None:
             assert any(name.startswith(stem) for name in names), stem
 
 
-@pytest.mark.parametrize(
-    ("one", "other"), list(itertools.pairwise(ORDER)), ids=str
-)
+@pytest.mark.parametrize(("one", "other"), list(itertools.pairwise(ORDER)), ids=str)
 def test_the_first_class_is_named_whoever_came_first(one: str, other: str) -> None:
     """In the page, in what the desk reads and in the offer of a re-arm; targets stay the lowest."""
     for order in ((one, other), (other, one)):
