@@ -44,6 +44,7 @@ CRASH = {
     "FundingBroadExpense": "the whole book pays for it",
     "FundingBudget": "and how much of its equity",
     "MarginUsageCritical": "an account may be next",
+    "CorrelatedLiquidationLikely": "and one more with it",
 }
 CRASH_PAGES_MAX = 10
 
