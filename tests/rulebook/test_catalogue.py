@@ -30,15 +30,6 @@ TABLE = (
     ("FUNDING_ELEVATED", "funding_elevated", "warning", HOLD, "", "portfolio", 40.0),
     ("FUNDING_SPIKE", "funding_spike", "high", HOLD, "", "market", 6.0),
     ("FUNDING_SPIKE", "funding_spike_market", "warning", HOLD, "", "market", 6.0),
-    (
-        "FUNDING_NOTIONAL_CAP",
-        "funding_notional_cap",
-        "warning",
-        CUT,
-        "funding_notional_cap_usd",
-        "position",
-        1.05,
-    ),
     ("VOL_JUMP", "vol_jump_freeze", "warning", HOLD, "", "asset", 0.5),
     ("VOL_AND_FALL, no adds", "vol_and_fall_freeze", "warning", HOLD, "", "portfolio", 0.5),
     ("BIDS_PULLED", "bids_pulled", "warning", HOLD, "", "market", 0.0),  # held at all, and 70 %
@@ -56,9 +47,7 @@ TABLE = (
     ("DATA_STALE", "account_truth_stale", "high", HOLD, "", "account", 60.0),
 )
 # The catalogue's own word for each.
-PROPOSED = frozenset(
-    {"funding_stress", "any_two_cut", "leverage_cap", "vol_and_fall", "funding_notional_cap"}
-)
+PROPOSED = frozenset({"funding_stress", "any_two_cut", "leverage_cap", "vol_and_fall"})
 # Held because of a risk: gone with the rule, and hedges are allowed meanwhile.
 FREEZES = frozenset(
     {
@@ -83,6 +72,7 @@ TELLING = (
     ("CADENCE, overdue > 25 %", "cadence", "warning", 1.25),
     ("CADENCE_COST", "cadence_cost", "info", 0.5),
     ("CLOCK_SKEW", "clock_skew", "warning", 1.0),
+    ("FUNDING_NOTIONAL_CAP", "funding_notional_cap", "warning", 1.05),
     ("TRADE_MAX_LOSS", "trade_max_loss", "high", 1.0),  # of the 0.5 %
     ("KELLY_CAP", "kelly_cap", "warning", 1.0),
     ("TAIL_HEDGE", "tail_hedge", "warning", 0.12),
