@@ -17,7 +17,8 @@ from monitor.config import load_config
 from monitor.core.measures.catalogue import CATALOGUE
 from monitor.core.rules import parse_rulebook
 from monitor.core.types import louder_than
-from monitor.notify.dispatch import INPUTS_STALE, WATCHDOG
+from monitor.notify.blindness import INPUTS_STALE
+from monitor.notify.dispatch import WATCHDOG
 from monitor.observability.dashboard import dashboard
 from monitor.observability.exposition import metric_name
 from monitor.rulebook import builtin_files

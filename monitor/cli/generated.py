@@ -14,7 +14,7 @@ from monitor.core.killswitch.levels import LEVEL_OF_ACTION
 from monitor.core.measures.catalogue import CATALOGUE
 from monitor.core.rules import Rule, parse_rulebook
 from monitor.core.rules.rule import PARTS
-from monitor.notify.dispatch import EXPLAIN_BLINDNESS, INPUTS_STALE
+from monitor.notify.blindness import EXPLAIN_BLINDNESS, INPUTS_STALE
 from monitor.observability.dashboard import dashboard
 from monitor.rulebook import builtin_files
 

@@ -15,11 +15,40 @@ from monitor.core.types import (
     PORTFOLIO,
     SECOND_NS,
     EngineNs,
+    Severity,
     SubjectKind,
     account_subject,
     venue_subject,
 )
+from monitor.notify.folding import lies_in
+from monitor.notify.notice import ActiveAlert, at_least
 
+INPUTS_STALE = "RuleInputsStale"
+INPUTS_UNKNOWN = "RuleInputsUnknown"
+# Built-in rules whose page says already that a venue's numbers are missing.
+EXPLAIN_BLINDNESS = (
+    "account_truth_stale",
+    "feed_rejecting_frames",
+    "venue_stalled",
+    "venue_unreachable",
+)
+# Those, and the quieter ones that say it of a part: what they explain is told once.
+EXPLAIN_UNKNOWN = frozenset(
+    {
+        *EXPLAIN_BLINDNESS,
+        "channel_lost",
+        "data_stale",
+        "feed_disconnected",
+        "funding_blind",
+        "funding_stress_blind",
+        "indexer_lag",
+        "oracle_frozen",
+        "oracle_stale",
+        "venue_unhealthy",
+        f"{INPUTS_STALE}!",
+        f"{INPUTS_UNKNOWN}!",
+    }
+)
 TELL_NS = 60 * SECOND_NS
 
 _IN_VENUE = frozenset({SubjectKind.VENUE, SubjectKind.MARKET, SubjectKind.FEED})
@@ -62,18 +91,18 @@ class Blindness:
 
 
 class Quiet:
-    """Remembers until when each place was said to be unseen by others, and since when each place
-    that was told of is seen."""
+    """Remembers until when others said of each rule that it cannot be judged, and since when each
+    place that was told of is seen."""
 
     def __init__(self) -> None:
-        self._said_ns: dict[str, EngineNs] = {}
+        self._said_ns: dict[tuple[str, str], EngineNs] = {}
         self._seen_since: dict[str, EngineNs] = {}
 
     def judge(
         self,
         unseen: Iterable[Unseen],
         told: Collection[str],
-        said: Callable[[str], bool],
+        said: Callable[[Unseen], bool],
         now: EngineNs,
     ) -> tuple[Mapping[str, list[Unseen]], list[str]]:
         """What to begin and what to end telling.
@@ -81,38 +110,56 @@ class Quiet:
         Args:
             unseen: Every quiet rule that cannot be judged, and should be.
             told: Places that are being told of.
-            said: Whether another page says already that a place cannot be seen.
+            said: Whether another page says already why a rule cannot be judged.
             now: Engine time; calls come at least every half minute.
 
         Returns:
             What to tell of each place, those of exposed accounts first; places told of where
             everything was seen for a minute.
         """
-        places: dict[str, list[Unseen]] = {}
-        for one in unseen:
-            places.setdefault(place_of(one.at), []).append(one)
         begins: dict[str, list[Unseen]] = {}
-        for place, rules in places.items():
+        places: set[str] = set()
+        before, self._said_ns = self._said_ns, {}
+        for one in unseen:
+            key, place = (one.rule, one.subject), place_of(one.at)
+            places.add(place)
             if place in told:
                 continue
-            if said(place):
-                self._said_ns[place] = now
-                continue
-            began_ns = self._said_ns.get(place, 0)
-            due = [
-                one
-                for one in rules
-                if now - max(one.since_ns, began_ns)
-                >= (QUIET_MARGIN_NS if one.margin else QUIET_NS)
-            ]
-            if due:
-                begins[place] = sorted(due, key=lambda one: (not one.margin, one.rule))
-        self._said_ns = {place: at for place, at in self._said_ns.items() if place in places}
+            began_ns = now if said(one) else before.get(key, 0)
+            if began_ns:
+                self._said_ns[key] = began_ns
+            limit_ns = QUIET_MARGIN_NS if one.margin else QUIET_NS
+            if now - max(one.since_ns, began_ns) >= limit_ns:
+                begins.setdefault(place, []).append(one)
+        for rules in begins.values():
+            rules.sort(key=lambda one: (not is_loud(one), not one.margin, one.rule))
         self._seen_since = {
             place: self._seen_since.get(place, now) for place in told if place not in places
         }
         ends = [place for place, since in self._seen_since.items() if now - since >= TELL_NS]
         return begins, ends
+
+
+def explains(alert: ActiveAlert, unseen: Unseen) -> bool:
+    """Whether an alert says why a rule cannot be judged: of it, or of what it rests on."""
+    if alert.rule not in EXPLAIN_UNKNOWN:
+        return False
+    names_it = alert.subject != PORTFOLIO and lies_in(unseen.at, alert.subject)
+    sees_nothing = alert.rule in EXPLAIN_BLINDNESS and at_least(alert.severity, Severity.HIGH)
+    if is_loud(unseen):
+        return sees_nothing and names_it
+    if alert.rule.startswith("funding_") and not unseen.why.startswith("funding_"):
+        return False
+    place = place_of(unseen.at)
+    if place == PORTFOLIO:
+        return sees_nothing or names_it or alert.subject == PORTFOLIO
+    # That a venue is dark says it of its accounts; that its own rules are, does not.
+    return lies_in(alert.subject, place) or (names_it and not alert.rule.endswith("!"))
+
+
+def is_loud(unseen: Unseen) -> bool:
+    """Whether margin of something held is not judged."""
+    return unseen.margin and unseen.exposed
 
 
 def place_of(subject: str) -> str:

@@ -25,9 +25,17 @@ from monitor.notify.alerts import (
     mark_data,
     own_alert,
 )
-from monitor.notify.blindness import Blindness, Quiet
+from monitor.notify.blindness import (
+    EXPLAIN_BLINDNESS,
+    INPUTS_STALE,
+    INPUTS_UNKNOWN,
+    Blindness,
+    Quiet,
+    explains,
+    is_loud,
+)
 from monitor.notify.book import AlertBook
-from monitor.notify.folding import WAIT_NS, folded_alert, lies_in
+from monitor.notify.folding import WAIT_NS, folded_alert
 from monitor.notify.notice import (
     ActiveAlert,
     at_least,
@@ -37,32 +45,6 @@ from monitor.notify.notice import (
 
 WATCHDOG = "RiskdWatchdog"
 RULE_FAILING = "RuleEvaluationFailing"
-INPUTS_STALE = "RuleInputsStale"
-INPUTS_UNKNOWN = "RuleInputsUnknown"
-# Built-in rules whose page says already that a venue's numbers are missing.
-EXPLAIN_BLINDNESS = (
-    "account_truth_stale",
-    "feed_rejecting_frames",
-    "venue_stalled",
-    "venue_unreachable",
-)
-# Those, and the quieter ones that say it of a part: what they explain is told once.
-EXPLAIN_UNKNOWN = frozenset(
-    {
-        *EXPLAIN_BLINDNESS,
-        "channel_lost",
-        "data_stale",
-        "feed_disconnected",
-        "funding_blind",
-        "funding_stress_blind",
-        "indexer_lag",
-        "oracle_frozen",
-        "oracle_stale",
-        "venue_unhealthy",
-        f"{INPUTS_STALE}!",
-        f"{INPUTS_UNKNOWN}!",
-    }
-)
 LOOK_NS = 30 * SECOND_NS
 RULES_NAMED = 12
 _ALIVE = (AlertState.FIRING, AlertState.RECOVERING)
@@ -394,14 +376,15 @@ class Dispatcher(AlertBook):
         begins, ends = self._quiet.judge(unseen, told, self._said, changes.at_ns)
         # Narrow places first: what is wider rests on them.
         for place in sorted(begins, key=lambda one: (one == PORTFOLIO, one.count("/") == 0, one)):
-            if self._said(place):
+            found = [one for one in begins[place] if not self._said(one)]
+            if not found:
                 continue
-            rules = list(dict.fromkeys(one.rule for one in begins[place]))
-            loud = any(one.margin and one.exposed for one in begins[place])
+            rules = list(dict.fromkeys(one.rule for one in found))
+            loud = any(is_loud(one) for one in found)
             more = f" and {len(rules) - 1} more" if len(rules) > 1 else ""
             named = ", ".join(rules[:RULES_NAMED])
             rest = len(rules) - RULES_NAMED
-            first = begins[place][0]
+            first = found[0]
             self._raise_own(
                 INPUTS_UNKNOWN,
                 Severity.HIGH if loud else Severity.WARNING,
@@ -416,20 +399,10 @@ class Dispatcher(AlertBook):
         for place in ends:
             self._clear_own(own[:-1], place, f"Rules see their inputs again; {place}", changes)
 
-    def _said(self, place: str) -> bool:
-        """Whether people were told already of what makes a place, or something in it, unknown."""
+    def _said(self, unseen: Unseen) -> bool:
+        """Whether people were told already why a rule cannot be judged."""
         return any(
-            one.rule in EXPLAIN_UNKNOWN
-            and one.firing
-            and not (one.untold or one.part_of)
-            and (
-                lies_in(one.subject, place)
-                # That a venue is dark says it of its accounts; that its own rules are, does not.
-                or (
-                    (one.rule[-1:] != "!" and one.subject != PORTFOLIO)
-                    and lies_in(place, one.subject)
-                )
-            )
+            one.firing and not (one.untold or one.part_of or one.data) and explains(one, unseen)
             for one in self._active.values()
         )
 

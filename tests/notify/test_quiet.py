@@ -5,13 +5,15 @@ from __future__ import annotations
 import pytest
 
 from monitor.core.rule_unseen import Unseen
-from monitor.core.types import SECOND_NS, AlertState
-from monitor.notify.dispatch import EXPLAIN_UNKNOWN, INPUTS_UNKNOWN, Dispatcher
+from monitor.core.types import SECOND_NS, AlertState, Severity
+from monitor.notify.blindness import EXPLAIN_UNKNOWN, INPUTS_UNKNOWN
+from monitor.notify.dispatch import Dispatcher
 from tests.notify.fakes import START_NS, decision, transition
 from tests.notify.test_dispatch import POLICY, told
 
 FIRING, INACTIVE = AlertState.FIRING, AlertState.INACTIVE
 ACCOUNT, VENUE, BOOK = "account:dydx/main", "venue:dydx", "portfolio"
+POSITION = "position:dydx/main/BTC-USD"
 
 
 class Watched:
@@ -23,18 +25,22 @@ class Watched:
 
     def blind(
         self, subject: str, *, at: int = 0, rule: str = "some_rule", margin: bool = False,
-        exposed: bool = False,
+        exposed: bool = False, why: str = "mark_price: mark price is too old",
     ) -> None:  # fmt: skip
         """A rule that cannot be judged since second ``at``."""
         since_ns = START_NS + at * SECOND_NS
-        why = "mark_price: mark price is too old"
         self.unseen.append(Unseen(rule, BOOK, subject, since_ns, margin, exposed, why))
 
-    def say(self, rule: str, subject: str, at: int, *, ends: bool = False) -> None:
+    def say(
+        self, rule: str, subject: str, at: int, *, ends: bool = False,
+        severity: Severity = Severity.HIGH,
+    ) -> None:  # fmt: skip
         """Another rule's page begins or ends."""
         before, after = (FIRING, INACTIVE) if ends else (INACTIVE, FIRING)
         at_ns = START_NS + at * SECOND_NS
-        found = transition(after, before, rule=rule, subject=subject, at_ns=at_ns)
+        found = transition(
+            after, before, rule=rule, subject=subject, at_ns=at_ns, severity=severity
+        )
         self.dispatcher.decided(decision(found))
 
     def ticks(self, first: int, last: int) -> list[tuple[int, str]]:
@@ -82,9 +88,8 @@ def test_one_page_names_all_rules_of_the_place_and_the_first_reason() -> None:
     """Also those of the account's positions; what rests on the account is no page of its own."""
     watched = Watched()
     watched.blind(ACCOUNT, rule="first")
-    watched.blind("position:dydx/main/BTC-USD", rule="second")
-    watched.blind(BOOK, rule="third")
-    watched.blind(VENUE, rule="fourth")
+    watched.blind(POSITION, rule="second")
+    watched.blind(VENUE, rule="third")
     assert watched.ticks(30, 900) == [(300, "alert.firing")]
     assert watched.places == {ACCOUNT: "warning"}
     (own,) = [one for one in watched.dispatcher.active if one.rule == f"{INPUTS_UNKNOWN}!"]
@@ -99,16 +104,22 @@ def test_one_page_names_all_rules_of_the_place_and_the_first_reason() -> None:
     [
         ("venue_unreachable", VENUE, ACCOUNT, True),
         ("account_truth_stale", VENUE, ACCOUNT, True),
-        ("channel_lost", VENUE, BOOK, True),
+        ("channel_lost", VENUE, ACCOUNT, True),
+        ("venue_unreachable", VENUE, BOOK, True),
+        ("channel_lost", VENUE, BOOK, False),
+        ("oracle_stale", POSITION, ACCOUNT, True),
+        ("oracle_stale", POSITION, BOOK, False),
         ("venue_unreachable", "venue:hyperliquid", ACCOUNT, False),
-        ("funding_stress_blind", BOOK, BOOK, True),
+        ("funding_blind", VENUE, ACCOUNT, False),
+        ("funding_blind", VENUE, VENUE, False),
+        ("funding_stress_blind", BOOK, BOOK, False),
         ("funding_stress_blind", BOOK, ACCOUNT, False),
         ("drawdown_8", BOOK, BOOK, False),
     ],
 )
 def test_the_cause_covers(rule: str, where: str, blind: str, covers: bool) -> None:
-    """A page that says already what cannot be seen silences what follows from it, there and wider;
-    when it ends, the time begins anew."""
+    """A page that says already what cannot be seen silences what follows from it; when it ends, the
+    time begins anew. Of the book as a whole nothing small speaks."""
     watched = Watched()
     watched.say(rule, where, 0)
     watched.blind(blind)
@@ -116,6 +127,58 @@ def test_the_cause_covers(rule: str, where: str, blind: str, covers: bool) -> No
     if covers:
         watched.say(rule, where, 601, ends=True)
         assert watched.ticks(610, 1500) == [(900, "alert.firing")]
+
+
+@pytest.mark.parametrize(
+    ("rule", "where"), [("funding_blind", VENUE), ("funding_stress_blind", BOOK)]
+)
+def test_of_funding_it_speaks(rule: str, where: str) -> None:
+    """What funding makes unknown is told once."""
+    watched = Watched()
+    watched.say(rule, where, 0, severity=Severity.WARNING)
+    watched.blind(where, why="funding_rate_annualized: fewer than 60 % of markets are known")
+    assert watched.ticks(30, 600) == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "where", "severity", "covers"),
+    [
+        ("account_truth_stale", ACCOUNT, "high", True),
+        ("account_truth_stale", VENUE, "high", True),
+        ("venue_unreachable", VENUE, "high", True),
+        ("venue_stalled", VENUE, "critical", True),
+        ("venue_unreachable", VENUE, "warning", False),
+        ("venue_unreachable", "venue:hyperliquid", "high", False),
+        ("account_truth_stale", "account:dydx/other", "high", False),
+        ("funding_blind", VENUE, "warning", False),
+        ("funding_stress_blind", BOOK, "warning", False),
+        ("channel_lost", VENUE, "warning", False),
+        ("data_stale", VENUE, "warning", False),
+        ("feed_disconnected", VENUE, "warning", False),
+        ("oracle_stale", POSITION, "high", False),
+        ("venue_unhealthy", VENUE, "high", False),
+    ],
+)
+def test_what_covers_margin_of_positions(
+    rule: str, where: str, severity: str, covers: bool
+) -> None:
+    """That margin of something held is not judged is hidden by nothing but a loud page that says
+    that the account or its venue cannot be seen."""
+    watched = Watched()
+    watched.say(rule, where, 0, severity=Severity(severity))
+    watched.blind(ACCOUNT, margin=True, exposed=True)
+    assert watched.ticks(30, 600) == ([] if covers else [(120, "alert.firing")])
+    assert watched.places == ({} if covers else {ACCOUNT: "high"})
+
+
+@pytest.mark.parametrize("loud", [False, True], ids=["quiet", "loud"])
+def test_who_is_blind_covers_nothing(loud: bool) -> None:
+    """A page that no longer sees what it judges explains nothing."""
+    watched = Watched()
+    watched.say("venue_unreachable", VENUE, 0)
+    watched.dispatcher.set_stale("venue_unreachable", VENUE, stale=True, now=START_NS + SECOND_NS)
+    watched.blind(ACCOUNT, margin=loud, exposed=loud)
+    assert watched.ticks(30, 600) == [(120 if loud else 300, "alert.firing")]
 
 
 def test_the_book_does_not_speak_for_an_account() -> None:
@@ -154,5 +217,5 @@ def test_it_survives_a_restart() -> None:
 
 
 def test_its_own_words_are_among_the_causes() -> None:
-    """What is told of an account is not told again of the book."""
+    """What is told of an account is not told again of its venue."""
     assert f"{INPUTS_UNKNOWN}!" in EXPLAIN_UNKNOWN

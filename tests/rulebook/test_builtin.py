@@ -16,14 +16,13 @@ from monitor.core.rules.checks import PLACES
 from monitor.core.rules.rule import Rule
 from monitor.core.rules.rulebook import parse_rulebook
 from monitor.core.types import Severity, SubjectKind, louder_than
-from monitor.notify.dispatch import (
+from monitor.notify.blindness import (
     EXPLAIN_BLINDNESS,
     EXPLAIN_UNKNOWN,
     INPUTS_STALE,
     INPUTS_UNKNOWN,
-    RULE_FAILING,
-    WATCHDOG,
 )
+from monitor.notify.dispatch import RULE_FAILING, WATCHDOG
 from monitor.notify.notice import runbook_of
 from monitor.notify.pager import NOTIFY_FAILING, STORE_FAILING
 from monitor.notify.queue import UNDELIVERED
