@@ -76,8 +76,9 @@ class Run(msgspec.Struct, kw_only=True):
 
     ``serial`` numbers its commands. ``deadline_ns`` is when a missing answer counts as uncertain,
     ``wait_ns`` when the next command may leave. ``bases`` are sizes when the round was planned,
-    ``floors`` what our own fills left and what was held when the goal was met, ``firsts`` unsigned
-    sizes when the trip first looked. ``in_the_way`` are reduce-only orders that a cut has to take
+    ``floors`` what our own fills left, ``met`` what was held when the goal was met, ``firsts``
+    unsigned sizes when the trip first looked. ``grown`` says what is held beside ``met`` that no
+    hedge is. ``in_the_way`` are reduce-only orders that a cut has to take
     away, since they would take off the same position. ``whole`` where the next look has to be at
     everything, since it is to prove that nothing is left. ``trying_ns`` is when the first command
     left since anything had an effect, and ``trouble`` what stood in the way last.
@@ -103,6 +104,7 @@ class Run(msgspec.Struct, kw_only=True):
     whole: bool = False
     cut_done: bool = False
     stopped: str = ""
+    grown: str = ""
     truth: AccountTruth | None = None
     cancels: tuple[WorkingOrder, ...] = ()
     in_the_way: tuple[str, ...] = ()
@@ -111,6 +113,7 @@ class Run(msgspec.Struct, kw_only=True):
     intents: list[Intent] = msgspec.field(default_factory=list)
     bases: dict[str, Decimal] = msgspec.field(default_factory=dict)
     floors: dict[str, Decimal] = msgspec.field(default_factory=dict)
+    met: dict[str, Decimal] = msgspec.field(default_factory=dict)
     firsts: dict[str, Decimal] = msgspec.field(default_factory=dict)
     residuals: tuple[Residual, ...] = ()
 

@@ -156,16 +156,16 @@ def grown_back(
     floors: Mapping[str, Decimal],
     firsts: Mapping[str, Decimal],
     tolerance_ratio: float,
-) -> tuple[str, ...]:
-    """Markets where more is held than our own last cut left, or the other side.
+) -> dict[str, str]:
+    """Markets where more is held than a cut left, or the other side, with both sizes in words.
 
     ``floors`` are signed sizes after that cut, ``firsts`` unsigned ones when the trip began.
     """
-    grown = []
+    grown = {}
     for market, floor in floors.items():
         size = held.get(market, Decimal(0))
         slack = firsts.get(market, Decimal(0)) * Decimal(repr(tolerance_ratio))
         flipped = bool(floor) and size * floor < 0
         if abs(size) > abs(floor) + slack or (flipped and abs(size) > slack):
-            grown.append(f"{market} {size.normalize():f} after {floor.normalize():f}")
-    return tuple(grown)
+            grown[market] = f"{market} {size.normalize():f} after {floor.normalize():f}"
+    return grown

@@ -8,15 +8,10 @@ anew when it is theirs. Ids derive from (trip, account, serial), so that any pro
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import Decimal
 
 from monitor.core.killswitch.book import AccountTruth
-from monitor.core.killswitch.execution.orders import (
-    asset_of,
-    grown_back,
-    held_in,
-    unproved,
-)
+from monitor.core.killswitch.execution.growth import accept, growth_in
+from monitor.core.killswitch.execution.orders import asset_of, held_in, unproved
 from monitor.core.killswitch.execution.taking import left_alone, to_take_away
 from monitor.core.killswitch.facts import (
     CancelOrders,
@@ -102,6 +97,8 @@ def reopen(latch: Latch, turn: Turn, *, by_person: bool) -> None:
         run.outcome = Outcome.NONE
         run.failures = run.barren = 0
         run.residuals = ()
+        run.grown = ""
+        run.met.clear()
         if by_person:
             run.stopped = ""
             run.floors.clear()
@@ -350,17 +347,17 @@ def read(turn: Turn, latch: Latch, run: Run, truth: AccountTruth) -> None:
     held = held_in(truth, latch.scope, assets)
     for market, size in held.items():
         run.firsts.setdefault(market, abs(size))
-    floors = run.floors
-    if run.cut_done:  # the goal was met without it: what is held beside that was opened since
-        floors = {**dict.fromkeys(held, Decimal(0)), **floors}
-    grown = grown_back(held, floors, run.firsts, turn.policy.regrowth_tolerance_ratio)
+    grown = growth_in(turn, latch, run, truth)
     if grown and latch.cutting and turn.now < after(run.ordered_ns, turn.policy.verify_within_s):
         run.wait_ns = pause_ns  # the venue may take a moment to show our own fills
         return
     run.truth, run.tries = truth, 0
-    if grown and latch.cutting and not run.stopped:
+    accept(run, grown.hedges)
+    # Nobody works against our orders here: a lower target cuts it with the rest.
+    run.grown = ", ".join(grown.beside)
+    if grown.undone and latch.cutting and not run.stopped:
         run.stopped = "grown back after a cut, cutting stopped until a person pulls again: "
-        run.stopped += ", ".join(grown)
+        run.stopped += ", ".join(grown.undone)
         turn.note(latch, "regrowth_stop", reason=run.stopped, details=(("account", run.key),))
     judge(turn, latch, run, truth)
 
@@ -424,4 +421,7 @@ def leftovers(turn: Turn, latch: Latch, run: Run) -> tuple[Residual, ...]:
         )
     if run.stopped and latch.cutting:
         residuals.append(Residual(reason=run.stopped))
+    if run.grown and latch.cutting:
+        words = "opened or enlarged since the cut was done, reduce it or pull again: "
+        residuals.append(Residual(reason=words + run.grown))
     return tuple(residuals)

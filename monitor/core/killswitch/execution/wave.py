@@ -270,7 +270,7 @@ def _conclude(
             ]
         run.cut_done = met and not residuals
         if run.cut_done:
-            run.floors = {**_held(run, latch, turn), **run.floors}
+            run.met = _held(run, latch, turn)
         if not met:
             residuals += [
                 Residual(reason=one.reason, market=one.market, usd=one.usd)
