@@ -19,6 +19,15 @@ BTC_ASSET = asset_subject("BTC")
 NET, CAP, RATIO = "leverage_net", "leverage_cap_net", "leverage_net_to_cap_ratio"
 RULES = dict(builtin_files())["volatility.yaml"]
 QUICK = ((HL, 15.0), (DYDX, 15.0))
+WATCH = """
+- id: venue
+  for_each: venue
+  when: leverage_net_to_cap_ratio > 0.5 || leverage_cap_net > 9.0
+  severity: warning
+  do: {level: page}
+  scope: portfolio
+  summary: Leverage
+"""
 
 
 def two_venues(
@@ -82,6 +91,15 @@ def test_a_net_cap_is_less_where_leaving_is_slow() -> None:
     assert desk.value(CAP, BTC_ASSET) == pytest.approx(0.875, rel=2e-3)
 
 
+def test_a_hedge_taken_off_elsewhere_makes_net_here() -> None:
+    """Though nothing was told of the venue that the other leg is on."""
+    desk = two_venues(6.0, -6.0).load(WATCH)
+    assert not desk.evaluate().transitions
+    desk.at(245).positions(venue=DYDX).money(cash=1000.0, venue=DYDX)
+    told = [*desk.evaluate().transitions, *desk.at(247).evaluate().transitions]
+    assert [one.subject for one in told] == [HL_VENUE]
+
+
 @pytest.mark.parametrize("equity", [0.0, -50.0], ids=["gone", "negative"])
 def test_equity_gone_at_one_venue_is_a_breach_there(equity: float) -> None:
     """And says nothing of the other."""
@@ -103,6 +121,42 @@ def test_one_dark_venue_makes_the_other_unknown() -> None:
     assert desk.value("beta_net_usd", HL_VENUE) is not None
     assert desk.value(NET, HL_VENUE) is None
     assert "beta_net_usd of portfolio" in desk.why(NET, HL_VENUE)
+
+
+# ------------------------------------------------------------------------------ a cold start
+
+
+def told_late(moves: tuple[float, ...]) -> tuple[Desk, list[str]]:
+    """A start without history, as every one is: it comes after the first evaluations. Then so many
+    minutes of these moves."""
+    desk, price, fired = two_venues(6.0, 4.0, past=False).load(WATCH), 100.0, []
+    assert desk.after(CAP, HL_VENUE) is None
+    for market in ("BTC", "ETH"):
+        desk.tell(closes(market, (CALM, -CALM)))
+    for step, move in enumerate((0.0, 0.0, *moves)):
+        price *= exp(move)
+        desk.at(301 + 60 * step).positions(("BTC", 6.0)).money(600.0)
+        desk.positions(("BTC-USD", 4.0), venue=DYDX).money(cash=600.0, venue=DYDX)
+        for market, venue in (("BTC", HL), ("ETH", HL), ("BTC-USD", DYDX)):
+            desk.context(market, venue, mark_price=price, oracle_price=price)
+        fired += [one.subject for one in desk.evaluate().transitions if one.after.value == "firing"]
+    return desk, fired
+
+
+def test_a_venues_cap_is_there_once_history_is() -> None:
+    """600 of 600 at a cap of 1; 400 of 1,000 there."""
+    desk, fired = told_late((0.0,))
+    assert desk.value(CAP, HL_VENUE) == pytest.approx(1.0, rel=2e-2)
+    assert fired == [HL_VENUE]
+
+
+def test_a_venues_cap_falls_in_a_volatile_hour() -> None:
+    """As the book's does."""
+    desk, _ = told_late((0.01, -0.01) * 20)
+    book = desk.value(CAP, PORTFOLIO)
+    assert book is not None
+    assert book < 0.7
+    assert desk.value(CAP, HL_VENUE) == pytest.approx(book, rel=2e-2)
 
 
 # ----------------------------------------------------------------------------------- gross caps

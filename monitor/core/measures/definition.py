@@ -48,6 +48,7 @@ class Relation(enum.Enum):
     HOLDERS = "holders"  # of an asset: the accounts that have (had) a position in it
     BUCKETS = "buckets"  # of a bucket: all of them
     STRATEGIES = "strategies"  # of the portfolio
+    PORTFOLIO = "portfolio"  # of a venue
 
 
 RELATED_KIND = {
@@ -61,6 +62,7 @@ RELATED_KIND = {
     Relation.HOLDERS: SubjectKind.ACCOUNT,
     Relation.BUCKETS: SubjectKind.BUCKET,
     Relation.STRATEGIES: SubjectKind.STRATEGY,
+    Relation.PORTFOLIO: SubjectKind.PORTFOLIO,
 }
 
 

@@ -27,7 +27,6 @@ from monitor.core.measures.shocks import broken, nets_of, pool_of
 from monitor.core.measures.spec import Aggregate, MeasureSpec, Unit
 from monitor.core.measures.tree import AccountNode, AssetNode, Node, PortfolioNode
 from monitor.core.measures.use import Use
-from monitor.core.state.facts import SERIES_BIT
 from monitor.core.state.model import RiskState
 from monitor.core.types import EngineNs, SubjectKind
 
@@ -211,7 +210,7 @@ OF_MINIMUM = MeasureSpec(
 _FROM_BREAK = ((Relation.SELF, BREAK.name), (Relation.SELF, SIGMA.name))
 
 DEFINITIONS: tuple[Definition, ...] = (
-    define(SIGMA, SubjectKind.ACCOUNT, _pool_sigma, bits=SERIES_BIT, needs=SOLVED_HERE),
+    define(SIGMA, SubjectKind.ACCOUNT, _pool_sigma, needs=SOLVED_HERE),
     define(BREAK, SubjectKind.ACCOUNT, _distance, needs=SOLVED_HERE, detail=_sides),
     *upward(BREAK, empty=OUT_OF_REACH_RATIO),
     define(

@@ -275,7 +275,7 @@ DEFINITIONS: tuple[Definition, ...] = (
         NET_LEVERAGE,
         SubjectKind.VENUE,
         _venue_net,
-        needs=_needs(BETA_NET.name, EQUITY.name),
+        needs=(*_needs(BETA_NET.name, EQUITY.name)),
     ),
     define(
         NET_LEVERAGE,
@@ -295,7 +295,8 @@ DEFINITIONS: tuple[Definition, ...] = (
             NET_CAP,
             kind,
             _net_cap,
-            bits=SERIES_BIT,
+            # Prices told of are marked at the asset and the book; a venue looks by its cadence.
+            bits=0 if kind is SubjectKind.VENUE else SERIES_BIT,
             needs=where,
             always=True,
             detail=_terms,

@@ -318,6 +318,7 @@ class Tree:
             return []
         node = VenueNode(self._state.venues[name], self._settings)
         node.ancestors = [self.portfolio]
+        node.links[Relation.PORTFOLIO] = [self.portfolio]
         node.drawdowns = self._state.drawdowns
         self.portfolio.venues.append(node)
         self._link(self.portfolio, Relation.VENUES, node)
