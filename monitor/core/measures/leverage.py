@@ -275,7 +275,7 @@ DEFINITIONS: tuple[Definition, ...] = (
         NET_LEVERAGE,
         SubjectKind.VENUE,
         _venue_net,
-        needs=(*_needs(BETA_NET.name, EQUITY.name)),
+        needs=(*_needs(BETA_NET.name, EQUITY.name), (Relation.PORTFOLIO, BETA_NET.name)),
     ),
     define(
         NET_LEVERAGE,
