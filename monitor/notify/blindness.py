@@ -101,7 +101,7 @@ class Quiet:
     def judge(
         self,
         unseen: Iterable[Unseen],
-        told: Collection[str],
+        told: Mapping[str, Severity],
         said: Callable[[Unseen], bool],
         now: EngineNs,
     ) -> tuple[Mapping[str, list[Unseen]], list[str]]:
@@ -109,13 +109,13 @@ class Quiet:
 
         Args:
             unseen: Every quiet rule that cannot be judged, and should be.
-            told: Places that are being told of.
+            told: Places that are being told of, and how loudly.
             said: Whether another page says already why a rule cannot be judged.
             now: Engine time; calls come at least every half minute.
 
         Returns:
-            What to tell of each place, those of exposed accounts first; places told of where
-            everything was seen for a minute.
+            What to tell of each place, those of exposed accounts first: also where that was told
+            quietly and must be loud now; places told of where everything was seen for a minute.
         """
         begins: dict[str, list[Unseen]] = {}
         places: set[str] = set()
@@ -123,14 +123,22 @@ class Quiet:
         for one in unseen:
             key, place = (one.rule, one.subject), place_of(one.at)
             places.add(place)
-            if place in told:
+            quietly = place in told and not at_least(told[place], Severity.HIGH)
+            if place in told and not quietly:
                 continue
-            began_ns = now if said(one) else before.get(key, 0)
+            # Of what is told already, that page itself is no reason to leave it out.
+            explained = (is_loud(one) or not quietly) and said(one)
+            began_ns = now if explained else before.get(key, 0)
             if began_ns:
                 self._said_ns[key] = began_ns
             limit_ns = QUIET_MARGIN_NS if one.margin else QUIET_NS
             if now - max(one.since_ns, began_ns) >= limit_ns:
                 begins.setdefault(place, []).append(one)
+        begins = {
+            place: rules
+            for place, rules in begins.items()
+            if place not in told or any(is_loud(one) for one in rules)
+        }
         for rules in begins.values():
             rules.sort(key=lambda one: (not is_loud(one), not one.margin, one.rule))
         self._seen_since = {

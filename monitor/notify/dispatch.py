@@ -370,12 +370,15 @@ class Dispatcher(AlertBook):
 
     def _tell_unseen(self, unseen: Sequence[Unseen], changes: Changes) -> None:
         """Quiet rules that cannot be judged: one page a place, and none where another explains it.
-        High where margin of open positions is not judged."""
+        High where margin of open positions is not judged, also where it was a warning before."""
         own = f"{INPUTS_UNKNOWN}!"
-        told = [about for rule, about in self._firing if rule == own]
+        held = {about: one for (rule, about), one in self._firing.items() if rule == own}
+        told = {about: self._active[one].severity for about, one in held.items()}
         begins, ends = self._quiet.judge(unseen, told, self._said, changes.at_ns)
         # Narrow places first: what is wider rests on them.
         for place in sorted(begins, key=lambda one: (one == PORTFOLIO, one.count("/") == 0, one)):
+            if place in held:
+                self._resolve(held[place], changes, "superseded")
             found = [one for one in begins[place] if not self._said(one)]
             if not found:
                 continue

@@ -181,6 +181,37 @@ def test_who_is_blind_covers_nothing(loud: bool) -> None:
     assert watched.ticks(30, 600) == [(120 if loud else 300, "alert.firing")]
 
 
+def test_a_warning_becomes_high_when_margin_is_not_judged_either() -> None:
+    """What was told quietly is told anew, louder, as the same place; and loud stays loud."""
+    watched = Watched()
+    watched.blind(ACCOUNT, rule="second")
+    watched.ticks(30, 400)
+    assert watched.places == {ACCOUNT: "warning"}
+    watched.blind(ACCOUNT, at=420, rule="first", margin=True, exposed=True)
+    watched.blind(ACCOUNT, at=420, rule="third", margin=True)
+    assert watched.ticks(410, 530) == []
+    # Alertmanager knows it by its labels, where the severity is one of them.
+    assert watched.ticks(540, 900) == [(540, "alert.resolved"), (540, "alert.firing")]
+    assert watched.places == {ACCOUNT: "high"}
+    (own,) = [one for one in watched.dispatcher.active if one.firing]
+    assert dict(own.annotations)["summary"].startswith("Nobody judges first and 2 more")
+    watched.unseen.clear()
+    watched.blind(ACCOUNT, rule="second")
+    assert watched.ticks(910, 2000) == []
+    assert watched.places == {ACCOUNT: "high"}
+
+
+def test_a_loud_page_of_sight_keeps_a_warning_a_warning() -> None:
+    """Somebody woken by the venue's own page is not woken again."""
+    watched = Watched()
+    watched.blind(ACCOUNT)
+    watched.ticks(30, 330)
+    watched.say("venue_unreachable", VENUE, 340)
+    watched.blind(ACCOUNT, at=340, rule="usage", margin=True, exposed=True)
+    assert watched.ticks(340, 900) == []
+    assert watched.places == {ACCOUNT: "warning"}
+
+
 def test_the_book_does_not_speak_for_an_account() -> None:
     """A history that failed, told of the portfolio, hides no margin that is not judged."""
     watched = Watched()
