@@ -1,8 +1,8 @@
 """Whether the equity of an account moved by more than anything told explains. *Pure.*
 
-While it did, the account is *suspect*: every drawdown that contains it is an estimate, which may
-page and hold and cuts nothing. It ends when the explanation comes (late transfer, fill, payment),
-when the next statement is as before, or when a person says `riskd rebaseline`.
+While it did, the account is *suspect*: where it lost, every drawdown that it matters to is an
+estimate, which may page and hold and cuts nothing. It ends when the explanation comes (late
+transfer, fill, payment), when the next statement is as before, or with `riskd rebaseline`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from math import fsum
 
 from monitor.core.formulas.attribution import (
+    EQUITY_RATIO,
     Attribution,
     Held,
     Statement,
@@ -18,11 +19,12 @@ from monitor.core.formulas.attribution import (
     start_attribution,
 )
 from monitor.core.killswitch.scope import covers_account
+from monitor.core.measures.accounts import EQUITY
 from monitor.core.measures.aggregate import UPWARD, upward
 from monitor.core.measures.definition import Definition, Relation, define
 from monitor.core.measures.holdings import positions_known
 from monitor.core.measures.spec import Aggregate, MeasureSpec, Unit
-from monitor.core.measures.tree import AccountNode, MarketNode, Node
+from monitor.core.measures.tree import AccountNode, MarketNode, Node, VenueNode
 from monitor.core.measures.use import Use, known_ns
 from monitor.core.state.facts import AccountBit
 from monitor.core.state.model import AccountState, MarketState, PositionState, RiskState
@@ -34,15 +36,30 @@ _WIDE = (SubjectKind.ACCOUNT, SubjectKind.VENUE, SubjectKind.PORTFOLIO)
 _POOLED = frozenset({AccountMode.UNIFIED, AccountMode.PORTFOLIO_MARGIN})
 
 
-def any_suspect(accounts: Iterable[AccountState]) -> bool:
-    """Whether the equity of one of them moved for no known reason."""
-    return any(account.ledger.suspect for account in accounts)
+def is_suspect(accounts: Iterable[AccountState], highest_usd: float) -> bool:
+    """Whether these accounts lost, for no known reason, so much that a drawdown of theirs from
+    ``highest_usd`` (USD; 0 counts any loss) is an estimate.
+
+    The limit is the tolerance of one account: half a per cent of the highest equity moves the
+    drawdown by half a point at most, a tenth of the first rung of the ladder. Without it a spare
+    account of a few hundred USD would disarm the whole book. A gain from nowhere makes a drawdown
+    look too small, never too large: one that is past its limit all the same is true.
+    """
+    open_usd = [_open_usd(one) for one in accounts if one.ledger.suspect]
+    return -fsum(min(one, 0.0) for one in open_usd) > EQUITY_RATIO * max(highest_usd, 0.0)
 
 
-def any_doubted(accounts: Iterable[AccountState]) -> bool:
-    """Whether one of them has just moved so, be it confirmed or not: then no equity of it is to be
-    remembered, for a gain from nowhere makes no peak."""
-    return any(account.ledger.doubted for account in accounts)
+def is_doubted(accounts: Iterable[AccountState], highest_usd: float) -> bool:
+    """Whether they moved by more than that, up or down, be it confirmed or not: then no equity of
+    theirs is to be remembered, for a gain from nowhere makes no peak."""
+    open_usd = [_open_usd(one) for one in accounts if one.ledger.doubted]
+    return fsum(map(abs, open_usd)) > EQUITY_RATIO * max(highest_usd, 0.0)
+
+
+def _open_usd(account: AccountState) -> float:
+    known = account.ledger.attribution
+    left = account.ledger.doubt if known is None else known
+    return 0.0 if left is None else left.unexplained_usd
 
 
 def explained_ns(account: AccountState) -> EngineNs:
@@ -244,15 +261,17 @@ def _suspect(node: AccountNode, use: Use) -> float | None:
 
 
 def _any(node: Node, use: Use) -> float | None:
-    """1 where one of those within is; unknown where one of the others is."""
-    relation = UPWARD[node.kind]
+    """1 where more than the limit is suspect within; unknown where one of the others is."""
     unknown = ""
-    for other in node.related(relation):
-        value = use.read(other, SUSPECT.name)
-        if value is None:
+    for other in node.related(UPWARD[node.kind]):
+        if use.read(other, SUSPECT.name) is None:
             unknown = use.reason
-        elif value > 0.5:
-            return 1.0
+    venues = [node.venue] if isinstance(node, VenueNode) else use.state.venues.values()
+    peak = use.state.drawdowns.get(node.subject)
+    # Below the peak the peak alone decides, so that no price has to be followed here.
+    highest_usd = use.read(node, EQUITY.name) or 0.0 if peak is None else peak.peak_usd
+    if is_suspect((one for venue in venues for one in venue.accounts.values()), highest_usd):
+        return 1.0
     if unknown:
         use.reason = unknown
         return None
@@ -322,7 +341,8 @@ SUSPECT = MeasureSpec(
     name="equity_suspect",
     kinds=_WIDE,
     unit=Unit.BOOL,
-    help="1 while a step of equity is confirmed that nothing explains: drawdowns are estimates.",
+    help="1 while a step of equity is confirmed that nothing explains; of a venue or the "
+    "portfolio, while such losses are enough to make their drawdowns estimates.",
     low=0.0,
     high=1.0,
     typical=(0.0, 1.0),
@@ -348,7 +368,12 @@ DEFINITIONS: tuple[Definition, ...] = (
         detail=_said,
     ),
     *(
-        define(SUSPECT, kind, _any, needs=((relation, SUSPECT.name),))
+        define(
+            SUSPECT,
+            kind,
+            _any,
+            needs=((relation, SUSPECT.name), (Relation.SELF, UNEXPLAINED.name)),
+        )
         for kind, relation in UPWARD.items()
     ),
 )

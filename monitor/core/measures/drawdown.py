@@ -1,8 +1,8 @@
 """Drawdown of accounts, venues and the portfolio: measures that remember their peaks. *Pure.*
 
 ``drawdown_ratio`` is the fall from the highest equity ever seen; those of a window forget what is
-older. All of them take transfers, and money on its way between own accounts, out; and while some
-equity in them moved for no known reason (``attribution``) all of them are estimates.
+older. All of them take transfers, and money on its way between own accounts, out; and while more
+than a little of it was lost for no known reason (``attribution``) all of them are estimates.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from math import fsum
 
 from monitor.core.formulas.drawdown import (
+    DrawdownMemory,
     Flows,
     doubt_drawdown,
     follow_drawdown,
@@ -21,9 +22,9 @@ from monitor.core.formulas.rolling import Window, follow_rolling
 from monitor.core.measures.accounts import EQUITY
 from monitor.core.measures.attribution import (
     SUSPECT,
-    any_doubted,
-    any_suspect,
     explained_ns,
+    is_doubted,
+    is_suspect,
     unexplained_usd,
 )
 from monitor.core.measures.definition import Definition, Relation, define
@@ -95,7 +96,9 @@ def _drawdown(node: Node, use: Use, accounts: list[AccountState], *, whole: bool
         return None
     flows = _flows(accounts, use, whole=whole)
     memory = use.state.drawdowns.get(node.subject)
-    if any_suspect(accounts):
+    highest_usd = 0.0 if isinstance(node, AccountNode) else _highest(equity, memory)
+    doubted = is_doubted(accounts, highest_usd)
+    if is_suspect(accounts, highest_usd):
         if memory is not None and not use.estimated:
             memory = doubt_drawdown(memory, equity, flows, unexplained_usd(accounts))
             use.state.drawdowns[node.subject] = memory
@@ -114,9 +117,14 @@ def _drawdown(node: Node, use: Use, accounts: list[AccountState], *, whole: bool
         settling_ns=round(use.settings.flow_settling_s * SECOND_NS),
     )
     # An estimate that is too high must not become the peak, nor what a moment may explain.
-    if not use.estimated and not any_doubted(accounts):
+    if not use.estimated and not doubted:
         use.state.drawdowns[node.subject] = memory
     return drawdown
+
+
+def _highest(equity_usd: float, memory: DrawdownMemory | None) -> float:
+    """What a fall is measured from: were it the equity of now, a crash would make little much."""
+    return equity_usd if memory is None else max(equity_usd, memory.peak_usd)
 
 
 def _preview_drawdown(node: Node, accounts: Iterable[AccountState], *, whole: bool) -> float | None:
@@ -178,12 +186,13 @@ def _rolling(name: str, window: Window) -> Callable[[PortfolioNode, Use], float 
         flows = _flows(accounts, use, whole=True)
         key = f"{name}|{node.subject}"
         known = use.state.rolling.get(key)
-        if any_suspect(accounts):
+        highest_usd = _highest(equity, None if known is None else known.drawdown)
+        if is_suspect(accounts, highest_usd):
             if known is not None and not use.estimated:
                 left = unexplained_usd(accounts)
                 known.drawdown = doubt_drawdown(known.drawdown, equity, flows, left)
             use.estimated = True
-        kept = not use.estimated and not any_doubted(accounts)
+        kept = not use.estimated and not is_doubted(accounts, highest_usd)
         if use.estimated and known is None:
             use.reason = "no peak is known, and an estimate is none"
             return None

@@ -1,0 +1,143 @@
+"""How much of a book has to be unexplained before its drawdowns cut nothing, and what a person who
+accepts it changes: a large account beside a small one."""
+
+from __future__ import annotations
+
+import pytest
+
+from monitor.core import events as e
+from monitor.core.decision import ActionLevel
+from monitor.core.types import PORTFOLIO, AccountMode, Subject
+from tests.core.desk import HL, HL_VENUE, Desk, account_subject
+
+LADDER = """
+test:
+  - id: cut_it
+    for_each: portfolio
+    summary: A fall
+    when: drawdown_ratio >= 0.08
+    confirm: {need: 2, of: 2, apart: 20s}
+    severity: critical
+    do: {level: cut, gross_to: 0.7}
+    scope: portfolio
+"""
+SPARE = account_subject(HL, "spare")
+WIDE = ("drawdown_ratio", "drawdown_1h_ratio", "drawdown_30d_ratio")
+
+
+class Pair:
+    """``main`` holds 10,000 at 100 beside its cash, ``spare`` has cash; both stated every 10 s."""
+
+    def __init__(self, main: float = 1_000_000.0, spare: float = 300.0) -> None:
+        self.desk = Desk((HL, "main"), (HL, "spare"), rules=LADDER).list_market()
+        self.cash = {"main": main - 1_000_000.0, "spare": spare}
+        self.price, self.now_s = 100.0, 0.0
+        self.asked: list[ActionLevel] = []
+        for account in self.cash:
+            self.desk.tell(
+                e.AccountModeSeen(
+                    venue=HL, channel="x/mode", account=account, mode=AccountMode.STANDARD
+                ),
+                e.FillsReported(
+                    venue=HL, channel="x/fills", account=account, history=False, fills=()
+                ),
+                e.TransfersReported(
+                    venue=HL, channel="x/ledger", account=account, history=False, transfers=()
+                ),
+            )
+        self.say().say()
+
+    def say(self, price: float | None = None) -> Pair:
+        """Ten seconds pass, then all is stated."""
+        self.price = self.price if price is None else price
+        self.now_s += 10.0
+        desk = self.desk.at(self.now_s).context(mark_price=self.price)
+        for account, cash in self.cash.items():
+            size = 10_000.0 if account == "main" else 0.0
+            held = (("BTC", size),) if size else ()
+            at = {"account": account, "source": "truth", "time_s": self.now_s}
+            desk.positions(*held, **at, mark_price=self.price)
+            desk.money(cash + size * self.price, cash=cash, **at)
+        self.asked = [one.level for one in desk.evaluate().kill_requests]
+        return self
+
+    def step(self, account: str, usd: float) -> Pair:
+        """Money comes or goes that nobody tells of, and is confirmed to."""
+        self.cash[account] += usd
+        return self.say().say()
+
+    def accept(self, subject: Subject) -> Pair:
+        """A person knows why."""
+        self.desk.tell(
+            e.OperatorCommanded(
+                principal="ann", verb="rebaseline", arguments=(("subject", str(subject)),)
+            )
+        )
+        return self
+
+    def weigh(self, name: str, subject: Subject = PORTFOLIO) -> tuple[float, bool]:
+        found = self.desk.engine.reading(name, subject, self.desk.now)
+        assert found is not None, self.desk.why(name, subject)
+        return found.value, found.estimated
+
+    def suspect(self, subject: Subject) -> bool:
+        return self.weigh("equity_suspect", subject)[0] > 0.5
+
+    def crash(self, price: float) -> list[ActionLevel]:
+        """The price falls; what the ladder asks for within the minute."""
+        self.say(price)
+        return [one for _ in range(6) for one in self.say().asked]
+
+
+@pytest.mark.parametrize("usd", [6.0, -6.0, -300.0], ids=["gained", "lost", "emptied"])
+def test_a_spare_account_disarms_nobody_else(usd: float) -> None:
+    """6 USD of 300 beside a million: the account is suspect, the book's true fall of 20 % cuts."""
+    pair = Pair().step("spare", usd)
+    assert pair.suspect(SPARE)
+    assert not pair.suspect(HL_VENUE)
+    assert not pair.suspect(PORTFOLIO)
+    assert ActionLevel.CUT in pair.crash(80.0)
+    for name in WIDE:
+        assert pair.weigh(name) == (pytest.approx(0.2, abs=0.001), False), name
+    assert not pair.weigh("drawdown_ratio", HL_VENUE)[1]
+
+
+def test_a_collapse_does_not_make_little_much() -> None:
+    """Of the highest equity, not of what is left: nearly all is gone, and 6 USD are still none."""
+    pair = Pair().step("spare", -6.0)
+    assert ActionLevel.CUT in pair.crash(0.05)
+    assert pair.weigh("drawdown_ratio") == (pytest.approx(0.999, abs=0.001), False)
+
+
+@pytest.mark.parametrize(
+    ("usd", "estimated"), [(-5_400.0, False), (-5_600.0, True)], ids=["below", "above"]
+)
+def test_half_a_per_cent_of_the_highest_equity_is_the_limit(usd: float, estimated: bool) -> None:
+    """Of 1,100,000 USD in two accounts."""
+    pair = Pair(spare=100_000.0).step("spare", usd)
+    assert pair.suspect(SPARE)
+    assert (pair.suspect(HL_VENUE), pair.suspect(PORTFOLIO)) == (estimated, estimated)
+    cut = pair.crash(80.0)
+    assert (ActionLevel.CUT in cut) is not estimated
+    for name in WIDE:
+        assert pair.weigh(name)[1] is estimated, name
+
+
+def test_the_sum_is_looked_at_again_when_it_grows() -> None:
+    """4,000 USD are below the limit of 1,100,000, 2,000 more are above it."""
+    pair = Pair(spare=100_000.0).step("spare", -4_000.0)
+    assert not pair.suspect(PORTFOLIO)
+    assert pair.step("spare", -2_000.0).suspect(PORTFOLIO)
+    assert pair.weigh("drawdown_ratio")[1]
+
+
+def test_a_gain_from_nowhere_hides_no_true_fall() -> None:
+    """It makes the fall look smaller: one that is past the limit is true, and cuts. The peak does
+    not contain it: when it goes again, nothing fell."""
+    pair = Pair(spare=100_000.0).step("spare", 50_000.0)
+    assert pair.suspect(SPARE)
+    assert ActionLevel.CUT in pair.crash(80.0)
+    assert pair.weigh("drawdown_ratio") == (pytest.approx(150_000 / 1_100_000), False)
+    pair = Pair(spare=100_000.0).step("spare", 50_000.0).step("spare", -50_000.0)
+    for name in WIDE:
+        assert pair.weigh(name) == (0.0, False), name
