@@ -127,3 +127,22 @@ def test_an_account_that_a_halt_keeps_is_not_cut_for_by_its_neighbour() -> None:
     assert world.sizes((HL, "hedge")) == {"BTC": "1"}
     assert world.sizes() == {"BTC": "0.7"}
     assert "positions are kept here by a HALT" in world.notices[-1].description
+
+
+@pytest.mark.parametrize("mode", [RuleMode.OBSERVE, RuleMode.PROPOSE])
+@pytest.mark.parametrize("together", [True, False], ids=["at once", "one after the other"])
+def test_a_rule_brings_no_place_down_to_its_own_target_where_it_may_not_act(
+    mode: RuleMode, *, together: bool
+) -> None:
+    """Another rule acts there, to the share that itself asked for; the rest goes further."""
+    world = desk(("venue:dydx", mode), rule="drawdown_12")
+    world.ask(rule="drawdown_8")
+    if not together:
+        world.run(60)
+    world.ask(rule="drawdown_12", gross_to=0.40)
+    world.run(60)
+    # 70 % is of the whole book: the planner made 72,000 and 12,000 USD of it.
+    assert world.sizes(SIDE) == {"ETH-USD": "3"}
+    assert world.sizes() == {"BTC": "0.4"}
+    assert world.stage() == "incomplete"
+    assert LEFT.replace("funding_stress", "drawdown_12") in world.notices[-1].description

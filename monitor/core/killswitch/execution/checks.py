@@ -10,7 +10,7 @@ import msgspec
 
 from monitor.core.killswitch.book import AccountTruth, Book
 from monitor.core.killswitch.execution.orders import asset_of, size_in, within
-from monitor.core.killswitch.execution.reach import left_words, reach
+from monitor.core.killswitch.execution.reach import left_words, share_left
 from monitor.core.killswitch.levels import Level
 from monitor.core.killswitch.plan import Plan, PlannedOrder
 from monitor.core.killswitch.scope import level_at
@@ -22,10 +22,11 @@ KEPT = "positions are kept here by a HALT"
 SLACK_USD = 1.0  # rounding to lots may pass a turnover bound by so much
 
 
-def with_kept(turn: Turn, latch: Latch, book: Book) -> Book:
+def with_kept(turn: Turn, latch: Latch, book: Book, ratio: float) -> Book:
     """``book`` with the positions that this trip may not touch; they stay in it as the hedges they
     are. Another trip's HALT keeps positions as they are, for it outranks CUT; and the desk may let
-    a rule do less in a part of what it tripped."""
+    a rule do less in a part of what it tripped: on the way to ``ratio`` (share of the baseline)
+    what may not come down so far stays."""
     halts = [
         (other.scope, other.level)
         for other in turn.state.latches.values()
@@ -42,7 +43,7 @@ def with_kept(turn: Turn, latch: Latch, book: Book) -> Book:
                 "market": one.market,
             }
             why = KEPT if level_at(halts, **place) is Level.HALT else ""
-            if not why and reach(turn.policy, latch, **place) < latch.level:
+            if not why and share_left(turn.policy, latch, **place) > ratio:
                 why = left_words(turn.policy, latch)
             if why:
                 kept.append((truth.venue, truth.account, one.market, why))

@@ -7,6 +7,7 @@ from __future__ import annotations
 from monitor.core.killswitch.book import AccountTruth, Book
 from monitor.core.killswitch.execution.checks import with_kept
 from monitor.core.killswitch.execution.orders import asset_of, held_in, unproved
+from monitor.core.killswitch.execution.reach import steps_down
 from monitor.core.killswitch.execution.run import last_action_ns, residual_words
 from monitor.core.killswitch.execution.taking import left_alone, to_take_away
 from monitor.core.killswitch.execution.truths import within_goal
@@ -56,8 +57,10 @@ def _left_by_hand(
         residuals.append(Residual(reason=f"{len(left)} order(s) to cancel; {_by_hand(turn, run)}"))
     residuals += left_alone(turn, latch, run)
     held = held_in(truth, latch.scope, asset_of(book))
-    if latch.cutting and held and not within_goal(latch, book, run.key):
-        kept = {one[2]: one[3] for one in with_kept(turn, latch, book).kept
+    steps = steps_down(turn.policy, latch, book) if latch.cutting and held else ()
+    ratio = next((one for one in steps if not within_goal(latch, book, run.key, one)), None)
+    if ratio is not None:
+        kept = {one[2]: one[3] for one in with_kept(turn, latch, book, ratio).kept
                 if one[:2] == (run.venue, run.account)}  # fmt: skip
         mine = [f"{name} {size.normalize():f}" for name, size in held.items() if name not in kept]
         if mine:

@@ -6,7 +6,7 @@ import msgspec
 
 from monitor.core.killswitch.book import AccountTruth, WorkingOrder
 from monitor.core.killswitch.execution.orders import asset_of, to_cancel
-from monitor.core.killswitch.execution.reach import left_words, reach
+from monitor.core.killswitch.execution.reach import left_words, reach, share_left
 from monitor.core.killswitch.execution.readings import disputed, other_readings
 from monitor.core.killswitch.levels import Level
 from monitor.core.killswitch.state import Latch, Residual, Run
@@ -38,32 +38,32 @@ def taken_by(
     """What is to go by one reading, each order by the level that the trip may reach where it is;
     with ``everywhere`` as if that were its own."""
     assets = asset_of(turn.book)
-    levels = {
-        market: latch.level
-        if everywhere
-        else reach(
-            turn.policy,
-            latch,
-            venue=reading.venue,
-            account=reading.account,
-            asset=assets(reading.venue, market),
-            market=market,
-        )
-        for market in dict.fromkeys(order.market for order in reading.orders)
-    }
+    reaches: dict[str, tuple[Level, float]] = {}
+    for market in dict.fromkeys(order.market for order in reading.orders):
+        level, share = latch.level, latch.target_ratio
+        if not everywhere:
+            place = {
+                "venue": reading.venue,
+                "account": reading.account,
+                "asset": assets(reading.venue, market),
+                "market": market,
+            }
+            level = reach(turn.policy, latch, **place)
+            share = share_left(turn.policy, latch, **place)
+        reaches[market] = level, share if level is Level.CUT else 1.0
     return tuple(
         order
-        for level in sorted(set(levels.values()))
+        for level, share in sorted(set(reaches.values()))
         for order in to_cancel(
             reading,
             latch.scope,
             level,
             assets,
-            share_left=latch.target_ratio if level is Level.CUT else 1.0,
+            share_left=share,
             protective_too=turn.policy.halt_cancels_protective,
             in_the_way=run.in_the_way,
         )
-        if levels[order.market] is level
+        if reaches[order.market] == (level, share)
     )
 
 

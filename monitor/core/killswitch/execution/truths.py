@@ -148,8 +148,11 @@ def gross_by_position(latch: Latch, book: Book) -> dict[str, float]:
     }
 
 
-def reachable_goal_usd(latch: Latch, book: Book, stuck: Callable[[str], bool]) -> float:
-    """What the positions that are not ``stuck`` may leave of the scope's gross.
+def reachable_goal_usd(
+    latch: Latch, book: Book, stuck: Callable[[str], bool], ratio: float
+) -> float:
+    """What the positions that are not ``stuck`` may leave of the scope's gross, on the way to
+    ``ratio`` of the baseline.
 
     The goal of the trip, or more: what is stuck (dark, without executor, kept by a HALT) is to come
     down by itself. One dark venue must not flatten the rest.
@@ -161,15 +164,15 @@ def reachable_goal_usd(latch: Latch, book: Book, stuck: Callable[[str], bool]) -
             elsewhere += usd
         else:  # one that was not seen when the trip began counts from its first sight
             own += latch.baselines.setdefault(name, usd)
-    return max(latch.goal_usd or 0.0, elsewhere + own * latch.target_ratio)
+    return max((latch.baseline_usd or 0.0) * ratio, elsewhere + own * ratio)
 
 
-def within_goal(latch: Latch, book: Book, key: str) -> bool:
-    """Whether one account is down to what it may leave, as far as the book shows."""
+def within_goal(latch: Latch, book: Book, key: str, ratio: float) -> bool:
+    """Whether one account is down to what it may leave at ``ratio``, as far as the book shows."""
     merged = trip_book(book, latch, ())
     fix_baseline(latch, merged)
     if latch.goal_usd is None:
         return False
     gross_usd = fsum(gross_by_position(latch, merged).values())
-    goal_usd = reachable_goal_usd(latch, merged, lambda name: not name.startswith(f"{key}/"))
+    goal_usd = reachable_goal_usd(latch, merged, lambda name: not name.startswith(f"{key}/"), ratio)
     return gross_usd <= goal_usd

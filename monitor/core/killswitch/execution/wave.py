@@ -11,6 +11,7 @@ from monitor.core.killswitch.book import Book
 from monitor.core.killswitch.execution.checks import checked, with_kept
 from monitor.core.killswitch.execution.fills import turnover_usd
 from monitor.core.killswitch.execution.orders import asset_of, held_in, size_in
+from monitor.core.killswitch.execution.reach import steps_down
 from monitor.core.killswitch.execution.readings import unsure_of
 from monitor.core.killswitch.execution.run import (
     begin,
@@ -98,8 +99,8 @@ def _join(turn: Turn, latch: Latch, *, retried: bool) -> None:
 
 def _round(turn: Turn, latch: Latch, ready: list[Run], book: Book) -> None:
     keys = [run.key for run in ready]
-    merged = with_kept(turn, latch, trip_book(book, latch, keys, turn.state.touched))
-    fix_baseline(latch, merged)
+    whole = trip_book(book, latch, keys, turn.state.touched)
+    fix_baseline(latch, whole)
     latch.round += 1
     latch.burst += 1
     left_usd = turnover_left(turn, latch)
@@ -109,8 +110,12 @@ def _round(turn: Turn, latch: Latch, ready: list[Run], book: Book) -> None:
         _give_up(turn, latch, ready, reason)
         return
     try:
-        plan = in_part(turn, latch, ready, merged, left_usd)
-        orders, refused = checked(plan, latch, ready, merged, left_usd)
+        for ratio in steps_down(turn.policy, latch, whole):  # the next, where one has no order
+            merged = with_kept(turn, latch, whole, ratio)
+            plan = in_part(turn, latch, ready, merged, left_usd, ratio)
+            orders, refused = checked(plan, latch, ready, merged, left_usd)
+            if orders:
+                break
     except Exception as error:  # noqa: BLE001 - containment of one kill step (design.md §2)
         reason = f"no plan could be made ({type(error).__name__}: {error})"
         turn.note(latch, "plan_failed", reason=reason)
@@ -128,20 +133,27 @@ def _round(turn: Turn, latch: Latch, ready: list[Run], book: Book) -> None:
         _conclude(turn, latch, ready, plan, refused, kept, unsure)
 
 
-def in_part(turn: Turn, latch: Latch, ready: list[Run], book: Book, left_usd: float | None) -> Plan:
-    """The plan of a round; where nothing was filled twice running, half of it, and half of that
-    for each further such round.
+def in_part(
+    turn: Turn,
+    latch: Latch,
+    ready: list[Run],
+    book: Book,
+    left_usd: float | None,
+    ratio: float,
+) -> Plan:
+    """The plan of a round, on the way to ``ratio`` of the baseline; where nothing was filled twice
+    running, half of it, and half of that for each further such round.
 
     What is signed counts against the signer's cap of the hour, filled or not, and the signer cannot
     take anybody's word for what was not. Asked for whole again and again, an order that nobody
     takes would use up what the others need; so all its attempts ask for three times its worth.
     The first fill asks for all that is left. Of what cannot be parted all is asked for.
     """
-    plan = make_plan(turn, latch, book, left_usd)
+    plan = make_plan(turn, latch, book, left_usd, ratio)
     asked_usd = fsum(order.notional_usd for order in plan.orders)
     halvings = min(HALVINGS_MAX, *(run.barren - 1 for run in ready))
     for times in range(halvings, 0, -1):
-        part = make_plan(turn, latch, book, left_usd, part_usd=asked_usd / 2**times)
+        part = make_plan(turn, latch, book, left_usd, ratio, part_usd=asked_usd / 2**times)
         if part.orders:
             return part
     return plan
@@ -152,10 +164,11 @@ def make_plan(
     latch: Latch,
     book: Book,
     left_usd: float | None,
+    ratio: float,
     *,
     part_usd: float | None = None,
 ) -> Plan:
-    """What the planner says for this trip's target."""
+    """What the planner says for ``ratio`` of this trip's baseline."""
     lotless = {(one.venue, one.market) for one in book.instruments if one.size_step <= 0}
     kept = {"/".join(one[:3]) for one in book.kept}
     accounts = {f"{venue}/{account}" for venue, account in book.executable}
@@ -166,7 +179,7 @@ def make_plan(
         out_of_reach = f"{venue}/{account}" not in accounts or (venue, market) in lotless
         return out_of_reach or name in unsure or name in kept
 
-    goal_usd = reachable_goal_usd(latch, book, stuck)
+    goal_usd = reachable_goal_usd(latch, book, stuck, ratio)
     # The goal may lie above the baseline: what is stuck may have grown. It is the goal that counts.
     whole_usd = max(basis_usd(latch), goal_usd)
     return turn.planner(
@@ -174,7 +187,7 @@ def make_plan(
             scope=latch.scope,
             baseline_usd=whole_usd,
             # Of nothing with a price no share is asked for, least of all none.
-            gross_to_ratio=goal_usd / whole_usd if whole_usd > 0 else latch.target_ratio,
+            gross_to_ratio=goal_usd / whole_usd if whole_usd > 0 else ratio,
         ),
         book,
         PlanLimits(
