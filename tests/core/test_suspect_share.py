@@ -141,3 +141,36 @@ def test_a_gain_from_nowhere_hides_no_true_fall() -> None:
     pair = Pair(spare=100_000.0).step("spare", 50_000.0).step("spare", -50_000.0)
     for name in WIDE:
         assert pair.weigh(name) == (0.0, False), name
+
+
+@pytest.mark.parametrize("usd", [-120_000.0, 120_000.0], ids=["lost", "gained"])
+@pytest.mark.parametrize("scope", [SPARE, HL_VENUE, PORTFOLIO])
+def test_who_accepts_a_step_is_not_cut_for_it(scope: Subject, usd: float) -> None:
+    """12 % of the book: to every peak that contains it, it is a flow. What fell before is still
+    fallen, of all but the subject itself."""
+    pair = Pair(spare=200_000.0).say(94.0)  # 5 % of 1,200,000
+    pair.step("spare", usd)
+    assert pair.weigh("drawdown_ratio")[1] is (usd < 0.0)
+    pair.accept(scope)
+    assert pair.crash(94.0) == []
+    for subject in (SPARE, HL_VENUE, PORTFOLIO):
+        fallen = 0.0 if subject in {scope, SPARE} else 0.05
+        assert pair.weigh("drawdown_ratio", subject) == (pytest.approx(fallen), False), subject
+    for name in WIDE[1:]:
+        fallen = 0.0 if scope == PORTFOLIO else 0.05
+        assert pair.weigh(name) == (pytest.approx(fallen), False), name
+    assert ActionLevel.CUT in pair.crash(75.0), "a true fall after it does cut"
+
+
+def test_one_step_is_accepted_and_the_other_is_not() -> None:
+    """The other still makes the book's drawdowns estimates; its explanation is measured from what
+    was there before it."""
+    pair = Pair(spare=200_000.0)
+    pair.cash["main"] -= 60_000.0
+    pair.step("spare", -120_000.0).accept(SPARE)
+    assert pair.crash(100.0).count(ActionLevel.CUT) == 0
+    found = pair.weigh("drawdown_ratio")
+    assert found == (pytest.approx(60_000 / 1_200_000 / 0.9, abs=0.002), True)
+    pair.cash["main"] += 60_000.0
+    pair.say().say()
+    assert pair.weigh("drawdown_ratio") == (pytest.approx(0.0), False)

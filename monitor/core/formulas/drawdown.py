@@ -138,6 +138,16 @@ def doubt_drawdown(
     return msgspec.structs.replace(memory, before_usd=before)
 
 
+def accept_drawdown(memory: DrawdownMemory, usd: float) -> DrawdownMemory:
+    """The memory after a step of the equity (USD, signed) that nothing explained and a person
+    vouches for: a flow, at the equity before it, which is the last that was remembered."""
+    before = memory.equity_usd if memory.before_usd is None else memory.before_usd
+    if before is None:
+        return msgspec.structs.replace(_shifted(memory, usd), before_usd=None)
+    moved = _moved(memory, before, usd)
+    return msgspec.structs.replace(moved, equity_usd=before + usd, before_usd=None)
+
+
 def follow_drawdown(
     memory: DrawdownMemory,
     equity_usd: float,

@@ -45,21 +45,15 @@ def is_suspect(accounts: Iterable[AccountState], highest_usd: float) -> bool:
     account of a few hundred USD would disarm the whole book. A gain from nowhere makes a drawdown
     look too small, never too large: one that is past its limit all the same is true.
     """
-    open_usd = [_open_usd(one) for one in accounts if one.ledger.suspect]
+    open_usd = [one.ledger.unexplained_usd for one in accounts if one.ledger.suspect]
     return -fsum(min(one, 0.0) for one in open_usd) > EQUITY_RATIO * max(highest_usd, 0.0)
 
 
 def is_doubted(accounts: Iterable[AccountState], highest_usd: float) -> bool:
     """Whether they moved by more than that, up or down, be it confirmed or not: then no equity of
     theirs is to be remembered, for a gain from nowhere makes no peak."""
-    open_usd = [_open_usd(one) for one in accounts if one.ledger.doubted]
+    open_usd = [one.ledger.unexplained_usd for one in accounts if one.ledger.doubted]
     return fsum(map(abs, open_usd)) > EQUITY_RATIO * max(highest_usd, 0.0)
-
-
-def _open_usd(account: AccountState) -> float:
-    known = account.ledger.attribution
-    left = account.ledger.doubt if known is None else known
-    return 0.0 if left is None else left.unexplained_usd
 
 
 def explained_ns(account: AccountState) -> EngineNs:
@@ -237,9 +231,7 @@ def _unexplained(node: AccountNode, use: Use) -> float | None:
     ledger = node.account.ledger
     memory = _followed(node, use)
     if ledger.suspect:  # what is missing now makes nothing explained
-        known = ledger.attribution
-        left = ledger.doubt if known is None else known
-        return 0.0 if left is None else abs(left.unexplained_usd)
+        return abs(ledger.unexplained_usd)
     if memory is None:
         return None
     if memory.unexplained_usd and not memory.doubted_ns:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
+
 from monitor.core.events import (
     BucketsReviewed,
     ComputationFinished,
@@ -10,6 +12,7 @@ from monitor.core.events import (
     RulebookLoaded,
     Tick,
 )
+from monitor.core.formulas.drawdown import accept_drawdown
 from monitor.core.state.facts import COMPUTED_BIT, LEGS_BIT, OFF_BOOK_BIT, REVIEW_BIT, AccountBit
 from monitor.core.state.model import OperatorRecord, RiskState
 from monitor.core.types import (
@@ -83,14 +86,27 @@ def operator_commanded(state: RiskState, event: OperatorCommanded, now: EngineNs
 
 
 def _accept_equity(state: RiskState, chosen: str | None) -> None:
-    """What was unexplained of the accounts in the subject is taken as it is from now on."""
+    """What was unexplained of the accounts in the subject is taken as it is from now on. To the
+    peaks around them it is a flow: else they would fall by it as soon as it is no estimate."""
     for venue in state.venues.values():
         for account in venue.accounts.values():
             if chosen in {None, PORTFOLIO, venue.subject, account.subject}:
-                account.ledger.attribution = account.ledger.doubt = None
+                ledger = account.ledger
+                if ledger.doubted and ledger.unexplained_usd:
+                    around = {account.subject, venue.subject, PORTFOLIO}
+                    _book_step(state, around, ledger.unexplained_usd)
+                ledger.attribution = ledger.doubt = None
                 state.dirty[account.subject] = (
                     state.dirty.get(account.subject, 0) | AccountBit.MONEY
                 )
+
+
+def _book_step(state: RiskState, subjects: Set[str], usd: float) -> None:
+    for subject in state.drawdowns.keys() & subjects:
+        state.drawdowns[subject] = accept_drawdown(state.drawdowns[subject], usd)
+    for key, memory in state.rolling.items():
+        if key.partition("|")[2] in subjects:
+            memory.drawdown = accept_drawdown(memory.drawdown, usd)
 
 
 def computation_finished(state: RiskState, event: ComputationFinished, now: EngineNs) -> None:

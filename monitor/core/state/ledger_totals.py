@@ -64,6 +64,12 @@ class LedgerTotals(msgspec.Struct, omit_defaults=True):
         """Whether a step awaits its explanation, confirmed or not."""
         return self.suspect or (self.attribution is not None and self.attribution.doubted_ns > 0)
 
+    @property
+    def unexplained_usd(self) -> float:
+        """What the newest statement leaves unexplained, USD, signed (> 0 gained)."""
+        left = self.doubt if self.attribution is None else self.attribution
+        return 0.0 if left is None else left.unexplained_usd
+
     def fill(self, fill: FillReport, now: EngineNs) -> None:
         """One execution, told for the first time or again."""
         oldest_ns = max(self.since_ns, now - KEPT_NS)  # an older id may be forgotten already
