@@ -10,7 +10,7 @@ from monitor.core import events as e
 from monitor.core.formulas.funding import BUDGET_USED_MAX, project_rate_sum
 from monitor.core.settings import EngineSettings
 from monitor.core.structure import Bucket, StructureSettings
-from monitor.core.types import asset_subject, bucket_subject, position_subject
+from monitor.core.types import Subject, asset_subject, bucket_subject, position_subject
 from tests.core.desk import DMAIN, DYDX, HL, HL_VENUE, MAIN, PORTFOLIO, Desk
 from tests.core.stress_desk import settlement
 
@@ -116,6 +116,36 @@ def test_budget_is_unknown_while_payments_are() -> None:
     assert desk.after("carry_budget_used_ratio", PORTFOLIO) == pytest.approx(eth / 10_000)
     desk.lose(f"{HL}/paid")
     assert desk.at(7200).after("carry_budget_used_ratio", PORTFOLIO) is None
+
+
+def test_an_account_that_never_paid_hides_no_budget() -> None:
+    """A pool beside one whose payments are told: the venue's list is of all an account's pools,
+    in whichever of them it names none."""
+    desk = book().load(BUDGET)
+    known = desk.after("carry_budget_used_ratio", PORTFOLIO)
+    assert known is not None
+    desk.positions(account="main.xyz").money(0.0, account="main.xyz")
+    assert desk.at(9).after("carry_budget_used_ratio", PORTFOLIO) is not None
+    assert desk.value("funding_accrued_today_usd", Subject("account:hyperliquid/main.xyz")) == 0.0
+    assert desk.value("funding_paid_24h_usd", Subject("account:hyperliquid/main.xyz")) == 0.0
+    # An account of another name is not of that list.
+    desk.positions(account="mainly").money(0.0, account="mainly")
+    assert desk.at(14).after("carry_budget_used_ratio", PORTFOLIO) is None
+    assert "never told" in desk.why("carry_budget_used_ratio", PORTFOLIO)
+
+
+def test_payments_of_one_pool_are_asked_again_when_another_is_told() -> None:
+    """The list that was awaited came, and named only the first."""
+    desk = book().load(BUDGET.replace("portfolio", "account").replace(
+        "carry_budget_used_ratio >= 1.0", "funding_accrued_today_usd < 1.0"
+    ))  # fmt: skip
+    desk.positions(("BTC", 1), account="second.xyz").money(10.0, account="second.xyz")
+    assert desk.after("funding_accrued_today_usd", PORTFOLIO) is None
+    told = e.FundingPaid(
+        venue=HL, channel=f"{HL}/paid2", account="second", history=True, payments=()
+    )
+    fired = [one.subject for one in desk.at(1).tell(told).evaluate().transitions]
+    assert "account:hyperliquid/second.xyz" in fired
 
 
 def test_carry_by_bucket() -> None:

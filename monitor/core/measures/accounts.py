@@ -150,9 +150,21 @@ def _preview_difference(node: AccountNode) -> float | None:
 # ----------------------------------------------------------------------------------- funding
 
 
+def payments_known(node: AccountNode, use: Use) -> bool:
+    """Whether an account's funding payments are known: a venue's list is of all pools of an
+    account, so that the newest word about any of them counts."""
+    alias = node.account.account.partition(".")[0]
+    pools = use.state.venues[node.account.venue].accounts.values()
+    newest = max(
+        (one.funding_seen for one in pools if covers_account(alias, one.account)),
+        key=lambda fact: known_ns(fact, use.channels.get(fact.channel)),
+    )
+    return use.fresh(newest, node.ledger_limit, "funding history")
+
+
 def _funding_paid(node: AccountNode, use: Use) -> float | None:
     account = node.account
-    if not use.fresh(account.funding_seen, node.ledger_limit, "funding history"):
+    if not payments_known(node, use):
         return None
     limit = use.now - DAY_NS
     kept = [(at, amount) for at, amount in account.funding.values() if at > limit]

@@ -11,6 +11,7 @@ from functools import partial
 from math import fsum
 
 from monitor.core.formulas.funding import compute_hourly_cost, project_rate_sum
+from monitor.core.measures.accounts import payments_known
 from monitor.core.measures.aggregate import upward
 from monitor.core.measures.buckets import bucket_of
 from monitor.core.measures.definition import HOLDINGS, Definition, Relation, define
@@ -156,7 +157,7 @@ def paid_today(account: AccountNode, use: Use) -> dict[str, list[float]] | None:
     """What an account paid in each market since midnight UTC, USD, > 0: we paid; None where its
     payments are not known."""
     state = account.account
-    if not use.fresh(state.funding_seen, account.ledger_limit, "funding history"):
+    if not payments_known(account, use):
         return None
     today = use.now - use.now % DAY_NS
     use.wake_at(today + DAY_NS)

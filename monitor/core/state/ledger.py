@@ -104,7 +104,12 @@ def funding_paid(state: RiskState, event: FundingPaid, now: EngineNs, channel: C
         del account.funding[key]
     while len(account.funding) > ITEMS_MAX:
         del account.funding[next(iter(account.funding))]
-    mark_account(state, account, AccountBit.LEDGER)
+    # A venue's list is of all pools of an account, and says of those it leaves out that they paid
+    # nothing.
+    alias = account.account.partition(".")[0]
+    for pool in state.venues[event.venue].accounts.values():
+        if pool.account.partition(".")[0] == alias:
+            mark_account(state, pool, AccountBit.LEDGER)
 
 
 def transfers_reported(

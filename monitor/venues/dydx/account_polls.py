@@ -432,9 +432,25 @@ class PaymentsPoll(_ParentPoll):
         if len(rows) >= ROWS_MAX and self._page < PAYMENTS_PAGES_MAX:
             self._page += 1
             return PollOutput(tuple(events), then=self._ask())
+        if not events:  # that there are none is news, too, and each time: the list is whole
+            events.append(self._none())
         self._known = frozenset(self._round)
         self._history = False
         return PollOutput(tuple(events))
+
+    def absent(self, error: NotFoundError, now: EngineNs) -> PollOutput:
+        """A subaccount never seen paid nothing."""
+        del error, now
+        return PollOutput((self._none(),))
+
+    def _none(self) -> FundingPaid:
+        return FundingPaid(
+            venue=VENUE,
+            channel=self.name,
+            account=self.parent.pools[self.parent.number].name,
+            history=self._history,
+            payments=(),
+        )
 
     def _news(self, told: FundingPaid) -> FundingPaid:
         keys = [(told.account, payment.market, payment.time_ns) for payment in told.payments]

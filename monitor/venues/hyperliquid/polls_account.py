@@ -8,6 +8,7 @@ from monitor.core.errors import DecodeError
 from monitor.core.events import (
     Event,
     FillsReported,
+    FundingPaid,
     OrderReport,
     TransfersReported,
     TwapsReported,
@@ -341,6 +342,13 @@ def _funding_rows(poll: HistoryPoll, body: bytes, history: bool) -> Rows:
         channel=poll.channel,
         markets=poll.knowledge.markets,
     )
+    if not events:  # that there are none is news, too, and each time: the list is whole up to now
+        alias = poll.account.alias
+        events = (
+            FundingPaid(
+                venue=VENUE, channel=poll.channel, account=alias, history=history, payments=()
+            ),
+        )
     return len(rows), max((row.time for row in rows), default=0), events
 
 

@@ -408,6 +408,15 @@ def test_payments_are_told_once_with_their_sign() -> None:
     assert (news.history, len(news.payments)) == (False, 1)
 
 
+def test_that_nothing_was_paid_is_told() -> None:
+    """In every round: an account that never pays is known not to."""
+    poll = poll_of(venue(), "fundingPayments/main")
+    for history in (True, False):
+        poll.request(NOW)
+        (none,) = of(poll.received(answer({"fundingPayments": []}), NOW), FundingPaid)
+        assert (none.account, none.history, none.payments) == ("main", history, ())
+
+
 # -------------------------------------------------------------------------------- markets
 
 

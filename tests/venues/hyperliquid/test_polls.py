@@ -630,10 +630,15 @@ def test_fills_are_read_forward_and_the_first_round_is_history() -> None:
 
 
 def test_an_empty_history_is_history_all_the_same() -> None:
-    """What comes in the second round is news; the start does not move without rows."""
+    """That nothing was ever paid is told, in every round; what comes in a later one is news; the
+    start does not move without rows."""
     poll = poll_named(make_venue(), "hyperliquid/userFunding/main")
     first, events = run(poll, by_type(userFunding=[]))
-    assert of_type(events, FundingPaid) == []
+    (none,) = of_type(events, FundingPaid)
+    assert (none.account, none.history, none.payments) == ("main", True, ())
+    _, events = run(poll, by_type(userFunding=[]), NOW + HOUR_NS // 2)
+    (none,) = of_type(events, FundingPaid)
+    assert (none.account, none.history, none.payments) == ("main", False, ())
     delta = {"type": "funding", "coin": "BTC", "usdc": "-1", "szi": "1", "fundingRate": "0.1"}
     row = {"time": NOW // 1_000_000, "hash": "0x0", "delta": {**delta, "nSamples": None}}
     second, events = run(poll, by_type(userFunding=[row]), NOW + HOUR_NS)
