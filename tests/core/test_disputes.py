@@ -62,6 +62,39 @@ def test_equity_that_books_contradict_is_an_estimate(
     assert not own.estimated
 
 
+@pytest.mark.parametrize(
+    ("bid", "ask", "estimated"),
+    [
+        pytest.param(59.0, 100.0, False, id="bids pulled, old asks rest"),
+        pytest.param(None, 100.0, False, id="no bid at all"),
+        pytest.param(59.0, None, False, id="no ask: the price is at the bid"),
+        pytest.param(None, 50.0, False, id="offered for less: it is so, and worse"),
+        pytest.param(99.0, None, True, id="bought for much more"),
+        pytest.param(66.5, 120.0, False, id="no further below the bid than a tenth"),
+        pytest.param(67.0, 120.0, True, id="further below the bid than a tenth"),
+        pytest.param(59.0, 61.0, False, id="the book followed"),
+    ],
+)
+def test_only_a_price_outside_its_book_is_contradicted(
+    bid: float | None, ask: float | None, *, estimated: bool
+) -> None:
+    """100 fell to 60: a hole in the book is no word against it. 8 units of 2,000 USD."""
+    desk = told(calm(), 60, 100.0, 100.0, size=8.0)
+    desk.top(bid, ask, "BTC-USD", DYDX)
+    told(desk, 62, 60.0, None, size=8.0)
+    assert reading(desk).value == pytest.approx(2_000 - 8 * 40.0)
+    assert reading(desk).estimated is estimated
+
+
+def test_the_venues_own_mid_serves_where_no_book_is_told() -> None:
+    """And not beside a book: the book of a moment ago is no longer one."""
+    desk = calm()
+    desk.at(3_600).context("BTC-USD", DYDX, mid_price=100.0)
+    assert reading(told(desk, 3_600, 50.0, None)).estimated
+    desk.top(49.0, 51.0, "BTC-USD", DYDX)
+    assert not reading(told(desk, 3_601, 50.0, None)).estimated
+
+
 def test_a_small_position_with_a_bad_price_changes_little() -> None:
     """0.7 units: less than 2 % of the book."""
     desk = told(told(calm(), 30, 100.0, 100.0, size=0.7), 60, 50.0, 100.0, size=0.7)

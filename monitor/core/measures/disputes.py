@@ -54,17 +54,20 @@ def _correction_usd(node: PortfolioNode, use: Use) -> float:
 
 
 def _gap(price: float, place: MarketNode, use: Use) -> float:
-    """How far the book lies above the price that a position is valued at; zero where they agree or
-    nothing is known of the book."""
-    book = _book(place, use)
-    return 0.0 if book is None or abs(price - book) <= APART_RATIO * book else book - price
+    """How far the book lies above (> 0) or below the price that a position is valued at, USD; zero
+    where they agree or nothing is known of the book.
 
-
-def _book(place: MarketNode, use: Use) -> float | None:
-    """Middle of the best bid and ask, else the venue's own mid, where told lately. Freshness of
-    the equity is not judged by it."""
+    A price contradicts a book only from outside its best prices. Its middle says nothing: in a
+    crash bids are pulled while old asks rest, and the middle of the hole is no price. The venue's
+    own mid serves only where no book was told lately. Freshness of the equity is not judged by it.
+    """
     top, mid = place.market.top, place.market.mid
     limit_ns = use.now - place.top_limit
-    if top.bid is not None and top.ask is not None and top.seen_ns > limit_ns:
-        return (top.bid + top.ask) * 0.5
-    return mid.value if mid.seen_ns > limit_ns else None
+    bid = ask = mid.value if mid.seen_ns > limit_ns else None
+    if top.seen_ns > limit_ns and (top.bid is not None or top.ask is not None):
+        bid, ask = top.bid, top.ask
+    if bid is not None and price < bid * (1.0 - APART_RATIO):
+        return bid - price
+    if ask is not None and price > ask * (1.0 + APART_RATIO):
+        return ask - price
+    return 0.0
