@@ -47,6 +47,7 @@ class Keeping:
 
     def __init__(self) -> None:
         self._packed: dict[str, tuple[tuple[int, int], bytes]] = {}
+        self._said: dict[str, Doubt] = {}
 
     def memories(self, state: RiskState) -> Iterator[tuple[str, bytes]]:
         """(name, bytes) of everything kept."""
@@ -91,15 +92,22 @@ class Keeping:
         for key, cap in state.caps.items():
             yield f"{_CAP}|{key}", _encode(cap)
 
-    @staticmethod
-    def _doubts(state: RiskState) -> Iterator[tuple[str, bytes]]:
+    def _doubts(self, state: RiskState) -> Iterator[tuple[str, bytes]]:
+        """As of when it became suspect, or last became another by more than is overlooked: every
+        statement says it a little otherwise."""
         for venue in state.venues.values():
             for account in venue.accounts.values():
                 known = account.ledger.attribution
                 if known is not None:  # also that there is none any more: the store forgets nothing
                     open_usd = known.unexplained_usd if known.suspect_ns else 0.0
-                    doubt = Doubt(open_usd, known.suspect_ns)
-                    yield f"{_DOUBT}|{account.subject}", _encode(doubt)
+                    said = self._said.get(account.subject)
+                    if (
+                        said is None
+                        or said.suspect_ns != known.suspect_ns
+                        or abs(said.unexplained_usd - open_usd) > known.tolerance_usd
+                    ):
+                        said = self._said[account.subject] = Doubt(open_usd, known.suspect_ns)
+                    yield f"{_DOUBT}|{account.subject}", _encode(said)
 
     def _spares(self, state: RiskState) -> Iterator[tuple[str, bytes]]:
         for account, spare in state.spare.items():
