@@ -10,6 +10,7 @@ from monitor.core import events as e
 from monitor.core.decision import ActionLevel
 from monitor.core.engine import Engine, restore_snapshot
 from monitor.core.settings import EngineSettings
+from monitor.core.state.ledger_totals import ITEMS_MAX, LedgerTotals
 from monitor.core.types import (
     PORTFOLIO,
     SECOND_NS,
@@ -480,6 +481,58 @@ def test_items_count_once_and_from_the_first_equity_on() -> None:
     assert list(ledger.fill_ids) == ["f2"]
     book.desk.at(book.now_s + 1.0).tell(report)
     assert ledger.filled == {"BTC": 0.0}
+
+
+def test_an_id_that_is_dropped_for_room_is_not_counted_again() -> None:
+    """More fills within a day than ids are remembered, and the first told again: what is as old as
+    the newest dropped is not counted; what is newer is."""
+    ledger = LedgerTotals(since_ns=1)
+    now = 10 * SECOND_NS
+
+    def fill(number: int) -> None:
+        ledger.fill(
+            e.FillReport(
+                fill_id=str(number), market="BTC", size=Decimal(1), price=Decimal(1),
+                time_ns=now + number,
+            ),
+            now + number,
+        )  # fmt: skip
+
+    for number in range(ITEMS_MAX + 10):
+        fill(number)
+    for number in range(12):
+        fill(number)
+    assert ledger.filled == {"BTC": float(ITEMS_MAX + 10)}
+    assert len(ledger.fill_ids) == ITEMS_MAX
+    fill(ITEMS_MAX + 10)
+    assert ledger.filled == {"BTC": float(ITEMS_MAX + 11)}
+    assert ledger.fills_from_ns == now + 10
+
+
+def test_what_is_kept_of_a_suspicion_is_written_once() -> None:
+    """Not at every statement that says it a little otherwise; anew where it becomes another."""
+    book = Book().say()
+    book.trade(100.0, 100.0)
+    book.say().say()
+    book.move(-20_000.0, told=False)
+    book.say().say()
+
+    def kept() -> bytes:
+        return dict(book.desk.engine.memories())[f"doubt|{book.subject}"]
+
+    first = kept()
+    for usd in (0.4, -0.7, 30.0):
+        book.cash += usd
+        book.say()
+        assert book.reading(UNEXPLAINED) != pytest.approx(20_000.0, abs=0.01)
+        assert kept() == first
+    book.cash -= 5_000.0
+    assert book.say().suspect
+    second = kept()
+    assert second != first, "what was lost on top is not forgotten by a restart"
+    book.cash += 24_970.3
+    assert not book.say().suspect
+    assert kept() not in {first, second}
 
 
 def test_it_says_how_it_came_about() -> None:

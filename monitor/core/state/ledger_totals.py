@@ -28,6 +28,7 @@ class LedgerTotals(msgspec.Struct, omit_defaults=True):
         flows_usd: Transfers in (> 0) and out.
         filled: Signed base units that fills bought, by market.
         fill_ids: Fills counted (id -> time).
+        fills_from_ns: Fills up to then count no more: an id so new is forgotten, for age or room.
         payments: Funding counted, by market and hour; an estimate until the venue says it.
         transfers_seen: When transfers were last told; an empty list tells that there are none.
         mode: How the collateral was kept when the attribution began: another has other equity.
@@ -41,6 +42,7 @@ class LedgerTotals(msgspec.Struct, omit_defaults=True):
     flows_usd: float = 0.0
     filled: dict[str, float] = msgspec.field(default_factory=dict)
     fill_ids: dict[str, int] = msgspec.field(default_factory=dict)
+    fills_from_ns: EngineNs = 0
     payments: dict[str, float] = msgspec.field(default_factory=dict)
     transfers_seen: SeenFact = msgspec.field(default_factory=SeenFact)
     mode: AccountMode | None = None
@@ -72,7 +74,8 @@ class LedgerTotals(msgspec.Struct, omit_defaults=True):
 
     def fill(self, fill: FillReport, now: EngineNs) -> None:
         """One execution, told for the first time or again."""
-        oldest_ns = max(self.since_ns, now - KEPT_NS)  # an older id may be forgotten already
+        # An older id may be forgotten already.
+        oldest_ns = max(self.since_ns, self.fills_from_ns, now - KEPT_NS)
         if not self.since_ns or fill.time_ns <= oldest_ns or fill.fill_id in self.fill_ids:
             return
         self.fill_ids[fill.fill_id] = fill.time_ns
@@ -80,7 +83,7 @@ class LedgerTotals(msgspec.Struct, omit_defaults=True):
         fee = 0.0 if fill.fee_usd is None else float(fill.fee_usd)
         self.fills_usd -= size * float(fill.price) + fee
         self.filled[fill.market] = self.filled.get(fill.market, 0.0) + size
-        _drop_old(self.fill_ids, now)
+        self.fills_from_ns = max(self.fills_from_ns, _drop_old(self.fill_ids, now))
 
     def payment(
         self, market: str, hour: int, amount_usd: float, time_ns: int, *, stated: bool
@@ -103,10 +106,12 @@ class LedgerTotals(msgspec.Struct, omit_defaults=True):
             self.flows_usd += amount_usd
 
 
-def _drop_old(items: dict[str, int], now: EngineNs) -> None:
-    """The oldest told go first while they are old or too many."""
+def _drop_old(items: dict[str, int], now: EngineNs) -> EngineNs:
+    """The oldest told go first while they are old or too many; the newest time that went, or 0."""
+    newest_ns = 0
     while items:
         first = next(iter(items))
         if items[first] > now - KEPT_NS and len(items) <= ITEMS_MAX:
-            return
-        del items[first]
+            break
+        newest_ns = max(newest_ns, items.pop(first))
+    return newest_ns
