@@ -52,6 +52,32 @@ def test_a_leg_off_the_book_counts_and_cannot_be_cut() -> None:
     assert at.after(NAME, PORTFOLIO) == pytest.approx(300.0, rel=5e-3)
 
 
+@pytest.mark.parametrize(
+    ("sizes", "off_book", "left"),
+    [
+        # Net 4,000, all of it elsewhere: nothing that could be cut here would lessen it.
+        pytest.param({"BTC": 5.0, "ETH": -5.0}, "40", 1000.0, id="a neutral book beside it"),
+        pytest.param({"BTC": -20.0}, "40", 2000.0, id="the hedge of it is not cut"),
+        # BTC 2,000 long here, 1,000 short elsewhere and 1,000 of ETH: half of 2,000 unpaired.
+        pytest.param({"BTC": 20.0, "ETH": 10.0}, "-10", 2000.0, id="the net of a hedge here"),
+        # Net 2,500 over both: 1,500 to take off, and 500 of BTC are all there is.
+        pytest.param({"BTC": 5.0}, "20", 0.0, id="all there is, and not enough"),
+        # Net 3,000, of which 2,500 here: four fifths of either side.
+        pytest.param({"BTC": 30.0, "ETH": -5.0}, "5", 700.0, id="what nets goes in proportion"),
+        # Net 2,500: without 1,000 and 400 net is 600 less, and 1,900 are still too much.
+        pytest.param({"BTC": 10.0, "ETH": -4.0}, "19", 1400.0, id="little help for what is sold"),
+        pytest.param({"BTC": 10.0, "ETH": -3.0}, "18", 0.0, id="more than half of it helps"),
+    ],
+)
+def test_what_lies_elsewhere_is_not_counted_as_cut(
+    sizes: dict[str, float], off_book: str, left: float
+) -> None:
+    """Equity 1,000 and a cap of one."""
+    at = hold(desk(), 1000.0, **sizes)
+    elsewhere(at, off_book)
+    assert at.after(NAME, PORTFOLIO) == pytest.approx(left, rel=5e-3)
+
+
 def test_what_a_paired_leg_holds_elsewhere_is_left_alone() -> None:
     """Hedged in another account but for a part: only the part is there to cut."""
     at = hold(desk(), 1000.0, BTC=30.0)

@@ -6,9 +6,10 @@ is absent here too, and then nothing can be cut.
 
 from __future__ import annotations
 
-from math import fsum
+from math import copysign, fsum
+from typing import NamedTuple
 
-from monitor.core.measures.book_risk import read_book
+from monitor.core.measures.book_risk import BETA_NET, read_beta, read_book, read_held
 from monitor.core.measures.definition import HOLDINGS, Definition, Relation, define
 from monitor.core.measures.exposure import GROSS, holding_of, is_closed
 from monitor.core.measures.spec import MeasureSpec, Unit
@@ -20,13 +21,41 @@ from monitor.core.types import SubjectKind
 CADENCE_S = 5.0
 _NET_TO_CAP = "leverage_net_to_cap_ratio"
 _FUNDING_CAP = "funding_notional_cap_ratio"
+# Where even all of it would not reach the cap: net that has to go with each dollar that is sold.
+EFFECT_MIN = 0.5
 
 
-def _net_terms(node: PortfolioNode, use: Use) -> tuple[float, float, float] | None:
-    """Gross that accounts hold, the part of the book that nothing offsets, and net over its cap."""
-    ratio = use.read(node, _NET_TO_CAP)
-    book = None if ratio is None else read_book(node, use)
-    if ratio is None or book is None:
+class _Terms(NamedTuple):
+    """USD but for the ratio. ``unpaired`` is what accounts hold that nothing offsets, gross;
+    ``lessens`` by how much net is nearer to 0 without it; ``excess`` is net above its cap."""
+
+    gross: float
+    unpaired: float
+    lessens: float
+    excess: float
+    ratio: float
+
+    @property
+    def share(self) -> float:
+        """Of what is unpaired, to be cut; 0 where that would not help."""
+        if self.excess <= 0.0 or self.lessens <= 0.0:
+            return 0.0
+        if self.lessens < self.excess and self.lessens < EFFECT_MIN * self.unpaired:
+            return 0.0
+        return min(self.excess / self.lessens, 1.0)
+
+    @property
+    def target(self) -> float:
+        """Gross that is left."""
+        return max(self.gross - self.unpaired * self.share, 0.0)
+
+
+def _net_terms(node: PortfolioNode, use: Use) -> _Terms | None:
+    ratio, net = use.read(node, _NET_TO_CAP), use.read(node, BETA_NET.name)
+    if ratio is None or net is None:
+        return None
+    book, held = read_book(node, use), read_held(node.related(Relation.ALL_ACCOUNTS), use)
+    if book is None or held is None:
         return None
     parts = []
     for venue in node.venues:
@@ -34,28 +63,48 @@ def _net_terms(node: PortfolioNode, use: Use) -> tuple[float, float, float] | No
         if gross is None:
             return None
         parts.append(gross)
-    return fsum(parts), fsum(abs(usd) for usd in book.values()), ratio
+    unpaired, moves = [], []
+    for asset, usd in held.items():
+        # What lies off the book cannot be cut, and what hedges it must not.
+        free = min(abs(usd), abs(book[asset])) if usd * book[asset] > 0.0 else 0.0
+        if free == 0.0:
+            continue
+        beta = read_beta(node, asset, use)
+        if beta is None:
+            return None
+        unpaired.append(free)
+        moves.append(copysign(free, usd) * beta)
+    return _Terms(
+        gross=fsum(parts),
+        unpaired=fsum(unpaired),
+        lessens=fsum(moves) * copysign(1.0, net),
+        excess=0.0 if ratio <= 1.0 else abs(net) * (1.0 - 1.0 / ratio),
+        ratio=ratio,
+    )
 
 
 def _net_target(node: PortfolioNode, use: Use) -> float | None:
-    """A cut takes what is unpaired first and in proportion, which scales net by the same share; so
-    net is at its cap once 1 - cap/net of what is unpaired is gone."""
+    """A cut takes what is unpaired first and in proportion; net is at its cap once the part of it
+    is gone that takes net's excess along."""
     terms = _net_terms(node, use)
-    if terms is None:
-        return None
-    gross, unpaired, ratio = terms
-    return gross if ratio <= 1.0 else max(gross - unpaired * (1.0 - 1.0 / ratio), 0.0)
+    return None if terms is None else terms.target
 
 
 def _work_net_target(node: PortfolioNode, use: Use) -> tuple[str, ...]:
     terms = _net_terms(node, use)
     if terms is None:
         return ()
-    gross, unpaired, ratio = terms
+    gross, unpaired, lessens, excess, ratio = terms
     if ratio <= 1.0:
         return (f"net is {ratio:.4g} of its cap: all of gross {gross:,.2f} may stay",)
+    said = f"net is {ratio:.4g} of its cap, {excess:,.2f} above it"
+    of_it = f"without the {unpaired:,.2f} unpaired in accounts net is {lessens:,.2f} less"
+    if terms.share == 0.0:
+        return (said, f"{of_it}: nothing to cut here would mend it")
+    off = unpaired * terms.share
     return (
-        f"unpaired {unpaired:,.2f} x (1 - 1 / {ratio:.4g}) = {unpaired * (1 - 1 / ratio):,.2f} off",
+        said,
+        f"{of_it}: {terms.share:.4g} of them, {off:,.2f}, off",
         f"gross {gross:,.2f} less that, at least 0",
     )
 
@@ -89,6 +138,7 @@ DEFINITIONS: tuple[Definition, ...] = (
         bits=OFF_BOOK_BIT,
         needs=(
             (Relation.SELF, _NET_TO_CAP),
+            (Relation.SELF, BETA_NET.name),
             (Relation.VENUES, GROSS.name),
             (Relation.ALL_ACCOUNTS, HOLDINGS),
         ),
