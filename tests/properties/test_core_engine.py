@@ -10,7 +10,6 @@ from monitor.core import events as e
 from monitor.core.engine import Engine
 from monitor.core.state.facts import PriceFact
 from monitor.core.types import SECOND_NS, AlertState, Subject, SubjectKind
-from monitor.rulebook import builtin_files
 from tests.properties.core_events import (
     HL,
     RULES,
@@ -136,36 +135,6 @@ def test_what_is_kept_is_what_would_be_computed(played: Batches) -> None:
                     assert now < instance.cell.armed_ns <= now + SECOND_NS, (name, node.subject)
                     continue
                 assert (None if kept is None else kept.value) == fresh.value, (name, node.subject)
-
-
-@given(batches())
-@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_what_waits_is_looked_at_in_time(played: Batches) -> None:
-    """With the whole rulebook, a measure with a cadence that was just computed is what it would be
-    with nothing kept, however lazy its inputs are; one that lags is to be looked at soon."""
-    engine = Engine(SETTINGS)
-    for event in opening():
-        if not isinstance(event, e.RulebookLoaded):
-            engine.apply(event, START_NS)
-    engine.apply(e.RulebookLoaded(files=builtin_files(), loaded_by="t"), START_NS)
-    evaluator, last = engine._evaluator, 0
-    for after_ns, events in played:
-        now = START_NS + after_ns
-        for event in events:
-            engine.apply(event, now)
-        engine.evaluate(now)
-        for node in list(evaluator.tree.nodes.values()):
-            for name, instance in node.instances.items():
-                definition, cell = instance.definition, instance.cell
-                if definition.always or definition.hidden or not instance.cadence_ns:
-                    continue
-                fresh = evaluator.peek(node, name, now).value
-                if cell.computed_ns == now > last:
-                    assert cell.value == fresh, (name, node.subject)
-                elif cell.value != fresh:
-                    soon_ns = max(instance.cadence_ns, 5 * SECOND_NS)
-                    assert now < cell.armed_ns <= now + soon_ns, (name, node.subject)
-        last = now
 
 
 def severity_of(engine: Engine) -> dict[str, bool]:
