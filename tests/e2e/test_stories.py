@@ -217,7 +217,7 @@ async def test_a_flash_crash_takes_the_books_and_the_exotic(markets: Played) -> 
             | {"LiquidationDistanceCritical", "OracleDivergence", "OracleDivergenceMajors"}
             | {"AnyTwo", "FundingAgainst", "FundingSpike", "FundingBudget", "FundingBroadElevated"}
             | {"MarginUsageWarning", "MarginUsageHigh", "Drawdown5", "PositionConcentrated"}
-            | {"LeverageAccount", "AnyTwoCut", "AnyThreeCut"}
+            | {"LeverageAccount", "AnyTwoCut", "AnyThreeCut", "ExecutionSlice"}
             | CARRY
         ),
     )
