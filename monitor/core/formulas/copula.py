@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache
-from math import acos, asin, cos, erfc, exp, pi, sin, sqrt
+from math import acos, asin, copysign, cos, erfc, exp, pi, sin, sqrt
 from statistics import NormalDist
 
 # A thing that is certain, or impossible, in place of an infinite quantile.
@@ -126,7 +126,10 @@ def fit_loadings(correlations: Sequence[Sequence[float]]) -> list[float]:
         ``n`` numbers in ``[-0.999, 0.999]``; the sign of all of them together means nothing.
     """
     count = len(correlations)
-    loadings = [1.0] * count
+    # From the signs of what goes with the others most: where as many move against each other as
+    # together, all ones are orthogonal to the factor, and would never find it.
+    strongest = max(correlations, key=lambda row: sum(map(abs, row)), default=())
+    loadings = [copysign(1.0, one) for one in strongest]
     shared = [1.0] * count  # the part of each one's variance that is the factor's
     for _ in range(_ROUNDS):
         moved = [

@@ -92,6 +92,17 @@ def test_loadings_give_the_correlations_back() -> None:
             assert found[row] * found[column] == pytest.approx(matrix[row][column], abs=1e-3)
 
 
+def test_two_against_two_are_still_one_risk() -> None:
+    """Two accounts long and two short in one market: either pair goes with the other's rescue, so
+    that two or more of 1 % each are nearly as likely as either side."""
+    signs = (1.0, 1.0, -1.0, -1.0)
+    found = fit_loadings([[one * other for other in signs] for one in signs])
+    assert [abs(one) for one in found] == pytest.approx([0.999] * 4, abs=2e-3)
+    assert [one * found[0] > 0.0 for one in found] == [one > 0.0 for one in signs]
+    two = compute_two_or_more((0.01,) * 4, found)
+    assert two == pytest.approx(0.0196, abs=4e-4)
+
+
 def test_two_of_two_by_one_factor_is_the_joint_chance() -> None:
     """Two roads to one number."""
     joint = compute_joint_student(0.02, 0.03, 0.3)
