@@ -238,7 +238,7 @@ class Ask(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 class Hold(msgspec.Struct, kw_only=True):
     """REDUCE_ONLY over a scope because its data is bad, or because of a risk that is known (which
     bars no hedge); goes by itself. ``removed`` when its rule is in no rulebook any more: then only
-    a person can say that it is over."""
+    a person can say that it is over. ``told`` where a page of its own says so."""
 
     rule: str
     subject: Subject
@@ -248,6 +248,7 @@ class Hold(msgspec.Struct, kw_only=True):
     over_ns: EngineNs | None = None
     removed: bool = False
     because: Because = Because.DATA
+    told: bool = True
 
     @property
     def lasts(self) -> bool:

@@ -203,3 +203,24 @@ def test_a_hold_that_is_asked_for_again_covers_the_wider_scope(
     assert hold.scope == held_at
     assert world.machine.effective(SCOPE) is Level.REDUCE_ONLY
     assert world.actions().count("held") == (2 if held_at == then else 1)
+
+
+def test_a_hold_for_a_risk_has_no_page_beside_its_rules_own() -> None:
+    """One cause is one page; the trading state and the audit have it. Where its data goes bad as
+    well, that is news."""
+    world = World().hold(BTC="1")
+    for number, market in enumerate(("BTC", "ETH", "SOL")):
+        subject = market_subject(HL, market)
+        world.ask(ActionLevel.HOLD, rule="hot", subject=subject, scope=subject,
+                  because=Because.RISK, epoch=number)  # fmt: skip
+    assert len(world.machine.trading_state(world.now).scopes) == 3
+    assert world.actions().count("held") == 3
+    assert not world.notices
+    blind = market_subject(HL, "BTC")
+    world.ask(ActionLevel.HOLD, rule="hot", subject=blind, scope=blind, epoch=9.0)
+    assert [one.resolved for one in world.notices] == [False]
+    for market in ("BTC", "ETH", "SOL"):
+        world.end(rule="hot", subject=market_subject(HL, market))
+    world.run(600)
+    assert not world.machine.state.holds
+    assert [one.resolved for one in world.notices] == [False, True]

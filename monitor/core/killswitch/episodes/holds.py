@@ -27,6 +27,7 @@ def place(turn: Turn, ask: Ask) -> None:
         hold.over_ns, hold.removed = None, False
         hold.epoch_ns, hold.because = ask.epoch_ns, ask.because
         if hold.scope == ask.scope or not contains(ask.scope, hold.scope):
+            _say(turn, hold)
             return
         hold.scope = ask.scope
     else:
@@ -37,6 +38,7 @@ def place(turn: Turn, ask: Ask) -> None:
             since_ns=turn.now,
             epoch_ns=ask.epoch_ns,
             because=ask.because,
+            told=False,
         )
         turn.state.holds[ask.key] = hold
     turn.record(
@@ -51,6 +53,14 @@ def place(turn: Turn, ask: Ask) -> None:
             ("rule_hash", ask.rule_hash),
         ),
     )
+    _say(turn, hold, again=True)
+
+
+def _say(turn: Turn, hold: Hold, *, again: bool = False) -> None:
+    """Page what is held for its data, once, or ``again``. Of a risk the rule's own page says it."""
+    if hold.because is Because.RISK or (hold.told and not again):
+        return
+    hold.told = True
     turn.notices.append(_notice(turn, hold, resolved=False))
 
 
@@ -108,7 +118,8 @@ def let_go(turn: Turn, hold: Hold, actor: str, reason: str) -> None:
         reason=reason,
         details=(("subject", hold.subject),),
     )
-    turn.notices.append(_notice(turn, hold, resolved=True))
+    if hold.told:
+        turn.notices.append(_notice(turn, hold, resolved=True))
 
 
 def due_ns(turn: Turn, hold: Hold) -> EngineNs | None:
@@ -136,7 +147,8 @@ def release(turn: Turn) -> None:
             reason=_released(turn, hold),
             details=(("subject", hold.subject), ("because", hold.because.value)),
         )
-        turn.notices.append(_notice(turn, hold, resolved=True))
+        if hold.told:
+            turn.notices.append(_notice(turn, hold, resolved=True))
 
 
 def _released(turn: Turn, hold: Hold) -> str:
