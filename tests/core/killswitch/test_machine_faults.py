@@ -647,3 +647,19 @@ def test_watching_goes_on_after_containment() -> None:
     assert world.latch().scope == PORTFOLIO
     assert world.positions[SIDE] == {"ETH-USD": Decimal(5)}
     assert DYDX != HL
+
+
+@pytest.mark.parametrize("barren", [(2, 1), (1, 2)], ids=["the first", "the second"])
+def test_slices_pause_until_nothing_fills_anywhere(barren: tuple[int, int]) -> None:
+    """As the halving does: one that fills less than the others does not hurry them."""
+
+    def sliced(target: Target, book: Book, limits: PlanLimits) -> Plan:
+        return msgspec.structs.replace(cutter(target, book, limits), sliced=True)
+
+    world = World(planner=sliced).hold(BTC="1").hold(SIDE, ETH="5")
+    world.pull(Level.CUT, gross_to=0.7)
+    for run, times in zip(world.latch().runs.values(), barren, strict=True):
+        run.barren = times
+    world.work(passes=100)
+    assert world.latch().round == 1
+    assert world.latch().pause_ns > world.now

@@ -125,7 +125,7 @@ def _round(turn: Turn, latch: Latch, ready: list[Run], book: Book) -> None:
     _record_plan(turn, latch, plan, orders, refused)
     if orders:
         _place(turn, latch, ready, orders)
-        if plan.sliced and ready[0].barren < 2:
+        if plan.sliced and _barren(ready) < 2:
             latch.pause_ns = after(turn.now, turn.policy.slice_pause_s)
     else:
         kept = {one[:3]: one[3] for one in merged.kept}
@@ -151,12 +151,17 @@ def in_part(
     """
     plan = make_plan(turn, latch, book, left_usd, ratio)
     asked_usd = fsum(order.notional_usd for order in plan.orders)
-    halvings = min(HALVINGS_MAX, *(run.barren - 1 for run in ready))
+    halvings = min(HALVINGS_MAX, _barren(ready) - 1)
     for times in range(halvings, 0, -1):
         part = make_plan(turn, latch, book, left_usd, ratio, part_usd=asked_usd / 2**times)
         if part.orders:
             return part
     return plan
+
+
+def _barren(ready: list[Run]) -> int:
+    """How many rounds running nothing was filled, in the account where there were the fewest."""
+    return min(run.barren for run in ready)
 
 
 def make_plan(
