@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
+from monitor.core.killswitch.book import Book
 from monitor.core.killswitch.levels import Level
 from monitor.core.killswitch.restore import more_restrictive
 from monitor.core.killswitch.state import unpack
@@ -88,5 +90,27 @@ def test_where_nothing_was_cut_there_is_no_way_to_go() -> None:
     world = World().hold(BTC="2")
     world.pull(Level.REDUCE_ONLY)
     world.run(60)
+    assert "tenth" not in world.rearm().answer
+    assert told(world) == {}
+
+
+def test_where_something_has_no_price_there_is_no_number_to_tell() -> None:
+    """What it is worth is not known, and not nothing."""
+
+    class Unpriced(World):
+        """Nobody prices ETH any more, once ``lost``."""
+
+        lost = False
+
+        def book(self) -> Book:
+            book = super().book()
+            quotes = (one for one in book.quotes if one.market != "ETH")
+            return msgspec.structs.replace(book, quotes=tuple(quotes)) if self.lost else book
+
+    world = Unpriced().hold(BTC="1", ETH="25")
+    world.ask()
+    world.run(60)
+    world.end()
+    world.lost = True
     assert "tenth" not in world.rearm().answer
     assert told(world) == {}

@@ -7,7 +7,7 @@ trading state. It is a limit that riskd publishes and does not enforce: nothing 
 
 from __future__ import annotations
 
-from monitor.core.killswitch.planning.legs import gross_in_scope_usd
+from monitor.core.killswitch.planning.legs import gross_in_scope_usd, read_legs
 from monitor.core.killswitch.state import KillState, Latch, Regrowth
 from monitor.core.killswitch.turn import Turn
 from monitor.core.types import SECOND_NS, EngineNs
@@ -24,9 +24,12 @@ def limit_usd(one: Regrowth, now: EngineNs) -> float:
 
 def begin(turn: Turn, latch: Latch) -> Regrowth | None:
     """Remember from where the scope of a latch that was just cleared may grow; None where nothing
-    was cut, or nobody knows what is held: then there is no number to tell."""
+    was cut, or nobody knows what is held or worth: then there is no number to tell."""
     whole_usd = latch.baseline_usd
     if not latch.cutting or not whole_usd or turn.book is None:
+        return None
+    legs = read_legs(latch.scope, turn.book)
+    if any(leg.price is None for leg in legs if leg.in_scope and leg.venue):
         return None
     left_usd = gross_in_scope_usd(latch.scope, turn.book)
     if left_usd >= whole_usd:
