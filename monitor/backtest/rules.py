@@ -139,7 +139,7 @@ def variables_of(rule: Rule) -> frozenset[str]:
 
 def _rules_read(rule: Rule) -> set[str]:
     found = (rule_input(name) for name in variables_of(rule))
-    return {one.rule_id for one in found if one is not None}
+    return {rule_id for one in found if one is not None for rule_id in one.rules}
 
 
 def _adapted(text: str, left_out: set[str], widened: set[str]) -> str:

@@ -17,7 +17,7 @@ from monitor.core.rules import Rule, RuleState, Step
 from monitor.core.rules.checks import expressions_of
 from monitor.core.rules.evidence import Look, Read, enough_flags, judge_flags
 from monitor.core.state.model import RuleMemory
-from monitor.core.types import EngineNs, SubjectKind, Verdict
+from monitor.core.types import EngineNs, SubjectKind, Verdict, rules_in
 
 
 class Asked:
@@ -89,6 +89,21 @@ def rests_on_known(asked: Asked, read: Read, now: EngineNs) -> bool:
     return verdict in {Verdict.TRUE, Verdict.FALSE} and not look.estimated
 
 
+def judged_alike(rule: Rule, name: str, first: float, second: float) -> bool:
+    """Whether a rule's conditions say the same with either value of a variable."""
+    for _, expression in expressions_of(rule):
+        if name in expression.variables and not (
+            expression.plain
+            and all(
+                one.holds(first) is one.holds(second)
+                for one in expression.comparisons
+                if one.name == name
+            )
+        ):
+            return False
+    return True
+
+
 def rule_observed_ns(
     instance: Instance, known: Iterable[Asked], evaluator: Evaluator, now: EngineNs
 ) -> EngineNs:
@@ -101,13 +116,13 @@ def rule_observed_ns(
         evaluator: Brings readings up to ``now``.
         now: Engine time.
     """
-    rule_id = instance.node.subject.partition(":")[2]
+    rules = rules_in(instance.node.subject.partition(":")[2])
     everything = list(known)
     return max(
         (
             _observed_ns(one, everything, evaluator, now)
             for one in everything
-            if one.rule.id == rule_id and one.memory.state.firing
+            if one.rule.id in rules and one.memory.state.firing
         ),
         default=now,
     )

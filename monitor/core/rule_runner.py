@@ -27,13 +27,21 @@ from monitor.core.measures.evaluator import Evaluator, reading_of
 from monitor.core.measures.feeds import VENUES, venue_of_subject
 from monitor.core.measures.instance import Instance
 from monitor.core.measures.spec import Reading
-from monitor.core.measures.tree import Node
+from monitor.core.measures.tree import Node, RuleNode
 from monitor.core.measures.use import FOREVER_NS, RETRY_NS
-from monitor.core.rule_asked import Asked, broken, limits_of, rests_on_known, rule_observed_ns
+from monitor.core.rule_asked import (
+    Asked,
+    broken,
+    judged_alike,
+    limits_of,
+    rests_on_known,
+    rule_observed_ns,
+)
 from monitor.core.rule_sources import independent_sources
 from monitor.core.rules import (
     Rule,
     RuleBook,
+    RuleInput,
     RuleState,
     Step,
     carried_over,
@@ -84,6 +92,7 @@ class RuleRunner:
         self._sequence = 0
         self._stale = False
         self._firing: dict[str, int] = {}
+        self._joined: dict[str, list[RuleNode]] = {}
         self.transitions: list[AlertTransition] = []
         self.kill_requests: list[KillRequest] = []
         self.health: list[RuleHealth] = []
@@ -109,6 +118,7 @@ class RuleRunner:
             elif not resumed:
                 self._carry(memory, old.get(memory.rule), found, now)
         self._asked.clear()
+        self._joined.clear()
         self._unconnected.clear()
         self._due.clear()
         self._heap.clear()
@@ -230,6 +240,8 @@ class RuleRunner:
         """The measure a variable stands for: of the subject, else of its nearest ancestor."""
         other = rule_input(variable)
         if other is not None:
+            if len(other.rules) > 1:
+                return self._evaluator.demand(other.measure, self._join(other))
             target = self._evaluator.tree.nodes.get(rule_subject(other.rule_id))
             return None if target is None else self._evaluator.demand(other.measure, target)
         for kind in VISIBLE[node.kind]:
@@ -240,6 +252,16 @@ class RuleRunner:
                 found = next(places, None)
                 return None if found is None else self._evaluator.demand(variable, found)
         return None
+
+    def _join(self, several: RuleInput) -> RuleNode:
+        """The node of several rules together, which moves with each of them."""
+        node = self._evaluator.tree.add_rule(several.rule_id)
+        node.firing = any(map(self._firing.get, node.rules))
+        for rule_id in several.rules:
+            joined = self._joined.setdefault(rule_id, [])
+            if node not in joined:
+                joined.append(node)
+        return node
 
     # ---------------------------------------------------------------------------- running
 
@@ -399,7 +421,7 @@ class RuleRunner:
         rule_id = asked.rule.id
         if result.state.firing is before.firing:
             if result.state.firing:  # RECOVERING, or FIRING again
-                self._evaluator.touch(self._evaluator.tree.add_rule(rule_id), RULE_BIT, now)
+                self._moved(rule_id, now)
             return
         self._firing[rule_id] += 1 if result.state.firing else -1
         status = self._state.rule_status[rule_id]
@@ -407,9 +429,18 @@ class RuleRunner:
             status.firing, status.since_ns = not status.firing, now
             node = self._evaluator.tree.add_rule(rule_id)
             node.firing, node.since_ns = status.firing, now
-        self._evaluator.touch(self._evaluator.tree.add_rule(rule_id), RULE_BIT, now)
+        self._moved(rule_id, now)
         if result.state.firing and asked.rule.level is not ActionLevel.PAGE:
             self._request(asked, result, now)
+
+    def _moved(self, rule_id: str, now: EngineNs) -> None:
+        """What is read of a rule is read anew, also where several are read together."""
+        self._evaluator.touch(self._evaluator.tree.add_rule(rule_id), RULE_BIT, now)
+        for node in self._joined.get(rule_id, ()):
+            firing = any(map(self._firing.get, node.rules))
+            if node.firing is not firing:
+                node.firing, node.since_ns = firing, now
+            self._evaluator.touch(node, RULE_BIT, now)
 
     def _request(self, asked: Asked, result: Step, now: EngineNs) -> None:
         """Ask the kill switch; what rests on estimates or on absence may hold but not cut."""
@@ -503,7 +534,7 @@ class RuleRunner:
             self._stale = True
         reading = reading_of(cell)
         other = rule_input(name)
-        if reading is None or other is None or not self._firing.get(other.rule_id):
+        if reading is None or other is None or not any(map(self._firing.get, other.rules)):
             return reading
         observed_ns = rule_observed_ns(instance, self._asked.values(), self._evaluator, now)
         # What one rule reads of another is no better known than what that other one rests on.
@@ -512,14 +543,19 @@ class RuleRunner:
         known = {
             venue_of_subject(one.node.subject)
             for one in list(self._asked.values())
-            if one.rule.id == other.rule_id
+            if one.rule.id in other.rules
             and one.memory.state.state in counted
             and rests_on_known(one, partial(self._read, one, now), now)
         }
-        # That it fires is known by one of them, on how many venues by as many.
-        weak = len(known) < (reading.value if other.measure == VENUES else 1)
         self._stale = stale
-        return replace(reading, observed_ns=observed_ns, estimated=weak)
+        # That it fires is known by one of them, on how many venues by as many: by fewer, where they
+        # alone decide, whatever the others would say.
+        value, weak = reading.value, not known
+        if other.measure == VENUES:
+            weak = len(known) < value
+            if weak and judged_alike(asked.rule, name, float(len(known)), value):
+                value, weak = float(len(known)), False
+        return replace(reading, value=value, observed_ns=observed_ns, estimated=weak)
 
     def _cite(self, asked: Asked, now: EngineNs, name: str) -> CitedReading:
         other = rule_input(name)

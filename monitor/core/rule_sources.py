@@ -12,7 +12,7 @@ from monitor.core.measures.instance import Instance
 from monitor.core.rules import Rule
 from monitor.core.rules.evidence import FlagState
 from monitor.core.state.model import RiskState
-from monitor.core.types import EngineNs, Subject, SubjectKind, Verdict
+from monitor.core.types import EngineNs, Subject, SubjectKind, Verdict, rules_in
 
 _OF_A_VENUE = frozenset(
     {
@@ -97,7 +97,7 @@ def _venues(subject: Subject, state: RiskState) -> Source:
         return _union(
             _venues(memory.subject, state)
             for memory in state.rules.values()
-            if memory.rule == text and memory.state.firing
+            if memory.rule in rules_in(text) and memory.state.firing
         )
     return frozenset(state.venues)
 

@@ -88,6 +88,11 @@ def rule_subject(rule_id: str) -> Subject:
     return Subject(f"rule:{rule_id}")
 
 
+def rules_in(rule_id: str) -> tuple[str, ...]:
+    """The rules that ``rule:first__second`` is about together; of one rule, that one."""
+    return tuple(rule_id.split("__"))
+
+
 def subject_kind(subject: Subject) -> SubjectKind:
     """The kind a subject was built with.
 

@@ -176,7 +176,7 @@ def _rule_venues(node: RuleNode, use: Use) -> float | None:
     firing = [
         memory.subject
         for memory in use.state.rules.values()
-        if memory.rule == node.rule_id and memory.state.state is AlertState.FIRING
+        if memory.rule in node.rules and memory.state.state is AlertState.FIRING
     ]
     return float(len({venue_of_subject(subject) for subject in firing}))
 
@@ -344,8 +344,8 @@ DEFINITIONS: tuple[Definition, ...] = (
             VENUES,
             _RULE,
             Unit.COUNT,
-            "Venues on which the rule fires now, alerts that recover left out; the book as a whole "
-            "counts as one.",
+            "Venues on which the rule, or one of several, fires now, alerts that recover left out; "
+            "the book as a whole counts as one.",
             typical=(0.0, 2.0),
             words=("venue", "venues"),
         ),

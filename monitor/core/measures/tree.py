@@ -34,6 +34,7 @@ from monitor.core.types import (
     market_subject,
     position_subject,
     rule_subject,
+    rules_in,
     strategy_subject,
     venue_subject,
 )
@@ -226,13 +227,14 @@ GroupNode = HedgeSetNode | BucketNode | StrategyNode
 
 
 class RuleNode(Node):
-    """One rule of the rulebook; ``firing`` and ``since_ns`` are kept by whoever steps it."""
+    """One rule of the rulebook, or several together (``a__b``); ``firing`` and ``since_ns`` are
+    kept by whoever steps them."""
 
     kind = SubjectKind.RULE
 
     def __init__(self, rule_id: str) -> None:
         super().__init__(rule_subject(rule_id))
-        self.rule_id = rule_id
+        self.rules = rules_in(rule_id)
         self.firing = False
         self.since_ns: EngineNs = 0
 

@@ -270,7 +270,7 @@ def _arithmetic(expression: Expression, inputs: dict[str, CitedReading]) -> list
 
 def _reading_line(name: str, reading: CitedReading, now: EngineNs) -> str:
     other = rule_input(name)
-    label = f"rule {other.rule_id} {other.measure}" if other else name
+    label = f"rule {' or '.join(other.rules)} {other.measure}" if other else name
     if reading.value is None:
         return f"Input {label} of {reading.subject}: unknown ({reading.reason or 'absent'})."
     age = (

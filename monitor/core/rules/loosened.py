@@ -62,7 +62,7 @@ def _that_matter(rules: Mapping[str, Rule]) -> set[str]:
         rule_id = wanted.pop()
         if rule_id in rules and rule_id not in seen:
             seen.add(rule_id)
-            wanted += [one.rule_id for one in rules[rule_id].rule_inputs]
+            wanted += [other for one in rules[rule_id].rule_inputs for other in one.rules]
     return seen
 
 

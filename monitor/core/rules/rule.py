@@ -14,7 +14,15 @@ import msgspec
 from monitor.core.decision import ActionLevel, Because, RuleMode
 from monitor.core.rules.evidence import NO_CONFIRMATIONS, Confirm, Confirmations, FlagState
 from monitor.core.rules.expression import Expression
-from monitor.core.types import AlertState, EngineNs, Severity, Subject, SubjectKind, Verdict
+from monitor.core.types import (
+    AlertState,
+    EngineNs,
+    Severity,
+    Subject,
+    SubjectKind,
+    Verdict,
+    rules_in,
+)
 
 
 class OnUnknown(enum.StrEnum):
@@ -25,11 +33,17 @@ class OnUnknown(enum.StrEnum):
 
 
 class RuleInput(msgspec.Struct, frozen=True, gc=False):
-    """A variable that stands for another rule: ``measure`` of the subject ``rule:<rule_id>``."""
+    """A variable that stands for another rule: ``measure`` of the subject ``rule:<rule_id>``; of
+    several (``rules``) where it counts venues."""
 
     variable: str
-    measure: str  # rule_firing | rule_state_s
+    measure: str  # rule_firing | rule_state_s | rule_venues
     rule_id: str
+
+    @property
+    def rules(self) -> tuple[str, ...]:
+        """Those it reads."""
+        return rules_in(self.rule_id) if self.measure == "rule_venues" else (self.rule_id,)
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True, eq=False):

@@ -6,9 +6,10 @@ Later files replace rules of earlier ones whole, by id; ``enabled: false`` takes
 A rule may read another rule's state: the variable ``firing__<rule id>`` is the measure
 ``rule_firing`` (1.0 while it fires about any subject, RECOVERING included, else 0.0),
 ``state_s__<rule id>`` is ``rule_state_s`` and ``venues__<rule id>`` is ``rule_venues`` (on how many
-venues it fires, RECOVERING left out), all of the subject ``rule:<rule id>``. Such variables are not
-in ``Rule.measures``; ``Rule.rule_inputs`` says which measure of which rule each one is, and
-``step``'s ``read`` is asked for them by variable name. A rule read by others comes before them in
+venues it fires, RECOVERING left out), all of the subject ``rule:<rule id>``. ``venues__a__b``
+counts the venues on which any of several rules fires, each once. Such variables are not in
+``Rule.measures``; ``Rule.rule_inputs`` says which measure of which rule each one is, and ``step``'s
+``read`` is asked for them by variable name. A rule read by others comes before them in
 ``RuleBook.rules``; circles are refused.
 
 Every other variable is a measure of the rule's own subject or of the nearest ancestor that has it,
@@ -408,21 +409,22 @@ def _in_order(entries: Mapping[str, _Entry]) -> tuple[Rule, ...]:
 
     def visit(entry: _Entry, rule: Rule) -> None:
         open_ids.append(rule.id)
-        for needed in rule.rule_inputs:
-            other = entries.get(needed.rule_id)
+        needs = [(one.variable, rule_id) for one in rule.rule_inputs for rule_id in one.rules]
+        for variable, rule_id in needs:
+            other = entries.get(rule_id)
             if other is None or not other.enabled:
                 why = "is disabled" if other is not None else "does not exist"
                 entry.fields.problem(
                     "when" if rule.when is not None else "flags",
-                    f"{needed.variable} reads rule {needed.rule_id}, which {why}.",
-                    near=nearest(needed.rule_id, entries) if other is None else None,
+                    f"{variable} reads rule {rule_id}, which {why}.",
+                    near=nearest(rule_id, entries) if other is None else None,
                 )
-            elif needed.rule_id in open_ids:
-                circle = [*open_ids[open_ids.index(needed.rule_id) :], needed.rule_id]
+            elif rule_id in open_ids:
+                circle = [*open_ids[open_ids.index(rule_id) :], rule_id]
                 entry.fields.problem(
                     "", f"rules read each other in a circle: {' > '.join(circle)}."
                 )
-            elif other.rule is not None and needed.rule_id not in done:
+            elif other.rule is not None and rule_id not in done:
                 visit(other, other.rule)
         open_ids.pop()
         done.add(rule.id)
