@@ -10,11 +10,11 @@ from monitor.core.formulas.funding_stress import PAST_HOURS, PEAK_DAYS, WINDOW_H
 from monitor.core.settings import EngineSettings
 from monitor.core.state.funding_past import MARKETS_MAX, PastFunding
 from monitor.core.state.series import HOUR_NS
-from monitor.core.warm_up import PAST, PastPages
-from tests.core.desk import HL, PORTFOLIO
+from monitor.core.warm_up import FUNDING, PAST, PastPages
+from tests.core.desk import DYDX, HL, PORTFOLIO
 from tests.core.stress_desk import CALM, FLOOR, StressDesk
 
-PEAK, DAYS = "funding_stress_peak_90d", "funding_stress_peak_days"
+PEAK, DAYS = "funding_stress_peak_90d", "funding_stress_peak_day_count"
 BASE = 0.1095 / 8760
 MINUTES_NS = 60 * 10**9
 STORM_DAYS_AGO = 80
@@ -33,11 +33,11 @@ def told(desk: StressDesk, first: int, last: int) -> StressDesk:
     return desk
 
 
-def progress(desk: StressDesk, waiting: int) -> StressDesk:
+def progress(desk: StressDesk, waiting: int, *, venue: str = HL, kind: str = PAST) -> StressDesk:
     """So many pages are still to be read."""
     return desk.tell(
         e.HistoryProgressed(
-            venue=HL, channel=f"{HL}/rest.history/past", kind=PAST, wanted=5,
+            venue=venue, channel=f"{venue}/rest.history/past", kind=kind, wanted=5,
             unread=tuple(str(page) for page in range(waiting)), waiting=waiting,
             read=5 - waiting, began_ns=desk.now,
         )
@@ -94,6 +94,19 @@ def test_while_pages_are_to_come_what_was_read_is_kept() -> None:
     desk.until(desk.now + 10 * MINUTES_NS)
     assert len(desk.engine.state.stress.deep) == len(CALM)
     assert 35.0 < (desk.value(DAYS, PORTFOLIO) or 0.0) < 60.0
+
+
+def test_what_was_read_is_kept_for_a_venue_that_has_not_begun() -> None:
+    """It still reads its last month: its older days will be judged with the other's."""
+    desk = StressDesk(*CALM)
+    progress(desk, 3, venue=DYDX, kind=FUNDING)
+    read_all(desk)
+    desk.until(desk.now + 20 * MINUTES_NS)
+    assert desk.value(DAYS, PORTFOLIO) == PEAK_DAYS
+    assert len(desk.engine.state.stress.deep) == len(CALM)
+    progress(desk, 0, venue=DYDX)
+    desk.until(desk.now + 10 * MINUTES_NS)
+    assert not desk.engine.state.stress.deep
 
 
 def test_what_rests_on_more_stays() -> None:

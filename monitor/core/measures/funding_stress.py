@@ -353,6 +353,6 @@ def _highest(
 
 
 def _read_to_its_end(venue: VenueState) -> bool:
-    """Whether nothing of its older settlements is still to be read."""
+    """Whether nothing of its older settlements is still to be read; they are read last."""
     found = venue.histories.get(PAST)
-    return found is None or not found.waiting
+    return not venue.histories if found is None else not found.waiting
