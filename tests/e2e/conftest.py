@@ -48,13 +48,13 @@ async def _markets(folder: Path, prometheus: Prometheus) -> Played:
 
 
 async def _calm(folder: Path, prometheus: Prometheus) -> Played:
-    """More than an hour of nothing, in which money moves once."""
+    """Most of an hour of nothing, then money moves once."""
     return await play(
         "calm",
         folder,
         prometheus,
-        [("calm", 65), ("transfer", 12)],
-        look_at=[("calm", 60)],
+        [("calm", 45), ("transfer", 12)],
+        look_at=[("calm", 40)],
         vault=True,
     )
 
