@@ -264,6 +264,13 @@ def _check_target(rule: Rule, fields: Fields, catalogue: Mapping[str, MeasureSpe
             found=f"{_words(spec.kinds)} for scope {rule.scope.value}",
             allowed=f"a measure of each {rule.for_each.value}, with scope {rule.for_each.value}",
         )
+    elif spec.low < 0.0:
+        fields.problem(
+            "do",
+            f"{name} can be below zero, and gross cannot: gross_to wants an amount without a sign.",
+            found=f"from {spec.low:g}",
+            allowed="a measure from 0",
+        )
 
 
 def _check_confirmed(rule: Rule, fields: Fields) -> None:

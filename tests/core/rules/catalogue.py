@@ -53,6 +53,7 @@ SMALL = {
         spec("oracle_price", (M,), Unit.PRICE, low=0.0, typical=(100.0, 60000.0)),
         spec("notional_usd", (X,), Unit.USD, typical=(1000.0, -50000.0)),
         spec("net_exposure_usd", (A, S, V, P), Unit.USD, typical=(1000.0, -50000.0)),
+        spec("gross_exposure_usd", (A, S, V, P), Unit.USD, low=0.0, typical=(1e4, 1e5)),
         spec(
             "feed_connected", (F,), Unit.BOOL, low=0.0, high=1.0, typical=(1.0, 0.0),
             words=("connected", "disconnected"),

@@ -114,8 +114,8 @@ BASE = book_of(CUT, FLAGS, HOLD, QUIET)
         pytest.param({"do": "{level: cut, gross_to: 0.8}"}, "cuts to 0.8", id="cuts less"),
         pytest.param({"do": "{level: cut, gross_to: 0.5}"}, "cuts to 0.5", id="cuts more"),
         pytest.param(
-            {"do": "{level: cut, gross_to: net_exposure_usd}"},
-            "cuts to net_exposure_usd, before 0.7",
+            {"do": "{level: cut, gross_to: gross_exposure_usd}"},
+            "cuts to gross_exposure_usd, before 0.7",
             id="cuts to a measure",
         ),
         pytest.param({"do": "{level: block_new}"}, "no longer cut", id="a lower level"),

@@ -213,6 +213,12 @@ def test_defaults_are_the_careful_ones() -> None:
             id="a target that is no amount",
         ),
         pytest.param(
+            PLAIN_CUT | {"do": "{level: cut, gross_to: net_exposure_usd}", "severity": "critical"},
+            "r.do",
+            "can be below zero",
+            id="a target with a sign",
+        ),
+        pytest.param(
             PLAIN_CUT | {"do": "{level: cut, gross_to: notional_usd}", "severity": "critical"},
             "r.do",
             "must be about what is cut",
@@ -225,7 +231,10 @@ def test_defaults_are_the_careful_ones() -> None:
             id="a target that is no name",
         ),
         pytest.param(
-            {"do": "{level: hold, gross_to: net_exposure_usd}"}, "r.do", "belongs to", id="hold to"
+            {"do": "{level: hold, gross_to: gross_exposure_usd}"},
+            "r.do",
+            "belongs to",
+            id="hold to",
         ),
         pytest.param(
             PLAIN_CUT
