@@ -4,7 +4,7 @@ noticed it, and no rule says its end twice. *Pure.*
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from monitor.core.killswitch.facts import RuleEnded
 from monitor.core.killswitch.state import KillState
@@ -13,7 +13,11 @@ from monitor.core.types import AlertState
 
 
 def ended(
-    state: KillState, rules: Mapping[str, RuleMemory], *, settled: bool
+    state: KillState,
+    rules: Mapping[str, RuleMemory],
+    *,
+    settled: bool,
+    unasked: Collection[str] = (),
 ) -> tuple[RuleEnded, ...]:
     """The ends of rules that holds, unconfirmed levels and proposals wait for, by what the rules
     say now.
@@ -24,6 +28,8 @@ def ended(
         settled: This process runs long enough to have asked every rule that can be asked. What is
             waited for and asked of nobody then ends as ``removed``, which releases nothing by
             itself and lets a person do so.
+        unasked: What nobody asked at the look before this one (``not_asked``): between a new
+            rulebook and its first evaluation nothing is asked, and nothing is over by that.
     """
     holds = {key: hold for key, hold in state.holds.items() if hold.over_ns is None}
     waiting = {key: (hold.rule, hold.subject) for key, hold in holds.items()}
@@ -35,9 +41,18 @@ def ended(
         memory = rules.get(key)
         if memory is not None and _over(memory):
             found.append(RuleEnded(rule=rule, subject=subject))
-        elif settled and (memory is None or not memory.asked) and not _orphaned(state, key):
+        elif (
+            settled
+            and (memory is None or (not memory.asked and key in unasked))
+            and not (_orphaned(state, key))
+        ):
             found.append(RuleEnded(rule=rule, subject=subject, removed=True))
     return tuple(found)
+
+
+def not_asked(rules: Mapping[str, RuleMemory]) -> frozenset[str]:
+    """The rules about subjects (``rule|subject``) that are known and not asked now."""
+    return frozenset(key for key, memory in rules.items() if not memory.asked)
 
 
 def _over(memory: RuleMemory) -> bool:

@@ -24,7 +24,7 @@ from monitor.actions.telling import (
 )
 from monitor.app.book import book_of
 from monitor.app.cut_order import rank_parts, ranking_text
-from monitor.app.ended import ended
+from monitor.app.ended import ended, not_asked
 from monitor.app.kill_file import KillFile
 from monitor.app.rebaseline import Rebaselines
 from monitor.app.report import Reporter
@@ -104,6 +104,7 @@ class KillSwitch:
         self._store = store
         self._log = structlog.get_logger("kill")
         self._born_ns = now = clock.now()
+        self._unasked: frozenset[str] = frozenset()  # what the last look found so
         restored = store.restore_kill_state(more_restrictive)
         problem = restored.problem
         if store.older and not restored.copied and policy.mode is not DaemonMode.OBSERVE:
@@ -388,7 +389,9 @@ class KillSwitch:
         """Let go what waits for the end of a rule that is over."""
         up_ns = self._clock.now() - self._born_ns
         settled = up_ns >= self.policy.hold_release_s * SECOND_NS
-        for fact in ended(self.machine.state, self._engine.state.rules, settled=settled):
+        rules = self._engine.state.rules
+        before, self._unasked = self._unasked, not_asked(rules)
+        for fact in ended(self.machine.state, rules, settled=settled, unasked=before):
             self.driver.submit(fact)
 
     def _look_at_record(self) -> None:

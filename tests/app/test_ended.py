@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from monitor.app.ended import ended
+from monitor.app.ended import ended, not_asked
 from monitor.core.decision import ActionLevel
 from monitor.core.killswitch.facts import RuleEnded
 from monitor.core.killswitch.levels import Level
@@ -102,4 +102,13 @@ def test_what_is_over_is_told_once_more(
     state: KillState, rules: dict[str, RuleMemory], settled: bool, told: list[RuleEnded]
 ) -> None:
     """Only known data ends anything; what is asked of nobody may be let go by a person."""
-    assert list(ended(state, rules, settled=settled)) == told
+    assert list(ended(state, rules, settled=settled, unasked=not_asked(rules))) == told
+
+
+@pytest.mark.parametrize("state", [held(), PENDING, PROPOSED], ids=["hold", "cut", "proposal"])
+def test_what_one_look_finds_unasked_is_not_over(state: KillState) -> None:
+    """A rulebook that was just read again has asked nothing yet; the next look tells."""
+    reloaded = rule_at(CALM, asked=False)
+    asked = not_asked(rule_at(RuleState(state=AlertState.FIRING)))
+    assert not ended(state, reloaded, settled=True, unasked=asked)
+    assert list(ended(state, reloaded, settled=True, unasked=not_asked(reloaded))) == [ORPHANED]
