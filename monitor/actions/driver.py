@@ -50,6 +50,7 @@ from monitor.core.types import SECOND_NS, AlertState, EngineNs, Subject
 SETTLE_S = 2.0  # a person's answer waits so long for its record: store, then second copy
 UNKEPT_TIMES = 3  # in a row, a second apart
 RETRY_S = 1.0  # how often what could not be kept is tried again
+STEP_RETRY_S = (1.0, 5.0, 10.0, 30.0, 60.0)  # before a step that fails on time alone; then the last
 DRAIN_S = 5.0  # what a planned stop waits for commands that are out
 
 
@@ -111,6 +112,8 @@ class KillDriver:
         self._waiting: list[Command] = []  # those that may not leave before the store keeps again
         self._running: dict[str, asyncio.Task[None]] = {}
         self._wake_at_ns: EngineNs | None = None
+        self._time_failed = 0  # running: a defect that comes again each time must not flood
+        self._not_before_ns: EngineNs = 0
         self._taken = self._flushed = 0  # steps concluded, and of them kept as far as can be
         self._done = asyncio.Condition()
         self._news = asyncio.Event()
@@ -172,9 +175,15 @@ class KillDriver:
         now = self._clock.now()
         try:
             step = self._machine.apply(fact, now, self._book(now))
+            if isinstance(fact, TimePassed):
+                self._time_failed, self._not_before_ns = 0, 0
         except Exception as error:  # noqa: BLE001 - containment of one kill step (design.md §2)
             self.failed_steps += 1
             self._log.exception("kill_step_failed", fact=type(fact).__name__)
+            if isinstance(fact, TimePassed):
+                wait_s = STEP_RETRY_S[min(self._time_failed, len(STEP_RETRY_S) - 1)]
+                self._not_before_ns = now + round(wait_s * SECOND_NS)
+                self._time_failed += 1
             step = Step(
                 notices=(step_failed(fact, error, now),),
                 audit=(failure(fact, error, now),),
@@ -352,8 +361,11 @@ class KillDriver:
             self.tell(store_notice(reason, self._clock.now()))
 
     def _take(self, step: Step) -> None:
-        if step.wake_at_ns != self._wake_at_ns:
-            self._wake_at_ns = step.wake_at_ns
+        wake_at_ns = step.wake_at_ns
+        if wake_at_ns is not None:
+            wake_at_ns = max(wake_at_ns, self._not_before_ns)
+        if wake_at_ns != self._wake_at_ns:
+            self._wake_at_ns = wake_at_ns
             self._rearmed.set()
         if step.changed or step.audit or step.notices or step.commands:
             self._steps.append(step)

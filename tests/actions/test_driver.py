@@ -365,6 +365,27 @@ async def test_a_bug_of_the_machine_loses_no_moment_that_was_due() -> None:
         assert len(rig.machine.facts) == 3
 
 
+async def test_a_step_that_fails_each_time_is_tried_at_growing_intervals() -> None:
+    """Each try is a page, an audit line and a traceback. What is told it meanwhile is taken at
+    once, and brings the next try no nearer; one that works ends it."""
+    wake = Step(wake_at_ns=START_NS + SECOND_NS)
+    bad = [ValueError("bad") for _ in range(4)]
+    rig = Rig(wake, *bad[:3], wake, bad[3], wake, wake)
+    async with rig.running():
+        rig.driver.submit(asked())
+        await settle()
+        for wait_s, tries in ((1.0, 1), (1.0, 2), (4.9, 2), (0.1, 3)):
+            await rig.clock.advance(wait_s)
+            assert rig.driver.failed_steps == tries
+        rig.driver.submit(asked())
+        for wait_s, tries in ((9.9, 3), (0.1, 4), (29.9, 4)):
+            await rig.clock.advance(wait_s)
+            assert rig.driver.failed_steps == tries
+        before = len(rig.machine.facts)
+        await rig.clock.advance(0.1)
+        assert len(rig.machine.facts) > before
+
+
 async def test_what_a_decision_asks_for_enters_with_its_confirmations() -> None:
     """As the rule engine tells it: times, sources and the rule's version, nothing made up."""
     rig = Rig()
