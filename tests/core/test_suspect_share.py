@@ -3,11 +3,13 @@ accepts it changes: a large account beside a small one."""
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 
 from monitor.core import events as e
 from monitor.core.decision import ActionLevel
-from monitor.core.types import PORTFOLIO, AccountMode, Subject
+from monitor.core.types import PORTFOLIO, AccountMode, Subject, TransferKind
 from tests.core.desk import HL, HL_VENUE, Desk, account_subject
 
 LADDER = """
@@ -141,6 +143,29 @@ def test_a_gain_from_nowhere_hides_no_true_fall() -> None:
     pair = Pair(spare=100_000.0).step("spare", 50_000.0).step("spare", -50_000.0)
     for name in WIDE:
         assert pair.weigh(name) == (0.0, False), name
+
+
+def test_a_peak_that_a_withdrawal_lowers_lowers_the_limit() -> None:
+    """5,000 USD are little of 1,100,000 and much of 900,000; the measure says what drawdowns do."""
+    pair = Pair(spare=100_000.0).step("spare", -5_000.0)
+    assert not pair.suspect(PORTFOLIO)
+    pair.cash["main"] -= 200_000.0
+    gone = e.TransferReport(
+        transfer_id="t1",
+        amount_usd=Decimal(-200_000),
+        time_ns=pair.desk.ns(pair.now_s + 1.0),
+        kind=TransferKind.WITHDRAWAL,
+    )
+    pair.desk.tell(
+        e.TransfersReported(
+            venue=HL, channel="x/ledger", account="main", history=False, transfers=(gone,)
+        )
+    )
+    for _ in range(6):
+        pair.say()
+    for subject, estimated in ((HL_VENUE, True), (PORTFOLIO, False)):  # that awaits its arrival
+        assert pair.weigh("drawdown_ratio", subject)[1] is estimated
+        assert pair.suspect(subject) is estimated
 
 
 @pytest.mark.parametrize("usd", [-120_000.0, 120_000.0], ids=["lost", "gained"])

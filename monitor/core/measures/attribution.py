@@ -259,11 +259,13 @@ def _any(node: Node, use: Use) -> float | None:
         if use.read(other, SUSPECT.name) is None:
             unknown = use.reason
     venues = [node.venue] if isinstance(node, VenueNode) else use.state.venues.values()
-    peak = use.state.drawdowns.get(node.subject)
-    # Below the peak the peak alone decides, so that no price has to be followed here.
-    highest_usd = use.read(node, EQUITY.name) or 0.0 if peak is None else peak.peak_usd
-    if is_suspect((one for venue in venues for one in venue.accounts.values()), highest_usd):
-        return 1.0
+    suspects = [one for venue in venues for one in venue.accounts.values() if one.ledger.suspect]
+    if suspects:
+        peak = use.state.drawdowns.get(node.subject)
+        equity_usd = node.instances[EQUITY.name].cell.value or 0.0  # also while it is too old
+        highest_usd = equity_usd if peak is None else max(equity_usd, peak.peak_usd)
+        if is_suspect(suspects, highest_usd):
+            return 1.0
     if unknown:
         use.reason = unknown
         return None
