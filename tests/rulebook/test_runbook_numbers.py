@@ -7,6 +7,7 @@ from math import exp, sqrt
 
 import pytest
 
+from monitor.core.decision import ActionLevel
 from monitor.core.formulas.first_passage import compute_passage_probability
 from monitor.core.formulas.funding_stress import (
     ANCHORS,
@@ -125,6 +126,16 @@ def test_the_cut_by_hand_is_the_cut_that_is_asked_for() -> None:
         assert f"{asked.gross_to_ratio * 100:g} %" == share
         assert f"to {share}" in runbook(rule)
     assert "Bring it to 70 %" in runbook("leverage_cap_critical")
+
+
+@pytest.mark.parametrize("rule", ["loss_speed", "bids_pulled"])
+def test_a_freeze_says_which_orders_stay(rule: str) -> None:
+    """A hold cancels nothing: who wants no adds at all learns here how."""
+    found = BOOK.get(rule)
+    assert found is not None
+    assert found.level is ActionLevel.HOLD
+    assert "working orders that add may still fill" in runbook(rule)
+    assert "`riskd kill --level reduce_only" in runbook(rule)
 
 
 @pytest.mark.parametrize(
