@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from monitor.core.decision import Because
 from monitor.core.killswitch.execution.orders import asset_of, unprotected
+from monitor.core.killswitch.execution.reach import LEFT
 from monitor.core.killswitch.execution.run import residual_words
 from monitor.core.killswitch.facts import KillNotice
 from monitor.core.killswitch.levels import Level
@@ -162,8 +163,10 @@ def unprotected_words(turn: Turn, latch: Latch) -> list[str]:
 
 
 def tell(turn: Turn, latch: Latch) -> None:
-    """Page when the words changed; an INCOMPLETE trip again and again, at growing intervals."""
-    if latch.stage is Stage.INCOMPLETE:
+    """Page when the words changed; an INCOMPLETE trip again and again, at growing intervals, but
+    for what the desk itself wants left: that is said once."""
+    as_wanted = only_as_wanted(latch)
+    if latch.stage is Stage.INCOMPLETE and not as_wanted:
         if latch.escalate_ns is None:
             latch.escalations = 0
             latch.escalate_ns = after(turn.now, step_of(turn.policy.escalate_s, 0))
@@ -171,18 +174,28 @@ def tell(turn: Turn, latch: Latch) -> None:
             latch.escalations += 1
             wait_s = step_of(turn.policy.escalate_s, latch.escalations)
             latch.escalate_ns = after(turn.now, wait_s)
-    elif latch.stage is Stage.CONTAINED:
+    elif as_wanted or latch.stage is Stage.CONTAINED:
         latch.escalations, latch.escalate_ns = 0, None
     notice = notice_of(turn, latch)
-    told = digest(notice.severity, notice.summary, notice.description)[:16]
+    news = notice.description
+    if as_wanted:  # each look at the rest makes a plan, whose numbers move with every price
+        news = news.replace("\n".join(latch.plan_notes), "")
+    told = digest(notice.severity, notice.summary, news)[:16]
     if told != latch.told:
         latch.told = told
         turn.notices.append(notice)
 
 
+def only_as_wanted(latch: Latch) -> bool:
+    """Whether all that keeps an INCOMPLETE trip from being contained is what the desk's own
+    configuration leaves alone."""
+    left = [one.reason for run in latch.runs.values() for one in run.residuals]
+    return latch.stage is Stage.INCOMPLETE and bool(left) and all(LEFT in one for one in left)
+
+
 def notice_of(turn: Turn, latch: Latch, *, resolved: bool = False) -> KillNotice:
     """The page of one trip: the same key from its first word to its last."""
-    calm = latch.stage in {Stage.CONTAINED, Stage.REARM_REQUESTED}
+    calm = latch.stage in {Stage.CONTAINED, Stage.REARM_REQUESTED} or only_as_wanted(latch)
     return KillNotice(
         key=latch.trip_id,
         alert=ALERT,

@@ -10,7 +10,7 @@ from monitor.core.killswitch.facts import CancelOrders, PlaceOrders
 from monitor.core.killswitch.levels import Level
 from monitor.core.killswitch.planner import plan_cut
 from monitor.core.killswitch.policy import ModeOverride
-from monitor.core.types import PORTFOLIO, Side, account_subject
+from monitor.core.types import PORTFOLIO, Severity, Side, account_subject
 from tests.core.killswitch.kill_desk import ARMED, DYDX, HL, MAIN, SIDE, World
 
 LEFT = "left by configuration: kill.rules lets funding_stress do less here"
@@ -146,3 +146,20 @@ def test_a_rule_brings_no_place_down_to_its_own_target_where_it_may_not_act(
     assert world.sizes() == {"BTC": "0.4"}
     assert world.stage() == "incomplete"
     assert LEFT.replace("funding_stress", "drawdown_12") in world.notices[-1].description
+
+
+@pytest.mark.parametrize("also", [False, True], ids=["nothing else", "an order beside it"])
+def test_what_the_desk_wants_left_is_said_once(*, also: bool) -> None:
+    """Nobody is woken for it again; what else is left goes on being said."""
+    world = desk(("venue:dydx", RuleMode.OBSERVE))
+    if also:
+        world.refuse = lambda command: (
+            world.fail(command) if isinstance(command, CancelOrders) else None
+        )
+    world.ask()
+    world.run(120)
+    told = len(world.notices)
+    assert LEFT in world.notices[-1].description
+    assert world.notices[-1].severity is (Severity.CRITICAL if also else Severity.HIGH)
+    world.run(4 * 3600)
+    assert (len(world.notices) > told) is also

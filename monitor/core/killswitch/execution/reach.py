@@ -17,6 +17,7 @@ from monitor.core.killswitch.state import Cause, Latch
 from monitor.core.types import Subject
 
 RULE = "rule:"
+LEFT = "left by configuration"
 
 
 def reach(
@@ -120,4 +121,4 @@ def left_words(policy: KillPolicy, latch: Latch) -> str:
     """Why something stays as it is, for a page."""
     actors = {cause.actor for cause in latch.causes}
     rules = sorted({one.rule for one in policy.overrides if f"{RULE}{one.rule}" in actors})
-    return f"left by configuration: kill.rules lets {', '.join(rules)} do less here"
+    return f"{LEFT}: kill.rules lets {', '.join(rules)} do less here"
