@@ -293,11 +293,11 @@ DEFINITIONS: tuple[Definition, ...] = (
         bits=SERIES_BIT,
     ),
     define(BETA_NET, SubjectKind.PORTFOLIO, _beta_net, bits=_BITS, needs=_BOOK),
-    # What is held is valued all the time; of prices' series nothing is marked at a venue.
     define(
         BETA_NET,
         SubjectKind.VENUE,
         _venue_beta_net,
+        bits=SERIES_BIT,
         needs=((Relation.ACCOUNTS, HOLDINGS),),
     ),
 )

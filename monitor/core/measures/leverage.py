@@ -295,8 +295,7 @@ DEFINITIONS: tuple[Definition, ...] = (
             NET_CAP,
             kind,
             _net_cap,
-            # Prices told of are marked at the asset and the book; a venue looks by its cadence.
-            bits=0 if kind is SubjectKind.VENUE else SERIES_BIT,
+            bits=SERIES_BIT,
             needs=where,
             always=True,
             detail=_terms,

@@ -118,7 +118,10 @@ def _open_interest(market: MarketState) -> float:
 def _mark(state: RiskState, asset: str) -> None:
     subject = asset_subject(asset)
     state.dirty[subject] = state.dirty.get(subject, 0) | SERIES_BIT
+    # Caps of a venue and of the book rest on the basket.
     state.dirty[PORTFOLIO] = state.dirty.get(PORTFOLIO, 0) | SERIES_BIT
+    for venue in state.venues.values():
+        state.dirty[venue.subject] = state.dirty.get(venue.subject, 0) | SERIES_BIT
 
 
 # ----------------------------------------------------------------------------------- history
