@@ -3,9 +3,18 @@ it was before."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
-from monitor.core.types import account_subject
+from monitor.core.engine import Engine
+from monitor.core.measures.catalogue import CATALOGUE, DEFINITIONS
+from monitor.core.measures.definition import Definition, Relation, define
+from monitor.core.measures.spec import MeasureSpec, Unit
+from monitor.core.measures.tree import Node
+from monitor.core.measures.use import Use
+from monitor.core.settings import EngineSettings
+from monitor.core.types import SECOND_NS, SubjectKind, account_subject
 from tests.core.desk import HL, Desk
 
 RULE = """
@@ -88,3 +97,51 @@ def test_who_watches_it_does_not_wait() -> None:
     told(desk, 1.0, 110.0)
     assert computed_s(desk, FREE) == 1.0
     assert kept(desk, FREE) == pytest.approx(978.0)
+
+
+def _elapsed(node: Node, use: Use) -> float:
+    """Grows by itself, in whole minutes; nobody is told of it."""
+    del node
+    return float(use.now // (60 * SECOND_NS))
+
+
+def _reads(name: str) -> Callable[[Node, Use], float | None]:
+    return lambda node, use: use.read(node, name)
+
+
+def _made(name: str, compute: Callable[[Node, Use], float | None], *, needs: tuple[str, ...] = (),
+          cadence_s: float = 0.0) -> Definition:  # fmt: skip
+    return define(
+        MeasureSpec(
+            name=name, kinds=(SubjectKind.PORTFOLIO,), unit=Unit.COUNT, help="Of a test, count.",
+            cadence_s=cadence_s,
+        ),
+        SubjectKind.PORTFOLIO,
+        compute,
+        needs=tuple((Relation.SELF, one) for one in needs),
+    )  # fmt: skip
+
+
+def test_a_reader_that_was_passed_already_is_asked_in_the_same_run() -> None:
+    """What changed by time alone was computed for a reader of a high rank, whose wait was over;
+    another of a lower rank had been worked off by then."""
+    made = (
+        _made("minutes", _elapsed),
+        _made("low", _reads("minutes"), needs=("minutes",), cadence_s=2.0),
+        _made("idle", lambda _node, use: float(use.now // SECOND_NS), cadence_s=10.0),
+        _made("between", _reads("idle"), needs=("idle",), cadence_s=2.0),
+        _made("high", _reads("minutes"), needs=("minutes", "between"), cadence_s=2.0),
+    )
+    rules = "".join(
+        RULE.replace("tight", name).replace("for_each: account", "for_each: portfolio")
+        .replace("scope: account", "scope: portfolio").replace(f"{RATIO} < 0.1", f"{name} < 0.0")
+        for name in ("low", "high")
+    )  # fmt: skip
+    known = {**DEFINITIONS, **{(one.name, one.kind): one for one in made}}
+    specs = {**CATALOGUE, **{one.name: one.spec for one in made}}
+    desk = Desk(engine=Engine(EngineSettings(), specs, definitions=known), rules=rules)
+    for second in (0, 60):
+        desk.at(second).evaluate()
+    cells = desk.engine.state.cells
+    assert cells["high|portfolio"].value == desk.now // (60 * SECOND_NS)
+    assert cells["low|portfolio"].value == desk.now // (60 * SECOND_NS)

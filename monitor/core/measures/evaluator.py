@@ -210,12 +210,16 @@ class Evaluator:
 
     def settle(self, now: EngineNs) -> None:
         """Work the queue off, lowest rank first."""
-        for waiting in self._queue:
-            # Recomputing queues only higher ranks.
-            for instance in waiting:
-                instance.queued = False
-                self._recompute(instance, now)
-            waiting.clear()
+        queue = self._queue
+        while True:
+            for waiting in queue:
+                for instance in waiting:
+                    instance.queued = False
+                    self._recompute(instance, now)
+                waiting.clear()
+            # Recomputing queues higher ranks, but what is pulled may have readers of lower ones.
+            if not any(queue):
+                return
 
     def touch(self, node: Node, bits: int, now: EngineNs) -> None:
         """Facts of a subject changed that are not in the state (a rule's own state)."""
