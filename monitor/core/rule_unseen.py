@@ -53,7 +53,7 @@ class Unseen(msgspec.Struct, frozen=True, gc=False):
         since_ns: Since when its verdict has been unknown without a break, or, where that was
             excused, since it was found not to be any more.
         margin: Whether it is about margin or liquidation, which are told sooner.
-        exposed: Whether the account in which news is missing has open positions.
+        exposed: Whether the account in which news is missing, or which is judged, has positions.
         why: The first input that is missing, and why.
     """
 
@@ -111,9 +111,11 @@ class UnseenRules:
             key = memory.rule, memory.subject
             judged = before.get(key)
             since_ns = memory.state.unknown_since_ns or now
+            if judged is not None and since_ns > judged.at_ns:
+                judged = None  # it was seen in between
             if judged is None or now - judged.at_ns >= JUDGED_NS:
-                why = _why(reasons(*key), failed=failed)
-                if judged is not None and since_ns < judged.at_ns:
+                why = _why(rule, reasons(*key), failed=failed)
+                if judged is not None:
                     since_ns = judged.since_ns if judged.why else now
                 judged = _Judged(now, since_ns, why)
             self._judged[key] = judged
@@ -129,7 +131,7 @@ class UnseenRules:
                     at=at,
                     since_ns=judged.since_ns,
                     margin=rule.family == "margin",
-                    exposed=_exposed(state, at),
+                    exposed=_exposed(state, at) or _exposed(state, memory.subject),
                     why=judged.why,
                 )
             )
@@ -150,10 +152,15 @@ def _near(subject: Subject) -> bool:
     return subject == PORTFOLIO or subject_kind(subject) not in _DISTANT
 
 
-def _why(absent: list[tuple[str, str]], *, failed: str) -> str:
+def _needs_all(rule: Rule) -> bool:
+    """Whether nothing that is known could make the rule true beside an input that is absent."""
+    return rule.when is not None and not any(sign in rule.when.text for sign in ("||", "!", "?"))
+
+
+def _why(rule: Rule, absent: list[tuple[str, str]], *, failed: str) -> str:
     """What is missing though it should be told; empty where nothing is."""
     lacks = [(name, reason, lack_of(reason)) for name, reason in absent]
-    if any(lack is Lack.CHOICE for _, _, lack in lacks):
+    if _needs_all(rule) and any(lack is Lack.CHOICE for _, _, lack in lacks):
         return ""  # it is not judged with all the rest known, either
     for name, reason, lack in lacks:
         if lack is Lack.MISSING:

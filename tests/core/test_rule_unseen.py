@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 import pytest
+from msgspec.structs import replace
 
 from monitor.core import events as e
 from monitor.core.measures.use import Lack, lack_of
@@ -203,3 +204,70 @@ def test_what_fires_speaks_for_itself() -> None:
 def test_kinds_of_absence(reason: str, lack: Lack) -> None:
     """By the words of the measures; what no word of theirs excuses is missing."""
     assert lack_of(reason) is lack
+
+
+OPEN_ENDED = """
+margin:
+  - id: all_of
+    for_each: account
+    summary: All
+    when: margin_usage_ratio >= 0.3 && funding_stress_index >= 90.0
+    severity: high
+  - id: any_of
+    for_each: account
+    summary: Any
+    when: margin_usage_ratio >= 0.3 || funding_stress_index >= 90.0
+    severity: high
+  - id: two_of
+    for_each: account
+    summary: Two
+    flags:
+      one: margin_usage_ratio >= 0.3
+      other: funding_stress_index >= 90.0
+      third: leverage >= 3.0
+    at_least: 2
+    within: 30m
+    severity: high
+"""
+
+
+def judged(at: Desk, absent: list[tuple[str, str]], rules: UnseenRules) -> dict[str, Unseen]:
+    """Those found where these inputs are absent."""
+    found = rules.look(
+        at.engine.state, at.engine.rulebook.rules, lambda *_: absent, at.now, history_due_ns=None
+    )
+    return {one.rule: one for one in found}
+
+
+def test_what_nobody_could_tell_excuses_only_what_needs_it() -> None:
+    """An input that is missing may alone make an OR, or two of three, true."""
+    at = Desk((HL, "main"), rules=OPEN_ENDED).list_market()
+    at.evaluate()
+    absent = [
+        ("funding_stress_index", "no source: only one watched market of BTC"),
+        ("margin_usage_ratio", f"equity of {MAIN} was never stated"),
+    ]
+    at.at(130.0).evaluate()
+    assert judged(at, absent, UnseenRules()).keys() == {"any_of", "two_of"}
+    assert judged(at, absent[:1], UnseenRules()) == {}
+
+
+def test_who_is_blind_through_a_venue_is_exposed_by_what_it_holds() -> None:
+    """The reason ends at the venue; the positions are the account's."""
+    at = desk()
+    at.positions(("BTC", 2.0)).at(130.0).evaluate()
+    absent = [("margin_usage_ratio", f"block_age_s of venue:{HL}: no block was told")]
+    (usage,) = judged(at, absent, UnseenRules()).values()
+    assert usage.at == f"venue:{HL}"
+    assert usage.exposed
+
+
+def test_blindness_that_began_again_is_judged_again() -> None:
+    """Seen for a moment between two looks: its minutes begin anew."""
+    at, rules = desk(), UnseenRules()
+    absent = [("margin_usage_ratio", f"equity of {MAIN} was never stated")]
+    assert judged(at.at(130.0), absent, rules)["usage"].since_ns == START_NS
+    memory = at.engine.state.rules[f"usage|{MAIN}"]
+    memory.state = replace(memory.state, unknown_since_ns=at.ns(132.0))
+    assert judged(at.at(160.0), absent, rules) == {}
+    assert judged(at.at(252.0), absent, rules)["usage"].since_ns == at.ns(132.0)
