@@ -35,7 +35,7 @@ from monitor.notify.blindness import (
     is_loud,
 )
 from monitor.notify.book import AlertBook
-from monitor.notify.folding import WAIT_NS, folded_alert
+from monitor.notify.folding import WAIT_NS, folded_alert, lies_in
 from monitor.notify.notice import (
     ActiveAlert,
     at_least,
@@ -405,8 +405,21 @@ class Dispatcher(AlertBook):
     def _said(self, unseen: Unseen) -> bool:
         """Whether people were told already why a rule cannot be judged."""
         return any(
-            one.firing and not (one.untold or one.part_of or one.data) and explains(one, unseen)
+            one.firing
+            and not (one.untold or one.part_of or one.data)
+            and explains(one, unseen)
+            and (not (is_loud(unseen) and one.folds) or self._names(one, unseen))
             for one in self._active.values()
+        )
+
+    def _names(self, alert: ActiveAlert, unseen: Unseen) -> bool:
+        """Whether what a page of a venue names is wider than accounts, or the account in doubt."""
+        members = (self._active[one] for one in self._folds.members.get(alert.identity, ()))
+        return any(
+            not one.subject.startswith("account:")
+            or lies_in(unseen.at, one.subject)
+            or lies_in(unseen.subject, one.subject)
+            for one in members
         )
 
     def _clear_companions(self, rule: str, subject: str, changes: Changes) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from monitor.core.rule_unseen import Unseen
 from monitor.core.types import SECOND_NS, AlertState, Severity
@@ -250,3 +251,17 @@ def test_it_survives_a_restart() -> None:
 def test_its_own_words_are_among_the_causes() -> None:
     """What is told of an account is not told again of its venue."""
     assert f"{INPUTS_UNKNOWN}!" in EXPLAIN_UNKNOWN
+
+
+@pytest.mark.parametrize("name", ["main", "other"])
+def test_one_account_does_not_speak_for_another(name: str) -> None:
+    """Told of their venue, each account's stale truth still is its own."""
+    watched = Watched()
+    found = transition(
+        FIRING, rule="account_truth_stale", subject=f"account:dydx/{name}", at_ns=START_NS,
+        severity=Severity.HIGH,
+    )  # fmt: skip
+    watched.dispatcher.decided(decision(replace(found, place=VENUE)))
+    watched.dispatcher.tick(START_NS + 20 * SECOND_NS)
+    watched.blind(ACCOUNT, margin=True, exposed=True)
+    assert watched.ticks(30, 600) == ([] if name == "main" else [(120, "alert.firing")])
