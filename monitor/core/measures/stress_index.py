@@ -393,7 +393,7 @@ DEFINITIONS: tuple[Definition, ...] = (
     ),
     define(
         _spec(
-            "funding_stress_peak_days",
+            "funding_stress_peak_day_count",
             Unit.COUNT,
             "Days of the last 90 of which a stress index is known, seen or found.",
             (90.0, 21.0),
