@@ -40,6 +40,7 @@ _DISTANT = frozenset({SubjectKind.MARKET, SubjectKind.ASSET, SubjectKind.FEED, S
 
 # The subject that a reason ends at is the one whose news is missing.
 _NAMED = re.compile(r"\b(?:account|position|venue|market):\S+?(?=:? |[;,)]|$)")
+_GROUP = re.compile(r"\([^()]*\)")
 
 Reasons = Callable[[str, Subject], list[tuple[str, str]]]
 
@@ -153,8 +154,14 @@ def _near(subject: Subject) -> bool:
 
 
 def _needs_all(rule: Rule) -> bool:
-    """Whether nothing that is known could make the rule true beside an input that is absent."""
-    return rule.when is not None and not any(sign in rule.when.text for sign in ("||", "!", "?"))
+    """Whether a rule is a plain AND, so that no part of it is true by itself; what a part in
+    parentheses is made of is not looked into."""
+    if rule.when is None:
+        return False
+    text, found = rule.when.text, 1
+    while found:
+        text, found = _GROUP.subn("", text)
+    return not any(sign in text for sign in ("||", "!", "?"))
 
 
 def _why(rule: Rule, absent: list[tuple[str, str]], *, failed: str) -> str:

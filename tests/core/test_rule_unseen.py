@@ -213,6 +213,11 @@ margin:
     summary: All
     when: margin_usage_ratio >= 0.3 && funding_stress_index >= 90.0
     severity: high
+  - id: all_of_groups
+    for_each: account
+    summary: Groups
+    when: funding_stress_index >= 90.0 && (margin_usage_ratio >= 0.3 || leverage >= 3.0)
+    severity: high
   - id: any_of
     for_each: account
     summary: Any
