@@ -33,6 +33,8 @@ EXPLAIN_BLINDNESS = (
     "venue_unreachable",
 )
 # Those, and the quieter ones that say it of a part: what they explain is told once.
+# What ails a venue as a whole: the book's own numbers lack it, too.
+VENUE_AILS = frozenset({"indexer_lag", "oracle_frozen", "venue_unhealthy"})
 EXPLAIN_UNKNOWN = frozenset(
     {
         *EXPLAIN_BLINDNESS,
@@ -160,7 +162,8 @@ def explains(alert: ActiveAlert, unseen: Unseen) -> bool:
         return False
     place = place_of(unseen.at)
     if place == PORTFOLIO:
-        return sees_nothing or names_it or alert.subject == PORTFOLIO
+        ails = alert.rule in VENUE_AILS and alert.subject.startswith("venue:")
+        return ails or sees_nothing or names_it or alert.subject == PORTFOLIO
     # That a venue is dark says it of its accounts; that its own rules are, does not.
     return lies_in(alert.subject, place) or (names_it and not alert.rule.endswith("!"))
 

@@ -108,6 +108,7 @@ def test_one_page_names_all_rules_of_the_place_and_the_first_reason() -> None:
         ("channel_lost", VENUE, ACCOUNT, True),
         ("venue_unreachable", VENUE, BOOK, True),
         ("channel_lost", VENUE, BOOK, False),
+        ("oracle_frozen", VENUE, BOOK, True),
         ("oracle_stale", POSITION, ACCOUNT, True),
         ("oracle_stale", POSITION, BOOK, False),
         ("venue_unreachable", "venue:hyperliquid", ACCOUNT, False),

@@ -93,7 +93,9 @@ def test_a_stale_oracle_is_one_page_of_all_markets(tmp_path: Path) -> None:
         ("OracleFrozen", HYPERLIQUID),
         ("OracleDivergenceMajors", HYPERLIQUID),
         ("FundingBudget", ""),
-        ("RuleInputsUnknown", HYPERLIQUID),  # until the hour that rests on a dead oracle is settled
+        # Until the hour that rests on a dead oracle is settled: of the account, and of the book.
+        ("RuleInputsUnknown", HYPERLIQUID),
+        ("RuleInputsUnknown", ""),
         ended=False,  # the bill's rule watches for an hour
     )
     assert paged_as(played.pages[0]) == ("OracleFrozen", HYPERLIQUID)
