@@ -88,6 +88,8 @@ def _text(simulation: Simulation, notify: str, port: int) -> str:
 desk: demo
 mode: rehearse # acts, with a key that everybody knows, on this machine alone
 data_dir: {DATA}
+# This desk pays two thirds of the usual 1 % on a calm day; by evening that would be a warning.
+carry: {{budget_ratio: 0.0125}}
 venues:
   hyperliquid:
     rest_url: {hyperliquid["rest"]}

@@ -106,7 +106,8 @@ async def play(
     async with ended(sim), running_alertmanager(folder / "alertmanager") as alertmanager:
         await sim.start(str(story.path))
         config = (
-            f"desk: e2e\ndata_dir: data\n{sim.venues(vault=vault)}"
+            # The simulated desk pays two thirds of the usual budget on a calm day.
+            f"desk: e2e\ndata_dir: data\ncarry: {{budget_ratio: 0.0125}}\n{sim.venues(vault=vault)}"
             f"notify: {{alertmanager: {{urls: ['{alertmanager.url}']}}}}\n"
         )
         riskd = Riskd(folder, config, sim=sim)

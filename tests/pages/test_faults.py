@@ -143,7 +143,8 @@ def test_noise_at_one_venue_hides_nothing_at_another(tmp_path: Path) -> None:
     second = {page for page in pages if page[1] == DYDX}
     assert second, played
     assert all(count == 1 for count in pages.values()), played
-    assert len(second) == 1, played
+    # Its oracle is dead: margin of what is held there is not judged, which is louder.
+    assert {page[0] for page in second} <= {"ChannelLost", "RuleInputsUnknown"}, played
 
 
 LIQUIDATION = """\
