@@ -167,7 +167,8 @@ async def test_garbage_is_rejected_counted_and_told(faults: Played) -> None:
         faults,
         "garbage_frames",
         once={"FeedRejectingFrames": [{"venue": "hyperliquid"}]},
-        beside=ENTRY | {"OracleStale", "VenueHealth", "FundingAgainst"},
+        # What funding over the oracle that stood still will cost is told until it is settled.
+        beside=CARRY | {"OracleStale", "VenueHealth", "FundingAgainst", "FundingBudget"},
     )
     rejected = f'riskd_feed_rejected_frames{{{HYPERLIQUID},feed="market-1"}}'
     assert await faults.value(rejected, "garbage_frames", 0.8) == 0.0
