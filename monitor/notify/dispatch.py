@@ -164,15 +164,6 @@ class Dispatcher(AlertBook):
             self._open(alert, changes)
         return changes.phase()
 
-    def set_stale(self, rule: str, subject: str, *, stale: bool, now: EngineNs) -> Phase:
-        """A firing rule can no longer see its inputs, or sees them again.
-
-        The alert goes on firing with ``data="stale"``; ``tick`` tells people once it lasts.
-        """
-        changes = Changes(now)
-        self._set_data(rule, subject, "stale" if stale else "", changes)
-        return self._concluded(changes)
-
     def restore(self, rows: Sequence[AlertRow], now: EngineNs) -> int:
         """Take over what an earlier process was sending; all of it is repeated at once.
 
@@ -243,11 +234,6 @@ class Dispatcher(AlertBook):
             self._watchdog_due_ns = now + self._resend_ns(Severity.CRITICAL)
             repeats += self._repeat(self._watchdog, now, always=True)
         return Due(changes.phase(), tuple(repeats))
-
-    def next_due_ns(self) -> EngineNs:
-        """When ``tick`` has something to do again, at the latest."""
-        waiting = self._folds.due_ns(self._active)
-        return min([self._watchdog_due_ns, *self._due_ns.values(), *waiting])
 
     def shutting_down(self, now: EngineNs) -> tuple[OutboxEntry, ...]:
         """One last repeat of everything that fires, which holds for the restart budget."""

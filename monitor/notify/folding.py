@@ -8,7 +8,7 @@ wider one, and still sees what it judges, nobody is told. Nothing is ever resolv
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -72,13 +72,6 @@ class Folds:
         self.changed.pop(identity, None)
         if not self.members.get(identity):
             self.members.pop(identity, None)
-
-    def due_ns(self, alerts: Mapping[str, ActiveAlert]) -> list[EngineNs]:
-        """When each that waits may be told, at the earliest."""
-        return [
-            since_ns + WAIT_NS[alerts[identity].severity]
-            for identity, since_ns in self.waiting.items()
-        ]
 
 
 def waits(alert: ActiveAlert) -> bool:

@@ -107,11 +107,6 @@ class DeliveryQueue:
     def __len__(self) -> int:
         return sum(map(len, self._buckets))
 
-    @property
-    def owes_news(self) -> bool:
-        """True while something other than repeats is undelivered."""
-        return bool(self._collapsed) or any(not item.repeat for item in self._items())
-
     # ------------------------------------------------------------------------------- intake
 
     def offer(

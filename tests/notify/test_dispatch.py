@@ -555,10 +555,3 @@ def test_a_failing_channel_is_told_over_the_others(dispatcher: Dispatcher) -> No
     assert say(True, 1).empty
     assert told(say(False, 2)) == [("NotifyFailing", "alert.resolved", ("alertmanager",))]
     assert say(False, 3).empty
-
-
-def test_next_due_is_the_earliest_timer(dispatcher: Dispatcher) -> None:
-    """The driver may sleep until then."""
-    assert dispatcher.next_due_ns() == START_NS
-    dispatcher.tick(START_NS)
-    assert dispatcher.next_due_ns() == START_NS + 30 * SECOND_NS

@@ -330,7 +330,6 @@ def test_digests_come_once_a_minute() -> None:
     assert one.digest(START_NS) is not None
     one.offer(entry("b"), START_NS)
     assert one.digest(START_NS + MINUTE_NS - 1) is None
-    assert one.owes_news
     assert one.digest(START_NS + MINUTE_NS) is not None
 
 

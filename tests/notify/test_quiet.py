@@ -22,7 +22,13 @@ class Watched:
 
     def __init__(self) -> None:
         self.unseen: list[Unseen] = []
-        self.dispatcher = Dispatcher(POLICY, now=START_NS, unseen=lambda _now: self.unseen)
+        self.stale: set[tuple[str, str]] = set()
+        self.dispatcher = Dispatcher(
+            POLICY,
+            now=START_NS,
+            is_stale=lambda rule, subject: (rule, subject) in self.stale,
+            unseen=lambda _now: self.unseen,
+        )
 
     def blind(
         self, subject: str, *, at: int = 0, rule: str = "some_rule", margin: bool = False,
@@ -178,7 +184,7 @@ def test_who_is_blind_covers_nothing(loud: bool) -> None:
     """A page that no longer sees what it judges explains nothing."""
     watched = Watched()
     watched.say("venue_unreachable", VENUE, 0)
-    watched.dispatcher.set_stale("venue_unreachable", VENUE, stale=True, now=START_NS + SECOND_NS)
+    watched.stale.add(("venue_unreachable", VENUE))
     watched.blind(ACCOUNT, margin=loud, exposed=loud)
     assert watched.ticks(30, 600) == [(120 if loud else 300, "alert.firing")]
 

@@ -59,6 +59,7 @@ class Rig:
         self.clock = SystemClock()
         self.store = store
         self.observer = Counting()
+        self.stale: set[tuple[str, str]] = set()  # firing rules that no longer see their inputs
         channel = AlertmanagerChannel(
             AlertmanagerSettings(urls=[alertmanager.url]), session, now=self.clock.now
         )
@@ -73,6 +74,7 @@ class Rig:
         self.dispatcher = Dispatcher(
             DispatchPolicy(deployment="desk", routes=ROUTES, resend_critical_s=0.5, resend_s=0.5),
             now=self.clock.now(),
+            is_stale=lambda rule, subject: (rule, subject) in self.stale,
         )
         self.pager = Pager(
             self.dispatcher,
@@ -134,10 +136,8 @@ async def test_lost_inputs_keep_the_alert_active(tmp_path: Path) -> None:
         epoch_ns = rig.clock.now()
         firing = transition(AlertState.FIRING, at_ns=epoch_ns, epoch_ns=epoch_ns)
         rig.pager.decided(decision(firing))
-        stale = rig.dispatcher.set_stale(
-            firing.rule, firing.subject, stale=True, now=rig.clock.now()
-        )
-        assert [len(stale.alerts), len(stale.entries)] == [1, 0]
+        await receiver.wait_for(lambda: bool(receiver.named("LeverageHigh", "firing")))
+        rig.stale.add((firing.rule, str(firing.subject)))
         await rig.observer.deliveries(6)
         held = {one["labels"]["alertname"]: one for one in await alertmanager.alerts()}
         assert held["LeverageHigh"]["annotations"]["data"] == "stale"

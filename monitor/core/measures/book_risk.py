@@ -6,7 +6,7 @@ returns; between changes of hour they are looked up.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from math import fsum, sqrt
 from operator import mul
@@ -63,6 +63,27 @@ def correlation(node: PortfolioNode, first: str, second: str, use: Use) -> float
             f"{second or 'the basket'} known"
         )
     return known.value
+
+
+def covariance(
+    node: PortfolioNode, first: Mapping[str, float], second: Mapping[str, float], use: Use
+) -> float | None:
+    """Of what two books win in a year, USD squared; None where a correlation is not known.
+
+    Args:
+        node: The portfolio, which keeps correlations.
+        first: By asset, the USD that one sigma of a year moves what is held, signed.
+        second: The same of the other book.
+        use: Reads for one computation.
+    """
+    parts = []
+    for one, left in first.items():
+        for other, right in second.items():
+            rho = correlation(node, min(one, other), max(one, other), use)
+            if rho is None:
+                return None
+            parts.append(left * right * rho)
+    return fsum(parts)
 
 
 def _hours(name: str, use: Use) -> HourSeries | None:

@@ -19,7 +19,7 @@ from monitor.core.formulas.liquidation import (
 from monitor.core.formulas.volatility import DAYS_PER_YEAR
 from monitor.core.measures.aggregate import upward
 from monitor.core.measures.barriers import HORIZON
-from monitor.core.measures.book_risk import correlation
+from monitor.core.measures.book_risk import covariance
 from monitor.core.measures.definition import Definition, Relation, define
 from monitor.core.measures.liquidation import LIQUIDATIONS, SOLVED_HERE
 from monitor.core.measures.passage import OF_MINIMUM_MAX
@@ -33,10 +33,8 @@ from monitor.core.types import EngineNs, SubjectKind
 _WIDE = (SubjectKind.ACCOUNT, SubjectKind.VENUE, SubjectKind.PORTFOLIO)
 
 
-def read_scales(
-    node: AccountNode, nets: dict[str, float], use: Use
-) -> list[tuple[str, float]] | None:
-    """(asset, USD that one sigma of a year moves what is held of it, signed), by name; None where a
+def _scales(node: AccountNode, nets: dict[str, float], use: Use) -> dict[str, float] | None:
+    """By asset, the USD that one sigma of a year moves what is held, signed; None where a
     volatility is not known."""
     assets = {
         one.asset: one
@@ -44,7 +42,7 @@ def read_scales(
         for one in position.related(Relation.ASSET)
         if isinstance(one, AssetNode)
     }
-    found = []
+    found = {}
     for asset, usd in nets.items():
         if usd == 0.0:
             continue
@@ -55,22 +53,8 @@ def read_scales(
         volatility = use.read(known, HORIZON.name)
         if volatility is None:
             return None
-        found.append((asset, usd * volatility))
+        found[asset] = usd * volatility
     return found
-
-
-def covariance(
-    top: PortfolioNode, first: list[tuple[str, float]], second: list[tuple[str, float]], use: Use
-) -> float | None:
-    """Of what two books win in a year, USD squared; None where a correlation is not known."""
-    parts = []
-    for one, left in first:
-        for other, right in second:
-            rho = correlation(top, min(one, other), max(one, other), use)
-            if rho is None:
-                return None
-            parts.append(left * right * rho)
-    return fsum(parts)
 
 
 def _pool_sigma(node: AccountNode, use: Use) -> float | None:
@@ -78,7 +62,7 @@ def _pool_sigma(node: AccountNode, use: Use) -> float | None:
     top = node.ancestors[-1]
     if use.read(node, LIQUIDATIONS) is None or not isinstance(top, PortfolioNode):
         return None
-    scales = read_scales(node, nets_of(pool_of(node)), use)
+    scales = _scales(node, nets_of(pool_of(node)), use)
     variance = None if scales is None else covariance(top, scales, scales, use)
     return None if variance is None else sqrt(max(variance, 0.0) / DAYS_PER_YEAR)
 

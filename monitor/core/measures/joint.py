@@ -20,7 +20,7 @@ from monitor.core.formulas.copula import (
     fit_loadings,
 )
 from monitor.core.measures.barriers import HORIZON
-from monitor.core.measures.book_risk import correlation
+from monitor.core.measures.book_risk import covariance
 from monitor.core.measures.definition import Definition, Relation, define
 from monitor.core.measures.passage import CHANCE_DAY
 from monitor.core.measures.spec import MeasureSpec, Unit
@@ -34,7 +34,6 @@ SAID_FROM = 0.005
 # Rarer than once in ten thousand days an account changes nothing at that limit.
 RARE = 1e-4
 Read = Callable[[Node, str], float | None]
-Rho = Callable[[str, str], float | None]
 
 
 class Member(NamedTuple):
@@ -92,35 +91,27 @@ def _members(node: PortfolioNode, read: Read) -> tuple[list[Member], bool]:
     return found, complete
 
 
-def _covariance(first: Member, second: Member, rho: Rho) -> float | None:
-    parts = []
-    for one, left in first.scales.items():
-        for other, right in second.scales.items():
-            known = rho(min(one, other), max(one, other))
-            if known is None:
-                return None
-            parts.append(left * right * known)
-    return fsum(parts)
-
-
-def _correlation(first: Member, second: Member, rho: Rho) -> float | None:
+def _correlation(node: PortfolioNode, first: Member, second: Member, use: Use) -> float | None:
     """Of what two accounts win and lose; 1 where one of them never moved: it is not known to be
     anything else."""
-    both = _covariance(first, second, rho)
-    own, others = _covariance(first, first, rho), _covariance(second, second, rho)
+    both = covariance(node, first.scales, second.scales, use)
+    own = covariance(node, first.scales, first.scales, use)
+    others = covariance(node, second.scales, second.scales, use)
     if both is None or own is None or others is None:
         return None
     scale = sqrt(max(own, 0.0) * max(others, 0.0))
     return min(max(both / scale, -1.0), 1.0) if scale > 0.0 else 1.0
 
 
-def _worst_pair(members: list[Member], rho: Rho) -> tuple[Pair | None, list[list[float]] | None]:
+def _worst_pair(
+    node: PortfolioNode, members: list[Member], use: Use
+) -> tuple[Pair | None, list[list[float]] | None]:
     """The likeliest pair, by the Gaussian copula where there are many; and all correlations. None
     for either where a correlation is not known."""
     matrix = [[1.0] * len(members) for _ in members]
     best: tuple[float, float, Member, Member] | None = None
     for (i, first), (j, second) in combinations(enumerate(members), 2):
-        known = _correlation(first, second, rho)
+        known = _correlation(node, first, second, use)
         if known is None:
             return None, None
         matrix[i][j] = matrix[j][i] = known
@@ -148,7 +139,7 @@ def _joint(node: PortfolioNode, use: Use) -> float | None:
         return value
 
     members, complete = _members(node, read)
-    pair, matrix = _worst_pair(members, lambda one, other: correlation(node, one, other, use))
+    pair, matrix = _worst_pair(node, members, use)
     if matrix is None:
         return None
     node.worst_pair = _said(pair)
