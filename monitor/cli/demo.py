@@ -169,10 +169,13 @@ class Demo:
             self._folder / DATA, self._kills.trips, kept=self._arguments.keep is not None
         ):
             self._voice.say("audit", line)
-        self._print(END)
-        # Nothing is left but to leave: a terminal that closes meanwhile must not make it a crash.
+        # Nothing is left but to leave: a terminal that closes at the last words, or while the handler
+        # gives way to the default, must not make it a crash.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
         loop.remove_signal_handler(signal.SIGHUP)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
+        self._print(END)
 
     async def _with_signer(
         self, signer: DemoSigner, config: Config, simulation: Simulation, *, real: bool
