@@ -169,8 +169,8 @@ class Demo:
             self._folder / DATA, self._kills.trips, kept=self._arguments.keep is not None
         ):
             self._voice.say("audit", line)
-        # Nothing is left but to leave: a terminal that closes at the last words, or while the handler
-        # gives way to the default, must not make it a crash.
+        # Nothing is left but to leave: a terminal that closes at the last words, or while the
+        # handler gives way to the default, must not make it a crash.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
         loop.remove_signal_handler(signal.SIGHUP)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
