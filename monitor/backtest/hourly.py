@@ -20,6 +20,7 @@ from monitor.core.measures.stress_index import HIDDEN as HIDDEN_STRESS
 from monitor.core.measures.tree import Node, PortfolioNode
 from monitor.core.measures.use import FOREVER_NS, Use
 from monitor.core.settings import FreshnessSettings
+from monitor.core.state.facts import Why
 from monitor.core.state.funding import StressMemory
 from monitor.core.types import SECOND_NS, EngineNs, Subject, SubjectKind
 
@@ -87,7 +88,7 @@ class _Said(NamedTuple):
     expires: EngineNs
     wake: EngineNs
     estimated: bool
-    reason: str
+    why: Why
 
 
 @dataclass(slots=True)
@@ -172,11 +173,11 @@ def _once(common: Shared, name: str, compute: Compute) -> Compute:
         if said is None:
             value = compute(node, use)
             known[key] = _Said(
-                value, use.as_of, use.observed, use.expires, use.wake, use.estimated, use.reason
+                value, use.as_of, use.observed, use.expires, use.wake, use.estimated, use.why
             )
             return value
         use.as_of, use.observed, use.expires = said.as_of, said.observed, said.expires
-        use.wake, use.estimated, use.reason = said.wake, said.estimated, said.reason
+        use.wake, use.estimated, use.why = said.wake, said.estimated, said.why
         return said.value
 
     return told

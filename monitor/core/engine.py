@@ -34,6 +34,7 @@ from monitor.core.settings import EngineSettings
 from monitor.core.state import apply as apply_event
 from monitor.core.state.accounts import account_of, recall_account
 from monitor.core.state.apply import NEWS
+from monitor.core.state.facts import PRESENT, Why
 from monitor.core.state.legs import follow_legs
 from monitor.core.state.markets import venue_of
 from monitor.core.state.model import (
@@ -202,14 +203,18 @@ class Engine:
 
     def absence(self, name: str, subject: Subject, now: EngineNs | None = None) -> str:
         """Why a measure is absent, in words; empty where it is present."""
+        return self.why_absent(name, subject, now).reason
+
+    def why_absent(self, name: str, subject: Subject, now: EngineNs | None = None) -> Why:
+        """The same with the kind of its absence."""
         node = self._evaluator.tree.nodes.get(subject)
         if node is None:
-            return f"nothing is known of {subject}"
+            return Why(f"nothing is known of {subject}")
         if not self._evaluator.exists(name, node.kind):
-            return f"{name} does not exist for a {node.kind.value}"
+            return Why(f"{name} does not exist for a {node.kind.value}")
         at = self.state.now_ns if now is None else now
         cell = self._evaluator.cell(name, node, at)
-        return "" if cell.value is not None else cell.reason
+        return PRESENT if cell.value is not None else Why(cell.reason, cell.lack)
 
     def instances(
         self,
@@ -277,7 +282,7 @@ class Engine:
 
     def absent_inputs(
         self, rule: str, subject: Subject, now: EngineNs | None = None
-    ) -> list[tuple[str, str]]:
+    ) -> list[tuple[str, Why]]:
         """What a rule reads about a subject and is absent, each with the reason of now; nothing
         where the rule is not asked about it."""
         at = self.state.now_ns if now is None else now
@@ -286,9 +291,9 @@ class Engine:
         found = []
         for name, one in () if asked is None else asked.inputs.items():
             if one is None:
-                found.append((name, "there is no such measure here"))
-            elif reason := lookout.why_absent(one.node, one.definition.name, at):
-                found.append((name, reason))
+                found.append((name, Why("there is no such measure here")))
+            elif (why := lookout.why_absent(one.node, one.definition.name, at)).reason:
+                found.append((name, why))
         return found
 
     def permits_reentry(self, rule: str, subject: Subject, now: EngineNs) -> bool:

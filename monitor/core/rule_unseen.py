@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from monitor.core.measures.use import Lack, lack_of
 from monitor.core.rules import Rule
 from monitor.core.rules.rule import OnUnknown
+from monitor.core.state.facts import Lack, Why
 from monitor.core.state.model import RiskState, RuleMemory
 from monitor.core.types import (
     PORTFOLIO,
@@ -42,7 +42,7 @@ _DISTANT = frozenset({SubjectKind.MARKET, SubjectKind.ASSET, SubjectKind.FEED, S
 _NAMED = re.compile(r"\b(?:account|position|venue|market):\S+?(?=:? |[;,)]|$)")
 _GROUP = re.compile(r"\([^()]*\)")
 
-Reasons = Callable[[str, Subject], list[tuple[str, str]]]
+Reasons = Callable[[str, Subject], list[tuple[str, Why]]]
 
 
 class Unseen(msgspec.Struct, frozen=True, gc=False):
@@ -164,17 +164,16 @@ def _needs_all(rule: Rule) -> bool:
     return not any(sign in text for sign in ("||", "!", "?"))
 
 
-def _why(rule: Rule, absent: list[tuple[str, str]], *, failed: str) -> str:
+def _why(rule: Rule, absent: list[tuple[str, Why]], *, failed: str) -> str:
     """What is missing though it should be told; empty where nothing is."""
-    lacks = [(name, reason, lack_of(reason)) for name, reason in absent]
-    if _needs_all(rule) and any(lack is Lack.CHOICE for _, _, lack in lacks):
+    if _needs_all(rule) and any(why.lack is Lack.CHOICE for _, why in absent):
         return ""  # it is not judged with all the rest known, either
-    for name, reason, lack in lacks:
-        if lack is Lack.MISSING:
-            return f"{name}: {reason}"
-    for name, reason, lack in lacks:
-        if failed and lack is Lack.HISTORY:
-            return f"{name}: {reason}; {failed}"
+    for name, why in absent:
+        if why.lack is Lack.MISSING:
+            return f"{name}: {why.reason}"
+    for name, why in absent:
+        if failed and why.lack is Lack.HISTORY:
+            return f"{name}: {why.reason}; {failed}"
     return ""
 
 

@@ -14,10 +14,9 @@ from monitor.core.measures.attribution import unexplained_words
 from monitor.core.measures.liquidation import NEARER
 from monitor.core.measures.sight import is_stale
 from monitor.core.measures.spec import MeasureSpec
-from monitor.core.measures.use import NO_SOURCE
 from monitor.core.rules import Rule
 from monitor.core.rules.words import duration
-from monitor.core.state.facts import StatedFact
+from monitor.core.state.facts import Lack, StatedFact
 from monitor.core.state.model import (
     AccountState,
     FeedState,
@@ -236,9 +235,9 @@ def _unfed(
     found = set[str]()
     for row in rules:
         if row["subject"] == PORTFOLIO and row["verdict"] == "unknown":
-            reasons = [engine.absence(name, PORTFOLIO, now) for name in by_id[row["id"]].measures]
-            absent = [reason for reason in reasons if reason]
-            if absent and all(reason.startswith(NO_SOURCE) for reason in absent):
+            whys = [engine.why_absent(name, PORTFOLIO, now) for name in by_id[row["id"]].measures]
+            lacks = [why.lack for why in whys if why.reason]
+            if lacks and all(lack is Lack.CHOICE for lack in lacks):
                 found.add(row["id"])
     return sorted(found)
 

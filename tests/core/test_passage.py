@@ -46,7 +46,7 @@ def moving(**missing: Mapping[str, float]) -> Mapping[Key, Definition]:
         def compute(
             node: AssetNode, use: Use, table: Mapping[str, float] = table, name: str = name
         ) -> float | None:
-            use.reason = f"{name} of {node.asset} is not warm"
+            use.absent(f"{name} of {node.asset} is not warm")
             return table.get(node.asset)
 
         spec = MeasureSpec(name=name, kinds=(SubjectKind.ASSET,), unit=Unit.PER_YEAR, help="Given.")

@@ -8,10 +8,10 @@ import pytest
 from msgspec.structs import replace
 
 from monitor.core import events as e
-from monitor.core.measures.use import Lack, lack_of
 from monitor.core.rule_unseen import HISTORY_NS, JUDGED_NS, Unseen, UnseenRules
-from monitor.core.types import SECOND_NS, AccountMode
-from tests.core.desk import HL, MAIN, START_NS, Desk
+from monitor.core.state.facts import Lack, Why
+from monitor.core.types import PORTFOLIO, SECOND_NS, AccountMode, Subject, asset_subject
+from tests.core.desk import BTC, DBTC, DYDX, HL, HL_VENUE, MAIN, START_NS, Desk
 
 RULES = """
 margin:
@@ -182,28 +182,60 @@ def test_what_fires_speaks_for_itself() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reason", "lack"),
+    ("name", "subject", "lack"),
     [
-        ("mark price is too old", Lack.MISSING),
-        ("equity was never stated", Lack.MISSING),
-        ("funding needs a new message after a gap", Lack.MISSING),
-        ("no source: `structure.strategies` names none", Lack.CHOICE),
-        ("x of y: no source: only one watched market of BTC", Lack.CHOICE),
-        ("this venue has no mark price; it margins on the oracle", Lack.CHOICE),
-        ("9 of 30 minutes of depth are known", Lack.FILLING),
-        ("0 of 24 hours of the spread are known", Lack.FILLING),
-        ("known for 0.3 of 7 days without a gap", Lack.FILLING),
-        ("volatility_fast of asset:BTC: 7 of 120 minutes of BTC known", Lack.FILLING),
-        ("0 of 1440 hours of the basket's volatility known; 60 days to go", Lack.HISTORY),
-        ("0 of 18 hourly returns of BTC known", Lack.HISTORY),
-        ("funding history of 12% of open interest is known, 60% is needed", Lack.HISTORY),
-        ("it was never known: no active market is known", Lack.HISTORY),
-        ("fewer than 5 assets have 20 days of funding", Lack.HISTORY),
+        ("mark_price", BTC, Lack.MISSING),
+        ("equity_usd", MAIN, Lack.MISSING),
+        ("margin_usage_ratio", MAIN, Lack.MISSING),  # what it rests on
+        ("mark_price", DBTC, Lack.CHOICE),  # its venue margins on the oracle
+        ("net_to_view_cap_ratio", asset_subject("BTC"), Lack.CHOICE),
+        ("harvest_edge_ratio", asset_subject("ETH"), Lack.CHOICE),
+        ("cross_margin_strategies_count", MAIN, Lack.CHOICE),
+        ("spread_of_usual_ratio", BTC, Lack.FILLING),
+        ("request_error_ratio", HL_VENUE, Lack.FILLING),
+        ("volatility_slow", asset_subject("BTC"), Lack.HISTORY),
+        ("volatility_percentile", PORTFOLIO, Lack.HISTORY),
+        ("volatility_horizon", asset_subject("BTC"), Lack.HISTORY),  # what it rests on
+        ("funding_z", BTC, Lack.HISTORY),
+        ("funding_common_factor_ratio", PORTFOLIO, Lack.MISSING),
+        ("funding_stress_unknown_s", PORTFOLIO, Lack.HISTORY),
+        ("funding_baseline_known_ratio", HL_VENUE, Lack.HISTORY),
     ],
 )
-def test_kinds_of_absence(reason: str, lack: Lack) -> None:
-    """By the words of the measures; what no word of theirs excuses is missing."""
-    assert lack_of(reason) is lack
+def test_kinds_of_absence(name: str, subject: Subject, lack: Lack) -> None:
+    """Said where the absence is made; what is not said to be anything else is missing."""
+    at = Desk((HL, "main"), (DYDX, "main")).list_market().list_market("ETH")
+    at.list_market("BTC-USD", DYDX)
+    at.tell(e.AccountModeSeen(venue=HL, channel="x", account="main", mode=AccountMode.STANDARD))
+    at.evaluate()
+    why = at.engine.why_absent(name, subject, at.now)
+    assert why.reason
+    assert why.lack is lack, why.reason
+
+
+def test_what_a_rule_reads_lacks_what_that_rests_on() -> None:
+    """As it is looked up anew for whoever is told."""
+    rule = """
+- id: volatile
+  for_each: asset
+  summary: Volatile
+  when: volatility_horizon >= 0.9
+  severity: warning
+"""
+    at = Desk((HL, "main"), rules=rule).list_market()
+    at.evaluate()
+    ((name, why),) = at.engine.absent_inputs("volatile", asset_subject("BTC"), at.now)
+    assert (name, why.lack) == ("volatility_horizon", Lack.HISTORY), why
+
+
+def test_the_words_of_a_reason_excuse_nothing() -> None:
+    """A market may be named as it likes, and a venue may answer with any words."""
+    at = desk().at(130.0)
+    at.evaluate()
+    words = "no source: 3 of 9 hours of it known without a gap"
+    for lack in Lack:
+        found = judged(at, [("margin_usage_ratio", Why(words, lack))], UnseenRules())
+        assert ("usage" in found) is (lack is Lack.MISSING)
 
 
 OPEN_ENDED = """
@@ -236,7 +268,7 @@ margin:
 """
 
 
-def judged(at: Desk, absent: list[tuple[str, str]], rules: UnseenRules) -> dict[str, Unseen]:
+def judged(at: Desk, absent: list[tuple[str, Why]], rules: UnseenRules) -> dict[str, Unseen]:
     """Those found where these inputs are absent."""
     found = rules.look(
         at.engine.state, at.engine.rulebook.rules, lambda *_: absent, at.now, history_due_ns=None
@@ -249,8 +281,8 @@ def test_what_nobody_could_tell_excuses_only_what_needs_it() -> None:
     at = Desk((HL, "main"), rules=OPEN_ENDED).list_market()
     at.evaluate()
     absent = [
-        ("funding_stress_index", "no source: only one watched market of BTC"),
-        ("margin_usage_ratio", f"equity of {MAIN} was never stated"),
+        ("funding_stress_index", Why("only one watched market of BTC", Lack.CHOICE)),
+        ("margin_usage_ratio", Why(f"equity of {MAIN} was never stated")),
     ]
     at.at(130.0).evaluate()
     assert judged(at, absent, UnseenRules()).keys() == {"any_of", "two_of"}
@@ -261,7 +293,7 @@ def test_who_is_blind_through_a_venue_is_exposed_by_what_it_holds() -> None:
     """The reason ends at the venue; the positions are the account's."""
     at = desk()
     at.positions(("BTC", 2.0)).at(130.0).evaluate()
-    absent = [("margin_usage_ratio", f"block_age_s of venue:{HL}: no block was told")]
+    absent = [("margin_usage_ratio", Why(f"block_age_s of venue:{HL}: no block was told"))]
     (usage,) = judged(at, absent, UnseenRules()).values()
     assert usage.at == f"venue:{HL}"
     assert usage.exposed
@@ -270,7 +302,7 @@ def test_who_is_blind_through_a_venue_is_exposed_by_what_it_holds() -> None:
 def test_blindness_that_began_again_is_judged_again() -> None:
     """Seen for a moment between two looks: its minutes begin anew."""
     at, rules = desk(), UnseenRules()
-    absent = [("margin_usage_ratio", f"equity of {MAIN} was never stated")]
+    absent = [("margin_usage_ratio", Why(f"equity of {MAIN} was never stated"))]
     assert judged(at.at(130.0), absent, rules)["usage"].since_ns == START_NS
     memory = at.engine.state.rules[f"usage|{MAIN}"]
     memory.state = replace(memory.state, unknown_since_ns=at.ns(132.0))

@@ -7,6 +7,7 @@ import pytest
 from monitor.core import events as e
 from monitor.core.formulas.volatility import HOURS_PER_YEAR, Ewma, bin_of
 from monitor.core.settings import EngineSettings
+from monitor.core.state.facts import Lack
 from monitor.core.state.series import HOUR_NS, HourSeries, PriceSeries
 from monitor.core.types import PORTFOLIO, asset_subject
 from tests.core.desk import DYDX, HL, Desk
@@ -165,3 +166,11 @@ def test_depth_of_an_asset_is_the_thinner_side_of_each_watched_book() -> None:
     desk.now += 55 * 10**9
     assert desk.value(DEPTH, BTC) is None
     assert "too old" in desk.why(DEPTH, BTC)
+
+
+def test_signs_that_are_known_now_only_want_time() -> None:
+    """What is sampled hour by hour is no blindness while it is; a sign that stopped is."""
+    desk = play(WORSE[:2], THIN[:2], volatility=[50, 50])
+    assert desk.engine.why_absent(OF_ASSET, BTC, desk.now).lack is Lack.FILLING
+    stopped = play(WORSE, SAME)  # no price since the hour before
+    assert stopped.engine.why_absent(ASSETS, PORTFOLIO, stopped.now).lack is Lack.MISSING

@@ -52,14 +52,14 @@ def read_pools(node: Node, venue: str, alias: str, use: Use) -> list[AccountNode
 
 def _stated(node: AccountNode, fact: StatedFact, what: str, use: Use) -> float | None:
     if fact.value is None:
-        use.reason = f"{what} is not stated" if fact.seen_ns else f"{what} was never stated"
+        use.absent(f"{what} is not stated" if fact.seen_ns else f"{what} was never stated")
         return None
     return fact.value if use.fresh(fact, node.account_limit, what) else None
 
 
 def _readable(account: AccountState, use: Use) -> bool:
     if account.mode is _UNREADABLE:
-        use.reason = f"the account's mode cannot be read: {account.mode_reason}"
+        use.absent(f"the account's mode cannot be read: {account.mode_reason}")
         return False
     return True
 
@@ -111,7 +111,7 @@ def _equity_difference(node: AccountNode, use: Use) -> float | None:
     if not _readable(account, use):
         return None
     if account.mode is not None and account.mode is not _STANDARD:
-        use.reason = "this account's cash is not in its margin account"
+        use.absent("this account's cash is not in its margin account")
         return None
     stated = _stated(node, account.equity, "equity", use)
     if stated is None:
@@ -123,7 +123,7 @@ def _equity_difference(node: AccountNode, use: Use) -> float | None:
             known = DifferenceMemory(account.equity.seen_ns, compute_difference(parts, stated))
             use.state.differences[node.subject] = known
     if known is None or use.now - known.statement_ns >= node.account_limit:
-        use.reason = "equity, cash and priced positions were not told together lately"
+        use.absent("equity, cash and priced positions were not told together lately")
         return None
     use.expires = min(use.expires, known.statement_ns + node.account_limit)
     return known.ratio
@@ -177,7 +177,7 @@ def _projected(place: MarketNode, size: float, use: Use) -> float | None:
     market = place.market
     rate, oracle = market.predicted.value, market.oracle.value
     if rate is None or oracle is None:
-        use.reason = f"predicted funding or oracle price of {market.market} is not known"
+        use.absent(f"predicted funding or oracle price of {market.market} is not known")
         return None
     if not use.fresh(market.predicted, place.predicted_limit, "predicted funding"):
         return None
@@ -218,7 +218,7 @@ def _oldest_truth(accounts: list[AccountState], use: Use) -> float | None:
     oldest = use.now
     for account in accounts:
         if not account.truth.seen_ns:
-            use.reason = f"{account.subject} was never re-read"
+            use.absent(f"{account.subject} was never re-read")
             return None
         seen = account.truth
         known = known_ns(seen, use.channels.get(seen.channel)) or seen.seen_ns
@@ -247,7 +247,7 @@ def _cross_check(node: AccountNode, use: Use) -> float | None:
     account = node.account
     compared = account.positions_stream.seen_ns and account.positions_truth.seen_ns
     if not compared:
-        use.reason = "stream and truth have not both spoken yet"
+        use.absent("stream and truth have not both spoken yet")
         return None
     if not use.fresh(account.truth, node.account_limit, "account truth"):
         return None

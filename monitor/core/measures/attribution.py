@@ -95,7 +95,7 @@ def _statement(node: AccountNode, told_ns: EngineNs, use: Use) -> Statement | No
     else:
         equity, money = account.equity.value or 0.0, _money_of_statement(account)
     if money is None:
-        use.reason = "equity and positions were not told together"
+        use.absent("equity and positions were not told together")
         return None
     forced = (*account.forced_fills.values(), *account.liquidations_seen.values())
     return Statement(
@@ -138,7 +138,7 @@ def _held(node: AccountNode, use: Use, *, fresh: bool) -> dict[str, Held] | None
         if price is None:
             if position.size == 0.0 and not filled.get(name):
                 continue
-            use.reason = f"no price of {name}"
+            use.absent(f"no price of {name}")
             return None
         rate = _next_funding(place.market)
         found[name] = Held(position.size, filled.get(name, 0.0), price, rate)
@@ -147,7 +147,7 @@ def _held(node: AccountNode, use: Use, *, fresh: bool) -> dict[str, Held] | None
         if name not in found and size and market is not None:  # its position is not told yet
             price = _last_price(market)
             if price is None:
-                use.reason = f"no price of {name}"
+                use.absent(f"no price of {name}")
                 return None
             found[name] = Held(0.0, size, price)
     return found
@@ -201,12 +201,13 @@ def _followed(node: AccountNode, use: Use) -> Attribution | None:
     cannot be read."""
     account, ledger = node.account, node.account.ledger
     if account.mode is None or account.mode is AccountMode.UNREADABLE:
-        use.reason = f"the account's mode cannot be read: {account.mode_reason}"
+        use.absent(f"the account's mode cannot be read: {account.mode_reason}")
         return None
     oracle_margined = use.state.venues[account.venue].oracle_margined
     fact = account.cash if oracle_margined else account.equity
     if fact.value is None or not use.fresh(fact, node.account_limit, "equity"):
-        use.reason = use.reason if fact.value is not None else "equity is not stated"
+        if fact.value is None:
+            use.absent("equity is not stated")
         return None
     if ledger.mode is not account.mode:
         ledger.mode, ledger.attribution = account.mode, None
@@ -235,7 +236,7 @@ def _unexplained(node: AccountNode, use: Use) -> float | None:
     if memory is None:
         return None
     if memory.unexplained_usd and not memory.doubted_ns:
-        use.reason = f"{_inputs(node, use) or 'the next statement is awaited'}: nobody can say why"
+        use.absent(f"{_inputs(node, use) or 'the next statement is awaited'}: nobody can say why")
         return None
     return abs(memory.unexplained_usd)
 
@@ -254,10 +255,10 @@ def _suspect(node: AccountNode, use: Use) -> float | None:
 
 def _any(node: Node, use: Use) -> float | None:
     """1 where more than the limit is suspect within; unknown where one of the others is."""
-    unknown = ""
+    unknown = None
     for other in node.related(UPWARD[node.kind]):
         if use.read(other, SUSPECT.name) is None:
-            unknown = use.reason
+            unknown = use.why
     venues = [node.venue] if isinstance(node, VenueNode) else use.state.venues.values()
     suspects = [one for venue in venues for one in venue.accounts.values() if one.ledger.suspect]
     if suspects:
@@ -266,8 +267,8 @@ def _any(node: Node, use: Use) -> float | None:
         highest_usd = equity_usd if peak is None else max(equity_usd, peak.peak_usd)
         if is_suspect(suspects, highest_usd):
             return 1.0
-    if unknown:
-        use.reason = unknown
+    if unknown is not None:
+        use.why = unknown
         return None
     return 0.0
 

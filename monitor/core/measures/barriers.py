@@ -29,7 +29,7 @@ from monitor.core.measures.spec import MeasureSpec, Unit
 from monitor.core.measures.tree import AccountNode, AssetNode, PositionNode
 from monitor.core.measures.use import Use
 from monitor.core.measures.volatility import FAST, SLOW, read_series
-from monitor.core.state.facts import SERIES_BIT
+from monitor.core.state.facts import SERIES_BIT, Lack
 from monitor.core.state.series import PERCENTILE_HOURS_MIN
 from monitor.core.types import SubjectKind
 
@@ -83,7 +83,7 @@ def volatility_of(node: PositionNode, use: Use) -> float | None:
     """Annualized volatility that a position is judged by; None where any part is not known."""
     assets = node.related(Relation.ASSET)
     if not assets:
-        use.reason = f"{node.market.market.market} is not listed"
+        use.absent(f"{node.market.market.market} is not listed")
         return None
     return use.read(assets[0], HORIZON.name)
 
@@ -95,8 +95,9 @@ def _median(node: AssetNode, use: Use) -> float | None:
         return None
     hours = series.hours
     if hours.known < PERCENTILE_HOURS_MIN:
-        use.reason = (
-            f"{hours.known} of {PERCENTILE_HOURS_MIN} hours of {node.asset} volatility known"
+        use.absent(
+            f"{hours.known} of {PERCENTILE_HOURS_MIN} hours of {node.asset} volatility known",
+            Lack.HISTORY,
         )
         return None
     return median_of_bins(hours.counts)

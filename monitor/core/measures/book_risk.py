@@ -30,7 +30,7 @@ from monitor.core.measures.tree import (
 )
 from monitor.core.measures.use import Use
 from monitor.core.measures.volatility import read_basket, read_basket_slow, read_slow
-from monitor.core.state.facts import OFF_BOOK_BIT, SERIES_BIT
+from monitor.core.state.facts import OFF_BOOK_BIT, SERIES_BIT, Lack
 from monitor.core.state.series import RETURNS_HOURS, HourSeries
 from monitor.core.types import SubjectKind
 
@@ -60,7 +60,8 @@ def correlation(node: PortfolioNode, first: str, second: str, use: Use) -> float
     if known.value is None:
         use.absent(
             f"fewer than {CORRELATION_HOURS_MIN} common hours of {first} and "
-            f"{second or 'the basket'} known"
+            f"{second or 'the basket'} known",
+            Lack.HISTORY,
         )
     return known.value
 
@@ -91,7 +92,7 @@ def _hours(name: str, use: Use) -> HourSeries | None:
         return read_basket(use)
     series = use.state.prices.get(name)
     if series is None:
-        use.absent(f"no price of {name} was sampled yet")
+        use.absent(f"no price of {name} was sampled yet", Lack.HISTORY)
         return None
     return series.hours
 

@@ -15,13 +15,13 @@ _MARKET = (SubjectKind.MARKET,)
 def _side(node: MarketNode, use: Use, *, bid: bool) -> float | None:
     top = node.market.top
     if top.level is None and top.seen_ns:
-        use.reason = "the book is suspect, or empty"
+        use.absent("the book is suspect, or empty")
         return None
     if not use.fresh(top, node.top_limit, "book"):
         return None
     value = top.bid if bid else top.ask
     if value is None:
-        use.reason = "nobody bids" if bid else "nobody offers"
+        use.absent("nobody bids" if bid else "nobody offers")
     return value
 
 
@@ -38,12 +38,12 @@ def compute_spread(node: MarketNode, use: Use) -> float | None:
     top = node.market.top
     bid, ask = top.bid, top.ask
     if bid is None or ask is None or top.level is None:
-        use.reason = "a side of the book is empty, suspect or was never told"
+        use.absent("a side of the book is empty, suspect or was never told")
         return None
     if not use.fresh(top, node.top_limit, "book"):
         return None
     if bid > ask:
-        use.reason = "the book is crossed"
+        use.absent("the book is crossed")
         return None
     return (ask - bid) * 2.0 / (ask + bid)
 
@@ -63,7 +63,7 @@ def _depth(node: MarketNode, use: Use, *, bid: bool) -> float | None:
         return None
     value = depth.bid_usd if bid else depth.ask_usd
     if value is None:
-        use.reason = "the book seen does not reach 25 bp"
+        use.absent("the book seen does not reach 25 bp")
     return value
 
 

@@ -27,7 +27,7 @@ from monitor.core.measures.spec import MeasureSpec, Unit
 from monitor.core.measures.tree import AccountNode, BucketNode, Node
 from monitor.core.measures.use import Use
 from monitor.core.measures.volatility import read_basket_slow
-from monitor.core.state.facts import REVIEW_BIT
+from monitor.core.state.facts import REVIEW_BIT, Lack
 from monitor.core.state.model import RiskState
 from monitor.core.state.series import HOUR_NS
 from monitor.core.state.structure import HourlyLevels
@@ -98,7 +98,7 @@ def _gross(node: BucketNode, buckets: tuple[Bucket, ...], use: Use) -> float | N
                 continue
             holding = account.holdings.held.get(market)
             if holding is None:
-                use.absent(account.holdings.exposure.reason)
+                use.absent(account.holdings.exposure.reason, account.holdings.exposure.lack)
                 return None
             parts.append(abs(holding.notional_usd))
     return fsum(parts) if _add_off_book(node, buckets, use, parts) else None
@@ -193,7 +193,7 @@ def _drift_volatility(node: BucketNode, use: Use) -> float | None:
         levels.note(hour, weight)
     changes = list(levels.changes().values())
     if len(changes) < DRIFT_HOURS_MIN:
-        use.absent(f"{len(changes)} of {DRIFT_HOURS_MIN} hours of its weight known")
+        use.absent(f"{len(changes)} of {DRIFT_HOURS_MIN} hours of its weight known", Lack.FILLING)
         return None
     return compute_annual_deviation(changes, per_year=HOURS_PER_YEAR)
 

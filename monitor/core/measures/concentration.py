@@ -25,6 +25,7 @@ from monitor.core.measures.exposure import GROSS
 from monitor.core.measures.spec import Aggregate, MeasureSpec, Unit
 from monitor.core.measures.tree import AccountNode, Node, PortfolioNode
 from monitor.core.measures.use import NO_SOURCE, Use
+from monitor.core.state.facts import Lack
 from monitor.core.state.model import AccountState, RiskState
 from monitor.core.types import EngineNs, SubjectKind
 
@@ -156,11 +157,12 @@ def _depegs(
         elif deviation([1.0] * _sources(token, use)) is not None:
             dark.append(token)
     if worst is None and dark:
-        use.reason = f"too few of the prices of {', '.join(sorted(dark))} are fresh"
+        use.absent(f"too few of the prices of {', '.join(sorted(dark))} are fresh")
     elif worst is None:
-        use.reason = (
+        use.absent(
             f"{NO_SOURCE}no dollar token that we hold is priced by enough of the venues that are "
-            f"watched ({SOURCES_MIN})"
+            f"watched ({SOURCES_MIN})",
+            Lack.CHOICE,
         )
     use.retry()
     return None if worst is None else min(worst, 1.0)

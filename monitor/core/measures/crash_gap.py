@@ -22,7 +22,7 @@ from monitor.core.measures.margin import FREE
 from monitor.core.measures.spec import MeasureSpec, Unit
 from monitor.core.measures.tree import AccountNode, Node, PortfolioNode
 from monitor.core.measures.use import Use
-from monitor.core.state.facts import OFF_BOOK_BIT
+from monitor.core.state.facts import OFF_BOOK_BIT, Lack
 from monitor.core.state.model import DAY_NS, RiskState
 from monitor.core.state.spare import SpareMemory
 from monitor.core.types import EngineNs, SubjectKind
@@ -92,7 +92,8 @@ def _spare(node: AccountNode, use: Use) -> float | None:
     if least is None:
         use.absent(
             f"known for {(use.now - memory.since_ns) / DAY_NS:.1f} of {SPARE_DAYS} days without a "
-            "gap"
+            "gap",
+            Lack.FILLING,
         )
     return least
 

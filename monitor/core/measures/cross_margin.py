@@ -13,6 +13,7 @@ from monitor.core.measures.definition import HOLDINGS, Definition, Relation, def
 from monitor.core.measures.spec import MeasureSpec, Unit
 from monitor.core.measures.tree import AccountNode, Node, PortfolioNode
 from monitor.core.measures.use import NO_SOURCE, Use
+from monitor.core.state.facts import Lack
 from monitor.core.state.model import RiskState
 from monitor.core.structure import Strategy, covers_any
 from monitor.core.types import EngineNs, SubjectKind
@@ -36,7 +37,7 @@ def _sharing(node: AccountNode, use: Use) -> float | None:
     """How many strategies have a position in the pool."""
     strategies = use.settings.structure.strategies
     if not strategies:
-        use.absent(f"{NO_SOURCE}`structure.strategies` names none")
+        use.absent(f"{NO_SOURCE}`structure.strategies` names none", Lack.CHOICE)
         return None
     if use.read(node, HOLDINGS) is None or not use.join(node.holdings.exposure):
         return None

@@ -105,7 +105,7 @@ def _drawdown(node: Node, use: Use, accounts: list[AccountState], *, whole: bool
         use.estimated = True
     if memory is None:
         if use.estimated:
-            use.reason = "no peak is known, and an estimate is none"
+            use.absent("no peak is known, and an estimate is none")
             return None
         memory = start_drawdown(equity, flows)
     memory, drawdown = follow_drawdown(
@@ -194,7 +194,7 @@ def _rolling(name: str, window: Window) -> Callable[[PortfolioNode, Use], float 
             use.estimated = True
         kept = not use.estimated and not is_doubted(accounts, highest_usd)
         if use.estimated and known is None:
-            use.reason = "no peak is known, and an estimate is none"
+            use.absent("no peak is known, and an estimate is none")
             return None
         if not kept and known is not None:
             known = known.copy()

@@ -369,7 +369,7 @@ class Evaluator:
         # What is to be computed again by itself drifts meanwhile: whoever reads it computes it.
         instance.skipped = deadline < FOREVER_NS
         if value is None:
-            cell.reason = use.reason
+            cell.reason, cell.lack = use.why
             cell.estimated = False
             cell.observed_ns = 0
         else:
@@ -458,7 +458,7 @@ class Evaluator:
         reason = f"error: {text}"[:300]
         if instance.cell.reason != reason or instance.cell.value is not None:
             self.errors.append(f"{name} of {instance.node.subject}: {text}"[:400])
-        self._use.reason = reason
+        self._use.absent(reason)
         # Not to be tried again before something is told: the same inputs fail the same way.
         self._use.wake = FOREVER_NS
 
@@ -477,7 +477,7 @@ class Evaluator:
             return Cell(reason=f"error: {type(error).__name__}: {error}"[:300], computed_ns=now)
         spec = definition.spec
         if value is None:
-            return Cell(reason=use.reason, computed_ns=now)
+            return Cell(reason=use.reason, computed_ns=now, lack=use.why.lack)
         if not max(spec.low, -VALUE_MAX) <= value <= min(spec.high, VALUE_MAX):
             return Cell(reason=f"error: computed {value!r}, outside its range", computed_ns=now)
         max_age = FOREVER_NS if spec.max_age_s is None else limit_ns(spec.max_age_s)

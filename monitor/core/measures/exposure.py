@@ -34,7 +34,7 @@ def holding_of(node: PositionNode, use: Use) -> Holding | None:
         return None
     holding = holdings.held.get(node.market.market.market)
     if holding is None:
-        use.reason = holdings.exposure.reason
+        use.absent(holdings.exposure.reason, holdings.exposure.lack)
     return holding
 
 
@@ -65,7 +65,7 @@ def _unrealized(node: PositionNode, use: Use) -> float | None:
         return None
     entry = node.position.entry_price
     if entry is None:
-        use.reason = "the entry price is not known"
+        use.absent("the entry price is not known")
         return None
     return holding.size * (holding.price - entry)
 
@@ -102,7 +102,7 @@ def off_book_notionals(use: Use, only: str | None = None) -> dict[str, float] | 
             continue
         price = price_of_asset(use.state, asset, use)
         if price is None:
-            use.reason = f"no fresh price of {asset}, which the desk holds off-book"
+            use.absent(f"no fresh price of {asset}, which the desk holds off-book")
             return None
         notionals[asset] = size * price
     return notionals
@@ -137,7 +137,7 @@ def _asset_parts(node: AssetNode, use: Use) -> list[float] | None:
                 continue
             holding = holder.holdings.held.get(market.market)
             if holding is None:
-                use.reason = holder.holdings.exposure.reason
+                use.absent(holder.holdings.exposure.reason, holder.holdings.exposure.lack)
                 return None
             parts.append(holding.notional_usd)
     return parts

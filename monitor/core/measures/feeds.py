@@ -10,7 +10,7 @@ from monitor.core.measures.spec import MeasureSpec, Unit
 from monitor.core.measures.tree import FeedNode, PortfolioNode, RuleNode, VenueNode
 from monitor.core.measures.use import Use
 from monitor.core.settings import limit_ns
-from monitor.core.state.facts import RULE_BIT, BlockFact, Channel, FeedBit, VenueBit
+from monitor.core.state.facts import RULE_BIT, BlockFact, Channel, FeedBit, Lack, VenueBit
 from monitor.core.state.feeds import REJECTED_WINDOW_NS
 from monitor.core.state.model import FeedState
 from monitor.core.types import SECOND_NS, AlertState, EngineNs, Subject, SubjectKind
@@ -44,7 +44,7 @@ def _feed_age(node: FeedNode, use: Use) -> float | None:
     a living socket makes its feed old."""
     expected = _expected(node.feed, use)
     if not expected:
-        use.reason = "no channel of this feed was opened yet"
+        use.absent("no channel of this feed was opened yet")
         return None
     return max(0, use.now - min(one.progress_ns for one in expected)) / SECOND_NS
 
@@ -52,7 +52,7 @@ def _feed_age(node: FeedNode, use: Use) -> float | None:
 def _feed_connected(node: FeedNode, use: Use) -> float | None:
     """Of a socket or a poll. A feed of channels has none of its own: what carries it says so."""
     if node.feed.connected is None:
-        use.reason = "not a connection, or never connected"
+        use.absent("not a connection, or never connected", Lack.CHOICE)
         return None
     return 1.0 if node.feed.connected else 0.0
 
@@ -85,12 +85,12 @@ def _block_age(node: VenueNode, use: Use) -> float | None:
     blocks = node.venue.blocks.values()
     times = [fact.time_ns for fact in blocks if fact.time_ns is not None]
     if not times:
-        use.reason = "no block or exchange time was told"
+        use.absent("no block or exchange time was told")
         return None
     timed = [fact for fact in blocks if fact.time_ns is not None]
     silent_at = max(_silent_at(fact, use) for fact in timed)
     if silent_at <= use.now:
-        use.reason = "no source of blocks answers"
+        use.absent("no source of blocks answers")
         use.retry()
         return None
     use.observed = max(fact.seen_ns for fact in blocks)
@@ -126,13 +126,13 @@ def _indexer_lag(node: VenueNode, use: Use) -> float | None:
     blocks = node.venue.blocks
     indexer, validator = blocks.get("indexer"), blocks.get("validator")
     if indexer is None or indexer.height is None:
-        use.reason = "no indexer of this venue has told its height"
+        use.absent("no indexer of this venue has told its height")
         return None
     if validator is None or validator.height is None:
-        use.reason = NO_VALIDATOR
+        use.absent(NO_VALIDATOR)
         return None
     if not use.fresh(validator, node.block_limit, "chain height"):
-        use.reason = NO_VALIDATOR
+        use.absent(NO_VALIDATOR)
         return None
     stream = blocks.get("stream")
     latest, height = indexer, indexer.height
@@ -147,7 +147,7 @@ def _indexer_lag(node: VenueNode, use: Use) -> float | None:
 def _clock_skew(node: VenueNode, use: Use) -> float | None:
     fact = node.venue.skew
     if fact.value is None:
-        use.reason = "clock skew was never measured"
+        use.absent("clock skew was never measured")
         return None
     return fact.value if use.fresh(fact, node.skew_limit, "clock skew") else None
 
@@ -155,7 +155,7 @@ def _clock_skew(node: VenueNode, use: Use) -> float | None:
 def _venue_healthy(node: VenueNode, use: Use) -> float | None:
     fact = node.venue.health
     if fact.value is None:
-        use.reason = "the venue has not said how it is"
+        use.absent("the venue has not said how it is")
         return None
     if not use.fresh(fact, node.health_limit, "venue status"):
         return None

@@ -11,7 +11,7 @@ from monitor.core.measures.spec import MeasureSpec, Unit
 from monitor.core.measures.tree import MarketNode, PortfolioNode, VenueNode
 from monitor.core.measures.use import FOREVER_NS, Use
 from monitor.core.state.belief import RESTS_NS
-from monitor.core.state.facts import MarketBit
+from monitor.core.state.facts import Lack, MarketBit
 from monitor.core.state.model import VenueState
 from monitor.core.types import SECOND_NS, EngineNs, MarketStatus, SubjectKind
 
@@ -23,7 +23,7 @@ def read_predicted(node: MarketNode, use: Use) -> float | None:
     """Funding predicted for the settlement to come, fraction per hour; None while not known."""
     fact = node.market.predicted
     if fact.value is None:
-        use.reason = "predicted funding was never told"
+        use.absent("predicted funding was never told")
         return None
     return fact.value if use.fresh(fact, node.predicted_limit, "predicted funding") else None
 
@@ -42,11 +42,11 @@ def _settled(node: MarketNode, use: Use) -> float | None:
     """The newest settlement, by its own time: telling an old one again does not make it new."""
     fact = node.market.settled
     if fact.value is None:
-        use.reason = "no settlement was told"
+        use.absent("no settlement was told", Lack.HISTORY)
         return None
     expires = fact.settled_at_ns + node.settled_limit
     if expires <= use.now:
-        use.reason = "the newest settlement is too old"
+        use.absent("the newest settlement is too old")
         return None
     use.as_of = min(use.as_of, fact.settled_at_ns)
     use.expires = min(use.expires, expires)
@@ -57,7 +57,7 @@ def _settled(node: MarketNode, use: Use) -> float | None:
 def _open_interest(node: MarketNode, use: Use) -> float | None:
     fact = node.market.open_interest
     if fact.value is None:
-        use.reason = "open interest was never told"
+        use.absent("open interest was never told")
         return None
     return fact.value if use.fresh(fact, node.open_interest_limit, "open interest") else None
 
@@ -126,7 +126,7 @@ class _Census:
 
     def known_ratio(self, use: Use) -> float | None:
         if not self.active:
-            use.reason = "no active market is known"
+            use.absent("no active market is known")
             return None
         if self.known:
             # A share over many is observed anew when any of them is.
@@ -138,9 +138,8 @@ class _Census:
             return None
         counted = self.known - self.meaningless
         if counted < use.settings.funding_known_ratio_min * self.active:
-            use.reason = f"funding is known for only {counted} of {self.active} active markets"
-            if self.meaningless:
-                use.reason += f"; {self.meaningless} more rest on a dead oracle"
+            dead = f"; {self.meaningless} more rest on a dead oracle" if self.meaningless else ""
+            use.absent(f"funding is known for only {counted} of {self.active} active markets{dead}")
             return None
         return self.expensive / counted if counted else None
 

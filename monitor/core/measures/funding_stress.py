@@ -30,6 +30,7 @@ from monitor.core.measures.funding import stood_still_until
 from monitor.core.measures.funding_windows import MarketWindows, Scores, scores_of_past
 from monitor.core.measures.tree import PortfolioNode
 from monitor.core.measures.use import Use
+from monitor.core.state.facts import PRESENT, Lack, Why
 from monitor.core.state.funding import (
     CARRY_HOURS_MAX,
     FundingSeries,
@@ -54,7 +55,7 @@ class Member(NamedTuple):
 
     market: MarketState
     weight: float
-    scores: Scores | str
+    scores: Scores | Why
 
 
 Universe = dict[str, list[Member]]
@@ -72,7 +73,7 @@ def current_rate(state: RiskState, market: MarketState, hour: int) -> float | No
     return series.hourly(max(hour, series.newest), max(hour, series.newest), carry)[0]
 
 
-def market_scores(windows: dict[str, MarketWindows], use: Use, market: MarketState) -> Scores | str:
+def market_scores(windows: dict[str, MarketWindows], use: Use, market: MarketState) -> Scores | Why:
     """How unusual the market's funding is for itself, or why that is not known."""
     known = windows.get(market.subject)
     if known is None:
@@ -129,7 +130,7 @@ def _universe(
             if isinstance(scores, Scores):
                 began_ns = scores.hour * HOUR_NS - market.funding_interval_s * SECOND_NS
                 if dead[market.venue] > began_ns:
-                    scores = "its oracle stood still"
+                    scores = Why("its oracle stood still")
             members.append(Member(market, weight, scores))
     return chosen
 
@@ -153,7 +154,7 @@ def compute_stress(node: PortfolioNode, use: Use) -> float:
         return float(memory.now.assets)
     assets, active, told = _weights(use)
     universe = _universe(node, use, assets)
-    before, found = memory.now, StressNow(at_ns=use.now, reason="")
+    before, found = memory.now, StressNow(at_ns=use.now, why=PRESENT)
     memory.now = found
     found.common, found.common_hour = before.common, before.common_hour
     _fill(found, universe, use, active, told)
@@ -196,7 +197,9 @@ def _fill(found: StressNow, universe: Universe, use: Use, active: int, told: int
         for market, weight, scores in members:
             total += weight
             if not isinstance(scores, Scores):
-                missing = max(missing, (weight, f"{market.market} on {market.venue}: {scores}"))
+                missing = max(
+                    missing, (weight, f"{market.market} on {market.venue}: {scores.reason}")
+                )
                 continue
             used += weight
             scored.append((weight, scores))
@@ -211,10 +214,11 @@ def _fill(found: StressNow, universe: Universe, use: Use, active: int, told: int
     found.as_of_ns, found.expires_ns, found.observed_ns = as_of, expires, observed
     found.coverage = used / total if total > 0.0 else None
     _fill_context(found, universe, use)
-    found.reason = _why_not(found, missing[1], use, active, told)
+    found.why = _why_not(found, missing[1], use, active, told)
     parts = compute_stress_parts(list(known.values()), anchors)
-    if found.reason or parts is None:
-        found.reason = found.reason or "no sign of funding a day ago is known"
+    if found.why.reason or parts is None:
+        if not found.why.reason:
+            found.why = Why("no sign of funding a day ago is known", Lack.HISTORY)
         return
     points = compute_stress_points(parts, anchors)
     at_worst = compute_stress_parts(worst, anchors)
@@ -231,23 +235,30 @@ def _fill(found: StressNow, universe: Universe, use: Use, active: int, told: int
     found.top = tuple(ranked[:TOP])
 
 
-def _why_not(found: StressNow, missing: str, use: Use, active: int, told: int) -> str:
-    """Why there is no index, with what is missing most; empty where there is one."""
+def _why_not(found: StressNow, missing: str, use: Use, active: int, told: int) -> Why:
+    """Why there is no index, with what is missing most; no words where there is one.
+
+    History that is missing counts as being read even where a settlement is too old: that an index
+    which was known is no more is told by a rule of its own."""
     anchors = use.settings.funding_stress
     if not active:
-        return "no active market is known"
+        return Why("no active market is known")
     if told < use.settings.funding_known_ratio_min * active:
-        return f"open interest is known for only {told} of {active} active markets"
+        return Why(f"open interest is known for only {told} of {active} active markets")
     if found.coverage is None:
-        return "no market has open interest"
+        return Why("no market has open interest")
     if found.coverage < anchors.coverage_min:
-        return (
+        return Why(
             f"funding history of {found.coverage:.0%} of open interest is known, "
-            f"{anchors.coverage_min:.0%} is needed ({missing})"
+            f"{anchors.coverage_min:.0%} is needed ({missing})",
+            Lack.HISTORY,
         )
     if found.assets < anchors.assets_min:
-        return f"funding history of {found.assets} of {anchors.assets_min} assets is known"
-    return ""
+        return Why(
+            f"funding history of {found.assets} of {anchors.assets_min} assets is known",
+            Lack.HISTORY,
+        )
+    return PRESENT
 
 
 def _fill_context(found: StressNow, universe: Universe, use: Use) -> None:

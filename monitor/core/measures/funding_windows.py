@@ -16,6 +16,7 @@ from monitor.core.formulas.funding_stress import (
     RobustWindow,
     robust_z,
 )
+from monitor.core.state.facts import PRESENT, Lack, Why
 from monitor.core.state.funding import FundingSeries
 
 
@@ -62,6 +63,10 @@ def _windows(series: FundingSeries, last: int, carry: int) -> tuple[RobustWindow
     return sizes, RobustWindow(_changes(rates))
 
 
+def _filling(known: int, what: str) -> Why:
+    return Why(f"{known} of {KNOWN_HOURS_MIN} hours of {what} known", Lack.HISTORY)
+
+
 class MarketWindows:
     """The windows of one market, brought along from hour to hour."""
 
@@ -70,11 +75,11 @@ class MarketWindows:
     def __init__(self) -> None:
         self._base: _Base | None = None
         self._asked: tuple[int, int, int, int, float | None] | None = None
-        self._scores: Scores | str = ""
+        self._scores: Scores | Why = PRESENT
 
     def scores(
         self, series: FundingSeries, hour: int, carry: int, floor: float = ANCHORS.scale_floor
-    ) -> Scores | str:
+    ) -> Scores | Why:
         """The scores as of ``hour``, or why there are none."""
         last = series.rates[-1] if series.rates else None
         asked = (hour, series.newest, series.revision, carry, last)
@@ -82,12 +87,12 @@ class MarketWindows:
             self._asked, self._scores = asked, self._find(series, hour, carry, floor)
         return self._scores
 
-    def _find(self, series: FundingSeries, hour: int, carry: int, floor: float) -> Scores | str:
+    def _find(self, series: FundingSeries, hour: int, carry: int, floor: float) -> Scores | Why:
         if not series.rates:
-            return "no settlement was told"
+            return Why("no settlement was told", Lack.HISTORY)
         hour = max(hour, series.newest)
         if hour - series.newest > carry:
-            return "the newest settlement is too old"
+            return Why("the newest settlement is too old")
         base = self._brought_along(series, carry)
         sizes, changes = base.sizes, base.changes
         first = hour - FLIP_HOURS
@@ -98,12 +103,12 @@ class MarketWindows:
             changes = changes.extended(_changes(rates)[-len(later) :])
         spread, moved = sizes.spread(), changes.spread()
         if spread is None:
-            return f"{sizes.known} of {KNOWN_HOURS_MIN} hours of funding known"
+            return _filling(sizes.known, "funding")
         if moved is None:
-            return f"{changes.known} of {KNOWN_HOURS_MIN} hours of funding changes known"
+            return _filling(changes.known, "funding changes")
         rate, eight = rates[-1], rates[-1 - CHANGE_HOURS]
         if rate is None or eight is None:
-            return "funding of eight hours ago is not known"
+            return Why("funding of eight hours ago is not known", Lack.HISTORY)
         return Scores(
             rate,
             rates[0],

@@ -26,6 +26,7 @@ from monitor.core.measures.funding_stress import series_of
 from monitor.core.measures.spec import MeasureSpec, Unit
 from monitor.core.measures.tree import AccountNode, AssetNode, MarketNode, Node, PositionNode
 from monitor.core.measures.use import NO_SOURCE, Use
+from monitor.core.state.facts import Lack
 from monitor.core.state.funding import carry_hours
 from monitor.core.state.model import RiskState
 from monitor.core.state.series import HOUR_NS
@@ -78,7 +79,7 @@ def make_pair(long: MarketNode, short: MarketNode, use: Use) -> Pair | None:
 def best_pair(node: AssetNode, use: Use) -> Pair | None:
     """That with the most left of its funding after costs; None with the reason."""
     if len(node.markets) < 2:
-        use.absent(f"{NO_SOURCE}only one watched market of {node.asset}")
+        use.absent(f"{NO_SOURCE}only one watched market of {node.asset}", Lack.CHOICE)
         return None
     pen, _ = use.sides
     best: Pair | None = None

@@ -77,7 +77,7 @@ def _health(node: VenueNode, use: Use) -> float | None:
     parts = _parts(node, lambda name: use.read(node, name), use.now)
     weights = fsum(weight for _, weight, _ in parts)
     if weights <= 0.0:
-        use.reason = "nothing is known of this venue"
+        use.absent("nothing is known of this venue")
         return None
     use.begin(use.now)  # what is absent counts: the score itself is always of now
     use.retry()

@@ -12,7 +12,7 @@ from monitor.core.measures.definition import Definition, define
 from monitor.core.measures.spec import MeasureSpec, Unit
 from monitor.core.measures.tree import Node, VenueNode
 from monitor.core.measures.use import Use
-from monitor.core.state.facts import VenueBit
+from monitor.core.state.facts import Lack, VenueBit
 from monitor.core.state.model import HistoryState, RiskState
 from monitor.core.types import SECOND_NS, EngineNs, SubjectKind
 from monitor.core.warm_up import FUNDING, PAST, PRICES
@@ -29,7 +29,7 @@ def _known_ratio(kind: str) -> Callable[[VenueNode, Use], float | None]:
     def compute(node: VenueNode, use: Use) -> float | None:
         found = node.venue.histories.get(kind)
         if found is None:
-            use.absent(NEVER)
+            use.absent(NEVER, Lack.HISTORY)
             return None
         return 1.0 - len(found.cold) / found.wanted
 
@@ -59,7 +59,7 @@ def _eta(node: VenueNode, use: Use) -> float | None:
     waiting."""
     histories = {kind: one for kind, one in node.venue.histories.items() if kind != PAST}
     if not histories:
-        use.absent(NEVER)
+        use.absent(NEVER, Lack.HISTORY)
         return None
     longest = 0
     for kind, found in sorted(histories.items()):
@@ -77,7 +77,7 @@ def _eta(node: VenueNode, use: Use) -> float | None:
 def _past_eta(node: VenueNode, use: Use) -> float | None:
     found = node.venue.histories.get(PAST)
     if found is None:
-        use.absent("it is read once the funding of thirty days is known")
+        use.absent("it is read once the funding of thirty days is known", Lack.HISTORY)
         return None
     left_ns, why = eta_ns(found, use.now)
     if left_ns is None:

@@ -13,7 +13,7 @@ from monitor.core.measures.definition import HOLDINGS, Definition, define
 from monitor.core.measures.spec import MeasureSpec, Unit
 from monitor.core.measures.tree import AccountNode
 from monitor.core.measures.use import Use, known_ns
-from monitor.core.state.facts import AccountBit, SeenFact
+from monitor.core.state.facts import AccountBit, SeenFact, Why
 from monitor.core.state.model import Freshness, Holding, PositionState
 from monitor.core.types import MarginMode, SubjectKind
 
@@ -29,7 +29,7 @@ def positions_known(node: AccountNode, use: Use) -> bool:
     """
     account = node.account
     if not account.positions_complete:
-        use.reason = "positions were never listed completely, or not readably"
+        use.absent("positions were never listed completely, or not readably")
         return False
     stream, truth = account.positions_stream, account.positions_truth
     known = known_ns(stream, use.channels.get(stream.channel))
@@ -37,7 +37,7 @@ def positions_known(node: AccountNode, use: Use) -> bool:
         known = max(known, known_ns(truth, use.channels.get(truth.channel)))
     expires = known + node.account_limit
     if not known or expires <= use.now:
-        use.reason = "positions are too old" if known else "positions need a re-read after a gap"
+        use.absent("positions are too old" if known else "positions need a re-read after a gap")
         if _may_return(use, account.positions_stream):
             use.retry()
         return False
@@ -57,7 +57,7 @@ def compute_holdings(node: AccountNode, use: Use) -> float | None:
     into = node.holdings
     if not positions_known(node, use):
         into.held = {}
-        into.exposure = into.maintenance = Freshness(reason=use.reason)
+        into.exposure = into.maintenance = Freshness(reason=use.reason, lack=use.why.lack)
         return None
     before, markets = into.held, node.markets
     held: dict[str, Holding] = {}
@@ -95,9 +95,9 @@ def compute_holdings(node: AccountNode, use: Use) -> float | None:
     into.gross_usd = fsum(map(abs, notionals))
     into.net_usd = fsum(notionals)
     into.maintenance_usd = fsum(requirements)
-    into.exposure = into.maintenance = use.freshness(exposure_reason)
+    into.exposure = into.maintenance = use.freshness(Why(exposure_reason))
     if tiers_reason and not exposure_reason:
-        into.maintenance = use.freshness(tiers_reason)
+        into.maintenance = use.freshness(Why(tiers_reason))
     return float(len(held))
 
 

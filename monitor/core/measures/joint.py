@@ -26,6 +26,7 @@ from monitor.core.measures.passage import CHANCE_DAY
 from monitor.core.measures.spec import MeasureSpec, Unit
 from monitor.core.measures.tree import AccountNode, AssetNode, Node, PortfolioNode
 from monitor.core.measures.use import Use
+from monitor.core.state.facts import PRESENT
 from monitor.core.state.model import RiskState
 from monitor.core.types import EngineNs, SubjectKind
 
@@ -129,13 +130,13 @@ def _worst_pair(
 def _joint(node: PortfolioNode, use: Use) -> float | None:
     """Of two accounts exactly; of more by the one factor nearest to their correlations, and never
     less than the likeliest pair."""
-    dark = ""
+    dark = PRESENT
 
     def read(of: Node, name: str) -> float | None:
         nonlocal dark
         value = use.read(of, name)
         if value is None:
-            dark = dark or use.reason
+            dark = dark if dark.reason else use.why
         return value
 
     members, complete = _members(node, read)
@@ -149,7 +150,7 @@ def _joint(node: PortfolioNode, use: Use) -> float | None:
         found = max(found, compute_two_or_more(chances, fit_loadings(matrix)))
     if complete or found >= SAID_FROM:
         return found
-    use.absent(dark)
+    use.why = dark
     return None
 
 

@@ -27,7 +27,7 @@ from monitor.core.measures.spec import MeasureSpec, Unit
 from monitor.core.measures.tree import AssetNode, MarketNode, Node
 from monitor.core.measures.use import NO_SOURCE, Use
 from monitor.core.measures.volatility import read_fast, read_slow
-from monitor.core.state.facts import SERIES_BIT
+from monitor.core.state.facts import SERIES_BIT, Lack
 from monitor.core.state.model import RiskState
 from monitor.core.types import EngineNs, SubjectKind
 
@@ -37,7 +37,9 @@ _ASSET = (SubjectKind.ASSET,)
 def _drift(node: AssetNode, use: Use) -> float | None:
     drift = use.settings.trades.drift(node.asset)
     if drift is None:
-        use.absent(f"{NO_SOURCE}`trades.drifts` says no expected return of {node.asset}")
+        use.absent(
+            f"{NO_SOURCE}`trades.drifts` says no expected return of {node.asset}", Lack.CHOICE
+        )
     return drift
 
 

@@ -19,7 +19,7 @@ from monitor.core.measures.exposure import is_closed
 from monitor.core.measures.spec import Aggregate, MeasureSpec, Unit
 from monitor.core.measures.tree import AccountNode, Node, PositionNode
 from monitor.core.measures.use import Use
-from monitor.core.state.facts import AccountBit
+from monitor.core.state.facts import AccountBit, Lack
 from monitor.core.state.model import Freshness, Holding, Holdings, RiskState
 from monitor.core.types import AccountMode, EngineNs, SubjectKind
 
@@ -41,7 +41,7 @@ def compute_liquidations(node: AccountNode, use: Use) -> float | None:
     pool's equity and requirement to ``node.holdings``."""
     into = node.holdings
     if has_own_rules(node):
-        use.reason = "a portfolio-margin account is liquidated by rules of its own"
+        use.absent("a portfolio-margin account is liquidated by rules of its own")
     elif use.join(into.maintenance):
         equity = use.read(node, _EQUITY)
         if equity is not None and _fill_pool(into, equity, use):
@@ -49,7 +49,7 @@ def compute_liquidations(node: AccountNode, use: Use) -> float | None:
                 _solve(into, one, node.markets[name].market.margin_tiers)
             into.liquidation = use.freshness()
             return float(len(into.held))
-    into.liquidation = Freshness(reason=use.reason)
+    into.liquidation = Freshness(reason=use.reason, lack=use.why.lack)
     return None
 
 
@@ -59,7 +59,7 @@ def _fill_pool(into: Holdings, equity_usd: float, use: Use) -> bool:
     for one in into.held.values():
         if one.isolated:
             if one.margin_equity_usd is None:
-                use.reason = "the margin of an isolated position is not known"
+                use.absent("the margin of an isolated position is not known")
                 return False
             apart += one.margin_equity_usd
             required_apart += one.maintenance_usd or 0.0
@@ -97,7 +97,7 @@ def solved(node: PositionNode, use: Use) -> Holding | None:
         return None
     holding = node.owner.holdings.held.get(node.market.market.market)
     if holding is None:
-        use.reason = "the position has no price"
+        use.absent("the position has no price")
     return holding
 
 
@@ -110,13 +110,13 @@ def rises(one: Holding) -> bool:
 
 def _liquidation_price(node: PositionNode, use: Use) -> float | None:
     if is_closed(node, use):
-        use.reason = "the position is closed"
+        use.absent("the position is closed", Lack.CHOICE)
         return None
     holding = solved(node, use)
     if holding is None:
         return None
     if holding.liquidation_price is None:
-        use.reason = "no price of this market alone would liquidate"
+        use.absent("no price of this market alone would liquidate", Lack.CHOICE)
     return holding.liquidation_price
 
 
@@ -140,7 +140,7 @@ def _venue_liquidation_price(node: PositionNode, use: Use) -> float | None:
         return None
     price = node.position.venue_liquidation_price
     if price is None:
-        use.reason = "the venue gives no liquidation price"
+        use.absent("the venue gives no liquidation price", Lack.CHOICE)
     return price
 
 

@@ -16,7 +16,7 @@ from monitor.core.measures.tree import AccountNode, MarketNode, Node, PortfolioN
 from monitor.core.measures.use import Use
 from monitor.core.settings import limit_ns
 from monitor.core.state.book_history import DEPTH_MINUTES_MIN, SPREAD_HOURS_MIN
-from monitor.core.state.facts import MarketBit
+from monitor.core.state.facts import Lack, MarketBit
 from monitor.core.state.model import RiskState
 from monitor.core.types import EngineNs, SubjectKind
 
@@ -39,7 +39,7 @@ def _exit_depth(node: PositionNode, use: Use) -> float | None:
         return None
     side = depth.bid_usd if holding.size > 0.0 else depth.ask_usd
     if side is None:
-        use.reason = "the book seen does not reach 25 bp"
+        use.absent("the book seen does not reach 25 bp")
         return None
     return min(side / abs(holding.notional_usd), EXIT_DEPTH_MAX)
 
@@ -64,7 +64,7 @@ def _market_exit_depth(node: MarketNode, use: Use) -> float | None:
             continue
         holding = owner.holdings.held.get(name)
         if holding is None:
-            use.reason = owner.holdings.exposure.reason
+            use.absent(owner.holdings.exposure.reason, owner.holdings.exposure.lack)
             return None
         sums[holding.size > 0.0] += abs(holding.notional_usd)
     worst = EXIT_DEPTH_MAX
@@ -76,7 +76,7 @@ def _market_exit_depth(node: MarketNode, use: Use) -> float | None:
             return None
         side = depth.bid_usd if long else depth.ask_usd
         if side is None:
-            use.reason = "the book seen does not reach 25 bp"
+            use.absent("the book seen does not reach 25 bp")
             return None
         worst = min(worst, side / notional)
     return worst
@@ -92,7 +92,7 @@ def unwind_seconds(node: MarketNode, notional_usd: float, use: Use) -> float | N
         return 0.0
     volume = node.market.volume_24h
     if volume.value is None:
-        use.reason = f"volume of {node.market.market} is not known"
+        use.absent(f"volume of {node.market.market} is not known")
         return None
     if not use.fresh(volume, VOLUME_LIMIT_NS, f"volume of {node.market.market}"):
         return None
@@ -149,7 +149,7 @@ def _spread_of_usual(node: MarketNode, use: Use) -> float | None:
     usual = books.spread_median
     if usual is None:
         known = len(books.hours)
-        use.reason = f"{known} of {SPREAD_HOURS_MIN} hours of the spread are known"
+        use.absent(f"{known} of {SPREAD_HOURS_MIN} hours of the spread are known", Lack.FILLING)
         return None
     spread = compute_spread(node, use)
     return None if spread is None else _over(spread, usual)
@@ -172,14 +172,14 @@ def _depth_drop(node: MarketNode, use: Use) -> float | None:
     bid, ask = market.books.bid_median_usd, market.books.ask_median_usd
     if bid is None or ask is None:
         known = len(market.books.minutes)
-        use.reason = f"{known} of {DEPTH_MINUTES_MIN} minutes of depth are known"
+        use.absent(f"{known} of {DEPTH_MINUTES_MIN} minutes of depth are known", Lack.FILLING)
         return None
     if not use.fresh(market.depth, node.depth_limit, "depth"):
         return None
     sides = ((market.depth.bid_usd, bid), (market.depth.ask_usd, ask))
     drops = [1.0 - now / usual for now, usual in sides if now is not None and usual > 0.0]
     if len(drops) < len(sides):
-        use.reason = "the book seen does not reach 25 bp, or never had anything in it"
+        use.absent("the book seen does not reach 25 bp, or never had anything in it")
         return None
     return min(max(0.0, *drops), 1.0)
 
@@ -190,7 +190,7 @@ def _depth_drop(node: MarketNode, use: Use) -> float | None:
 def _terms_changed(node: MarketNode, use: Use) -> float | None:
     market = node.market
     if not market.listed:
-        use.reason = f"{market.market} is not listed"
+        use.absent(f"{market.market} is not listed")
         return None
     changed_ns = market.terms_changed_ns
     ends_ns = changed_ns + round(DAY_S * 1e9)

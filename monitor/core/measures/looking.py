@@ -12,6 +12,7 @@ from monitor.core.measures.definition import Definition, Key
 from monitor.core.measures.tree import Node
 from monitor.core.measures.use import Use
 from monitor.core.settings import EngineSettings
+from monitor.core.state.facts import PRESENT, Why
 from monitor.core.state.model import Cell, RiskState
 from monitor.core.types import EngineNs
 
@@ -25,7 +26,7 @@ class _LookingUse(Use):
         """As ``Use.read``, without trusting what was kept as absent."""
         cell = self.peek(node, name, self.now)
         if cell.value is None:
-            self.reason = f"{name} of {node.subject}: {cell.reason}"
+            self.absent(f"{name} of {node.subject}: {cell.reason}", cell.lack)
             return None
         self.as_of = min(self.as_of, cell.as_of_ns)
         self.expires = min(self.expires, cell.expires_ns)
@@ -47,9 +48,10 @@ class Lookout:
         self._settings = settings
         self._definitions = definitions
 
-    def why_absent(self, node: Node, name: str, now: EngineNs) -> str:
-        """The reason of now; empty where the measure is present."""
-        return self._look(node, name, now).reason
+    def why_absent(self, node: Node, name: str, now: EngineNs) -> Why:
+        """The reason of now; no words where the measure is present."""
+        cell = self._look(node, name, now)
+        return PRESENT if cell.value is not None else Why(cell.reason, cell.lack)
 
     def _look(self, node: Node, name: str, now: EngineNs) -> Cell:
         instance, definition = node.instances.get(name), self._definitions.get((name, node.kind))
@@ -73,5 +75,13 @@ class Lookout:
             value = definition.compute(node, use)
         except Exception as error:  # noqa: BLE001 - containment: one measure (design.md §2)
             return Cell(reason=f"error: {type(error).__name__}: {error}"[:300])
-        reason = use.reason if value is None else ""
-        return Cell(value, use.as_of, use.expires, use.observed, use.estimated, reason)
+        why = use.why if value is None else PRESENT
+        return Cell(
+            value,
+            use.as_of,
+            use.expires,
+            use.observed,
+            use.estimated,
+            why.reason,
+            lack=why.lack,
+        )

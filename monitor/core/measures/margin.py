@@ -39,7 +39,7 @@ def _maintenance(node: AccountNode, use: Use) -> float | None:
     if has_own_rules(node):
         fact = node.account.maintenance_margin
         if fact.value is None:
-            use.reason = "the venue has not stated the maintenance of this portfolio-margin account"
+            use.absent("the venue has not stated the maintenance of this portfolio-margin account")
             return None
         fresh = use.fresh(fact, node.account_limit, "maintenance margin")
         return max(fact.value, 0.0) if fresh else None
@@ -149,14 +149,14 @@ def _initial_of(
         return notional / position.leverage
     market = place.market
     if not market.margin_tiers:
-        use.reason = f"margin tiers of {market.market} are not known"
+        use.absent(f"margin tiers of {market.market} are not known")
         return None
     rate = market.margin_tiers[0].initial_margin_rate
     upper = market.open_interest_upper_cap_usd
     if upper:
         interest = market.open_interest.value
         if interest is None:
-            use.reason = f"open interest of {market.market} is not known"
+            use.absent(f"open interest of {market.market} is not known")
             return None
         if not use.fresh(market.open_interest, place.open_interest_limit, "open interest"):
             return None

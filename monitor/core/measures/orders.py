@@ -23,7 +23,7 @@ from monitor.core.measures.prices import margin_price
 from monitor.core.measures.spec import MeasureSpec, Unit
 from monitor.core.measures.tree import AccountNode, MarketNode, Node, PortfolioNode
 from monitor.core.measures.use import NO_SOURCE, Use
-from monitor.core.state.facts import AccountBit
+from monitor.core.state.facts import AccountBit, Lack
 from monitor.core.state.model import AccountState, MarketState, RiskState
 from monitor.core.types import SECOND_NS, EngineNs, Side, SubjectKind
 
@@ -243,7 +243,10 @@ def expected_funding(place: MarketNode, sign: float, use: Use) -> float | None:
 
 def _losses(node: AccountNode, use: Use) -> list[PlannedLoss] | None:
     if not use.settings.trades.stops_required:
-        use.absent(f"{NO_SOURCE}`trades.stops_required` is not set: nothing says what is a trade")
+        use.absent(
+            f"{NO_SOURCE}`trades.stops_required` is not set: nothing says what is a trade",
+            Lack.CHOICE,
+        )
         return None
     trades = _trades(node, use)
     book = None if trades is None else _book(node, use)

@@ -10,7 +10,7 @@ from monitor.core.measures.spec import MeasureSpec, Unit
 from monitor.core.measures.tree import MarketNode, VenueNode
 from monitor.core.measures.use import Use, known_ns
 from monitor.core.settings import limit_ns
-from monitor.core.state.facts import MarketBit, PriceFact
+from monitor.core.state.facts import Lack, MarketBit, PriceFact
 from monitor.core.state.model import RiskState
 from monitor.core.types import SECOND_NS, MarketStatus, SubjectKind
 
@@ -36,7 +36,7 @@ def price_of_asset(state: RiskState, asset: str, use: Use) -> float | None:
     for fact, limit in candidates:
         if fact.value is not None and use.fresh(fact, limit, f"price of {asset}"):
             return fact.value
-    use.reason = f"no fresh price of {asset}"
+    use.absent(f"no fresh price of {asset}")
     return None
 
 
@@ -51,7 +51,7 @@ def read_price(fact: PriceFact, limit: int, what: str, use: Use) -> float | None
     """A believed and fresh price, or None with the reason."""
     value = fact.value
     if value is None:
-        use.reason = absent_price(fact, what)
+        use.absent(absent_price(fact, what))
         return None
     return value if use.fresh(fact, limit, what) else None
 
@@ -59,7 +59,7 @@ def read_price(fact: PriceFact, limit: int, what: str, use: Use) -> float | None
 def read_mark(node: MarketNode, use: Use) -> float | None:
     """Mark price."""
     if not node.market.has_mark:
-        use.reason = "this venue has no mark price; it margins on the oracle"
+        use.absent("this venue has no mark price; it margins on the oracle", Lack.CHOICE)
         return None
     return read_price(node.market.mark, node.mark_limit, "mark price", use)
 
@@ -72,7 +72,7 @@ def read_oracle(node: MarketNode, use: Use) -> float | None:
 def read_index(node: MarketNode, use: Use) -> float | None:
     """Index price; what tells one has one."""
     if not node.market.has_index and not node.market.index.seen_ns:
-        use.reason = "this venue states no index price"
+        use.absent("this venue states no index price", Lack.CHOICE)
         return None
     return read_price(node.market.index, node.oracle_limit, "index price", use)
 
@@ -135,7 +135,7 @@ def _age(fact: Callable[[MarketNode], PriceFact], what: str) -> Callable[[Market
 def compute_age(fact: PriceFact, what: str, use: Use) -> float | None:
     """Seconds since the newer of the fact and its open channel's progress; grows for ever."""
     if not fact.seen_ns:
-        use.reason = f"{what} was never told"
+        use.absent(f"{what} was never told")
         return None
     known = known_ns(fact, use.channels.get(fact.channel)) or fact.seen_ns
     use.observed = fact.seen_ns
@@ -156,7 +156,7 @@ def _oracle_unchanged(node: VenueNode, use: Use) -> float | None:
             return None
         changed_ns = max(changed_ns, oracle.changed_ns)
     if not changed_ns:
-        use.reason = "no oracle price of a major was told"
+        use.absent("no oracle price of a major was told")
         return None
     return max(0, use.now - changed_ns) / SECOND_NS
 
@@ -164,7 +164,7 @@ def _oracle_unchanged(node: VenueNode, use: Use) -> float | None:
 def _market_active(node: MarketNode, use: Use) -> float | None:
     status = node.market.status
     if status.value is None:
-        use.reason = "market status was never told"
+        use.absent("market status was never told")
         return None
     if not use.fresh(status, node.status_limit, "market status"):
         return None

@@ -70,7 +70,7 @@ def read_parts(node: PortfolioNode, name: str, use: Use) -> list[float] | None:
 def _look_again(node: PortfolioNode, name: str, use: Use) -> None:
     """Peers' prices are not followed, so one that is missing is looked for every second; while some
     account alone could say what is missing, nothing else can help."""
-    reason = use.reason
+    why = use.why
     lost = any(
         isinstance(account, AccountNode)
         and not _believed(account.account, use.now)
@@ -78,7 +78,7 @@ def _look_again(node: PortfolioNode, name: str, use: Use) -> None:
         for venue in node.venues
         for account in venue.related(Relation.ACCOUNTS)
     )
-    use.reason = reason
+    use.why = why
     use.wake_at(use.now + (LOOK_AGAIN_NS if lost else RETRY_NS))
 
 
@@ -97,11 +97,12 @@ def _part(account: Node, name: str, use: Use) -> float | None:
     value = use.read(account, name)
     if value is not None or not isinstance(account, AccountNode):
         return value
-    unknown = use.reason
+    unknown = use.why
     found = remark(account, use)
     part = None if found is None else found.of(name)
     if part is None:
-        use.reason = f"{unknown}; not re-marked: {use.reason}" if found is None else unknown
+        also = "" if found is not None else f"; not re-marked: {use.reason}"
+        use.absent(f"{unknown.reason}{also}", unknown.lack)
     return part
 
 
@@ -110,10 +111,10 @@ def remark(node: AccountNode, use: Use) -> Remark | None:
     account = node.account
     known_ns = _known_ns(account)
     if not account.positions_complete or not known_ns:
-        use.reason = "its positions were never known"
+        use.absent("its positions were never known")
         return None
     if use.now - known_ns >= REMARK_NS:
-        use.reason = "its positions were last known more than a day ago"
+        use.absent("its positions were last known more than a day ago")
         return None
     notionals: list[float] = []
     moves: list[float] = []
@@ -123,11 +124,11 @@ def remark(node: AccountNode, use: Use) -> Remark | None:
         market = node.markets[name].market
         price = price_of_asset(use.state, market.asset, use)
         if price is None:
-            use.reason = f"no fresh price of {market.asset} anywhere"
+            use.absent(f"no fresh price of {market.asset} anywhere")
             return None
         before = _last(market.mark if market.has_mark else market.oracle)
         if before is not None and not LIKE_LOW <= price / before <= LIKE_HIGH:
-            use.reason = f"the price of {market.asset} elsewhere is of something else"
+            use.absent(f"the price of {market.asset} elsewhere is of something else")
             return None
         notionals.append(position.size * price)
         moves.append(position.size * (price - (price if before is None else before)))

@@ -12,7 +12,7 @@ from monitor.core.measures.definition import Definition, Relation, define
 from monitor.core.measures.spec import MeasureSpec, Unit
 from monitor.core.measures.tree import AccountNode, Node, VenueNode
 from monitor.core.measures.use import Use, known_ns
-from monitor.core.state.facts import VenueBit
+from monitor.core.state.facts import Lack, VenueBit
 from monitor.core.state.feeds import ANSWERS_WINDOW_NS, GAPS_WINDOW_NS, REQUESTS_WINDOW_NS
 from monitor.core.state.model import RiskState, VenueState
 from monitor.core.types import EngineNs, SubjectKind
@@ -35,7 +35,7 @@ def _errors(node: VenueNode, use: Use) -> float | None:
     venue = node.venue
     asked, failed = _counted(venue, use.now)
     if asked < ASKED_MIN:
-        use.absent(f"{asked} of {ASKED_MIN} requests counted in ten minutes")
+        use.absent(f"{asked} of {ASKED_MIN} requests counted in ten minutes", Lack.FILLING)
         return None
     first = min(one.at_ns for one in venue.requests if one.at_ns > use.now - REQUESTS_WINDOW_NS)
     use.wake_at(first + REQUESTS_WINDOW_NS)
@@ -61,7 +61,11 @@ def _answers(node: VenueNode, use: Use) -> float | None:
     """The time that one in twenty exceeds; of few answers the slowest."""
     recent = [one for one in node.venue.answers if one.at_ns > use.now - ANSWERS_WINDOW_NS]
     if len(recent) < ANSWERS_MIN:
-        use.absent(f"{len(recent)} of {ANSWERS_MIN} orders or cancels of ours answered in an hour")
+        # Who sends no orders is not to be told so.
+        use.absent(
+            f"{len(recent)} of {ANSWERS_MIN} orders or cancels of ours answered in an hour",
+            Lack.CHOICE,
+        )
         return None
     use.wake_at(recent[0].at_ns + ANSWERS_WINDOW_NS)
     return sorted(one.took_s for one in recent)[ceil(LATE_SHARE * len(recent)) - 1]

@@ -30,6 +30,7 @@ from monitor.core.measures.liquidation import (
 from monitor.core.measures.spec import Aggregate, MeasureSpec, Unit
 from monitor.core.measures.tree import AccountNode, Node, PortfolioNode, PositionNode
 from monitor.core.measures.use import Use
+from monitor.core.state.facts import Lack
 from monitor.core.state.model import MarketState, RiskState
 from monitor.core.types import EngineNs, SubjectKind
 
@@ -136,17 +137,17 @@ def _stressed_count(node: PortfolioNode, use: Use) -> float | None:
     """Accounts stressed by the same move. Two that are known to be are enough to say so; fewer are
     only known when all accounts are."""
     counts = [0] * len(STRESSES)
-    unknown = ""
+    unknown = None
     for account in node.related(Relation.ALL_ACCOUNTS):
         if not isinstance(account, AccountNode):
             continue
         if use.read(account, LIQUIDATIONS) is None:
-            unknown = unknown or use.reason
+            unknown = unknown or use.why
             continue
         for index, move in enumerate(STRESSES):
             counts[index] += stressed_usage(account, move) >= STRESSED_FROM
     if unknown and max(counts) < 2:
-        use.reason = unknown
+        use.why = unknown
         return None
     return float(max(counts))
 
@@ -187,7 +188,7 @@ def _account_buffer(node: AccountNode, use: Use) -> float | None:
 def _position_buffer(node: PositionNode, use: Use) -> float | None:
     """Of the pool that the position is liquidated with: its own margin, or the cross pool."""
     if is_closed(node, use):
-        use.reason = "the position is closed"
+        use.absent("the position is closed", Lack.CHOICE)
         return None
     holding = solved(node, use)
     if holding is None:

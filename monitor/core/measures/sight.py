@@ -116,7 +116,7 @@ def _known(node: VenueNode, use: Use) -> float | None:
 def _lost_ratio(node: VenueNode, use: Use) -> float | None:
     sight = _seen(node, use.state, use.now)
     if not sight.known:
-        use.reason = "no feed of this venue was ever connected"
+        use.absent("no feed of this venue was ever connected")
         return None
     return len(sight.lost) / sight.known
 
@@ -126,7 +126,7 @@ def _dark_ratio(node: VenueNode, use: Use) -> float | None:
     while its sockets speak is not gone."""
     sight = _seen(node, use.state, use.now)
     if not sight.known:
-        use.reason = "no feed of this venue was ever connected"
+        use.absent("no feed of this venue was ever connected")
         return None
     lost = len(sight.lost) / sight.known
     return min(lost, sight.mute / sight.pushed) if sight.pushed else lost

@@ -7,6 +7,7 @@ alone lists has no spread of funding, which then cannot worsen. *Pure.*
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import pairwise
 from math import fsum
 
@@ -15,6 +16,7 @@ from monitor.core.measures.spec import MeasureSpec, Unit
 from monitor.core.measures.tree import AccountNode, AssetNode, Node, PortfolioNode, PositionNode
 from monitor.core.measures.use import Use
 from monitor.core.settings import limit_ns
+from monitor.core.state.facts import Lack
 from monitor.core.state.model import RiskState
 from monitor.core.state.series import HOUR_NS
 from monitor.core.state.structure import SignalHours
@@ -87,9 +89,27 @@ def _sample(node: AssetNode, hour: int, use: Use) -> None:
                 known.note(hour, number, value)
 
 
+def _lone(node: AssetNode) -> bool:
+    """Whether one venue alone lists it, which disagrees with nobody."""
+    return len({one.market.venue for one in node.markets}) < 2
+
+
+def _lack(nodes: Iterable[AssetNode], use: Use) -> Lack:
+    """Of which kind it is that signs of these are unknown: where all are known now, time fills
+    it."""
+    pen, _ = use.sides
+    found = Lack.FILLING
+    for node in nodes:
+        for name, _, _ in SIGNALS[1 if _lone(node) else 0 :]:
+            pen.begin(use.now)
+            if pen.read(node, name) is None:
+                found = min(found, pen.why.lack, key=lambda lack: lack.value)
+    return found
+
+
 def _worse(node: AssetNode, number: int, hour: int, known: SignalHours) -> bool | None:
     """Whether one sign worsened three hours running up to ``hour``; None where that is unknown."""
-    if number == 0 and len({one.market.venue for one in node.markets}) < 2:
+    if number == 0 and _lone(node):
         return False
     levels = known.last(hour, number)
     if levels is None:
@@ -116,11 +136,13 @@ def _count(node: AssetNode, now: EngineNs, known: SignalHours) -> tuple[int, int
 def _of_asset(node: AssetNode, use: Use) -> float | None:
     known = use.state.structure.signals.get(node.asset)
     if known is None:
-        use.absent("followed for what is held, from the beginning of the next hour")
+        use.absent("followed for what is held, from the beginning of the next hour", Lack.FILLING)
         return None
     worse, unknown = _count(node, use.now, known)
     if unknown:
-        use.absent(f"{unknown} of 3 signs are not known for four hours in a row")
+        use.absent(
+            f"{unknown} of 3 signs are not known for four hours in a row", _lack([node], use)
+        )
         return None
     return float(worse)
 
@@ -144,7 +166,10 @@ def _of_portfolio(node: PortfolioNode, use: Use) -> float | None:
         if worse < WORSE_NEEDED <= worse + unknown:
             open_assets.append(name)
     if not count and open_assets:
-        use.absent(f"too few of the signs of {', '.join(open_assets[:5])} are known for four hours")
+        use.absent(
+            f"too few of the signs of {', '.join(open_assets[:5])} are known for four hours",
+            _lack([held[name] for name in open_assets], use),
+        )
         return None
     if held:  # as old as the beginning of the hour that was judged
         use.as_of = use.observed = min(use.as_of, max(hour - 1, 0) * HOUR_NS)

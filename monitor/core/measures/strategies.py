@@ -15,6 +15,7 @@ from monitor.core.measures.definition import HOLDINGS, Definition, Relation, def
 from monitor.core.measures.spec import MeasureSpec, Unit
 from monitor.core.measures.tree import AccountNode, PortfolioNode, StrategyNode
 from monitor.core.measures.use import Use
+from monitor.core.state.facts import Lack
 from monitor.core.state.series import HOUR_NS
 from monitor.core.state.structure import HOURS_KEPT, HourlyLevels
 from monitor.core.types import SECOND_NS, SubjectKind
@@ -45,7 +46,7 @@ def _pnl(node: StrategyNode, use: Use) -> float | None:
             levels.note(hour, level)
     change = levels.changes().get(hour - 1)
     if change is None:
-        use.absent(f"the last hour of {name} is not known from end to end")
+        use.absent(f"the last hour of {name} is not known from end to end", Lack.FILLING)
     return change
 
 
@@ -148,7 +149,8 @@ def _correlated(
         use.absent(
             f"{found.hours} of {needed} {'' if hours is None else 'restless '}hours known that "
             f"each two of {', '.join(profits)} share"
-            + (f"; {days:.0f} days to go" if hours is None else "")
+            + (f"; {days:.0f} days to go" if hours is None else ""),
+            Lack.FILLING,
         )
         return None
     as_of = (min(max(one, default=-1) for one in profits.values()) + 1) * HOUR_NS

@@ -20,7 +20,7 @@ from monitor.core.measures.spec import MeasureSpec, Unit
 from monitor.core.measures.stress_words import say_coverage, say_index, say_why_unknown, work_index
 from monitor.core.measures.tree import AssetNode, MarketNode, Node, PortfolioNode
 from monitor.core.measures.use import Use
-from monitor.core.state.facts import SETTLED_BIT, MarketBit
+from monitor.core.state.facts import PRESENT, SETTLED_BIT, Lack, MarketBit, Why
 from monitor.core.state.funding import StressNow, carry_hours
 from monitor.core.state.model import RiskState
 from monitor.core.state.series import HOUR_NS
@@ -34,14 +34,14 @@ _PORTFOLIO = (SubjectKind.PORTFOLIO,)
 Pick = Callable[[StressNow], float | None]
 
 
-def _read(pick: Pick, missing: str, node: PortfolioNode, use: Use) -> float | None:
+def _read(pick: Pick, missing: Why, node: PortfolioNode, use: Use) -> float | None:
     """One number of the last pass, as fresh as the settlements it rests on."""
     if use.read(node, HIDDEN) is None:
         return None
     now = use.state.stress.now
     value = pick(now)
     if value is None:
-        use.absent(now.reason or missing)
+        use.why = now.why if now.why.reason else missing
         return None
     if now.expires_ns <= use.now:
         use.absent("the settlements used are too old")
@@ -62,7 +62,7 @@ def _points(number: int, now: StressNow) -> float | None:
 
 def _settlements(node: PortfolioNode, use: Use) -> float | None:
     """Hours that settled since the index has been known and calm."""
-    if _read(lambda now: now.index, "", node, use) is None:
+    if _read(lambda now: now.index, PRESENT, node, use) is None:
         return None
     return float(use.state.stress.calm_settlements)
 
@@ -77,7 +77,8 @@ def _days(node: PortfolioNode, use: Use) -> dict[int, float] | None:
 def _peak(node: PortfolioNode, use: Use) -> float | None:
     days = _days(node, use)
     if days == {}:
-        use.absent(f"no index of the past is known: {use.state.stress.now.reason}")
+        why = use.state.stress.now.why.reason
+        use.absent(f"no index of the past is known: {why}", Lack.HISTORY)
     return max(days.values()) if days else None
 
 
@@ -102,7 +103,7 @@ def _unknown_s(node: PortfolioNode, use: Use) -> float | None:
         return None
     known_ns = use.state.stress.known_ns
     if not known_ns:
-        use.absent(f"it was never known: {use.state.stress.now.reason}")
+        use.absent(f"it was never known: {use.state.stress.now.why.reason}", Lack.HISTORY)
         return None
     return 0.0 if use.state.stress.now.index is not None else (use.now - known_ns) / SECOND_NS
 
@@ -117,7 +118,7 @@ def _market_z(node: MarketNode, use: Use) -> float | None:
         raise TypeError(f"{node.subject} has no portfolio")
     scores = market_scores(portfolio.funding_windows, use, node.market)
     if not isinstance(scores, Scores):
-        use.absent(scores)
+        use.why = scores
         return None
     carry = carry_hours(node.market.funding_interval_s)
     use.as_of = min(use.as_of, scores.hour * HOUR_NS)
@@ -150,7 +151,11 @@ def _asset_dispersion(node: AssetNode, use: Use) -> float | None:
         use.observed = min(use.observed, series.told_ns)
     spread = compute_dispersion(aprs)
     if spread is None:
-        use.absent(f"settled funding of {node.asset} is known on {len(aprs)} of at least 2 venues")
+        lone = len({place.market.venue for place in node.markets}) < 2
+        use.absent(
+            f"settled funding of {node.asset} is known on {len(aprs)} of at least 2 venues",
+            Lack.CHOICE if lone else Lack.MISSING,
+        )
     elif use.expires <= use.now:
         use.absent("the settlements used are too old")
         return None
@@ -188,7 +193,7 @@ def _spec(
 def _made(
     spec: MeasureSpec,
     pick: Pick,
-    missing: str = "",
+    missing: Why = PRESENT,
     detail: Detail | None = None,
     made_of: tuple[str, ...] = (),
     arithmetic: Arithmetic | None = None,
@@ -320,7 +325,7 @@ DEFINITIONS: tuple[Definition, ...] = (
             high=1.0,
         ),
         lambda now: now.coverage,
-        "no market has open interest",
+        Why("no market has open interest"),
         say_coverage,
     ),
     _made(
@@ -333,12 +338,12 @@ DEFINITIONS: tuple[Definition, ...] = (
             high=3600.0,
         ),
         lambda now: now.weighted_apr,
-        "settled funding is known for too little of the open interest",
+        Why("settled funding is known for too little of the open interest"),
     ),
     _made(
         _DISPERSION,
         lambda now: now.dispersion_apr,
-        "no asset has settled funding on two venues",
+        Why("no asset has settled funding on two venues"),
     ),
     define(_DISPERSION, SubjectKind.ASSET, _asset_dispersion, bits=0, needs=()),
     _made(
@@ -351,7 +356,7 @@ DEFINITIONS: tuple[Definition, ...] = (
             high=1.0,
         ),
         lambda now: now.common,
-        "fewer than 5 assets have 20 days of funding",
+        Why("fewer than 5 assets have 20 days of funding", Lack.HISTORY),
     ),
     define(
         _spec(

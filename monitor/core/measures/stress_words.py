@@ -16,7 +16,7 @@ PARTS = ("level", "breadth", "surprise", "change", "flips")
 
 def say_why_unknown(_node: Node, state: RiskState, _now: EngineNs) -> str:
     """Why there is no index; empty where there is one."""
-    return state.stress.now.reason[:80]
+    return state.stress.now.why.reason[:80]
 
 
 def say_coverage(_node: Node, state: RiskState, _now: EngineNs) -> str:

@@ -8,14 +8,12 @@ progress of the channel it came over, while that channel is open and had no gap 
 
 from __future__ import annotations
 
-import enum
-import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from monitor.core.decision import ComputationRequest
 from monitor.core.settings import EngineSettings
-from monitor.core.state.facts import Channel, ComputedFact, Fact
+from monitor.core.state.facts import PRESENT, Channel, ComputedFact, Fact, Lack, Why
 from monitor.core.state.model import Cell, Freshness, RiskState
 from monitor.core.types import SECOND_NS, EngineNs
 
@@ -30,37 +28,7 @@ NO_SOURCE = "no source: "
 # heartbeats may come back, and they dirty nothing.
 RETRY_NS = SECOND_NS
 
-# What a reason says of a window that fills with time: by what the desk sees itself, and by what a
-# venue's history fills sooner. Neither is blindness while it goes on.
-_FILLS = re.compile(
-    r"\d of (at least )?\d+ (minutes|hours of the spread|restless|hours known that|"
-    r"hours of its weight|assets)|without a gap|not known from end to end"
-)
-_HISTORY = re.compile(
-    r"\d of \d+ (hours|hourly returns|days)|common hours of|was sampled yet|it was never known|"
-    r"days of funding|complete yet|no settlement was told|history was read yet|"
-    r"eight hours ago|a day ago is known|funding history of|no index of the past"
-)
-
 Peek = Callable[["Node", str, EngineNs], Cell]
-
-
-class Lack(enum.Enum):
-    """What kind of absence a reason tells of."""
-
-    CHOICE = "choice"  # nobody who is watched could ever tell, or it does not apply
-    FILLING = "filling"  # a window that the desk's own watching fills
-    HISTORY = "history"  # one that a venue's history fills
-    MISSING = "missing"  # what was told is gone or old, or what should be told never was
-
-
-def lack_of(reason: str) -> Lack:
-    """The kind of absence, by the words of the measures; what is in doubt counts as missing."""
-    if NO_SOURCE in reason or "has no mark price" in reason:
-        return Lack.CHOICE
-    if _FILLS.search(reason):
-        return Lack.FILLING
-    return Lack.HISTORY if _HISTORY.search(reason) else Lack.MISSING
 
 
 def known_ns(fact: Fact, channel: Channel | None) -> EngineNs:
@@ -81,7 +49,7 @@ class Use:
 
     ``as_of`` is the oldest input's freshness, ``expires`` when the first becomes too old,
     ``observed`` when the oldest was last told, ``wake`` when to compute again although nothing is
-    told, ``reason`` why the value is absent.
+    told, ``why`` the value is absent.
     """
 
     __slots__ = (
@@ -92,12 +60,12 @@ class Use:
         "now",
         "observed",
         "peek",
-        "reason",
         "requests",
         "settings",
         "sides",
         "state",
         "wake",
+        "why",
     )
 
     def __init__(self, state: RiskState, settings: EngineSettings, peek: Peek) -> None:
@@ -107,7 +75,7 @@ class Use:
         self.peek = peek
         # Two more pens for a computation whose results age apart.
         self.sides: tuple[Use, Use] = (self, self)
-        self.reason = ""
+        self.why = PRESENT
         # Where heavy computations are asked for; None for one who only looks and changes nothing.
         self.requests: list[ComputationRequest] | None = None
         self.begin(0)
@@ -126,9 +94,14 @@ class Use:
         )
         return self
 
-    def absent(self, reason: str) -> None:
-        """Say why there is no value."""
-        self.reason = reason
+    def absent(self, reason: str, lack: Lack = Lack.MISSING) -> None:
+        """Say why there is no value, and of which kind its absence is."""
+        self.why = Why(reason, lack)
+
+    @property
+    def reason(self) -> str:
+        """What was last said of an absence, in words."""
+        return self.why.reason
 
     def fresh(self, fact: Fact, limit: int, what: str) -> bool:
         """Fold in the fact's freshness; False, with the reason kept, where it is too old.
@@ -137,19 +110,19 @@ class Use:
         """
         seen = fact.seen_ns
         if not seen:
-            self.reason = f"{what} was never told"
+            self.absent(f"{what} was never told")
             return False
         channel = self.channels.get(fact.channel)
         known = seen
         if channel is not None:  # as ``known_ns``, by hand: every computation comes through here
             if channel.generation != fact.generation:
-                self.reason = f"{what} needs a new message after a gap"
+                self.absent(f"{what} needs a new message after a gap")
                 return False
             if channel.open and channel.progress_ns > seen >= channel.opened_ns:
                 known = channel.progress_ns
         expires = known + limit
         if expires <= self.now:
-            self.reason = f"{what} is too old"
+            self.absent(f"{what} is too old")
             if channel is not None and channel.open:
                 self.retry()
             return False
@@ -182,14 +155,14 @@ class Use:
         from; None where nothing came back yet, it failed, or those are ``limit`` old or older."""
         known = self.state.computed.get(f"{name}|{node.subject}")
         if known is None or not known.seen_ns:
-            self.reason = f"{name} was not computed yet"
+            self.absent(f"{name} was not computed yet")
             return None
         if known.value is None or known.error:
-            self.reason = f"{name} could not be computed: {known.error or 'no value'}"[:300]
+            self.absent(f"{name} could not be computed: {known.error or 'no value'}"[:300])
             return None
         expires = known.as_of_ns + limit
         if expires <= self.now:
-            self.reason = f"{name} was computed too long ago"
+            self.absent(f"{name} was computed too long ago")
             return None
         self.as_of = min(self.as_of, known.as_of_ns)
         self.expires = min(self.expires, expires)
@@ -214,12 +187,12 @@ class Use:
         )
         value = cell.value
         if value is None:
-            self.reason = f"{name} of {node.subject}: {cell.reason}"
+            self.absent(f"{name} of {node.subject}: {cell.reason}", cell.lack)
             return None
         if cell.expires_ns <= self.now:
             # Who reads what it did not say that it needs may come first, and is told of nothing.
             self.retry()
-            self.reason = f"{name} of {node.subject} is too old"
+            self.absent(f"{name} of {node.subject} is too old")
             return None
         self.as_of = cell.as_of_ns if cell.as_of_ns < self.as_of else self.as_of
         self.expires = cell.expires_ns if cell.expires_ns < self.expires else self.expires
@@ -231,10 +204,10 @@ class Use:
     def join(self, freshness: Freshness) -> bool:
         """Fold in a group that was read elsewhere; False where it is absent or too old by now."""
         if freshness.reason:
-            self.reason = freshness.reason
+            self.absent(freshness.reason, freshness.lack)
             return False
         if freshness.expires_ns <= self.now:
-            self.reason = "the positions' prices are too old"
+            self.absent("the positions' prices are too old")
             return False
         self.as_of = freshness.as_of_ns if freshness.as_of_ns < self.as_of else self.as_of
         self.expires = freshness.expires_ns if freshness.expires_ns < self.expires else self.expires
@@ -244,6 +217,6 @@ class Use:
         self.estimated = self.estimated or freshness.estimated
         return True
 
-    def freshness(self, reason: str = "") -> Freshness:
-        """What was folded since ``begin``, to be kept; with a ``reason`` it counts as absent."""
-        return Freshness(self.as_of, self.expires, self.observed, self.estimated, reason)
+    def freshness(self, why: Why = PRESENT) -> Freshness:
+        """What was folded since ``begin``, to be kept; with a reason it counts as absent."""
+        return Freshness(self.as_of, self.expires, self.observed, self.estimated, *why)

@@ -23,7 +23,7 @@ from monitor.core.measures.spec import MeasureSpec, Unit
 from monitor.core.measures.tree import AssetNode, Node
 from monitor.core.measures.use import Use
 from monitor.core.settings import limit_ns
-from monitor.core.state.facts import SERIES_BIT, SeenFact
+from monitor.core.state.facts import SERIES_BIT, Lack, SeenFact
 from monitor.core.state.model import RiskState
 from monitor.core.state.series import (
     FAST_HALF_LIFE_MINUTES,
@@ -58,7 +58,7 @@ def read_series(asset: str, use: Use) -> PriceSeries | None:
     """The asset's price series while it is sampled, else None with the reason."""
     series = use.state.prices.get(asset)
     if series is None:
-        use.absent(f"no price of {asset} was sampled yet")
+        use.absent(f"no price of {asset} was sampled yet", Lack.HISTORY)
         return None
     limit = limit_ns(use.state.gap_minutes * 60.0 + SERIES_SLACK_S)
     return series if use.fresh(series.seen, limit, f"price of {asset}") else None
@@ -68,7 +68,9 @@ def _fed(ewma: Ewma, half_life: float, unit: str, of: str, use: Use) -> bool:
     if ewma.fed_ratio >= FED_RATIO_MIN:
         return True
     told = half_life * log2(1.0 / (1.0 - ewma.fed_ratio))
-    use.absent(f"{told:.0f} of {half_life:.0f} {unit} of {of} known")
+    # History is of hours: minutes are seen by nobody but us.
+    lack = Lack.FILLING if unit == "minutes" else Lack.HISTORY
+    use.absent(f"{told:.0f} of {half_life:.0f} {unit} of {of} known", lack)
     return False
 
 
@@ -95,7 +97,8 @@ def percentile_of(hours: HourSeries, of: str, use: Use) -> float | None:
         left_days = (PERCENTILE_HOURS_MIN - hours.known) / 24
         use.absent(
             f"{hours.known} of {PERCENTILE_HOURS_MIN} hours of {of} volatility known; "
-            f"{max(left_days, 1):.0f} days to go, less with history"
+            f"{max(left_days, 1):.0f} days to go, less with history",
+            Lack.HISTORY,
         )
         return None
     return compute_binned_percentile(hours.counts, marked - 1)
@@ -115,7 +118,10 @@ def _jumps(node: AssetNode, use: Use) -> tuple[Jumps, float] | None:
         return None
     returns = series.hours.recent(JUMP_HOURS)
     if len(returns) < JUMP_HOURS_MIN:
-        use.absent(f"{len(returns)} of {JUMP_HOURS_MIN} hourly returns of {node.asset} known")
+        use.absent(
+            f"{len(returns)} of {JUMP_HOURS_MIN} hourly returns of {node.asset} known",
+            Lack.HISTORY,
+        )
         return None
     last = series.hours.return_at(series.hours.hour)
     running = series.running_return()
@@ -155,7 +161,7 @@ def read_basket(use: Use) -> HourSeries | None:
     """The basket's hours while they are followed, else None with the reason."""
     basket = use.state.basket
     if basket.hour < 0:
-        use.absent("no hour of the basket is complete yet")
+        use.absent("no hour of the basket is complete yet", Lack.HISTORY)
         return None
     observed = use.observed
     ended = SeenFact(seen_ns=(basket.hour + 1) * HOUR_NS)

@@ -7,13 +7,37 @@ value is None, and a suspect price is absent. *Pure.*
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import NamedTuple
 
 from monitor.core.types import SECOND_NS, EngineNs, MarketStatus
 
 # A venue's clock further ahead than this orders nothing: what it says counts as of its arrival.
 AHEAD_MAX_NS = 60 * SECOND_NS
+
+
+class Lack(enum.Enum):
+    """What kind of absence a reason tells of, the gravest first."""
+
+    MISSING = 0  # what was told is gone or old, or what should be told never was
+    HISTORY = 1  # a window that a venue's history fills
+    FILLING = 2  # one that the desk's own watching fills
+    CHOICE = 3  # nobody who is watched could ever tell, or it does not apply
+
+
+class Why(NamedTuple):
+    """Why something is absent: in words, and of which kind that is. No words while it is present.
+
+    What nobody has judged is missing: only where it is made can an absence be excused.
+    """
+
+    reason: str
+    lack: Lack = Lack.MISSING
+
+
+PRESENT = Why("")
 
 # By source: how many older statements in a row it made, and when the first.
 Refusals = dict[str, tuple[int, EngineNs]]

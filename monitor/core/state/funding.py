@@ -16,6 +16,7 @@ from monitor.core.formulas.funding_stress import (
     PEAK_DAYS,
     WINDOW_HOURS,
 )
+from monitor.core.state.facts import Why
 from monitor.core.state.funding_past import PastFunding
 from monitor.core.state.series import HOUR_NS
 from monitor.core.types import SECOND_NS, EngineNs
@@ -119,7 +120,7 @@ class StressNow(msgspec.Struct, omit_defaults=True):
 
     Args:
         at_ns: When; 0 for never.
-        index: 0 to 100, None while it cannot be said, for ``reason``.
+        index: 0 to 100, None while it cannot be said; ``why`` says why.
         worst: The same with every asset of which something is unknown at its worst.
         parts: Level, breadth, surprise, change, flips as raw values.
         ramps: How far each is from where it begins to count to where it counts in full, 0 to 1.
@@ -152,7 +153,7 @@ class StressNow(msgspec.Struct, omit_defaults=True):
     as_of_ns: EngineNs = 0
     expires_ns: EngineNs = 0
     observed_ns: EngineNs = 0
-    reason: str = "never computed"
+    why: Why = Why("never computed")
 
 
 class StressMemory(msgspec.Struct, omit_defaults=True):

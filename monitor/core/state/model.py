@@ -32,6 +32,7 @@ from monitor.core.state.facts import (
     ComputedFact,
     DepthFact,
     FlagFact,
+    Lack,
     NumberFact,
     PriceFact,
     Refusals,
@@ -346,17 +347,20 @@ class Cell:
     reason: str = "never computed"
     computed_ns: EngineNs = -1
     armed_ns: EngineNs = 0
+    lack: Lack = Lack.MISSING  # of which kind the absence is that ``reason`` tells of
 
 
 @dataclass(slots=True)
 class Freshness:
-    """How old a group of inputs is; ``reason`` says why it is absent, empty while present."""
+    """How old a group of inputs is; ``reason`` says why it is absent, empty while present, and
+    ``lack`` of which kind that is."""
 
     as_of_ns: EngineNs = 0
     expires_ns: EngineNs = 0
     observed_ns: EngineNs = 0
     estimated: bool = False
     reason: str = "never computed"
+    lack: Lack = Lack.MISSING
 
 
 @dataclass(slots=True)
