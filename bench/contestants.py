@@ -16,7 +16,7 @@ from bench.floor import Floor
 from bench.frames import PUBLIC, Frame, Shape, Stream
 from bench.measure import cpu_us, freeze, pin, resident_mb
 from bench.metrics import scrape
-from bench.rules import hundredfold
+from bench.rules import filled_to
 from bench.world import World
 from monitor.rulebook import builtin_files
 
@@ -35,7 +35,7 @@ class Options:
     accounts: int = 2
     frames_per_second: int = 50_000
     public: bool = False
-    many_rules: bool = False
+    rules: int = 0  # how many are loaded; 0: the built-in ones alone
 
     @property
     def channels(self) -> frozenset[str] | None:
@@ -48,7 +48,7 @@ class Options:
 
 
 def _riskd_world(options: Options, stream: Stream) -> World:
-    world = World(stream, (*builtin_files(), hundredfold()) if options.many_rules else None)
+    world = World(stream, (*builtin_files(), filled_to(options.rules)) if options.rules else None)
     world.open(stream.opening())
     return world
 

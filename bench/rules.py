@@ -1,4 +1,4 @@
-"""A rulebook a hundred times the built-in one, of which the stream affects no more.
+"""Rulebooks far larger than the built-in one, of which the stream affects no more.
 
 The further rules read the very measures that move with every batch; their limits lie beyond what a
 calm stream reaches. Whoever evaluates every rule of a measure that moved pays for all of them.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from monitor.rulebook import builtin_files
 
 TIMES = 100
+THOUSAND = 1_000
 # (for_each, expression with its limit left open, first limit, step)
 FAR = (
     ("market", "oracle_deviation_ratio >= {:.6f}", 0.5, 1e-4),
@@ -28,10 +29,10 @@ def count_rules() -> int:
     return sum(text.count("- id:") for _, text in builtin_files())
 
 
-def hundredfold() -> tuple[str, str]:
-    """One rulebook file with ninety-nine times as many rules as the built-in ones have."""
+def filled_to(total: int) -> tuple[str, str]:
+    """One rulebook file with as many rules as the built-in ones lack to ``total``."""
     lines = []
-    for number in range((TIMES - 1) * count_rules()):
+    for number in range(total - count_rules()):
         kind, expression, first, step = FAR[number % len(FAR)]
         limit = first + step * (number // len(FAR))
         lines.append(
