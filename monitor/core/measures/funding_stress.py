@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 from monitor.core.formulas.funding import HOURS_PER_YEAR
 from monitor.core.formulas.funding_stress import (
-    WINDOW_HOURS,
     WORST,
     AssetFunding,
     MarketFunding,
@@ -27,25 +26,18 @@ from monitor.core.formulas.funding_stress import (
     score_asset,
 )
 from monitor.core.measures.funding import stood_still_until
-from monitor.core.measures.funding_windows import MarketWindows, Scores, scores_of_past
+from monitor.core.measures.funding_windows import MarketWindows
 from monitor.core.measures.tree import PortfolioNode
 from monitor.core.measures.use import Use
 from monitor.core.state.facts import PRESENT, Lack, Why
-from monitor.core.state.funding import (
-    CARRY_HOURS_MAX,
-    FundingSeries,
-    StressNow,
-    carry_hours,
-    with_past,
-)
-from monitor.core.state.model import MarketState, RiskState, VenueState
+from monitor.core.state.funding import FundingSeries, StressNow, carry_hours
+from monitor.core.state.funding_past import Scores
+from monitor.core.state.model import MarketState, RiskState
 from monitor.core.state.series import HOUR_NS
 from monitor.core.types import SECOND_NS, MarketStatus
-from monitor.core.warm_up import PAST
 
 TOP = 3
 CADENCE_NS = 5 * SECOND_NS
-DAY_HOURS = 24
 BUCKET_HOURS, BUCKETS, BUCKETS_MIN = 8, 90, 60
 _NONE = FundingSeries()
 
@@ -59,6 +51,8 @@ class Member(NamedTuple):
 
 
 Universe = dict[str, list[Member]]
+# Active markets by asset with their open interest in USD.
+Weighed = dict[str, list[tuple[MarketState, float]]]
 
 
 def series_of(state: RiskState, market: MarketState) -> FundingSeries:
@@ -86,11 +80,11 @@ def market_scores(windows: dict[str, MarketWindows], use: Use, market: MarketSta
     )
 
 
-def _weights(use: Use) -> tuple[dict[str, list[tuple[MarketState, float]]], int, int]:
+def weigh(use: Use) -> tuple[Weighed, int, int]:
     """Active markets by asset with their open interest in USD, and of how many it was told. The
     last known open interest weighs even when it is old: a feed that dies must not shrink what it
     is a share of."""
-    assets: dict[str, list[tuple[MarketState, float]]] = {}
+    assets: Weighed = {}
     active = told = 0
     equal = use.settings.funding_stress.equal_weights
     for venue in use.state.venues.values():
@@ -111,19 +105,22 @@ def _weights(use: Use) -> tuple[dict[str, list[tuple[MarketState, float]]], int,
     return assets, active, told
 
 
-def _universe(
-    node: PortfolioNode, use: Use, assets: dict[str, list[tuple[MarketState, float]]]
-) -> Universe:
+def largest_assets(use: Use, assets: Weighed) -> list[str]:
+    """The universe of the index: the assets with the most open interest, the largest first."""
+    sizes = {asset: fsum(weight for _, weight in held) for asset, held in assets.items()}
+    ranked = sorted(sizes, key=lambda asset: (-sizes[asset], asset))
+    return ranked[: use.settings.funding_stress.universe]
+
+
+def _universe(node: PortfolioNode, use: Use, assets: Weighed) -> Universe:
     """The largest assets with the scores of their markets. Those of a venue whose oracle stood
     still while the newest settlement was being averaged say nothing."""
-    sizes = {asset: fsum(weight for _, weight in held) for asset, held in assets.items()}
-    largest = sorted(sizes, key=lambda asset: (-sizes[asset], asset))
     majors = use.settings.freshness.majors
     dead = {
         name: stood_still_until(venue, majors, use.now) for name, venue in use.state.venues.items()
     }
     chosen: Universe = {}
-    for asset in largest[: use.settings.funding_stress.universe]:
+    for asset in largest_assets(use, assets):
         members = chosen[asset] = []
         for market, weight in assets[asset]:
             scores = market_scores(node.funding_windows, use, market)
@@ -135,7 +132,8 @@ def _universe(
     return chosen
 
 
-def _asset(members: list[tuple[float, Scores]], use: Use) -> AssetFunding:
+def asset_funding(members: list[tuple[float, Scores]], use: Use) -> AssetFunding:
+    """One asset from its markets' (open interest in USD, scores); at least one."""
     return combine_venues(
         [
             MarketFunding(one.rate, one.rate_before, one.z, one.change_z, weight)
@@ -152,7 +150,7 @@ def compute_stress(node: PortfolioNode, use: Use) -> float:
     if memory.now.at_ns and 0 <= use.now - memory.now.at_ns < CADENCE_NS:
         use.wake_at(memory.now.at_ns + CADENCE_NS)
         return float(memory.now.assets)
-    assets, active, told = _weights(use)
+    assets, active, told = weigh(use)
     universe = _universe(node, use, assets)
     before, found = memory.now, StressNow(at_ns=use.now, why=PRESENT)
     memory.now = found
@@ -166,7 +164,6 @@ def compute_stress(node: PortfolioNode, use: Use) -> float:
     # Of eight-hour means: it can only change with them.
     if hour // BUCKET_HOURS != found.common_hour // BUCKET_HOURS and universe:
         found.common, found.common_hour = _common_factor(universe, use, hour), hour
-    _look_back(universe, use, hour)
     if use.state.funding:  # else nothing moves before a settlement is told
         use.wake_at(use.now + CADENCE_NS)
     return float(found.assets)
@@ -208,7 +205,7 @@ def _fill(found: StressNow, universe: Universe, use: Use, active: int, told: int
             expires = min(expires, (scores.hour + carry + 1) * HOUR_NS)
             observed = max(observed, series_of(use.state, market).told_ns)
         if scored:
-            known[asset] = _asset(scored, use)
+            known[asset] = asset_funding(scored, use)
         worst.append(known[asset] if len(scored) == len(members) else WORST)
     found.universe, found.assets = len(universe), len(known)
     found.as_of_ns, found.expires_ns, found.observed_ns = as_of, expires, observed
@@ -305,65 +302,3 @@ def _common_factor(universe: Universe, use: Use, hour: int) -> float | None:
     return compute_common_factor(
         [[one for one in column if one is not None] for column in zip(*rows, strict=True)]
     )
-
-
-def _look_back(universe: Universe, use: Use, hour: int) -> None:
-    """The highest index of one more day of the past, the newest first: with today's universe and
-    weights. Once all are found, what only they needed is forgotten."""
-    memory = use.state.stress
-    last = min(memory.redo_to, hour - 1)
-    if not memory.redo_to or last < memory.redo_from:
-        memory.redo_from = memory.redo_to = 0
-        if memory.deep and all(_read_to_its_end(venue) for venue in use.state.venues.values()):
-            memory.deep.clear()
-        return
-    day = last // DAY_HOURS
-    # The whole day, whatever part of it became known: its highest replaces the one found before.
-    first, last = day * DAY_HOURS, min(day * DAY_HOURS + DAY_HOURS, hour) - 1
-    memory.redo_to = first - 1
-    anchors = use.settings.funding_stress
-    known_hours = 0
-    past: dict[str, list[tuple[float, list[Scores | None]]]] = {}
-    for asset, members in universe.items():
-        for market, weight, _ in members:
-            series = with_past(
-                series_of(use.state, market),
-                memory.deep.get(market.subject),
-                first - WINDOW_HOURS - 2 * CARRY_HOURS_MAX,
-            )
-            carry = carry_hours(market.funding_interval_s)
-            scores = scores_of_past(series, first, last, carry, anchors.scale_floor)
-            past.setdefault(asset, []).append((weight, scores))
-            if any(scores):
-                window = series.hourly(last - WINDOW_HOURS + 1, last, carry)
-                known_hours += sum(one is not None for one in window)
-    highest = _highest(past, use, last - first + 1)
-    if highest is not None:
-        memory.find(day, highest, known_hours)
-
-
-def _highest(
-    past: dict[str, list[tuple[float, list[Scores | None]]]], use: Use, hours: int
-) -> float | None:
-    """The highest index of so many hours; None where none of them has enough of the weight."""
-    anchors = use.settings.funding_stress
-    total = fsum(weight for members in past.values() for weight, _ in members)
-    highest: float | None = None
-    for place in range(hours):
-        known, used = [], 0.0
-        for members in past.values():
-            scored = [(weight, one) for weight, of in members if (one := of[place]) is not None]
-            used += fsum(weight for weight, _ in scored)
-            if scored:
-                known.append(_asset(scored, use))
-        parts = compute_stress_parts(known, anchors)
-        if parts is not None and used >= anchors.coverage_min * total:
-            index = compute_stress_points(parts, anchors).total
-            highest = index if highest is None else max(highest, index)
-    return highest
-
-
-def _read_to_its_end(venue: VenueState) -> bool:
-    """Whether nothing of its older settlements is still to be read; they are read last."""
-    found = venue.histories.get(PAST)
-    return not venue.histories if found is None else not found.waiting

@@ -18,20 +18,7 @@ from monitor.core.formulas.funding_stress import (
 )
 from monitor.core.state.facts import PRESENT, Lack, Why
 from monitor.core.state.funding import FundingSeries
-
-
-class Scores(NamedTuple):
-    """One market's funding at one hour.
-
-    ``rate`` and ``rate_before`` (a day earlier, None where unknown) are signed fractions per hour,
-    ``z`` and ``change_z`` against the trailing thirty days, ``hour`` when it settled.
-    """
-
-    rate: float
-    rate_before: float | None
-    z: float
-    change_z: float
-    hour: int
+from monitor.core.state.funding_past import Scores
 
 
 class _Base(NamedTuple):

@@ -9,24 +9,26 @@ from functools import partial
 from monitor.core.formulas.funding import HOURS_PER_YEAR
 from monitor.core.formulas.funding_stress import PEAK_DAYS, WINDOW_HOURS, compute_dispersion
 from monitor.core.measures.definition import Arithmetic, Definition, Detail, Relation, define
+from monitor.core.measures.funding_look_back import compute_look_back
 from monitor.core.measures.funding_stress import (
     compute_stress,
     current_rate,
     market_scores,
     series_of,
 )
-from monitor.core.measures.funding_windows import Scores
 from monitor.core.measures.spec import MeasureSpec, Unit
 from monitor.core.measures.stress_words import say_coverage, say_index, say_why_unknown, work_index
 from monitor.core.measures.tree import AssetNode, MarketNode, Node, PortfolioNode
 from monitor.core.measures.use import Use
 from monitor.core.state.facts import PRESENT, SETTLED_BIT, Lack, MarketBit, Why
 from monitor.core.state.funding import StressNow, carry_hours
+from monitor.core.state.funding_past import Scores
 from monitor.core.state.model import RiskState
 from monitor.core.state.series import HOUR_NS
 from monitor.core.types import SECOND_NS, EngineNs, SubjectKind
 
 HIDDEN = "_funding_stress"
+LOOK_BACK = "_funding_look_back"
 EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
 Z_SHOWN_MAX = 1000.0
 _PORTFOLIO = (SubjectKind.PORTFOLIO,)
@@ -267,6 +269,20 @@ DEFINITIONS: tuple[Definition, ...] = (
         always=True,
         hidden=True,
     ),
+    define(
+        MeasureSpec(
+            name=LOOK_BACK,
+            kinds=_PORTFOLIO,
+            unit=Unit.COUNT,
+            help="Past hours whose stress index is still to be found; an intermediate result.",
+            low=0.0,
+        ),
+        SubjectKind.PORTFOLIO,
+        compute_look_back,
+        bits=SETTLED_BIT,
+        always=True,
+        hidden=True,
+    ),
     _made(
         _INDEX,
         lambda now: now.index,
@@ -393,7 +409,7 @@ DEFINITIONS: tuple[Definition, ...] = (
         ),
         SubjectKind.PORTFOLIO,
         _peak,
-        needs=((Relation.SELF, HIDDEN),),
+        needs=((Relation.SELF, HIDDEN), (Relation.SELF, LOOK_BACK)),
         detail=_peak_told,
     ),
     define(
@@ -407,7 +423,7 @@ DEFINITIONS: tuple[Definition, ...] = (
         ),
         SubjectKind.PORTFOLIO,
         _days_known,
-        needs=((Relation.SELF, HIDDEN),),
+        needs=((Relation.SELF, HIDDEN), (Relation.SELF, LOOK_BACK)),
     ),
     define(
         _spec(

@@ -17,7 +17,7 @@ from monitor.core.formulas.funding_stress import (
     WINDOW_HOURS,
 )
 from monitor.core.state.facts import Why
-from monitor.core.state.funding_past import PastFunding
+from monitor.core.state.funding_past import PastDay, PastFunding
 from monitor.core.state.series import HOUR_NS
 from monitor.core.types import SECOND_NS, EngineNs
 
@@ -166,6 +166,8 @@ class StressMemory(msgspec.Struct, omit_defaults=True):
         found: The same as found from history, and of how many known hours of funding.
         redo_from, redo_to: Past hours whose index is still to be found, the newest first; 0 for
             none.
+        redo_day: The day of them that is being found; None for none.
+        looked_ns: When it was last looked at them; 0 for never.
         deep: Settlements of before the last month by market, while they are needed.
         calm_since_ns: Since when the index has been known and calm without a break; 0 for not.
         calm_hour: The newest hour settled that was counted since.
@@ -178,6 +180,8 @@ class StressMemory(msgspec.Struct, omit_defaults=True):
     found: dict[int, tuple[float, int]] = {}
     redo_from: int = 0
     redo_to: int = 0
+    redo_day: PastDay | None = None
+    looked_ns: EngineNs = 0
     deep: dict[str, PastFunding] = {}
     calm_since_ns: EngineNs = 0
     calm_hour: int = 0

@@ -8,10 +8,59 @@ from __future__ import annotations
 
 from array import array
 from math import isfinite, isnan, nan
+from typing import NamedTuple
 
 import msgspec
 
 MARKETS_MAX = 64
+
+
+class Scores(NamedTuple):
+    """One market's funding at one hour.
+
+    ``rate`` and ``rate_before`` (a day earlier, None where unknown) are signed fractions per hour,
+    ``z`` and ``change_z`` against the trailing thirty days, ``hour`` when it settled.
+    """
+
+    rate: float
+    rate_before: float | None
+    z: float
+    change_z: float
+    hour: int
+
+
+class PastMarket(msgspec.Struct):
+    """One market of a past day's universe.
+
+    Args:
+        asset, subject: Of what, and which one.
+        weight: Its open interest in USD when the day was begun.
+        carry: For how many hours a settlement stands for those after it.
+        scores: Of each hour of the day, None where unknown; empty until it was looked at.
+    """
+
+    asset: str
+    subject: str
+    weight: float
+    carry: int
+    scores: list[Scores | None] = []
+
+
+class PastDay(msgspec.Struct):
+    """A past day whose stress index is being found, a few markets at a time.
+
+    Args:
+        first, last: Its hours since 1970, both included.
+        markets: Of the universe, by asset, the largest first.
+        scored: How many of them were looked at.
+        known_hours: Known hours of funding that the scores so far rest on.
+    """
+
+    first: int
+    last: int
+    markets: list[PastMarket] = []
+    scored: int = 0
+    known_hours: int = 0
 
 
 class PastFunding(msgspec.Struct):
