@@ -24,7 +24,7 @@ from monitor.core.killswitch.book import (
 )
 from monitor.core.ports import Executor
 from monitor.core.state.model import AccountState, MarketState
-from monitor.core.types import EngineNs, market_subject
+from monitor.core.types import EngineNs, Subject, market_subject
 
 MAJOR_BPS = 50.0
 OTHER_BPS = 150.0
@@ -52,6 +52,7 @@ def book_of(
     *,
     executors: Sequence[Executor],
     majors: Collection[str],
+    amounts: Collection[tuple[str, Subject]] = (),
 ) -> Book:
     """Every account, and quotes and lot rules of each market that one of them is in.
 
@@ -60,6 +61,7 @@ def book_of(
         now: Engine time.
         executors: Say which accounts can be acted for.
         majors: Assets whose limits stay within ``MAJOR_BPS`` of the reference.
+        amounts: (measure, subject) that cuts wait with.
     """
     truths = [_truth(venue, name, pools) for venue, name, pools in _accounts(engine)]
     wanted = {
@@ -114,6 +116,13 @@ def book_of(
             (venue, name)
             for venue, name, pools in _accounts(engine)
             if any(engine.reading("positions_count", pool.subject, now) is None for pool in pools)
+        ),
+        amounts=tuple(
+            (name, subject, found.value)
+            for name, subject in sorted(amounts)
+            if (found := engine.reading(name, subject, now)) is not None
+            and not found.estimated
+            and found.expires_ns > now
         ),
     )
 

@@ -178,7 +178,13 @@ class KillSwitch:
 
     def book(self, now: EngineNs) -> Book:
         """The book as it is known now."""
-        return book_of(self._engine, now, executors=self._executors, majors=self._majors)
+        return book_of(
+            self._engine,
+            now,
+            executors=self._executors,
+            majors=self._majors,
+            amounts=self.machine.state.amounts,
+        )
 
     def trading_state(self) -> TradingState:
         """What the desk's own systems may do: riskier than before only once that is on record."""

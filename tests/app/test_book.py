@@ -10,7 +10,7 @@ from monitor.app.book import book_of
 from monitor.core import events as e
 from monitor.core.killswitch.book import Book, Quote
 from monitor.core.killswitch.facts import Command, KillFact
-from monitor.core.types import MarketStatus, Side
+from monitor.core.types import PORTFOLIO, MarketStatus, Side, Subject
 from tests.core.desk import DYDX, HL, Desk
 
 
@@ -243,3 +243,25 @@ def test_markets_that_nobody_is_in_are_listed_all_the_same() -> None:
     listed(desk, "ETH", HL, "ETH")
     desk.context("DOGE", mark_price=1.0)
     assert book(desk).listed == {(HL, "BTC", "BTC"), (HL, "ETH", "ETH"), (DYDX, "BTC-USD", "BTC")}
+
+
+def test_amounts_that_cuts_wait_with_are_those_of_now() -> None:
+    """Only what is asked for and known for certain; of what is old there is none."""
+    desk = hedged()
+    gross = ("gross_exposure_usd", PORTFOLIO)
+    asked = {gross, ("equity_usd", PORTFOLIO)}
+
+    def amounts() -> tuple[tuple[str, Subject, float], ...]:
+        return book_of(desk.engine, desk.now, executors=[], majors=(), amounts=asked).amounts
+
+    assert amounts() == ((*gross, 402.0),)
+    assert book(desk).amounts == ()
+    desk.at(1).context("BTC", mark_price=101.0).evaluate()
+    assert amounts() == ((*gross, 404.0),)
+    # One account falls silent, and its peer is heard: re-marked, which is an estimate.
+    for second in (20, 40, 60):
+        desk.at(second).context("BTC", mark_price=101.0, oracle_price=101.0)
+        desk.context("BTC-USD", DYDX, oracle_price=101.0)
+        desk.positions(("BTC", 2)).evaluate()
+    assert desk.engine.reading(*gross, desk.now).estimated
+    assert amounts() == ()

@@ -188,7 +188,8 @@ def test_a_plan_shows_and_sends_nothing() -> None:
     run(story)
 
 
-def test_a_proposal_waits_for_a_person() -> None:
+@pytest.mark.parametrize("goal", ["0.70", "initial_margin_usd"], ids=["a share", "an amount of then"])
+def test_a_proposal_waits_for_a_person(goal: str) -> None:
     """A rule in propose shows its plan; nothing happens until somebody approves it, once."""
 
     async def story(rig: Rig) -> None:
@@ -210,7 +211,7 @@ def test_a_proposal_waits_for_a_person() -> None:
         again = await rig.ask(Verb.APPROVE, proposal=name, reason="twice")
         assert not again.done
 
-    run(story, Desk(rules=EXPOSED, proposing=("exposed",)))
+    run(story, Desk(rules=EXPOSED.replace("0.70", goal), proposing=("exposed",)))
 
 
 def test_a_proposal_that_nobody_approves_expires() -> None:

@@ -10,7 +10,7 @@ from decimal import Decimal
 
 import msgspec
 
-from monitor.core.types import EngineNs, Side
+from monitor.core.types import EngineNs, Side, Subject
 
 
 class Instrument(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -100,7 +100,9 @@ class Book(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     (venue, account, why) of those that orders cannot be sent for, in words. ``second`` are further
     fresh readings of accounts, by another source than the one in ``accounts``. ``listed`` are
     (venue, market, asset) of all markets that the venues name, held or not. ``kept`` are (venue,
-    account, market, why) of positions that no order may touch, in words."""
+    account, market, why) of positions that no order may touch, in words. ``amounts`` are (measure,
+    subject, USD) of what a cut to an amount may leave, where that waits and is known for certain
+    now."""
 
     at_ns: EngineNs
     accounts: tuple[AccountTruth, ...]
@@ -113,3 +115,12 @@ class Book(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     second: tuple[AccountTruth, ...] = ()
     listed: frozenset[tuple[str, str, str]] = frozenset()
     kept: tuple[tuple[str, str, str, str], ...] = ()
+    amounts: tuple[tuple[str, Subject, float], ...] = ()
+
+    def amount_usd(self, measure: str, subject: Subject) -> float | None:
+        """What a cut to ``measure`` of ``subject`` may leave now, USD; None where that is not known
+        for certain."""
+        for name, about, usd in self.amounts:
+            if (name, about) == (measure, subject):
+                return usd
+        return None

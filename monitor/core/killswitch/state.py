@@ -227,6 +227,7 @@ class Ask(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     confirmed_by: str = ""
     because: Because = Because.DATA
     gross_to_usd: float | None = None
+    gross_to_measure: str = ""  # which measure of ``subject`` said so
     severity: Severity = Severity.CRITICAL
 
     @property
@@ -257,13 +258,15 @@ class Hold(msgspec.Struct, kw_only=True):
 
 
 class Pending(msgspec.Struct, kw_only=True):
-    """A level of 3 or more that waits for its confirmation, or for the end of a cool-down."""
+    """A level of 3 or more that waits for its confirmation, or for the end of a cool-down.
+    ``unknown`` once it is on record that it waits for its amount."""
 
     ask: Ask
     first_ns: EngineNs | None = None
     last_ns: EngineNs | None = None
     confirmed: bool = False
     not_before_ns: EngineNs = 0
+    unknown: bool = False
 
 
 class Proposal(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -323,6 +326,13 @@ class KillState(msgspec.Struct, kw_only=True):
     sight: Sight = Sight()
     hold_offers: dict[str, Offer] = msgspec.field(default_factory=dict)  # by held scope
     regrowth: dict[str, Regrowth] = msgspec.field(default_factory=dict)  # by scope
+
+    @property
+    def amounts(self) -> set[tuple[str, Subject]]:
+        """(measure, subject) of the amounts that cuts wait with, for approval or their time."""
+        asks = [one.ask for one in self.pendings.values()]
+        asks += [one.ask for one in self.proposals.values()]
+        return {(ask.gross_to_measure, ask.subject) for ask in asks if ask.gross_to_measure}
 
 
 class _Packed(msgspec.Struct, kw_only=True):

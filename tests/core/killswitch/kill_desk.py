@@ -176,6 +176,7 @@ class World:
         self.orders: dict[tuple[str, str], list[WorkingOrder]] = {MAIN: [], SIDE: []}
         self.dark: tuple[tuple[str, str], ...] = ()
         self.slow: set[tuple[str, str]] = set()
+        self.amounts: dict[tuple[str, Subject], float] = {}  # what cuts to an amount may leave now
         self.markets: frozenset[tuple[str, str, str]] = frozenset()  # that the venues list
         self.fed_ns: dict[tuple[str, str], EngineNs] = {}  # when, if not just now
         self.feeds: dict[tuple[str, str], dict[str, str]] = {}  # what they say differently
@@ -284,6 +285,7 @@ class World:
             executable=self.executable,
             dark=self.dark,
             listed=self.markets,
+            amounts=tuple((*key, usd) for key, usd in self.amounts.items()),
         )
 
     # ------------------------------------------------------------------------------- facts
@@ -320,6 +322,7 @@ class World:
         most: RuleMode = RuleMode.ACT,
         because: Because = Because.DATA,
         gross_to_usd: float | None = None,
+        gross_to_measure: str = "",
         severity: Severity = Severity.CRITICAL,
     ) -> Step:
         """A rule asks; ``seen`` are its observations, seconds from the start."""
@@ -335,6 +338,7 @@ class World:
                     if level is ActionLevel.CUT and gross_to_usd is None
                     else None,
                     gross_to_usd=gross_to_usd,
+                    gross_to_measure=gross_to_measure,
                     because=because,
                     severity=severity,
                     firing_epoch_ns=START_NS + round(epoch * SECOND_NS),

@@ -8,9 +8,10 @@ from monitor.core.decision import ActionLevel, RuleMode
 from monitor.core.killswitch.restore import more_restrictive
 from monitor.core.killswitch.state import unpack
 from monitor.core.types import PORTFOLIO, Severity, position_subject
-from tests.core.killswitch.kill_desk import HL, MAIN, World
+from tests.core.killswitch.kill_desk import ARMED, HL, MAIN, World
 
 CAP = "leverage_cap"
+MEASURE = "leverage_cap_target_usd"
 
 
 def long(size: str = "2") -> World:
@@ -107,6 +108,93 @@ def test_a_proposal_is_as_loud_as_it_is_urgent(said: Severity, told: Severity) -
     """Of a warning somebody must look, of more somebody must act."""
     world = cap(long(), 150_000.0, mode=RuleMode.PROPOSE, severity=said)
     assert [one.severity for one in world.notices] == [told]
+
+
+def measured(world: World, usd: float, **more: object) -> World:
+    """A rule cuts to what a measure says, which is so much now."""
+    world.amounts[MEASURE, PORTFOLIO] = usd
+    return cap(world, usd, gross_to_measure=MEASURE, **more)
+
+
+@pytest.mark.parametrize(
+    ("now_usd", "left", "asked"),
+    [
+        pytest.param(180_000.0, "1.8", [], id="more may stay by now: no more is cut than that"),
+        pytest.param(250_000.0, "2", [], id="all of it may"),
+        pytest.param(150_000.0, "1.5", [], id="as it was"),
+        pytest.param(148_600.0, "1.48", [], id="a little less: the cap that was seen"),
+        pytest.param(148_400.0, "1.5", ["$148k"], id="less: what was approved, and the rest asked"),
+        pytest.param(100_000.0, "1.5", ["$100k"], id="much less"),
+    ],
+)
+def test_an_approved_cut_is_made_to_the_amount_of_now(
+    now_usd: float, left: str, asked: list[str]
+) -> None:
+    """Never by more than a person saw without asking again, never by more than is needed now."""
+    world = measured(long(), 150_000.0, mode=RuleMode.PROPOSE)
+    (proposal,) = world.machine.state.proposals.values()
+    world.amounts[MEASURE, PORTFOLIO] = now_usd
+    step = world.approve(proposal.id)
+    world.run(60)
+    assert world.sizes() == {"BTC": left}
+    rest = world.machine.state.proposals.values()
+    assert [one.ask.evidence.split(", ")[-1] for one in rest] == [f"{usd} now" for usd in asked]
+    assert all(one.id in step.answer and one.id != proposal.id for one in rest)
+
+
+def test_the_rest_of_a_cut_is_approved_like_the_first() -> None:
+    """And goes with its rule where nobody answers."""
+    for answered in (True, False):
+        world = measured(long(), 150_000.0, mode=RuleMode.PROPOSE)
+        world.amounts[MEASURE, PORTFOLIO] = 100_000.0
+        world.approve(*world.machine.state.proposals)
+        world.run(60)
+        (rest,) = world.machine.state.proposals.values()
+        assert "gross $200k to $100k" in rest.words  # what was approved is on its way
+        world.restart()
+        if answered:
+            world.approve(rest.id)
+        else:
+            world.end(rule=CAP)
+        world.run(60)
+        assert world.sizes() == {"BTC": "1" if answered else "1.5"}
+        assert not world.machine.state.proposals
+
+
+def test_an_approval_waits_for_an_amount_that_is_not_known_now() -> None:
+    """The same proposal can be approved once it is."""
+    world = measured(long(), 150_000.0, mode=RuleMode.PROPOSE)
+    (proposal,) = world.machine.state.proposals.values()
+    world.amounts.clear()
+    assert f"{MEASURE} of portfolio is not known" in world.approve(proposal.id).answer
+    world.run(60)
+    assert (world.sizes(), world.actions()[-1]) == ({"BTC": "2"}, "approval_refused")
+    world.amounts[MEASURE, PORTFOLIO] = 160_000.0
+    world.approve(proposal.id)
+    world.run(60)
+    assert world.sizes() == {"BTC": "1.6"}
+
+
+@pytest.mark.parametrize("now_usd", [120_000.0, 180_000.0], ids=["less may stay", "more may"])
+def test_what_cooled_down_is_cut_to_the_amount_of_then(now_usd: float) -> None:
+    """A rule that acts by itself saw nobody's eyes: both ways it is the need of now."""
+    world = long()
+    world.ask()
+    world.run(60)
+    world.end()
+    world.rearm()
+    world.hold(BTC="2")
+    measured(world, 150_000.0, epoch=100.0, seen=(100.0, 130.0))
+    world.run(5)
+    assert world.sizes() == {"BTC": "2"}  # cooling down
+    world.amounts.clear()
+    world.run(ARMED.cool_down_s + 60)
+    assert world.sizes() == {"BTC": "2"}
+    assert world.actions().count("waits") == 1
+    world.amounts[MEASURE, PORTFOLIO] = now_usd
+    world.run(60)
+    assert world.sizes() == {"BTC": f"{now_usd / 100_000:g}"}
+    assert world.machine.state.amounts == set()
 
 
 def test_one_position_is_cut_to_its_own_amount() -> None:

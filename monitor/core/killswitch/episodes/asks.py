@@ -7,6 +7,8 @@ account that is a small part of the book latches itself and not the book.
 
 from __future__ import annotations
 
+import msgspec
+
 from monitor.core.decision import ActionLevel, Because, KillRequest, RuleMode, narrower
 from monitor.core.killswitch.book import Book
 from monitor.core.killswitch.episodes import holds, proposals
@@ -60,6 +62,7 @@ def rule_asked(turn: Turn, fact: RuleAsked) -> None:
         level=LEVEL_OF_ACTION[action],
         gross_to_ratio=request.gross_to_ratio if action is ActionLevel.CUT else None,
         gross_to_usd=request.gross_to_usd if action is ActionLevel.CUT else None,
+        gross_to_measure=request.gross_to_measure if action is ActionLevel.CUT else "",
         severity=request.severity,
         epoch_ns=request.firing_epoch_ns,
         rule_hash=request.rule_hash,
@@ -182,11 +185,42 @@ def ripe(turn: Turn, pending: Pending) -> bool:
 
 
 def raise_ripe(turn: Turn) -> None:
-    """Raise what waited for the end of a cool-down and is still asked for."""
+    """Raise what waited for the end of a cool-down and is still asked for, to the amount of now;
+    while that is not known it waits on."""
     for key, pending in list(turn.state.pendings.items()):
-        if ripe(turn, pending):
+        if not ripe(turn, pending):
+            continue
+        ask = as_of_now(turn, pending.ask)
+        if ask is not None:
             del turn.state.pendings[key]
-            latch(turn, pending.ask, pending.ask.level)
+            latch(turn, ask, ask.level)
+        elif not pending.unknown:
+            pending.unknown = True
+            turn.record(
+                "waits",
+                actor=f"rule:{pending.ask.rule}",
+                scope=pending.ask.scope,
+                level_to=pending.ask.level,
+                reason=f"{amount_unknown(pending.ask)}; nothing is cut before it is",
+            )
+
+
+def as_of_now(turn: Turn, ask: Ask) -> Ask | None:
+    """What was asked for with the amount that it leaves as that is now; None where it is not known
+    for certain. A share needs no renewal: it is of the gross at the first entry."""
+    if not ask.gross_to_measure:
+        return ask
+    book = turn.book
+    usd = None if book is None else book.amount_usd(ask.gross_to_measure, ask.subject)
+    if usd is None or usd == ask.gross_to_usd:
+        return None if usd is None else ask
+    evidence = f"{ask.evidence}, {dollars(usd)} now"
+    return msgspec.structs.replace(ask, gross_to_usd=usd, evidence=evidence)
+
+
+def amount_unknown(ask: Ask) -> str:
+    """Why a cut to an amount is not made now."""
+    return f"{ask.gross_to_measure} of {ask.subject} is not known for certain now"
 
 
 def due_ns(pending: Pending) -> EngineNs | None:

@@ -8,11 +8,12 @@ from monitor.core.killswitch.episodes.trips import trip
 from monitor.core.killswitch.facts import PersonApproved, PersonPulled
 from monitor.core.killswitch.levels import Level
 from monitor.core.killswitch.scope import scope_parts
-from monitor.core.killswitch.state import Cause
+from monitor.core.killswitch.state import Ask, Cause
 from monitor.core.killswitch.turn import Turn, after
 from monitor.core.killswitch.words import (
     EFFECTS,
     HOLD_ENDS,
+    dollars,
     goal_words,
     not_carried_out,
     nothing_known,
@@ -23,6 +24,8 @@ from monitor.core.types import PORTFOLIO
 PULLS_MAX = 1000  # remembered pulls
 # A message comes again within seconds; one that is signed is believed for 300 s.
 REPEAT_S = 600.0
+# A cap that moved by less since a person saw it is the cap that was seen.
+AMOUNT_SLACK_RATIO = 0.01
 
 
 def pulled(turn: Turn, fact: PersonPulled) -> None:
@@ -119,7 +122,12 @@ def _name(fact: PersonPulled) -> str:
 
 
 def approved(turn: Turn, fact: PersonApproved) -> None:
-    """Do what was proposed, or drop it; a proposal past its time is not done."""
+    """Do what was proposed, or drop it; a proposal past its time is not done.
+
+    A cut to an amount is made to that of now. Where less may stay by now than was approved, it is
+    made as far as it was, at once, and the rest is proposed: nobody is cut by more than a person
+    saw, and nobody waits for a second answer with a cut that was granted already.
+    """
     proposal = turn.state.proposals.get(fact.proposal_id)
     actor = f"person:{fact.principal}"
     if not turn.policy.may(fact.principal, Right.APPROVE):
@@ -138,9 +146,19 @@ def approved(turn: Turn, fact: PersonApproved) -> None:
         proposals.refuse(turn, proposal, fact.principal, fact.reason)
         turn.answer = f"Proposal {proposal.id} is refused; nothing was done."
         return
+    granted = proposal.ask
+    present = asks.as_of_now(turn, granted)
+    if present is None and turn.acting:
+        turn.answer = (
+            f"{asks.amount_unknown(granted)}: nothing was done. Approve it once it is, or `riskd "
+            "kill` with a share of your own."
+        )
+        turn.record("approval_refused", actor=actor, scope=granted.scope, reason=turn.answer)
+        return
     words = f"APPROVED by {fact.principal}"
     proposals.close(turn, proposal.id, "proposal_approved", words, actor, fact.reason)
-    ask = proposal.ask
+    more = present is not None and _asks_for_more(present, granted)
+    ask = granted if more or present is None else present
     if not turn.acting:
         turn.answer = "riskd runs in observe now: nothing was latched and nothing can be sent."
     elif ask.action is ActionLevel.HOLD:
@@ -152,3 +170,18 @@ def approved(turn: Turn, fact: PersonApproved) -> None:
         turn.answer = f"{ask.scope} is latched at {latch.level.name}: {EFFECTS[latch.level]}."
         if not_carried_out(latch, ask.level):
             turn.answer += f" {not_carried_out(latch, ask.level)}"
+        if more and present is not None:
+            name = proposals.propose_rest(turn, present)
+            turn.answer += (
+                f" Only {dollars(present.gross_to_usd or 0.0)} may stay by now, and "
+                f"{dollars(granted.gross_to_usd or 0.0)} was approved: the rest is proposed as "
+                f"{name}."
+            )
+
+
+def _asks_for_more(present: Ask, granted: Ask) -> bool:
+    """Whether less may stay now than a person approved, by more than prices move meanwhile."""
+    now_usd, then_usd = present.gross_to_usd, granted.gross_to_usd
+    if now_usd is None or then_usd is None:
+        return False
+    return now_usd < (1.0 - AMOUNT_SLACK_RATIO) * then_usd

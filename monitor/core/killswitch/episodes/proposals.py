@@ -21,9 +21,19 @@ def propose(turn: Turn, ask: Ask) -> None:
     heard = turn.state.heard.get(ask.key)
     if heard is not None and heard.epoch_ns == ask.epoch_ns and heard.level >= ask.level:
         return
-    name = "p-" + digest(ask.key, ask.epoch_ns, ask.level, ask.scope)[:10]
+    _put(turn, ask, digest(ask.key, ask.epoch_ns, ask.level, ask.scope))
+
+
+def propose_rest(turn: Turn, ask: Ask) -> str:
+    """Put before people what is needed now beyond what they approved; gives the proposal's id."""
+    rest = digest(ask.key, ask.epoch_ns, ask.level, ask.scope, ask.gross_to_usd)
+    return _put(turn, ask, rest)
+
+
+def _put(turn: Turn, ask: Ask, named: str) -> str:
+    name = "p-" + named[:10]
     if name in turn.state.proposals:
-        return
+        return name
     proposal = Proposal(
         id=name,
         ask=ask,
@@ -33,6 +43,7 @@ def propose(turn: Turn, ask: Ask) -> None:
     turn.state.proposals[name] = proposal
     _record(turn, proposal, "proposed", actor=f"rule:{ask.rule}")
     turn.notices.append(notice_of(turn, proposal, "PROPOSED", resolved=False))
+    return name
 
 
 def plan_words(turn: Turn, ask: Ask) -> str:
