@@ -19,8 +19,8 @@ from monitor.core.killswitch.levels import Level
 from monitor.core.killswitch.precedence import rank_of
 from monitor.core.measures.catalogue import CATALOGUE, DEFINITIONS
 from monitor.core.measures.definition import Definition, Key
-from monitor.core.measures.evaluator import Evaluator, reading_of
-from monitor.core.measures.looking import Lookout
+from monitor.core.measures.evaluator import Evaluator
+from monitor.core.measures.looking import reading_of
 from monitor.core.measures.spec import MeasureSpec, Reading
 from monitor.core.measures.trade_case import Asked, Check
 from monitor.core.measures.trade_check import check_trade
@@ -84,6 +84,7 @@ class Engine:
         self.state = state if state is not None else _first_state(settings)
         self._channel_of = self.state.channels.get
         self._evaluator = Evaluator(self.state, settings, definitions)
+        self._lookout = self._evaluator.lookout
         self._evaluator.build()
         allowed = RuleMode.ACT if settings.acting else RuleMode.OBSERVE
         self._modes = dict(settings.rule_modes)
@@ -196,10 +197,10 @@ class Engine:
     def reading(self, name: str, subject: Subject, now: EngineNs | None = None) -> Reading | None:
         """A measure now, whether or not any rule reads it; None where it is absent."""
         node = self._evaluator.tree.nodes.get(subject)
-        if node is None or not self._evaluator.exists(name, node.kind):
+        if node is None or not self._lookout.exists(name, node.kind):
             return None
         at = self.state.now_ns if now is None else now
-        return reading_of(self._evaluator.cell(name, node, at))
+        return reading_of(self._lookout.cell(name, node, at))
 
     def absence(self, name: str, subject: Subject, now: EngineNs | None = None) -> str:
         """Why a measure is absent, in words; empty where it is present."""
@@ -210,10 +211,10 @@ class Engine:
         node = self._evaluator.tree.nodes.get(subject)
         if node is None:
             return Why(f"nothing is known of {subject}")
-        if not self._evaluator.exists(name, node.kind):
+        if not self._lookout.exists(name, node.kind):
             return Why(f"{name} does not exist for a {node.kind.value}")
         at = self.state.now_ns if now is None else now
-        cell = self._evaluator.cell(name, node, at)
+        cell = self._lookout.cell(name, node, at)
         return PRESENT if cell.value is not None else Why(cell.reason, cell.lack)
 
     def instances(
@@ -231,7 +232,7 @@ class Engine:
         at = self.state.now_ns if now is None else now
         for node in list(self._evaluator.tree.nodes.values()):
             for spec in names.get(node.kind, ()):
-                yield spec, node.subject, reading_of(self._evaluator.cell(spec.name, node, at))
+                yield spec, node.subject, reading_of(self._lookout.cell(spec.name, node, at))
 
     def rule_states(self) -> Iterator[RuleMemory]:
         """State of every rule about every subject it was asked about; not to be changed."""
@@ -243,7 +244,7 @@ class Engine:
         """A rule about a subject as it stands; None where it is not asked about that one."""
         asked = self._rules.asked(rule, subject)
         at = self.state.now_ns if now is None else now
-        return None if asked is None else explain(asked, self._evaluator, self.state, at)
+        return None if asked is None else explain(asked, self._lookout, self.state, at)
 
     def check_trade(
         self,
@@ -264,7 +265,7 @@ class Engine:
             return None
         if not isinstance(asset, AssetNode):
             return None
-        use = Use(self.state, self.settings, self._evaluator.peek)
+        use = Use(self.state, self.settings, self._lookout.peek)
         use.begin(self.state.now_ns if now is None else now)
         around = (*pool.ancestors, *place.ancestors)
         about = {pool.subject, place.subject, *(one.subject for one in around)}
@@ -287,12 +288,11 @@ class Engine:
         where the rule is not asked about it."""
         at = self.state.now_ns if now is None else now
         asked = self._rules.asked(rule, subject)
-        lookout = Lookout(self.state, self.settings, self._definitions)
         found = []
         for name, one in () if asked is None else asked.inputs.items():
             if one is None:
                 found.append((name, Why("there is no such measure here")))
-            elif (why := lookout.why_absent(one.node, one.definition.name, at)).reason:
+            elif (why := self._lookout.why_absent(one.node, one.definition.name, at)).reason:
                 found.append((name, why))
         return found
 

@@ -23,9 +23,10 @@ from monitor.core.decision import (
     RuleMode,
 )
 from monitor.core.killswitch.levels import CONFIRMATION_REQUIRED
-from monitor.core.measures.evaluator import Evaluator, reading_of
+from monitor.core.measures.evaluator import Evaluator
 from monitor.core.measures.feeds import VENUES, venue_of_subject
 from monitor.core.measures.instance import Instance
+from monitor.core.measures.looking import reading_of
 from monitor.core.measures.spec import Reading
 from monitor.core.measures.tree import Node, RuleNode
 from monitor.core.measures.use import FOREVER_NS, RETRY_NS
@@ -245,7 +246,7 @@ class RuleRunner:
             target = self._evaluator.tree.nodes.get(rule_subject(other.rule_id))
             return None if target is None else self._evaluator.demand(other.measure, target)
         for kind in VISIBLE[node.kind]:
-            if self._evaluator.exists(variable, kind):
+            if self._evaluator.lookout.exists(variable, kind):
                 # The nearest kind that has it, even where that ancestor is not known yet: a wider
                 # one would answer another question.
                 places = (place for place in (node, *node.ancestors) if place.kind is kind)

@@ -11,8 +11,8 @@ import msgspec
 
 from monitor.core.decision import CitedReading
 from monitor.core.measures.definition import Definition, Relation
-from monitor.core.measures.evaluator import Evaluator, reading_of
 from monitor.core.measures.instance import Instance
+from monitor.core.measures.looking import Lookout, reading_of
 from monitor.core.measures.spec import Reading
 from monitor.core.rule_asked import Asked
 from monitor.core.rules import Rule, RuleState, Step, step
@@ -53,7 +53,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     at_ns: EngineNs
 
 
-def explain(asked: Asked, evaluator: Evaluator, state: RiskState, now: EngineNs) -> Explanation:
+def explain(asked: Asked, lookout: Lookout, state: RiskState, now: EngineNs) -> Explanation:
     """The present standing of a rule about a subject. What is absent carries its reason."""
     names = sorted({name for _, one in expressions_of(asked.rule) for name in one.variables})
     if asked.rule.gross_to_measure:
@@ -62,14 +62,14 @@ def explain(asked: Asked, evaluator: Evaluator, state: RiskState, now: EngineNs)
         rule=asked.rule,
         subject=asked.node.subject,
         state=asked.memory.state,
-        step=step(asked.rule, asked.memory.state, partial(_reading, asked, evaluator, now), now),
+        step=step(asked.rule, asked.memory.state, partial(_reading, asked, lookout, now), now),
         inputs=tuple(
             Input(
                 variable=name,
-                reading=_cited(name, asked, evaluator, state, now),
+                reading=_cited(name, asked, lookout, state, now),
                 help=_help(asked.inputs.get(name)),
-                parts=_parts(asked.inputs.get(name), evaluator, now),
-                arithmetic=_arithmetic(asked.inputs.get(name), evaluator, now),
+                parts=_parts(asked.inputs.get(name), lookout, now),
+                arithmetic=_arithmetic(asked.inputs.get(name), lookout, now),
             )
             for name in names
         ),
@@ -77,20 +77,20 @@ def explain(asked: Asked, evaluator: Evaluator, state: RiskState, now: EngineNs)
     )
 
 
-def _cell(evaluator: Evaluator, now: EngineNs, instance: Instance) -> Cell:
-    cell = evaluator.cell(instance.definition.name, instance.node, now)
+def _cell(lookout: Lookout, now: EngineNs, instance: Instance) -> Cell:
+    cell = lookout.cell(instance.definition.name, instance.node, now)
     if cell.value is not None and cell.expires_ns <= now:
         return Cell(reason=f"{instance.definition.name} is too old", computed_ns=now)
     return cell
 
 
-def _reading(asked: Asked, evaluator: Evaluator, now: EngineNs, name: str) -> Reading | None:
+def _reading(asked: Asked, lookout: Lookout, now: EngineNs, name: str) -> Reading | None:
     instance = asked.inputs.get(name)
-    return None if instance is None else reading_of(_cell(evaluator, now, instance))
+    return None if instance is None else reading_of(_cell(lookout, now, instance))
 
 
 def _cited(
-    name: str, asked: Asked, evaluator: Evaluator, state: RiskState, now: EngineNs
+    name: str, asked: Asked, lookout: Lookout, state: RiskState, now: EngineNs
 ) -> CitedReading:
     other = rule_input(name)
     instance = asked.inputs.get(name)
@@ -103,7 +103,7 @@ def _cited(
             as_of_ns=None,
             reason="there is no such measure here",
         )
-    cell = _cell(evaluator, now, instance)
+    cell = _cell(lookout, now, instance)
     spec, detail = instance.definition.spec, instance.definition.detail
     known = cell.value is not None
     return CitedReading(
@@ -123,13 +123,13 @@ def _help(instance: Instance | None) -> str:
     return "" if instance is None else instance.definition.spec.help
 
 
-def _arithmetic(instance: Instance | None, evaluator: Evaluator, now: EngineNs) -> tuple[str, ...]:
-    if instance is None or _cell(evaluator, now, instance).value is None:
+def _arithmetic(instance: Instance | None, lookout: Lookout, now: EngineNs) -> tuple[str, ...]:
+    if instance is None or _cell(lookout, now, instance).value is None:
         return ()
-    return evaluator.arithmetic(instance, now)
+    return lookout.arithmetic(instance, now)
 
 
-def _parts(instance: Instance | None, evaluator: Evaluator, now: EngineNs) -> tuple[Part, ...]:
+def _parts(instance: Instance | None, lookout: Lookout, now: EngineNs) -> tuple[Part, ...]:
     """Measures of the same subject that the input reads or names as its parts; those of others are
     that subject's own."""
     if instance is None:
@@ -138,10 +138,10 @@ def _parts(instance: Instance | None, evaluator: Evaluator, now: EngineNs) -> tu
     found = []
     own = [name for relation, name in definition.needs if relation is Relation.SELF]
     for name in (*own, *definition.made_of):
-        if not evaluator.exists(name, instance.node.kind):
+        if not lookout.exists(name, instance.node.kind):
             continue
-        cell = evaluator.cell(name, instance.node, now)
-        spec = evaluator.spec(name, instance.node.kind)
+        cell = lookout.cell(name, instance.node, now)
+        spec = lookout.spec(name, instance.node.kind)
         found.append(
             Part(
                 measure=name,

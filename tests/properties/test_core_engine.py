@@ -129,7 +129,7 @@ def test_what_is_kept_is_what_would_be_computed(played: Batches) -> None:
                 if engine.state.off_book and "exposure" in name:
                     continue  # prices of off-book legs are followed by the second
                 kept = engine.reading(name, node.subject, now)
-                fresh = evaluator.peek(node, name, now)
+                fresh = evaluator.lookout.peek(node, name, now)
                 if kept is None and fresh.value is not None:
                     # Heartbeats brought it back: it is looked at again within a second.
                     assert now < instance.cell.armed_ns <= now + SECOND_NS, (name, node.subject)

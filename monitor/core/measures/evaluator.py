@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from math import ceil, inf
 
 from monitor.core.decision import ComputationRequest
@@ -20,15 +19,15 @@ from monitor.core.measures.definition import (
     Relation,
     rank_definitions,
 )
-from monitor.core.measures.instance import VALUE_MAX, Instance, Watcher
+from monitor.core.measures.instance import Instance, Watcher
+from monitor.core.measures.looking import Lookout
 from monitor.core.measures.patience import find_lazy
-from monitor.core.measures.spec import MeasureSpec, Reading
 from monitor.core.measures.tree import AccountNode, MarketNode, Node, PositionNode, Tree
 from monitor.core.measures.use import FOREVER_NS, RETRY_NS, Use
-from monitor.core.settings import EngineSettings, limit_ns
+from monitor.core.settings import EngineSettings
 from monitor.core.state.facts import MarketBit
 from monitor.core.state.model import Cell, RiskState
-from monitor.core.types import SECOND_NS, EngineNs, Subject, SubjectKind, asset_subject
+from monitor.core.types import SECOND_NS, EngineNs, Subject, asset_subject
 
 _PARAMETERS = MarketBit.PARAMETERS
 HOLDER_BITS = MarketBit.MARK | MarketBit.ORACLE | MarketBit.PREDICTED | _PARAMETERS
@@ -39,7 +38,7 @@ class Evaluator:
 
     ``touched`` collects the watchers to ask again; ``errors`` what raised or left its range since
     the last run, ``errors_total`` how often by measure; ``requests`` what is to be computed
-    off the loop.
+    off the loop. ``lookout`` reads what is kept, and computes what is not.
     """
 
     def __init__(
@@ -52,7 +51,8 @@ class Evaluator:
         self._settings = settings
         self._definitions = definitions
         self._ranks = rank_definitions(definitions)
-        self._use = Use(state, settings, self.peek).with_sides()
+        self.lookout = Lookout(state, settings, definitions)
+        self._use = Use(state, settings, self.lookout.peek).with_sides()
         self.requests: list[ComputationRequest] = []
         self._use.requests = self.requests
         self._queue: list[list[Instance]] = [[] for _ in range(max(self._ranks.values()) + 1)]
@@ -462,92 +462,8 @@ class Evaluator:
         # Not to be tried again before something is told: the same inputs fail the same way.
         self._use.wake = FOREVER_NS
 
-    # ----------------------------------------------------------------------------- reading
-
-    def peek(self, node: Node, name: str, now: EngineNs) -> Cell:
-        """A measure that nobody demands, computed now and not kept."""
-        definition = self._definitions.get((name, node.kind))
-        if definition is None:
-            return Cell(reason=f"{name} does not exist for a {node.kind.value}")
-        use = Use(self._state, self._settings, self.peek)
-        use.begin(now)
-        try:
-            value = definition.compute(node, use)
-        except Exception as error:  # noqa: BLE001 - containment: one measure (design.md §2)
-            return Cell(reason=f"error: {type(error).__name__}: {error}"[:300], computed_ns=now)
-        spec = definition.spec
-        if value is None:
-            return Cell(reason=use.reason, computed_ns=now, lack=use.why.lack)
-        if not max(spec.low, -VALUE_MAX) <= value <= min(spec.high, VALUE_MAX):
-            return Cell(reason=f"error: computed {value!r}, outside its range", computed_ns=now)
-        max_age = FOREVER_NS if spec.max_age_s is None else limit_ns(spec.max_age_s)
-        return Cell(
-            value=value,
-            as_of_ns=use.as_of,
-            expires_ns=min(use.expires, use.as_of + max_age),
-            observed_ns=use.observed,
-            estimated=use.estimated,
-            reason="",
-            computed_ns=now,
-        )
-
-    def arithmetic(self, instance: Instance, now: EngineNs) -> tuple[str, ...]:
-        """The steps to a measure's present value, for people; empty where it has none to tell."""
-        steps = instance.definition.arithmetic
-        if steps is None:
-            return ()
-        use = Use(self._state, self._settings, self.peek)
-        use.begin(now)
-        return steps(instance.node, use)
-
-    def exists(self, name: str, kind: SubjectKind) -> bool:
-        """Whether people can read this measure about this kind of subject."""
-        definition = self._definitions.get((name, kind))
-        return definition is not None and not definition.hidden
-
-    def spec(self, name: str, kind: SubjectKind) -> MeasureSpec:
-        """The public side of a measure that exists for this kind of subject."""
-        return self._definitions[name, kind].spec
-
-    def cell(self, name: str, node: Node, now: EngineNs) -> Cell:
-        """The present cell of a measure, in demand or not. An age in demand grows when read; the
-        kept cell is left alone, so that looking changes nothing."""
-        instance = node.instances.get(name)
-        if instance is None or instance.clock:
-            return self.peek(node, name, now)
-        cell = instance.cell
-        definition = instance.definition
-        if not definition.always and (
-            instance.skipped or instance.lazy or definition.cadence_s is not None
-        ):
-            # What lags for its rules' sake alone must not be shown beside its kin as of now.
-            return self.peek(node, name, now)
-        if instance.skipped and instance.preview is not None:
-            # It remembers, so it may only be computed in a run; its preview does not.
-            value = instance.preview(node)
-            if value is not None and cell.value is not None:
-                cell = replace(cell, value=value)
-        if cell.value is not None and cell.expires_ns <= now:
-            if instance.definition.always:  # it remembers: it may only be computed in a run
-                return Cell(reason=f"{name} is too old", computed_ns=cell.computed_ns)
-            return self.peek(node, name, now)
-        return cell
-
 
 def _holder_bits(node: MarketNode) -> int:
     """What of a market values the positions in it; open interest where margin scales with it."""
     capped = node.market.open_interest_upper_cap_usd
     return HOLDER_BITS | MarketBit.OPEN_INTEREST if capped else HOLDER_BITS
-
-
-def reading_of(cell: Cell) -> Reading | None:
-    """The cell as others see it."""
-    if cell.value is None:
-        return None
-    return Reading(
-        value=cell.value,
-        as_of_ns=cell.as_of_ns,
-        expires_ns=cell.expires_ns,
-        observed_ns=cell.observed_ns,
-        estimated=cell.estimated,
-    )
