@@ -117,6 +117,11 @@ class Book(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     kept: tuple[tuple[str, str, str, str], ...] = ()
     amounts: tuple[tuple[str, Subject, float], ...] = ()
 
+    @property
+    def why_kept(self) -> dict[tuple[str, str, str], str]:
+        """``kept`` by (venue, account, market)."""
+        return {(venue, account, market): why for venue, account, market, why in self.kept}
+
     def amount_usd(self, measure: str, subject: Subject) -> float | None:
         """What a cut to ``measure`` of ``subject`` may leave now, USD; None where that is not known
         for certain."""

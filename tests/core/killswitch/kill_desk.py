@@ -108,7 +108,7 @@ def cutter(target: Target, book: Book, limits: PlanLimits) -> Plan:
         if not size:
             continue
         steps = {(i.venue, i.market): i.size_step for i in book.instruments}
-        kept = {one[:3]: one[3] for one in book.kept}
+        kept = book.why_kept
         place = (truth.venue, truth.account, one.market)
         stuck = place in kept or not steps[truth.venue, one.market]
         if stuck or (truth.venue, truth.account) not in book.executable:

@@ -62,7 +62,7 @@ def checked(
     ready, and in scope."""
     truths = {run.key: run.truth for run in ready if run.truth is not None}
     assets = asset_of(book)
-    kept = {one[:3]: one[3] for one in book.kept}
+    kept = book.why_kept
     taken: dict[tuple[str, str], Decimal] = {}
     legs: set[str] = set()
     refused: dict[str, str] = {}

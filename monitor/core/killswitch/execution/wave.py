@@ -128,9 +128,8 @@ def _round(turn: Turn, latch: Latch, ready: list[Run], book: Book) -> None:
         if plan.sliced and _barren(ready) < 2:
             latch.pause_ns = after(turn.now, turn.policy.slice_pause_s)
     else:
-        kept = {one[:3]: one[3] for one in merged.kept}
         unsure = unsure_of(turn, latch, ready, merged, plan.goal_usd)
-        _conclude(turn, latch, ready, plan, refused, kept, unsure)
+        _conclude(turn, latch, ready, plan, refused, merged.why_kept, unsure)
 
 
 def in_part(
@@ -175,14 +174,14 @@ def make_plan(
 ) -> Plan:
     """What the planner says for ``ratio`` of this trip's baseline."""
     lotless = {(one.venue, one.market) for one in book.instruments if one.size_step <= 0}
-    kept = {"/".join(one[:3]) for one in book.kept}
+    kept = book.why_kept
     accounts = {f"{venue}/{account}" for venue, account in book.executable}
     unsure = {leg.name for leg in read_legs(latch.scope, book) if leg.stuck == SIDES_DISAGREE}
 
     def stuck(name: str) -> bool:
         venue, account, market = name.split("/", 2)
         out_of_reach = f"{venue}/{account}" not in accounts or (venue, market) in lotless
-        return out_of_reach or name in unsure or name in kept
+        return out_of_reach or name in unsure or (venue, account, market) in kept
 
     goal_usd = reachable_goal_usd(latch, book, stuck, ratio)
     # The goal may lie above the baseline: what is stuck may have grown. It is the goal that counts.

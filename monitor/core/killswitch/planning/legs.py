@@ -114,7 +114,7 @@ def read_legs(scope: Subject, book: Book) -> list[Leg]:
     """All legs of the book, in the order of their names, off-book ones last."""
     instruments = _by_market(book.instruments)
     quotes = _by_market(book.quotes)
-    kept = {one[:3]: one[3] for one in book.kept}
+    kept = book.why_kept
     priced: dict[tuple[str, str, int], tuple[float | None, int, float, Decimal | None]] = {}
     legs = []
     for (venue, account, market), (size, orders, agreed) in sorted(_held(book).items()):
