@@ -163,3 +163,29 @@ def test_what_the_desk_wants_left_is_said_once(*, also: bool) -> None:
     assert world.notices[-1].severity is (Severity.CRITICAL if also else Severity.HIGH)
     world.run(4 * 3600)
     assert (len(world.notices) > told) is also
+
+
+def test_only_what_is_said_about_a_place_is_said_of_it() -> None:
+    """Another rule of the same trip is held back elsewhere; here it is not."""
+    entries = (("funding_stress", "venue:dydx"), ("drawdown", "market:hyperliquid/BTC"))
+    overrides = tuple(
+        ModeOverride(rule=rule, mode=RuleMode.OBSERVE, scope=scope) for rule, scope in entries
+    )
+    world = World(msgspec.structs.replace(ARMED, overrides=overrides), plan_cut)
+    # A HALT takes it away and a CUT does not.
+    world.hold(BTC="1").rest("exit", Side.SELL, "0.5", reduce_only=True).hold(SIDE, ETH="5")
+    world.ask(ActionLevel.HALT, rule="drawdown", gross_to=None)
+    world.ask()
+    world.run(60)
+    assert world.latch().level is Level.HALT
+    assert f"1 order(s) to cancel: {LEFT.replace('funding_stress', 'drawdown')}" in (
+        world.notices[-1].description
+    )
+
+    world = World(msgspec.structs.replace(ARMED, overrides=overrides), plan_cut)
+    world.hold(BTC="1").hold(SIDE, ETH="5")
+    world.ask(ActionLevel.BLOCK_NEW, rule="drawdown", gross_to=None)
+    world.ask()
+    world.run(60)
+    assert world.sizes(SIDE) == {"ETH-USD": "5"}
+    assert LEFT in world.notices[-1].description

@@ -10,7 +10,7 @@ import msgspec
 
 from monitor.core.killswitch.book import AccountTruth, Book
 from monitor.core.killswitch.execution.orders import asset_of, size_in, within
-from monitor.core.killswitch.execution.reach import left_words, share_left
+from monitor.core.killswitch.execution.reach import held_back, left_words, share_left
 from monitor.core.killswitch.levels import Level
 from monitor.core.killswitch.plan import Plan, PlannedOrder
 from monitor.core.killswitch.scope import level_at
@@ -44,7 +44,7 @@ def with_kept(turn: Turn, latch: Latch, book: Book, ratio: float) -> Book:
             }
             why = KEPT if level_at(halts, **place) is Level.HALT else ""
             if not why and share_left(turn.policy, latch, **place) > ratio:
-                why = left_words(turn.policy, latch)
+                why = left_words(held_back(turn.policy, latch, **place))
             if why:
                 kept.append((truth.venue, truth.account, one.market, why))
     return msgspec.structs.replace(book, kept=tuple(kept))

@@ -4,6 +4,7 @@ of what it tripped, it does less there. *Pure.*
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import reduce
 from math import inf
 
@@ -117,8 +118,14 @@ def _may(cause: Cause, said: list[tuple[str, Subject, RuleMode]]) -> bool:
     return mode is RuleMode.ACT or (cause.approved and mode is RuleMode.PROPOSE)
 
 
-def left_words(policy: KillPolicy, latch: Latch) -> str:
-    """Why something stays as it is, for a page."""
-    actors = {cause.actor for cause in latch.causes}
-    rules = sorted({one.rule for one in policy.overrides if f"{RULE}{one.rule}" in actors})
-    return f"{LEFT}: kill.rules lets {', '.join(rules)} do less here"
+def held_back(
+    policy: KillPolicy, latch: Latch, *, venue: str, account: str, asset: str, market: str
+) -> set[str]:
+    """Rules that asked for this trip, or joined it, and may do less in this place."""
+    said = _said(policy, latch, venue=venue, account=account, asset=asset, market=market)
+    return {one.actor.removeprefix(RULE) for one in latch.causes if not _may(one, said)}
+
+
+def left_words(rules: Iterable[str]) -> str:
+    """Why something stays as it is where ``rules`` are held back, for a page."""
+    return f"{LEFT}: kill.rules lets {', '.join(sorted(rules))} do less here"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from monitor.core.killswitch.book import AccountTruth, WorkingOrder
-from monitor.core.killswitch.execution.orders import asset_of, to_cancel
-from monitor.core.killswitch.execution.reach import left_words, reach, share_left
+from monitor.core.killswitch.execution.orders import AssetOf, asset_of, to_cancel
+from monitor.core.killswitch.execution.reach import held_back, left_words, reach, share_left
 from monitor.core.killswitch.execution.readings import disputed, other_readings
 from monitor.core.killswitch.levels import Level
 from monitor.core.killswitch.state import Latch, Residual, Run
@@ -42,12 +42,7 @@ def taken_by(
     for market in dict.fromkeys(order.market for order in reading.orders):
         level, share = latch.level, latch.target_ratio
         if not everywhere:
-            place = {
-                "venue": reading.venue,
-                "account": reading.account,
-                "asset": assets(reading.venue, market),
-                "market": market,
-            }
+            place = _place(reading, market, assets)
             level = reach(turn.policy, latch, **place)
             share = share_left(turn.policy, latch, **place)
         reaches[market] = level, share if level is Level.CUT else 1.0
@@ -73,6 +68,20 @@ def left_alone(turn: Turn, latch: Latch, run: Run) -> tuple[Residual, ...]:
         return ()
     mine = {order.order_id for order in taken_by(turn, latch, run, run.truth)}
     every = taken_by(turn, latch, run, run.truth, everywhere=True)
-    left = sum(order.order_id not in mine for order in every)
-    words = f"{left} order(s) to cancel: {left_words(turn.policy, latch)}"
-    return (Residual(reason=words),) if left else ()
+    left = [order for order in every if order.order_id not in mine]
+    if not left:
+        return ()
+    assets = asset_of(turn.book)
+    rules: set[str] = set()
+    for market in {order.market for order in left}:
+        rules |= held_back(turn.policy, latch, **_place(run.truth, market, assets))
+    return (Residual(reason=f"{len(left)} order(s) to cancel: {left_words(rules)}"),)
+
+
+def _place(reading: AccountTruth, market: str, assets: AssetOf) -> dict[str, str]:
+    return {
+        "venue": reading.venue,
+        "account": reading.account,
+        "asset": assets(reading.venue, market),
+        "market": market,
+    }
