@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from monitor.core.measures import work_accounts, work_markets
 from monitor.core.measures.definition import Definition, Key
 from monitor.core.measures.instance import VALUE_MAX, Instance
 from monitor.core.measures.spec import MeasureSpec, Reading
@@ -19,6 +20,9 @@ from monitor.core.settings import EngineSettings, limit_ns
 from monitor.core.state.facts import PRESENT, Why
 from monitor.core.state.model import Cell, RiskState
 from monitor.core.types import EngineNs, SubjectKind
+
+# How values are worked out where their own files do not say: asked only by people.
+_WORKINGS = {**work_accounts.WORKINGS, **work_markets.WORKINGS}
 
 
 class _LookingUse(Use):
@@ -99,7 +103,8 @@ class Lookout:
 
     def arithmetic(self, instance: Instance, now: EngineNs) -> tuple[str, ...]:
         """The steps to a measure's present value, for people; empty where it has none to tell."""
-        steps = instance.definition.arithmetic
+        definition = instance.definition
+        steps = definition.arithmetic or _WORKINGS.get((definition.name, definition.kind))
         if steps is None:
             return ()
         use = Use(self._state, self._settings, self.peek)
