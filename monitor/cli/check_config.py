@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from monitor.app.checks import check_configuration
+from monitor.cli.rules_check import contradictory
 from monitor.config import Config
 from monitor.core.decision import RuleMode
 from monitor.core.killswitch.levels import LEVEL_OF_ACTION, Level
@@ -42,6 +43,10 @@ def run(arguments: argparse.Namespace) -> int:
             "Note: a lagging dYdX indexer would go unseen, since venues.dydx names no"
             " validator_urls; they also tell a halted chain from a slow API."
         )
+    base = arguments.config.resolve().parent
+    own = {str(base / name) for name in config.rules.files}
+    for text in contradictory(rulebook, own, config.leverage):
+        print(f"Note: {text}")
     cutting = _cutting_alone(config, rulebook)
     if cutting:
         print(

@@ -8,13 +8,13 @@ from pathlib import Path
 from monitor.app.rulebooks import load_rulebook
 from monitor.cli import client, rules_approve, rules_test
 from monitor.cli.rules_check import check, read_rules
+from monitor.cli.status import age
 from monitor.config import load_config
 from monitor.core.errors import ConfigError
 from monitor.core.measures.catalogue import CATALOGUE
-from monitor.core.rules import RuleBook, parse_rulebook
+from monitor.core.rules import Rule, RuleBook, parse_rulebook
+from monitor.core.types import SECOND_NS
 from monitor.rulebook import builtin_files
-
-MINUTE_NS = 60_000_000_000
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -77,15 +77,28 @@ def run(arguments: argparse.Namespace) -> int:
         return check(arguments, book)
     width = max((len(rule.id) for rule in book.rules), default=4)
     for rule in book.rules:
-        wait = f" for {rule.for_ns / MINUTE_NS:g} min" if rule.for_ns else ""
         target = f" to {rule.target}" if rule.target else ""
         print(
             f"{rule.id:<{width}}  {rule.severity.value:<8}  {rule.for_each.value:<9}  "
             f"{rule.level.value}{target} ({rule.mode.value})"
         )
         print(f"{'':<{width}}  {rule.summary}")
-        print(f"{'':<{width}}  when {rule.condition}{wait}")
+        print(f"{'':<{width}}  when {rule.condition}{_held(rule)}")
+        if rule.until is not None:
+            kept = rule.keep_firing_for_ns
+            last = f" for {age(kept / SECOND_NS)}" if kept else ""
+            print(f"{'':<{width}}  until {rule.until.text}{last}")
     return 0
+
+
+def _held(rule: Rule) -> str:
+    """How long, and how often seen, before it fires."""
+    said = f" for {age(rule.for_ns / SECOND_NS)}" if rule.for_ns else ""
+    confirm = rule.confirm
+    if confirm is not None:
+        apart = age(confirm.apart_ns / SECOND_NS)
+        said += f", seen {confirm.need} of {confirm.of} times {apart} apart"
+    return said
 
 
 def _check_config(arguments: argparse.Namespace) -> int:
@@ -95,14 +108,7 @@ def _check_config(arguments: argparse.Namespace) -> int:
     config = load_config(arguments.config)
     base: Path = arguments.config.parent
     arguments.files = [base / name for name in config.rules.files]
-    leverage = config.leverage
-    return check(
-        arguments,
-        load_rulebook(config, base=base),
-        target=leverage.volatility_target,
-        gross_max=leverage.gross_max,
-        shipped={"volatility_target", "gross_max"} - leverage.model_fields_set,
-    )
+    return check(arguments, load_rulebook(config, base=base), caps=config.leverage)
 
 
 def _book(paths: list[Path], *, alone: bool) -> RuleBook:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 
 from monitor.cli.client import NoAnswerError, fetch
+from monitor.config.sections import LeverageSection
 from monitor.core.errors import ConfigError
 from monitor.core.measures.catalogue import CATALOGUE
 from monitor.core.rules import Rule, RuleBook
@@ -22,15 +23,12 @@ def check(
     arguments: argparse.Namespace,
     book: RuleBook,
     *,
-    target: float | None = None,
-    gross_max: float | None = None,
-    shipped: Set[str] = frozenset(),
+    caps: LeverageSection | None = None,
 ) -> int:
     """Print the thresholds of the rules that the named files hold (of all where none is named).
 
-    ``target`` and ``gross_max`` are the volatility and the gross leverage that the configuration
-    lets the book have, ``shipped`` those of them that it leaves at riskd's own. Returns 0, or
-    ``LOOK`` where a threshold is never or always crossed, or caps contradict each other.
+    ``caps`` is what a configuration lets the book have. Returns 0, or ``LOOK`` where a threshold is
+    never or always crossed, or caps contradict each other.
     """
     own = {str(path) for path in arguments.files}
     rules = [rule for rule in book.rules if not own or _file(rule) in own]
@@ -40,9 +38,7 @@ def check(
     warnings: list[str] = []
     for rule in rules:
         warnings += _tell(rule, live)
-    for text in contradictions(
-        book, own, volatility_target=target, gross_max=gross_max, shipped=shipped
-    ):
+    for text in contradictory(book, own, caps):
         place, _, rest = text.partition(": ")
         warnings.append(f"{place}: warning: {rest}")
     print()
@@ -54,6 +50,20 @@ def check(
         return LOOK
     print(f"{len(book.rules)} rules, no mistakes.")
     return 0
+
+
+def contradictory(book: RuleBook, own: Set[str], caps: LeverageSection | None) -> tuple[str, ...]:
+    """Limits of these files, and of a configuration, that cannot all be meant: sentences with their
+    place. What riskd ships is told only against what the desk wrote itself."""
+    if caps is None:
+        return contradictions(book, own)
+    return contradictions(
+        book,
+        own,
+        volatility_target=caps.volatility_target,
+        gross_max=caps.gross_max,
+        shipped={"volatility_target", "gross_max"} - caps.model_fields_set,
+    )
 
 
 def _tell(rule: Rule, live: Live) -> list[str]:

@@ -45,6 +45,57 @@ def test_fine_says_what_is_watched(check: Check) -> None:
     assert len(lines) == 2
 
 
+LIMITS = """\
+- id: dd20
+  for_each: portfolio
+  summary: Our loss limit
+  when: drawdown_30d_ratio >= 0.20
+  severity: critical
+  confirm: {need: 2, of: 2, apart: 20s}
+  do: {level: cut, gross_to: 0.2}
+  scope: portfolio
+- id: lev3
+  for_each: portfolio
+  summary: Our leverage limit
+  when: leverage >= {limit}
+  severity: high
+  do: {level: block_new}
+  scope: portfolio
+"""
+
+
+@pytest.mark.parametrize(
+    ("limit", "caps", "noted"),
+    [
+        pytest.param(
+            "3.0",
+            "leverage: {gross_max: 0.4, volatility_target: 0.2}\n",
+            ["rules.yaml:9: lev3 and dd20: leverage up to 3"],
+            id="rules",
+        ),
+        pytest.param(
+            "0.40",
+            "leverage: {gross_max: 3, volatility_target: 0.2}\n",
+            ["configuration: leverage.gross_max and dd20: leverage up to 3"],
+            id="the configuration's own",
+        ),
+        pytest.param("0.40", "leverage: {gross_max: 0.4, volatility_target: 0.2}\n", [], id="none"),
+    ],
+)
+def test_caps_that_contradict_each_other_are_told(
+    check: Check, tmp_path: Path, limit: str, caps: str, noted: list[str]
+) -> None:
+    """Leverage of 3 beside a drawdown limit of 20 % cannot both be meant; it is no reason to stay
+    down."""
+    (tmp_path / "rules.yaml").write_text(LIMITS.replace("{limit}", limit))
+    code, lines = check(f"{VENUES}{caps}rules: {{files: [rules.yaml]}}\n")
+    assert code == 0
+    told = [line.removeprefix("Note: ") for line in lines if "contradicts" in line]
+    assert len(told) == len(noted)
+    for line, begin in zip(told, noted, strict=True):
+        assert line.startswith(begin)
+
+
 @pytest.mark.parametrize(
     ("more", "noted"),
     [

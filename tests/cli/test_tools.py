@@ -97,12 +97,18 @@ def test_a_difference_names_the_writer(
 
 
 def test_rules_are_listed_with_what_they_say(capsys: pytest.CaptureFixture[str]) -> None:
-    """Id, severity and action; the words that begin the page; the condition."""
+    """Id, severity and action; the words that begin the page; when it begins and ends, with times
+    as people say them."""
     assert main(["rules", "list"]) == 0
-    lines = capsys.readouterr().out.splitlines()
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
     at = next(i for i, line in enumerate(lines) if line.startswith("margin_usage"))
-    assert lines[at + 1].strip()
-    assert lines[at + 2].strip().startswith("when ")
+    assert lines[at + 1]
+    assert lines[at + 2].startswith("when ")
+    at = next(i for i, line in enumerate(lines) if line.startswith("funding_stress "))
+    assert lines[at + 2] == "when funding_stress_index >= 60.0, seen 2 of 2 times 5 min apart"
+    assert lines[at + 3].startswith("until funding_stress_index <= 30.0")
+    assert lines[at + 3].endswith(" for 24 h")
+    assert not any("0.5 min" in line or "0.166" in line for line in lines)
 
 
 OWN = """\
