@@ -140,7 +140,9 @@ def doubt_drawdown(
 
 def accept_drawdown(memory: DrawdownMemory, usd: float) -> DrawdownMemory:
     """The memory after a step of the equity (USD, signed) that nothing explained and a person
-    vouches for: a flow, at the equity before it, which is the last that was remembered."""
+    vouches for: a flow, at the equity before it, which is the last that was remembered. It is in
+    the totals of all flows from then on."""
+    memory = msgspec.structs.replace(memory, external_total_usd=memory.external_total_usd + usd)
     before = memory.equity_usd if memory.before_usd is None else memory.before_usd
     if before is None:
         return msgspec.structs.replace(_shifted(memory, usd), before_usd=None)

@@ -86,6 +86,7 @@ def recall_account(state: RiskState, account: AccountState) -> None:
     kept = state.kept_transfers.pop(account.subject, None)
     if kept is not None:
         account.since_ns, account.transfers = kept.since_ns, kept.told
+        account.accepted = kept.accepted
 
 
 def mark_account(state: RiskState, account: AccountState, bits: int) -> None:

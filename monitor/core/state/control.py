@@ -14,7 +14,13 @@ from monitor.core.events import (
 )
 from monitor.core.formulas.drawdown import accept_drawdown
 from monitor.core.state.facts import COMPUTED_BIT, LEGS_BIT, OFF_BOOK_BIT, REVIEW_BIT, AccountBit
-from monitor.core.state.model import OperatorRecord, RiskState
+from monitor.core.state.model import (
+    TRANSFER_WINDOW_NS,
+    AcceptedStep,
+    AccountState,
+    OperatorRecord,
+    RiskState,
+)
 from monitor.core.types import (
     PORTFOLIO,
     EngineNs,
@@ -76,7 +82,7 @@ def operator_commanded(state: RiskState, event: OperatorCommanded, now: EngineNs
     del state.operator[:-OPERATOR_RECORDS_MAX]
     if event.verb == REBASELINE:
         chosen = dict(event.arguments).get("subject")
-        _accept_equity(state, chosen)
+        _accept_equity(state, chosen, now)
         for subject in list(state.drawdowns):
             if chosen in {None, subject}:
                 del state.drawdowns[subject]
@@ -85,9 +91,13 @@ def operator_commanded(state: RiskState, event: OperatorCommanded, now: EngineNs
                 del state.rolling[key]
 
 
-def _accept_equity(state: RiskState, chosen: str | None) -> None:
+def _accept_equity(state: RiskState, chosen: str | None, now: EngineNs) -> None:
     """What was unexplained of the accounts in the subject is taken as it is from now on. To the
-    peaks around them it is a flow: else they would fall by it as soon as it is no estimate."""
+    peaks around them it is a flow: else they would fall by it as soon as it is no estimate.
+
+    It is counted among the transfers: one that it was, told later, must not count again. And the
+    equity is explained anew, as by the first statement, in which all is that happened before.
+    """
     for venue in state.venues.values():
         for account in venue.accounts.values():
             if chosen in {None, PORTFOLIO, venue.subject, account.subject}:
@@ -95,7 +105,9 @@ def _accept_equity(state: RiskState, chosen: str | None) -> None:
                 if ledger.doubted and ledger.unexplained_usd:
                     around = {account.subject, venue.subject, PORTFOLIO}
                     _book_step(state, around, ledger.unexplained_usd)
+                    _count_step(account, ledger.unexplained_usd, now)
                 ledger.attribution = ledger.doubt = None
+                ledger.since_ns = 0
                 state.dirty[account.subject] = (
                     state.dirty.get(account.subject, 0) | AccountBit.MONEY
                 )
@@ -107,6 +119,13 @@ def _book_step(state: RiskState, subjects: Set[str], usd: float) -> None:
     for key, memory in state.rolling.items():
         if key.partition("|")[2] in subjects:
             memory.drawdown = accept_drawdown(memory.drawdown, usd)
+
+
+def _count_step(account: AccountState, usd: float, now: EngineNs) -> None:
+    account.flow_total_usd += usd
+    account.external_total_usd += usd
+    kept = [one for one in account.accepted if now - one.at_ns < TRANSFER_WINDOW_NS]
+    account.accepted = (*kept, AcceptedStep(now, usd))
 
 
 def computation_finished(state: RiskState, event: ComputationFinished, now: EngineNs) -> None:

@@ -8,6 +8,8 @@ the two are paired by their amounts. *Pure.*
 
 from __future__ import annotations
 
+from math import copysign
+
 import msgspec
 
 from monitor.core.events import (
@@ -24,6 +26,7 @@ from monitor.core.state.legs import note_fills
 from monitor.core.state.model import (
     DAY_NS,
     TRANSFER_WINDOW_NS,
+    AcceptedStep,
     AccountState,
     Flow,
     RiskState,
@@ -130,7 +133,8 @@ def transfers_reported(
         news = transfer.time_ns > account.since_ns
         known[transfer.transfer_id] = transfer.time_ns
         account.ledger.transfer(amount, transfer.time_ns)
-        if news:
+        amount = _left_of(account, amount, transfer.time_ns) if news else 0.0
+        if amount:
             flow = Flow(
                 told_ns=now,
                 time_ns=transfer.time_ns,
@@ -152,6 +156,22 @@ def transfers_reported(
     owner = state.venues[event.venue].subject
     state.dirty[owner] = state.dirty.get(owner, 0) | VenueBit.FLOWS
     state.dirty[PORTFOLIO] = state.dirty.get(PORTFOLIO, 0) | FLOWS_BIT
+
+
+def _left_of(account: AccountState, amount_usd: float, time_ns: int) -> float:
+    """What of a transfer is not in a step that a person vouched for after it happened: that was
+    booked as the flow that it was."""
+    if not account.accepted:
+        return amount_usd
+    steps = []
+    for step in account.accepted:
+        taken = 0.0
+        if time_ns <= step.at_ns and step.left_usd * amount_usd > 0.0:
+            taken = copysign(min(abs(amount_usd), abs(step.left_usd)), amount_usd)
+        amount_usd -= taken
+        steps.append(AcceptedStep(step.at_ns, step.left_usd - taken))
+    account.accepted = tuple(one for one in steps if one.left_usd)
+    return amount_usd
 
 
 def _pair(state: RiskState, account: AccountState, flow: Flow, now: EngineNs) -> Flow:

@@ -170,11 +170,21 @@ class Flow(msgspec.Struct, frozen=True, gc=False, array_like=True):
     open: bool = False
 
 
+class AcceptedStep(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """A step of the equity that nothing explained and a person vouched for: when, and how much of
+    it (USD, > 0 gained) no transfer told since then turned out to be."""
+
+    at_ns: EngineNs
+    left_usd: float
+
+
 class KeptTransfers(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """Since when an account's transfers are news, and which were told (id -> time, one week)."""
+    """Since when an account's transfers are news, and which were told (id -> time, one week), or
+    accepted untold."""
 
     since_ns: EngineNs
     told: dict[str, int]
+    accepted: tuple[AcceptedStep, ...] = ()
 
 
 @dataclass(slots=True)
@@ -242,7 +252,8 @@ class AccountState(msgspec.Struct, omit_defaults=True):
     funding: dict[str, tuple[int, float]] = msgspec.field(default_factory=dict)  # one day
     accruals: dict[int, float] = msgspec.field(default_factory=dict)  # settled_at_ns -> USD
     transfers: dict[str, int] = msgspec.field(default_factory=dict)  # id -> time, one week
-    flow_total_usd: float = 0.0  # all counted transfers since the start
+    accepted: tuple[AcceptedStep, ...] = ()  # one week
+    flow_total_usd: float = 0.0  # all counted transfers, and accepted steps, since the start
     external_total_usd: float = 0.0  # those whose other side is not ours
     own_in_total_usd: float = 0.0  # arrivals from our other accounts
     recent_flows: list[Flow] = msgspec.field(default_factory=list)  # counted in the last day
