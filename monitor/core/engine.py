@@ -339,7 +339,7 @@ class Engine:
                     packed = msgspec.msgpack.encode(account.recent_flows)
                     kept.append((f"{_FLOWS}{account.subject}", packed))
                 if account.since_ns:
-                    told = KeptTransfers(account.since_ns, account.transfers)
+                    told = KeptTransfers(account.since_ns, account.transfers, account.accepted)
                     kept.append((f"{_TRANSFERS}{account.subject}", msgspec.msgpack.encode(told)))
         kept.extend(self._keeping.memories(self.state))
         return tuple(kept)
