@@ -119,6 +119,31 @@ class MarginSettings(msgspec.Struct, frozen=True, kw_only=True):
         return 60.0 * dict(self.reach_minutes).get(venue, self.reach_minutes_default)
 
 
+class OracleSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a venue's oracle may be from what others say of the same asset.
+
+    Args:
+        majors: Base assets held to ``major_ratio``; the rules on marks name the same ones.
+        major_ratio: Deviation from the median of others that is allowed of them, as a fraction.
+        other_ratio: The same of all others.
+        thresholds: (venue, fraction) that a price must move before its oracle speaks; a venue that
+            is not named tells every move.
+    """
+
+    majors: tuple[str, ...] = ("BTC", "ETH", "SOL")
+    major_ratio: float = 0.01
+    other_ratio: float = 0.025
+    thresholds: tuple[tuple[str, float], ...] = ()
+
+    def floor(self, asset: str) -> float:
+        """Of one asset, fraction of the price."""
+        return self.major_ratio if asset in self.majors else self.other_ratio
+
+    def threshold(self, venue: str) -> float:
+        """Of one venue's oracle, fraction of the price; 0 where it tells every move."""
+        return dict(self.thresholds).get(venue, 0.0)
+
+
 class CarrySettings(msgspec.Struct, frozen=True, kw_only=True):
     """Funding as an expense line.
 
@@ -197,6 +222,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
         rule_modes: (rule, mode) where the desk says otherwise than the rulebook.
         margin: How fast help can be where margin runs out.
         leverage: What leverage caps are made of.
+        oracles: How far a venue's oracle may be from what others say.
         funding_stress: Anchors of the funding stress index.
         carry: Funding as an expense line.
         trades: How this desk trades.
@@ -217,6 +243,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     rule_modes: tuple[tuple[str, RuleMode], ...] = ()
     margin: MarginSettings = MarginSettings()
     leverage: LeverageSettings = LeverageSettings()
+    oracles: OracleSettings = OracleSettings()
     funding_stress: StressAnchors = StressAnchors()
     carry: CarrySettings = CarrySettings()
     trades: TradeSettings = TradeSettings()

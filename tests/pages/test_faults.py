@@ -84,14 +84,15 @@ def test_refused_requests_are_one_page_per_venue(tmp_path: Path) -> None:
 
 
 def test_a_stale_oracle_is_one_page_of_all_markets(tmp_path: Path) -> None:
-    """One that it stands still and one for the divergence that comes of it minutes later; and what
-    funding over a dead number would cost, for it would be charged. It is no storm, and asks for no
-    cut of the book."""
+    """One that it stands still; minutes later one that it has left the prices of others, and a
+    louder one at 3 %; and what funding over a dead number would cost, for it would be charged. It
+    is no storm, and asks for no cut of the book."""
     played = run_scenario(tmp_path, "stale_oracle", minutes=14.5, look_at=[6.0])
     check(
         played,
         ("OracleFrozen", HYPERLIQUID),
-        ("OracleDivergenceMajors", HYPERLIQUID),
+        ("OracleContradicted", HYPERLIQUID),
+        ("OracleContradictedCritical", HYPERLIQUID),
         ("FundingBudget", ""),
         # Until the hour that rests on a dead oracle is settled: of the account, and of the book.
         ("RuleInputsUnknown", HYPERLIQUID),
@@ -101,14 +102,42 @@ def test_a_stale_oracle_is_one_page_of_all_markets(tmp_path: Path) -> None:
     assert paged_as(played.pages[0]) == ("OracleFrozen", HYPERLIQUID)
     page = played.pages[1]
     assert all(name in page.summary for name in ("BTC", "ETH", "SOL"))
-    row = firing(played, 6.0)["OracleDivergenceMajors", HYPERLIQUID]
-    assert_named(page.description, row, [f"market:{HYPERLIQUID}/{one}" for one in MAJORS])
+    row = firing(played, 6.0)["OracleContradicted", HYPERLIQUID]
+    assert_named(page.description, row, [f"position:{HYPERLIQUID}/main/{one}" for one in MAJORS])
     others = firing(played, 6.0)["OracleDivergence", HYPERLIQUID]
-    assert others["covered_by"] == "OracleDivergenceMajors"
+    assert others["covered_by"].startswith("OracleContradicted")
     assert len(others["members"]) > 15
     assert " more; venue hyperliquid" in others["summary"]
     assert exported(played, 6.0, "riskd_oracle_deviation_ratio", venue=HYPERLIQUID, market="DOT")
-    assert any(one.alert == "OracleDivergenceMajors" and not one.firing for one in played.told)
+    assert any(one.alert == "OracleContradicted" and not one.firing for one in played.told)
+
+
+BAD_ORACLE = """\
+name: bad_oracle
+title: dYdX's oracle of BTC prints 1.5 % too little, and then 4 %
+duration: 20m
+steps:
+  - at: 30s
+    say: Its book and Hyperliquid stay where they were.
+    do: {fault: {kind: bad_oracle, venue: dydx, market: BTC-USD, ratio: 0.985}}
+  - at: 150s
+    say: It goes further.
+    do: {heal: {kind: bad_oracle, venue: dydx}}
+  - at: 151s
+    say: It goes further.
+    do: {fault: {kind: bad_oracle, venue: dydx, market: BTC-USD, ratio: 0.96}}
+"""
+
+
+def test_a_bad_oracle_is_one_page_and_a_louder_one_where_it_is_worse(tmp_path: Path) -> None:
+    """Said by those who see it beside others' prices. That its own book is far from it, and that it
+    goes up and down, is the same thing."""
+    played = run_scenario(tmp_path, BAD_ORACLE, minutes=4.5, look_at=[2.4])
+    check(played, ("OracleContradicted", DYDX), ("OracleContradictedCritical", DYDX), ended=False)
+    first, second = played.pages
+    assert "-1.50 %; position dydx/main/BTC-USD. WOULD HAVE held the market" in first.summary
+    assert "BTC-USD 4.0 %; venue dydx" in second.summary
+    assert ("MidDivergence", DYDX) not in firing(played, 2.4)
 
 
 def assert_named(text: str, row: dict[str, Any], subjects: Sequence[str]) -> None:

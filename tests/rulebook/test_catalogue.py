@@ -33,6 +33,7 @@ TABLE = (
     ("VOL_JUMP", "vol_jump_freeze", "warning", HOLD, "", "asset", 0.5),
     ("VOL_AND_FALL, no adds", "vol_and_fall_freeze", "warning", HOLD, "", "portfolio", 0.5),
     ("BIDS_PULLED", "bids_pulled", "warning", HOLD, "", "market", 0.0),  # held at all, and 70 %
+    ("ORACLE_DIVERGENCE", "oracle_contradicted", "high", HOLD, "", "market", 0.0),  # held, over 1x
     ("VENUE_HEALTH, no new size", "venue_health", "warning", HOLD, "", "venue", 0.70),
     ("VOL_AND_FALL", "vol_and_fall", "high", CUT, "70% of gross", "portfolio", 0.85),
     ("MARGIN_USAGE", "margin_usage_high", "high", BLOCK, "", "account", 0.30),
@@ -52,7 +53,7 @@ PROPOSED = frozenset({"funding_stress", "any_two_cut", "leverage_cap", "vol_and_
 FREEZES = frozenset(
     {
         "funding_elevated", "funding_spike", "funding_spike_market", "loss_speed",
-        "vol_jump_freeze", "vol_and_fall_freeze", "bids_pulled",
+        "vol_jump_freeze", "vol_and_fall_freeze", "bids_pulled", "oracle_contradicted",
     }
 )  # fmt: skip
 TELLING = (
@@ -61,6 +62,7 @@ TELLING = (
     ("VOL_PERCENTILE", "vol_percentile_high", "high", 0.97),
     ("DRAWDOWN", "drawdown_5", "warning", 0.05),
     ("MARGIN_USAGE", "margin_usage_warning", "warning", 0.15),
+    ("ORACLE_DIVERGENCE, 3 %", "oracle_contradicted_critical", "critical", 0.03),
     ("EVENT_FILTER", "event_filter", "info", 0.5),
     ("HEDGE_MISMATCH", "hedge_mismatch", "high", 0.05),
     ("HEDGE_MISMATCH", "hedge_mismatch_critical", "critical", 0.15),

@@ -95,6 +95,7 @@ class VenueNode(Node):
         self.health_limit = limit_ns(freshness.venue_status_s)
         self.skew_limit = limit_ns(freshness.clock_skew_s)
         self.oracle_limit = limit_ns(freshness.oracle_majors_s)  # of majors
+        self.contradicted: list[tuple[float, str]] = []  # by how much, and whose oracle
 
 
 class MarketNode(Node):
