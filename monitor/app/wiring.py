@@ -63,6 +63,7 @@ def engine_settings(config: Config) -> EngineSettings:
         funding_expensive_per_year=config.funding.expensive_per_year,
         leverage=config.leverage.settings(),
         margin=config.margin.settings(),
+        oracles=config.oracles.settings(),
         carry=config.carry.settings(),
         trades=config.trades.settings(),
         funding_stress=config.funding_stress.settings(),

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from monitor.actions.policy import KillSettings
 from monitor.actions.settings import DeskSettings, HyperliquidActionSettings, acting_accounts
 from monitor.config.funding import CarrySection, FundingStressSection
+from monitor.config.oracles import OraclesSection
 from monitor.config.structure import StructureSection
 from monitor.config.trades import TradesSection
 from monitor.core.errors import ConfigError
@@ -188,6 +189,7 @@ class Config(_Section):
     funding_stress: FundingStressSection = FundingStressSection()
     leverage: LeverageSection = LeverageSection()
     margin: MarginSection = MarginSection()
+    oracles: OraclesSection = OraclesSection()
     trades: TradesSection = TradesSection()
     structure: StructureSection = StructureSection()
     off_book_legs_file: str | None = None
