@@ -10,6 +10,7 @@ from monitor.app.book import book_of
 from monitor.core import events as e
 from monitor.core.killswitch.book import Book, Quote
 from monitor.core.killswitch.facts import Command, KillFact
+from monitor.core.killswitch.planning.legs import read_legs
 from monitor.core.types import PORTFOLIO, MarketStatus, Side, Subject
 from tests.core.desk import DYDX, HL, Desk
 
@@ -119,6 +120,34 @@ def test_a_wrong_mark_does_not_silence_the_peers() -> None:
     desk.positions(("BTC", 2))
     desk.evaluate()
     assert quote(book(desk), "BTC").references == (200.0, 100.0, 101.0)
+
+
+@pytest.mark.parametrize(
+    ("size", "wrong", "limits"),
+    [
+        pytest.param(2, 103.1, ("99.5", "100.5"), id="too high"),
+        pytest.param(2, 96.9, ("99.5", "100.5"), id="too low"),
+        pytest.param(-2, 103.1, ("100.5", "99.5"), id="too high, other side"),
+        pytest.param(-2, 96.9, ("100.5", "99.5"), id="too low, other side"),
+    ],
+)
+def test_reductions_while_an_oracle_is_off_are_limited_by_the_median(
+    size: int, wrong: float, limits: tuple[str, str]
+) -> None:
+    """No order of the kill switch is a market order, and one wrong oracle moves no limit: where the
+    rule ``oracle_contradicted`` holds a market, exits there leave at its true price, 50 bp at most.
+    """
+    desk = Desk((HL, "main"), (DYDX, "main"))
+    listed(listed(desk, "BTC", HL, "BTC"), "BTC-USD", DYDX, "BTC")
+    found = []
+    for own, peer in ((wrong, 100.0), (100.0, wrong)):
+        for _ in range(2):
+            desk.context("BTC", mark_price=100.0, oracle_price=own).top(99.99, 100.01)
+            desk.context("BTC-USD", DYDX, oracle_price=peer).top(99.99, 100.01, "BTC-USD", DYDX)
+        desk.positions(("BTC", size)).positions(("BTC-USD", -size), venue=DYDX)
+        desk.evaluate()
+        found.append({leg.venue: str(leg.limit) for leg in read_legs(PORTFOLIO, book(desk))})
+    assert found == [{HL: limits[0], DYDX: limits[1]}] * 2
 
 
 def test_dexes_of_one_address_are_one_account() -> None:
