@@ -168,6 +168,12 @@ def test_a_builder_may_call_anything_by_any_name() -> None:
     assert at.value(SOURCES, market_subject(HL, "xyz:BTC")) == 0.0
     assert at.value(TO_LIMIT, market_subject(HL, "xyz:BTC")) is None
     assert "a builder's oracle" in at.why(TO_LIMIT, market_subject(HL, "xyz:BTC"))
+    first = Desk((HL, "main")).list_market("xyz:BTC", asset="BTC", dex="xyz")
+    first.list_market().list_market("BTC-USD", DYDX)
+    for _ in range(2):
+        first.context("xyz:BTC", oracle_price=50.0).top(49.99, 50.01, "xyz:BTC")
+    assert say(first).after("oracle_reference_price", DBTC) == 100.0  # by the venue's own market
+    assert first.value(SOURCES, DBTC) == 3.0
 
 
 def test_a_market_that_does_not_trade_says_nothing() -> None:
