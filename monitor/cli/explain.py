@@ -14,8 +14,9 @@ from monitor.cli.status import HEIGHT, WIDTH, age
 Document = dict[str, Any]
 MISTAKE, NO_ANSWER = 2, 3
 # What is left out first where the screen is too short: words; what other rules say, which stands
-# with the conditions too; parts; comparisons that stand above already; other subjects.
-_HELP, _RULES, _PARTS, _AGAIN, _OTHERS, _ALWAYS = range(6)
+# with the conditions too; parts; comparisons that stand above already; how what has not begun would
+# end; other subjects.
+_HELP, _RULES, _PARTS, _AGAIN, _END, _OTHERS, _ALWAYS = range(7)
 Line = tuple[int, str]
 
 
@@ -29,6 +30,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="account:hyperliquid/main, or a part of it; default: the worst that it is asked about",
     )
     add_arguments(parser)
+    parser.add_argument(
+        "--all", action="store_true", help="whatever one screen has no room for, uncut"
+    )
     parser.add_argument("--json", action="store_true", help="all of it as JSON")
     parser.epilog = (
         "Every number is as the rule read it, with its age; what is unknown says why. Comparisons\n"
@@ -51,27 +55,47 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(document)
     else:
-        print("\n".join(screen(document)))
+        print("\n".join(uncut(document) if arguments.all else screen(document)))
     return 0
 
 
+def uncut(document: Document) -> list[str]:
+    """Every line, wrapped where it is too long."""
+    texts = []
+    for _, text in _lines(document):
+        blank = " " * (len(text) - len(text.lstrip()) + 4)
+        texts += textwrap.wrap(
+            text, WIDTH, subsequent_indent=blank, drop_whitespace=True, break_on_hyphens=False
+        )
+    return texts
+
+
 def screen(document: Document) -> list[str]:
-    """At most ``HEIGHT`` - 1 lines of at most ``WIDTH`` characters."""
-    lines: list[Line] = [
-        *_head(document),
-        *_conditions(document),
-        *_inputs(document),
-        *_timers(document),
-        *_tail(document),
-    ]
+    """At most ``HEIGHT`` - 1 lines of at most ``WIDTH`` characters. What it waits for and what it
+    asks for stands on it, however much was read."""
+    lines = _lines(document)
     room = HEIGHT - 1
-    for rank in (_HELP, _RULES, _PARTS, _AGAIN, _OTHERS):
+    for rank in (_HELP, _RULES, _PARTS, _AGAIN, _END, _OTHERS):
         if len(lines) > room:
             lines = [line for line in lines if line[0] != rank]
     texts = [text if len(text) <= WIDTH else f"{text[: WIDTH - 1]}…" for _, text in lines]
     if len(texts) <= room:
         return texts
-    return [*texts[: room - 1], f"  … and {len(texts) - room + 1} more lines (--json shows all)"]
+    foot = [text for _, text in [*_timers(document), *_asked(document)]]
+    kept = room - 1 - len(foot)
+    more = f"  … and {len(texts) - len(foot) - kept} more lines (--all shows them)"
+    return [*texts[:kept], more, *foot]
+
+
+def _lines(document: Document) -> list[Line]:
+    return [
+        *_head(document),
+        *_conditions(document),
+        *_inputs(document),
+        *_timers(document),
+        *_asked(document),
+        *_tail(document),
+    ]
 
 
 def _head(document: Document) -> list[Line]:
@@ -93,6 +117,7 @@ def _conditions(document: Document) -> list[Line]:
     why = " because its data is missing" if document["by_absence"] else ""
     lines = [(_ALWAYS, f"VERDICT  {verdict}{why}")]
     flags = {flag["name"]: flag for flag in document["flags"]}
+    begun = document["state"]["state"] in {"firing", "recovering"}
     for condition in document["conditions"]:
         field = condition["field"]
         flag = flags.get(field.removeprefix("flags."))
@@ -104,7 +129,8 @@ def _conditions(document: Document) -> list[Line]:
         )
         for one in condition["comparisons"]:
             text = f"    {one['name']} {one['value']} {one['op']} {one['limit']}: {one['verdict']}"
-            lines.append((_AGAIN if (_ALWAYS, text) in lines else _ALWAYS, text))
+            rank = _ALWAYS if begun or field not in {"until", "reentry"} else _END
+            lines.append((_AGAIN if (_ALWAYS, text) in lines else rank, text))
     return lines
 
 
@@ -186,11 +212,15 @@ def _filled(first: str, text: str, indent: int | None = None) -> list[str]:
     return lines or [first.rstrip(" ,")]
 
 
+def _asked(document: Document) -> list[Line]:
+    if not document["action"]:
+        return []
+    return [(_ALWAYS, text) for text in _filled("ACTION  ", document["action"])]
+
+
 def _tail(document: Document) -> list[Line]:
     rule = document["rule"]
     lines: list[Line] = []
-    if document["action"]:
-        lines += [(_ALWAYS, text) for text in _filled("ACTION  ", document["action"])]
     if document["others"]:
         names = [
             f"{one['subject']} {'unknown' if one['unknown'] else one['state']}"

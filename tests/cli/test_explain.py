@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 
-from monitor.cli.explain import screen
+from monitor.cli.explain import screen, uncut
 from monitor.cli.main import main
 from monitor.core.engine import Engine
 from monitor.core.events import RulebookLoaded
@@ -72,6 +72,54 @@ def test_a_firing_rule_is_recomputed_by_hand() -> None:
     assert "    margin_usage_ratio 0.3412 <= 0.25: false" in lines
     assert "  margin_usage_ratio = 0.3412 (34.12 %), 0 s old" in lines
     assert any(line.startswith("ACTION  WOULD HAVE blocked new risk") for line in lines)
+
+
+MANY = {
+    f"{name} {A}": value
+    for name, value in (
+        ("liquidation_distance_of_minimum_ratio", "2.4x9"),
+        ("liquidation_hedge_of_minimum_ratio", "2.1x9"),
+        ("liquidation_hedge_break_ratio", "0.22x9"),
+        ("liquidation_distance_sigmas", "2.0x9"),
+        ("liquidation_hedge_sigmas", "2.6x9"),
+        ("liquidation_probability_24h_ratio", "0.03x9"),
+        ("liquidation_distance_ratio", "0.27x9"),
+    )
+}
+
+
+def test_what_it_asks_for_stands_on_the_fullest_screen() -> None:
+    """Lines of what was read give way, and the way to them is told."""
+    lines = explained("liquidation_likely", A, MANY)
+    assert lines[0].endswith("FIRING 4 min")
+    assert lines[-2].startswith("TIMERS  fires after 30 s")
+    assert lines[-1].startswith("ACTION  WOULD HAVE blocked new risk")
+    assert re.fullmatch(r"  … and \d+ more lines \(--all shows them\)", lines[-3])
+
+
+def test_how_it_would_end_gives_way_while_it_has_not_begun() -> None:
+    """Before the numbers that were read do."""
+    quiet = dict.fromkeys(MANY, "9x9") | {f"liquidation_probability_24h_ratio {A}": "0.0x9"}
+    lines = explained("liquidation_likely", A, quiet)
+    until = next(place for place, line in enumerate(lines) if line.startswith("  until "))
+    assert lines[until + 1] == "READ"
+    assert "  liquidation_distance_sigmas = 9 (9 sigmas), 0 s old" in lines
+
+
+def test_all_of_it_is_there_uncut() -> None:
+    """Every condition to its last word, every number, within the width of a screen."""
+    made, now = engine(MANY, minutes=5), START + 5 * MINUTE
+    lines = uncut(explain_document(made, "liquidation_likely", A, now))
+    assert max(len(line) for line in lines) <= 80
+    assert not any(line.endswith("…") for line in lines)
+    said = " ".join(" ".join(lines).split())
+    for one in (
+        made.rulebook.get("liquidation_likely").until.text,
+        *(  # type: ignore[union-attr]
+            f"{name.partition(' ')[0]} = {value.partition('x')[0]}" for name, value in MANY.items()
+        ),
+    ):
+        assert one.removesuffix(".0") in said
 
 
 def test_unknown_says_why() -> None:

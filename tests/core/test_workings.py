@@ -13,14 +13,16 @@ from monitor.core import events as e
 from monitor.core.measures.catalogue import DEFINITIONS
 from monitor.core.measures.definition import Key
 from monitor.core.measures.work_accounts import WORKINGS as OF_ACCOUNTS
+from monitor.core.measures.work_liquidation import WORKINGS as OF_LIQUIDATION
 from monitor.core.measures.work_markets import WORKINGS as OF_MARKETS
 from monitor.core.settings import EngineSettings
 from monitor.core.state.series import HOUR_NS
 from monitor.core.structure import HedgeSet, StructureSettings
-from monitor.core.types import subject_kind
+from monitor.core.types import position_subject, subject_kind
 from tests.core.desk import DYDX, HL, MAIN, START_NS, TIERS, Desk
 from tests.core.test_leverage_caps import closes
 
+ALL = {**OF_ACCOUNTS, **OF_LIQUIDATION, **OF_MARKETS}
 Worked = tuple[float, tuple[str, ...]]
 _STEP = re.compile(r": ([^:]*) = (-?[\d.,e+-]+)$")
 SETTLED = ((HL, "BTC", 1e-5), (HL, "ETH", 2e-5), (DYDX, "BTC-USD", -3e-6))  # an hour
@@ -153,7 +155,7 @@ RULE = """\
 def worked() -> dict[Key, list[Worked]]:
     """(value, lines) of every subject of every measure that can be worked out, as ``riskd explain``
     has them: through a rule about each."""
-    at, keys = desk(), sorted({**OF_ACCOUNTS, **OF_MARKETS})
+    at, keys = desk(), sorted(ALL)
     rules = "".join(
         RULE.format(
             id=f"rule_{place}",
@@ -176,7 +178,7 @@ def worked() -> dict[Key, list[Worked]]:
     return found
 
 
-@pytest.mark.parametrize("key", sorted({**OF_ACCOUNTS, **OF_MARKETS}), ids="-".join)
+@pytest.mark.parametrize("key", sorted(ALL), ids="-".join)
 def test_every_sum_is_right_and_gives_the_value(key: Key) -> None:
     """Of some subject there are steps; each is what it says, and the value is among them."""
     seen = worked()[key]
@@ -196,9 +198,9 @@ def test_every_sum_is_right_and_gives_the_value(key: Key) -> None:
 
 def test_each_is_worked_out_once() -> None:
     """A measure that says its steps itself needs none from elsewhere, nor one that is none."""
-    for key in (*OF_ACCOUNTS, *OF_MARKETS):
+    for key in ALL:
         assert DEFINITIONS[key].arithmetic is None
-    assert not OF_ACCOUNTS.keys() & OF_MARKETS.keys()
+    assert len(ALL) == len(OF_ACCOUNTS) + len(OF_LIQUIDATION) + len(OF_MARKETS)
 
 
 def test_two_sources_at_odds_are_put_beside_each_other() -> None:
@@ -217,6 +219,30 @@ def test_two_sources_at_odds_are_put_beside_each_other() -> None:
         "size of BTC: the stream says 3.0, the re-read 2.0; differs by 0.33333333",
     )
     assert seen.inputs[0].reading.value == pytest.approx(1 / 3)
+
+
+def test_what_is_nearest_in_sigmas_is_named_not_what_is_nearest() -> None:
+    """A calm market nearby and a wild one further off: the page sends people to the wild one."""
+    at = Desk(settings=EngineSettings(accounts=((HL, "main"),)))
+    for market, move in (("CALM", 0.0005), ("WILD", 0.03)):
+        at.list_market(market).tell(closes(market, (move, -move)))
+    for minute in range(65):
+        for market in ("CALM", "WILD"):
+            price = 100.0 + minute * 1e-6
+            at.at(60.0 * minute + 1.0).context(market, mark_price=price, oracle_price=price)
+        at.money(400.0, cash=0.0).positions(("CALM", 12), ("WILD", -8)).evaluate()
+    at.load(RULE.format(id="near", kind="account", name="liquidation_distance_sigmas", limit=8.0))
+    at.evaluate()
+    seen = at.engine.explain("near", MAIN, at.now)
+    assert seen is not None
+    (one,) = seen.inputs
+    assert one.arithmetic[0].startswith("WILD up, in sigmas of a day: ln(1 + ")
+    assert one.reading.text.endswith(" % up in WILD")
+    near, far = (
+        at.value("liquidation_distance_ratio", position_subject(HL, "main", market)) or 0.0
+        for market in ("CALM", "WILD")
+    )
+    assert 0.0 < near < far
 
 
 def test_gone_equity_is_said_and_divides_nothing() -> None:

@@ -7,7 +7,7 @@ together it is the mean over what is held, as if all moved as one. *Pure.*
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import fsum, sqrt
 
 import msgspec
@@ -22,7 +22,12 @@ from monitor.core.formulas.liquidation import (
     compute_distance_sigmas,
     compute_uniform_move,
 )
-from monitor.core.formulas.volatility import bin_floor
+from monitor.core.formulas.volatility import (
+    HOURS_PER_YEAR,
+    MINUTES_PER_YEAR,
+    annualize_volatility,
+    bin_floor,
+)
 from monitor.core.measures.definition import Definition, Relation, define
 from monitor.core.measures.liquidation import LIQUIDATIONS, rises
 from monitor.core.measures.spec import MeasureSpec, Unit
@@ -30,6 +35,7 @@ from monitor.core.measures.tree import AccountNode, AssetNode, PositionNode
 from monitor.core.measures.use import Use
 from monitor.core.measures.volatility import FAST, SLOW, read_series
 from monitor.core.state.facts import SERIES_BIT, Lack
+from monitor.core.state.model import RiskState
 from monitor.core.state.series import PERCENTILE_HOURS_MIN
 from monitor.core.types import SubjectKind
 
@@ -39,6 +45,7 @@ JUMPS_PER_YEAR = 12.0
 JUMP_MEAN = 0.08
 JUMP_DEVIATION = 0.06
 SMALL_SHARE = 0.10
+TOGETHER = "together"  # the name of a move of all prices alike
 _DAY_ROOT = 365.0**0.5
 
 
@@ -137,6 +144,29 @@ def barriers_of(node: AccountNode, use: Use) -> list[Barrier] | None:
     position with less than a tenth of its equity does not. None where that is not known."""
     if use.read(node, LIQUIDATIONS) is None:
         return None
+    return _barriers(node, lambda one: volatility_of(one, use))
+
+
+def barriers_told(node: AccountNode, state: RiskState) -> list[Barrier]:
+    """The same for words alone: as they stand, however old; none where one is not known."""
+    if node.holdings.liquidation.reason:
+        return []
+    return _barriers(node, lambda one: _standing(state, one.market.market.asset)) or []
+
+
+def _standing(state: RiskState, asset: str) -> float | None:
+    """What ``volatility_horizon`` of an asset rests on."""
+    series = state.prices.get(asset)
+    if series is None or series.hours.known < PERCENTILE_HOURS_MIN:
+        return None
+    slow = annualize_volatility(series.hours.slow.variance, HOURS_PER_YEAR)
+    fast = annualize_volatility(series.fast.variance, MINUTES_PER_YEAR)
+    return max(slow, fast, median_of_bins(series.hours.counts))
+
+
+def _barriers(
+    node: AccountNode, volatility_at: Callable[[PositionNode], float | None]
+) -> list[Barrier] | None:
     into = node.holdings
     apart = [one.margin_equity_usd or 0.0 for one in into.held.values() if one.isolated]
     whole = fsum((into.pool_equity_usd, *apart))
@@ -145,7 +175,7 @@ def barriers_of(node: AccountNode, use: Use) -> list[Barrier] | None:
     for position in held_positions(node):
         name = position.market.market.market
         holding = into.held[name]
-        volatility = volatility_of(position, use)
+        volatility = volatility_at(position)
         if volatility is None:
             return None
         if not holding.isolated:
@@ -166,7 +196,7 @@ def barrier_together(node: AccountNode, volatility: float) -> list[Barrier]:
     """Of all prices moving alike; empty where no such move liquidates the cross pool."""
     into = node.holdings
     if into.pool_equity_usd <= into.pool_maintenance_usd:
-        return [Barrier("together", 0.0, into.pool_net_usd < 0.0, volatility)]
+        return [Barrier(TOGETHER, 0.0, into.pool_net_usd < 0.0, volatility)]
     move = compute_uniform_move(
         equity_usd=into.pool_equity_usd,
         net_notional_usd=into.pool_net_usd,
@@ -174,7 +204,7 @@ def barrier_together(node: AccountNode, volatility: float) -> list[Barrier]:
     )
     if move is None or abs(move) >= OUT_OF_REACH_RATIO:
         return []
-    return [Barrier("together", abs(move), move > 0.0, volatility)]
+    return [Barrier(TOGETHER, abs(move), move > 0.0, volatility)]
 
 
 def likeliest(barriers: list[Barrier], horizon_s: float) -> tuple[Barrier, ...]:

@@ -76,7 +76,7 @@ def _distance(node: AccountNode, use: Use) -> float | None:
     return compute_shock_distance(node.holdings.pool_equity_usd, broken(pool), sign=-1.0)
 
 
-def _daily(node: AccountNode, use: Use) -> float | None:
+def daily_sigma(node: AccountNode, use: Use) -> float | None:
     """Sigma of a day of the move itself: longs down and shorts up by the same share."""
     sigma = use.read(node, SIGMA.name)
     if sigma is None:
@@ -91,7 +91,7 @@ def _sigmas(node: AccountNode, use: Use) -> float | None:
         return None
     if distance >= OUT_OF_REACH_RATIO:
         return SIGMAS_MAX
-    daily = _daily(node, use)
+    daily = daily_sigma(node, use)
     # By the side that rises: it is the nearer of the two in sigmas.
     return None if daily is None else compute_distance_sigmas(distance, daily, up=True)
 
@@ -102,7 +102,7 @@ def _of_minimum(node: AccountNode, use: Use) -> float | None:
         return None
     if distance >= OUT_OF_REACH_RATIO:
         return OF_MINIMUM_MAX
-    daily = _daily(node, use)
+    daily = daily_sigma(node, use)
     if daily is None:
         return None
     least = compute_least_distance(
@@ -125,19 +125,6 @@ def _sides(node: Node, _state: RiskState, _now: EngineNs) -> str:
         if found is not None
     ]
     return ", ".join(told)
-
-
-def _work(node: AccountNode, use: Use) -> tuple[str, ...]:
-    """Sigma of the pool, of the move, and how many of them the distance is."""
-    sigma, distance = use.read(node, SIGMA.name), use.read(node, BREAK.name)
-    daily = _daily(node, use)
-    if sigma is None or distance is None or daily is None or daily <= 0.0:
-        return ()
-    gross = fsum(abs(usd) for usd in nets_of(pool_of(node)).values())
-    return (
-        f"one sigma of a day {sigma:.4g} USD over gross {gross:.4g} = {daily:.4g} of the move",
-        f"distance {distance:.4g}: ln(1 + {distance:.4g}) / {daily:.4g}",
-    )
 
 
 SIGMA = MeasureSpec(
@@ -203,7 +190,6 @@ DEFINITIONS: tuple[Definition, ...] = (
         _sigmas,
         needs=_FROM_BREAK,
         detail=_sides,
-        arithmetic=_work,
     ),
     *upward(SIGMAS, empty=SIGMAS_MAX),
     define(
@@ -212,7 +198,6 @@ DEFINITIONS: tuple[Definition, ...] = (
         _of_minimum,
         needs=_FROM_BREAK,
         detail=_sides,
-        arithmetic=_work,
     ),
     *upward(OF_MINIMUM, empty=OF_MINIMUM_MAX),
 )

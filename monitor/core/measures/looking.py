@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from monitor.core.measures import work_accounts, work_markets
+from monitor.core.measures import work_accounts, work_liquidation, work_markets
 from monitor.core.measures.definition import Definition, Key
 from monitor.core.measures.instance import VALUE_MAX, Instance
 from monitor.core.measures.spec import MeasureSpec, Reading
@@ -22,7 +22,11 @@ from monitor.core.state.model import Cell, RiskState
 from monitor.core.types import EngineNs, SubjectKind
 
 # How values are worked out where their own files do not say: asked only by people.
-_WORKINGS = {**work_accounts.WORKINGS, **work_markets.WORKINGS}
+_WORKINGS = {
+    **work_accounts.WORKINGS,
+    **work_liquidation.WORKINGS,
+    **work_markets.WORKINGS,
+}
 
 
 class _LookingUse(Use):

@@ -20,9 +20,11 @@ from monitor.core.formulas.runway import (
 )
 from monitor.core.measures.aggregate import upward
 from monitor.core.measures.barriers import (
+    TOGETHER,
     Barrier,
     barrier_together,
     barriers_of,
+    barriers_told,
     held_positions,
     likeliest,
     volatility_of,
@@ -190,6 +192,17 @@ def _barrier_named(node: Node, _state: RiskState, _now: EngineNs) -> str:
     return f"nearest: {distance * 100:.1f} % {'up' if up else 'down'} in {name}"
 
 
+def _likeliest_named(node: Node, state: RiskState, now: EngineNs) -> str:
+    """The same of what is nearest in sigmas: a calm market ten percent away may be farther than a
+    wild one at thirty."""
+    found = barriers_told(node, state) if isinstance(node, AccountNode) else []
+    if not found:
+        return _barrier_named(node, state, now)
+    one = min(found, key=lambda barrier: (barrier.sigmas, barrier.name))
+    name = "all together" if one.name == TOGETHER else one.name
+    return f"nearest: {one.distance_ratio * 100:.1f} % {'up' if one.up else 'down'} in {name}"
+
+
 SIGMAS = MeasureSpec(
     name="liquidation_distance_sigmas",
     kinds=(SubjectKind.POSITION, *_WIDE),
@@ -295,19 +308,21 @@ SURVIVAL = MeasureSpec(
 
 DEFINITIONS: tuple[Definition, ...] = (
     define(SIGMAS, SubjectKind.POSITION, _position_sigmas, needs=SOLVED_OF_OWNER),
-    define(SIGMAS, SubjectKind.ACCOUNT, _account_sigmas, needs=SOLVED_HERE, detail=_barrier_named),
+    define(
+        SIGMAS, SubjectKind.ACCOUNT, _account_sigmas, needs=SOLVED_HERE, detail=_likeliest_named
+    ),
     *upward(SIGMAS, empty=SIGMAS_MAX),
     *(
         part
         for spec, compute in ((CHANCE_DAY, _day_chance), (CHANCE_WEEK, _week_chance))
         for part in (
-            define(spec, SubjectKind.ACCOUNT, compute, needs=SOLVED_HERE, detail=_barrier_named),
+            define(spec, SubjectKind.ACCOUNT, compute, needs=SOLVED_HERE, detail=_likeliest_named),
             *upward(spec),
         )
     ),
     define(OF_MINIMUM, SubjectKind.ACCOUNT, _of_minimum, needs=SOLVED_HERE, detail=_barrier_named),
     *upward(OF_MINIMUM, empty=OF_MINIMUM_MAX),
-    define(RUNWAY, SubjectKind.ACCOUNT, _runway, needs=SOLVED_HERE, detail=_barrier_named),
+    define(RUNWAY, SubjectKind.ACCOUNT, _runway, needs=SOLVED_HERE, detail=_likeliest_named),
     *upward(RUNWAY, empty=LONGEST_S),
     define(NET_RUNWAY, SubjectKind.ACCOUNT, _net_runway, needs=((Relation.SELF, RUNWAY.name),)),
     *upward(NET_RUNWAY, empty=LONGEST_S),
