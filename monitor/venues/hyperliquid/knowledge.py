@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 from monitor.core.events import AccountModeSeen, Event, OrderReport, PositionsReported
 from monitor.core.types import SECOND_NS, AccountMode, EngineNs
@@ -66,6 +67,7 @@ class Account:
         self.mode_reason = ""
         self.dexes: set[str] = {FIRST_DEX}
         self.pools_told: set[str] = set()
+        self.pools_unpriced: set[str] = set()  # told unreadable, for nothing prices their token
         # Last full order list per (source, dex): pooled accounts are told as one list, and order
         # updates, which lack the flags, take reduce-only and trigger price from here.
         self.orders: dict[tuple[str, str], tuple[OrderReport, ...]] = {}
@@ -196,13 +198,20 @@ class SpotPrices:
 
     def __init__(self) -> None:
         self._pairs: dict[int, str] = {}  # token index -> name of its USDC pair
+        self._names: dict[int, str] = {}
         self._mids: dict[str, float] = {}
         self._told_ns: EngineNs | None = None
         self.max_age_s = 180.0
 
-    def learn_pairs(self, pairs: Mapping[int, str]) -> None:
-        """Which spot pair prices which token in USDC."""
-        self._pairs = dict(pairs)
+    def learn_pairs(
+        self, pairs: Mapping[int, str], names: Mapping[int, str] = MappingProxyType({})
+    ) -> None:
+        """Which spot pair prices which token in USDC, and what the tokens are called."""
+        self._pairs, self._names = dict(pairs), dict(names)
+
+    def name(self, token: int) -> str:
+        """What a token is called; by its number where that was not told."""
+        return self._names.get(token, f"token {token}")
 
     @property
     def pairs_known(self) -> bool:

@@ -195,6 +195,13 @@ class Markets:
         """Every known market."""
         return self._markets.keys()
 
+    def unit_of(self, dex: str) -> int | None:
+        """Token index that the money of a dex is counted in; None for a builder's whose meta was
+        not read."""
+        if dex != FIRST_DEX and dex not in self._dexes:
+            return None
+        return self.collateral_token(dex)
+
     def collateral_token(self, dex: str) -> int:
         """Token index that margins a dex; USDC unless its meta says otherwise."""
         known = self._dexes.get(dex)

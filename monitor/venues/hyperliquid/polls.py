@@ -277,7 +277,7 @@ class SpotPricesPoll(InfoPoll):
                 base, quote = pair.tokens
                 if quote == USDC_TOKEN:
                     pairs.setdefault(base, pair.name)
-            prices.learn_pairs(pairs)
+            prices.learn_pairs(pairs, {token.index: token.name for token in meta.tokens})
             self._asking_pairs = False
             return PollOutput(then=self.ask())
         body = check_response(response, self.kind)

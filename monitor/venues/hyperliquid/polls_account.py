@@ -114,6 +114,7 @@ class PositionsPoll(_PerDexPoll):
     def __init__(self, knowledge: Knowledge, account: Account) -> None:
         super().__init__(knowledge, account, _STATE, knowledge.settings.polls.positions_s)
         self._states: dict[str, account_wire.ClearinghouseState] = {}
+        self._now: EngineNs | None = None  # of the last answer
 
     def begun(self) -> None:
         """Forget the last round."""
@@ -123,6 +124,7 @@ class PositionsPoll(_PerDexPoll):
         """One dex."""
         state = read(body, account_wire.ClearinghouseState)
         refuse_future(state.time, now, "clearinghouseState: time")
+        self._now = now
         if self._account.pooled:
             self._states[dex] = state
             return ()
@@ -144,6 +146,8 @@ class PositionsPoll(_PerDexPoll):
             source=TRUTH,
             channel=self.channel,
             markets=self.knowledge.markets,
+            prices=self.knowledge.prices,
+            now=self._now,
             complete=complete,
         )
 

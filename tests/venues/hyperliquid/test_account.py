@@ -82,7 +82,13 @@ def account(mode: str = "default", *dexes: str) -> Account:
     return made
 
 
-def told(made: Account, states: dict[str, Any], *, complete: bool = True) -> tuple[Event, ...]:
+def told(
+    made: Account,
+    states: dict[str, Any],
+    *,
+    complete: bool = True,
+    known: SpotPrices | None = None,
+) -> tuple[Event, ...]:
     """Events of some dexes' states."""
     return account_events(
         made,
@@ -90,6 +96,8 @@ def told(made: Account, states: dict[str, Any], *, complete: bool = True) -> tup
         source="truth",
         channel="c",
         markets=MARKETS,
+        prices=known,
+        now=NOW,
         complete=complete,
     )
 
@@ -334,7 +342,7 @@ def test_pooled_margins_come_from_all_dexes_of_the_pool() -> None:
         "xyz": state("0.0", "2.0", assetPositions=[position("xyz:AAPL", "-2", "400")]),
         "flx": state("0.0", "1.0"),
     }
-    events = told(made, states)
+    events = told(made, states, known=prices(usdh=0.98))
     reports = {event.account: event for event in of_type(events, PositionsReported)}
     assert [p.market for p in reports["main"].positions] == ["BTC", "xyz:AAPL"]
     assert reports["main"].complete
@@ -342,7 +350,70 @@ def test_pooled_margins_come_from_all_dexes_of_the_pool() -> None:
     assert money["main"].equity_usd is None
     assert money["main"].initial_margin_usd == Decimal(7)
     assert money["main"].maintenance_margin_usd == Decimal(2)
-    assert money["main.token360"].initial_margin_usd == Decimal(1)
+    assert money["main.token360"].initial_margin_usd == Decimal("0.98")
+
+
+def flx(known: SpotPrices | None) -> tuple[Event, ...]:
+    """A standard account's dex that is margined in USDH: 100 of it, a short of 40 dollars."""
+    whole = summary("100.0", "8.0", raw="140.0")
+    held = [position("flx:CRCL", "-0.5", "40.0")]
+    return told(
+        account("default", "flx"),
+        {"flx": state(marginSummary=whole, crossMarginSummary=whole, assetPositions=held)},
+        known=known,
+    )
+
+
+def test_money_of_a_dex_is_told_at_the_price_of_its_token() -> None:
+    """USDH at 0.95: 100 of it are 95 dollars. The position is in dollars, so that what is left of
+    them without it is 135; margins and what is free are in the token."""
+    events = flx(prices(usdh=0.95))
+    (money,) = of_type(events, AccountReported)
+    assert money.account == "main.flx"
+    assert (money.equity_usd, money.cash_usd) == (Decimal(95), Decimal(135))
+    assert money.free_collateral_usd == Decimal("87.4")  # of 92
+    assert money.initial_margin_usd == Decimal("7.6")
+    assert money.maintenance_margin_usd == Decimal("0.95")
+    assert money.withdrawable_usd == Decimal("85.5")
+    (collateral,) = of_type(events, CollateralReported)
+    (balance,) = collateral.balances
+    assert (balance.amount, balance.price_market, balance.price_usd) == (100, "@230", 0.95)
+    assert [one.mode for one in of_type(events, AccountModeSeen)] == [AccountMode.STANDARD]
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        pytest.param(None, id="no prices at all"),
+        pytest.param(prices(hype=30.0), id="none of this token"),
+    ],
+)
+def test_money_that_nothing_prices_is_unknown(known: SpotPrices | None) -> None:
+    """Never at par: unreadable for that reason, until something prices it."""
+    made = account("default", "flx")
+    for priced in (False, True, True):
+        events = told(made, {"flx": state()}, known=prices(usdh=0.95) if priced else known)
+        (money,) = of_type(events, AccountReported)
+        assert money.complete
+        assert money.equity_usd == (Decimal(95) if priced else None)
+        assert (money.cash_usd is None) is (money.maintenance_margin_usd is None) is not priced
+        modes = of_type(events, AccountModeSeen)
+        assert [one.mode is AccountMode.UNREADABLE for one in modes[1:]] == [True] * (not priced)
+        if not priced:
+            assert "no price for" in modes[-1].reason
+            continue
+        if modes:
+            assert [one.mode for one in modes] == [AccountMode.STANDARD]
+
+
+def test_the_token_of_an_unread_dex_is_unknown() -> None:
+    """Its meta says in what it is margined; until then no money of it is known, and no reason to
+    call the account unreadable."""
+    events = told(account("default", "new"), {"new": state()}, known=prices(usdh=0.95))
+    (money,) = of_type(events, AccountReported)
+    assert (money.equity_usd, money.initial_margin_usd) == (None, None)
+    assert [one.mode for one in of_type(events, AccountModeSeen)] == [AccountMode.STANDARD]
+    assert of_type(events, CollateralReported) == []
 
 
 def test_a_pooled_account_told_in_part_closes_nothing() -> None:

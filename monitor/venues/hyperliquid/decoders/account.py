@@ -28,14 +28,10 @@ from monitor.core.formulas.margin import compute_tiered_maintenance
 from monitor.core.types import AccountMode, EngineNs, MarginMode
 from monitor.venues.hyperliquid.decoders import account_wire
 from monitor.venues.hyperliquid.decoders.market import SIDES
+from monitor.venues.hyperliquid.decoders.units import USDC, Unit, unit_events, unit_of
 from monitor.venues.hyperliquid.decoders.wire import MS_NS, money, money_or_none
 from monitor.venues.hyperliquid.knowledge import Account, SpotPrices, mode_event
-from monitor.venues.hyperliquid.markets import (
-    USDC_TOKEN,
-    Markets,
-    dex_of,
-    margin_tier,
-)
+from monitor.venues.hyperliquid.markets import USDC_TOKEN, Markets, dex_of, margin_tier
 from monitor.venues.hyperliquid.settings import VENUE
 
 ZERO = Decimal(0)
@@ -145,16 +141,20 @@ def account_events(
     source: str,
     channel: str,
     markets: Markets | None,
+    prices: SpotPrices | None,
+    now: EngineNs | None,
     complete: bool = True,
     reports: Mapping[str, tuple[PositionReport, ...]] | None = None,
 ) -> tuple[Event, ...]:
     """Positions and money of every pool that ``states`` (by dex) speak of.
 
-    ``reports`` (by dex) where the positions were turned into reports already.
+    ``reports`` (by dex) where the positions were turned into reports already. Money is told at the
+    price of the token that margins its dex (``prices`` as of ``now``), and absent without one.
 
     ``complete``: ``states`` hold every dex the account uses, so that a pooled account's positions
     can be told as one full list. A standard account's dexes are each complete in themselves.
     """
+    units = {dex: unit_of(dex, markets, prices, now) for dex in states}
     pools: dict[str, dict[str, account_wire.ClearinghouseState]] = {}
     for dex, state in states.items():
         pools.setdefault(account.pool(dex, markets), {})[dex] = state
@@ -190,21 +190,27 @@ def account_events(
         )
         if account.pooled:
             if complete:
-                events.append(_pooled_margins(account, pool, parts, source, channel, markets))
+                events.append(
+                    _pooled_margins(account, pool, parts, units, source, channel, markets)
+                )
         else:
-            events.append(_standard_money(account, pool, parts, source, channel, markets))
+            ((dex, state),) = parts.items()
+            unit = units[dex]
+            if unit is not USDC or pool in account.pools_unpriced:
+                events.extend(unit_events(account, pool, state, unit, source, channel))
+            events.append(_standard_money(account, pool, state, unit, source, channel, markets))
     return tuple(events)
 
 
 def _standard_money(
     account: Account,
     pool: str,
-    parts: Mapping[str, account_wire.ClearinghouseState],
+    state: account_wire.ClearinghouseState,
+    unit: Unit,
     source: str,
     channel: str,
     markets: Markets | None,
 ) -> AccountReported:
-    (state,) = parts.values()
     time_ns = None if state.time is None else state.time * MS_NS
     if account.mode is _UNREADABLE:
         return AccountReported(
@@ -217,27 +223,31 @@ def _standard_money(
             cross.total_margin_used,
             "crossMarginSummary.totalMarginUsed",
         )
+    equity = None if whole is None else money(whole.account_value, "marginSummary.accountValue")
+    worth, cash = unit.usd(equity), None
+    if whole is not None and worth is not None and equity is not None:
+        # What is left of the equity without the positions, which are in dollars.
+        cash = money(whole.total_raw_usd, "marginSummary.totalRawUsd") + worth - equity
     return AccountReported(
         venue=VENUE,
         channel=channel,
         venue_time_ns=time_ns,
         account=pool,
         source=source,
-        equity_usd=(
-            None if whole is None else money(whole.account_value, "marginSummary.accountValue")
-        ),
-        cash_usd=(
-            None if whole is None else money(whole.total_raw_usd, "marginSummary.totalRawUsd")
-        ),
-        free_collateral_usd=free,
-        initial_margin_usd=(
-            None
-            if whole is None
-            else money(whole.total_margin_used, "marginSummary.totalMarginUsed")
-        ),
-        maintenance_margin_usd=maintenance_margin_usd(state, markets),
-        withdrawable_usd=money_or_none(state.withdrawable, "withdrawable"),
+        equity_usd=worth,
+        cash_usd=cash,
+        free_collateral_usd=unit.usd(free),
+        initial_margin_usd=unit.usd(_initial(state)),
+        maintenance_margin_usd=unit.usd(maintenance_margin_usd(state, markets)),
+        withdrawable_usd=unit.usd(money_or_none(state.withdrawable, "withdrawable")),
         complete=True,
+    )
+
+
+def _initial(state: account_wire.ClearinghouseState) -> Decimal | None:
+    whole = state.margin_summary
+    return (
+        None if whole is None else money(whole.total_margin_used, "marginSummary.totalMarginUsed")
     )
 
 
@@ -245,6 +255,7 @@ def _pooled_margins(
     account: Account,
     pool: str,
     parts: Mapping[str, account_wire.ClearinghouseState],
+    units: Mapping[str, Unit],
     source: str,
     channel: str,
     markets: Markets | None,
@@ -253,13 +264,11 @@ def _pooled_margins(
     # account's maintenance also covers what it borrowed, so it is told from the spot state's ratio.
     initial: Decimal | None = ZERO
     maintenance: Decimal | None = ZERO
-    for state in parts.values():
-        whole = state.margin_summary
-        if whole is None or initial is None:
-            initial = None
-        else:
-            initial += money(whole.total_margin_used, "marginSummary.totalMarginUsed")
-        required = maintenance_margin_usd(state, markets)
+    for dex, state in parts.items():
+        unit = units[dex]
+        used = unit.usd(_initial(state))
+        initial = None if used is None or initial is None else initial + used
+        required = unit.usd(maintenance_margin_usd(state, markets))
         maintenance = None if required is None or maintenance is None else maintenance + required
     return AccountReported(
         venue=VENUE,

@@ -97,6 +97,8 @@ def _state(body: Body) -> tuple[Event, ...]:
         source=TRUTH,
         channel=body.channel,
         markets=body.markets,
+        prices=None,
+        now=body.now,
     )
 
 

@@ -89,7 +89,7 @@ class UserDecoder:
         for dex, state in frame.clearinghouse_states:
             refuse_future(state.time, now, f"clearinghouseState {dex[:20]!r}: time")
         states = {dex: state for dex, state in frame.clearinghouse_states if self._used(dex, state)}
-        return self._states_events(states, None)
+        return self._states_events(states, None, now)
 
     def pushed_states(self, frame: account_wire.PushedStates, now: int | None) -> tuple[Event, ...]:
         """The same of a frame whose positions are still bytes: those of the push before are not
@@ -113,7 +113,7 @@ class UserDecoder:
                 states[dex] = state
                 reports[dex] = tuple([report for _, report in rows if report is not None])
         self._rows = seen
-        return self._states_events(states, reports)
+        return self._states_events(states, reports, now)
 
     def _row(self, raw: msgspec.Raw, seen: dict[bytes, _Row]) -> _Row:
         text = bytes(raw)
@@ -137,6 +137,7 @@ class UserDecoder:
         self,
         states: dict[str, account_wire.ClearinghouseState],
         reports: dict[str, tuple[PositionReport, ...]] | None,
+        now: int | None,
     ) -> tuple[Event, ...]:
         account = self._account
         complete = account.dexes <= states.keys()
@@ -148,6 +149,8 @@ class UserDecoder:
             source=STREAM,
             channel=self._states_channel,
             markets=self._knowledge.markets,
+            prices=self._knowledge.prices,
+            now=now,
             complete=complete,
             reports=reports,
         )
@@ -163,6 +166,8 @@ class UserDecoder:
             source=STREAM,
             channel=self._channel("clearinghouseState", frame.dex),
             markets=self._knowledge.markets,
+            prices=self._knowledge.prices,
+            now=now,
             complete=self._account.dexes <= {frame.dex},
         )
 
