@@ -194,7 +194,7 @@ def test_an_index_of_69_31_at_a_coverage_of_55_percent() -> None:
     assert desk.after("funding_stress_index", PORTFOLIO) == pytest.approx(69.31, abs=5e-3)
     for covered in (desk, StressDesk(*EXAMPLE, rules=STRESS)):
         covered.join(dark, history=5)
-        decision = covered.later(1).evaluate()
+        decision = covered.later(60).evaluate()
         (one,) = covered.engine.rule_states()
         began = covered is desk
         assert one.state.unknown_since_ns is not None
