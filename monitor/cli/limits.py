@@ -23,6 +23,11 @@ from monitor.store.database import DATABASE_NAME
 
 TOO_LITTLE = 1
 EASED = 0.9  # an alert ends this much below its cap (above, of a low one)
+SETTINGS = (
+    ("gross_max", SubjectKind.PORTFOLIO),
+    ("account_gross_max", SubjectKind.ACCOUNT),
+    ("venue_gross_max", SubjectKind.VENUE),
+)
 HEAD = """\
 # Proposed by `riskd limits propose` from what this desk did in its last {days} days. NOT IN FORCE:
 # read it, change it, sign it, and name the file under rules.files.
@@ -94,7 +99,31 @@ def rulebook_text(proposals: Sequence[Proposal]) -> str:
         lines.append(
             f"# Nothing was sampled yet: riskd takes a value an hour and needs {HOURS_MIN} of them."
         )
+    lines += _settings(proposals)
     return "\n".join(lines) + "\n"
+
+
+def _settings(proposals: Sequence[Proposal]) -> Iterator[str]:
+    """What the built-in caps on gross are made of: the widest of each kind, since a setting is for
+    all of them."""
+    found = {
+        setting: max(limits)
+        for setting, kind in SETTINGS
+        if (
+            limits := [
+                one.limit
+                for one in proposals
+                if one.measure == "leverage"
+                and one.limit is not None
+                and subject_kind(one.subject) is kind
+            ]
+        )
+    }
+    if found:
+        yield "# For `leverage:` in the configuration, of which the built-in caps are made (less of it"
+        yield "# where leaving a venue is slow), from the same hours:"
+        for setting, limit in found.items():
+            yield f"#   {setting}: {_decimal(limit)}"
 
 
 def _refusal(one: Proposal) -> str:

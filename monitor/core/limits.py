@@ -35,7 +35,8 @@ _P, _V, _A, _X = (
 )
 CAPPED = (
     Capped("leverage", (_P, _V, _A)),
-    Capped("leverage_net", (_P, _X)),
+    Capped("leverage_net", (_P, _V, _X)),
+    Capped("leverage_gross", (_X,)),
     Capped("margin_usage_ratio", (_P, _A)),
     Capped("liquidation_distance_ratio", (_P, _A), low=True),
     Capped("funding_cost_30d_ratio", (_P,)),

@@ -28,6 +28,8 @@ SAMPLES = {
         (hour, 3.0) for hour in range(HOURS_MIN)
     ],
     ("leverage_net", Subject("asset:BTC")): [(hour, 0.41) for hour in range(HOURS_MIN)],
+    ("leverage_net", Subject("venue:dydx")): [(hour, 0.8) for hour in range(HOURS_MIN)],
+    ("leverage_gross", Subject("asset:BTC")): [(hour, 1.6) for hour in range(HOURS_MIN)],
     ("liquidation_distance_ratio", PORTFOLIO): [(hour, 0.3) for hour in range(HOURS_MIN)],
     ("margin_usage_ratio", PORTFOLIO): [(0, 0.1)],
 }
@@ -62,8 +64,14 @@ def test_proposed_caps_are_a_rulebook(tmp_path: Path, capsys: pytest.CaptureFixt
         ("limit_leverage", "leverage > 2.5"),
         ("limit_leverage_hyperliquid_main_xyz", "leverage > 3.8"),
         ("limit_leverage_net_btc", "leverage_net > 0.52"),
+        ("limit_leverage_net_dydx", "leverage_net > 1.0"),
+        ("limit_leverage_gross_btc", "leverage_gross > 2.0"),
         ("limit_liquidation_distance", "liquidation_distance_ratio < 0.24"),
     }
+    assert text.splitlines()[-2:] == ["#   gross_max: 2.5", "#   account_gross_max: 3.8"]
+    scopes = {rule.id: rule.scope.value for rule in rules}
+    assert scopes["limit_leverage_net_dydx"] == "venue"
+    assert scopes["limit_leverage_gross_btc"] == "portfolio"
     account = next(rule for rule in rules if rule.id.endswith("xyz"))
     assert account.matches(Subject("account:hyperliquid/main.xyz"))
     assert not account.matches(Subject("account:hyperliquid/main"))

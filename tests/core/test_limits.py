@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from monitor.core.limits import HOURS_KEPT, HOURS_MIN, Proposal, add_sample, propose, quantile
+from monitor.core.limits import (
+    CAPPED,
+    HOURS_KEPT,
+    HOURS_MIN,
+    Proposal,
+    add_sample,
+    propose,
+    quantile,
+)
+from monitor.core.measures.catalogue import CATALOGUE
 from monitor.core.types import PORTFOLIO, Subject
 
 ACCOUNT = Subject("account:hyperliquid/main")
@@ -74,3 +83,19 @@ def test_hours_are_kept_for_thirty_days_and_taken_once() -> None:
     for hour in (0, 0, 5, 4, HOURS_KEPT):
         add_sample(series, hour, float(hour))
     assert series == [(5, 5.0), (HOURS_KEPT, float(HOURS_KEPT))]
+
+
+def test_every_leverage_that_is_capped_is_proposed_for() -> None:
+    """Of each kind of subject that a built-in cap is of."""
+    proposed = {(one.measure, kind) for one in CAPPED for kind in one.kinds}
+    pairs = (("leverage", "gross"), ("leverage_gross", "gross"), ("leverage_net", "net"))
+    for used, cap in pairs:
+        for kind in CATALOGUE[used].kinds:
+            if kind in CATALOGUE[f"leverage_{cap}_to_cap_ratio"].kinds:
+                assert (used, kind) in proposed, f"{used} of a {kind.value}"
+
+
+def test_what_is_proposed_for_is_a_measure() -> None:
+    """Of every kind of subject named."""
+    for one in CAPPED:
+        assert set(one.kinds) <= set(CATALOGUE[one.measure].kinds), one.measure
