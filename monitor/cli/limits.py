@@ -120,7 +120,7 @@ def _settings(proposals: Sequence[Proposal]) -> Iterator[str]:
         )
     }
     if found:
-        yield "# For `leverage:` in the configuration, of which the built-in caps are made (less of it"
+        yield "# For `leverage:` in the configuration, that built-in caps are made of (less of it"
         yield "# where leaving a venue is slow), from the same hours:"
         for setting, limit in found.items():
             yield f"#   {setting}: {_decimal(limit)}"
