@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from decimal import ROUND_FLOOR, Decimal
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from monitor.core.types import FillKind, MarginMode
 from monitor.sim.markets import SimMarket
 
@@ -118,8 +120,7 @@ class SimFill:
     twap_id: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SimFunding:
+class SimFunding(msgspec.Struct, frozen=True, gc=False):
     """One funding payment. ``payment_usd`` > 0 is received, < 0 paid."""
 
     symbol: str
@@ -199,6 +200,8 @@ class SimPool:
     @property
     def cash_with_funding(self) -> Decimal:
         """Cash after the funding that is due: what dYdX's snapshots show."""
+        if not self.lazy_funding:
+            return self.cash
         return self.cash - sum((self.funding_due(p) for p in self.cross_positions()), ZERO)
 
     @property

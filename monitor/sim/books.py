@@ -12,8 +12,9 @@ import functools
 import itertools
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+
+import msgspec
 
 Level = tuple[Decimal, Decimal]  # price, size
 
@@ -21,10 +22,11 @@ DENSE_LEVELS = 24
 SPARSE_LEVELS = 76
 REACH_RATIO = 0.06  # the book ends six percent from mid
 BAND_RATIO = 0.0025  # the band in which a market's depth is quoted
+DEPTH_POWER = 0.85  # what rests closer than a distance grows a little slower than the distance
+REDRAWN_EVERY = 5  # the size of a level lasts for one to so many epochs
 
 
-@dataclass(frozen=True, slots=True)
-class Book:
+class Book(msgspec.Struct, frozen=True, gc=False):
     """Both sides, best first."""
 
     bids: tuple[Level, ...]
@@ -34,8 +36,7 @@ class Book:
 EMPTY_BOOK = Book(bids=(), asks=())
 
 
-@dataclass(frozen=True, slots=True)
-class Liquidity:
+class Liquidity(msgspec.Struct, frozen=True, gc=False):
     """How a market's book looks: half the spread as a fraction of mid, and the USD resting within
     25 bp of mid on each side."""
 
@@ -54,8 +55,7 @@ def top_of_book(mid: float, tick: Decimal, half_spread_ratio: float) -> tuple[De
     return bid, ask
 
 
-@dataclass(frozen=True, slots=True)
-class BookSource:
+class BookSource(msgspec.Struct, frozen=True, gc=False):
     """Everything a book is made of. ``salt`` tells markets apart, ``epoch`` counts instants; each
     level's size is redrawn every few epochs, so consecutive books differ in some levels only."""
 
@@ -90,21 +90,32 @@ class BookSource:
         touch = abs(start - self.mid) / self.mid
         first = int(best / tick)
         reach = max(DENSE_LEVELS + 1, int((REACH_RATIO - touch) / tick_ratio))
-        offsets = _offsets(reach)
-        depth_near = _depth(touch, self.liquidity)
-        for number, (offset, after) in enumerate(itertools.pairwise(offsets)):
+        seeds = [_seed(salt, self.epoch // (1 + turn)) for turn in range(REDRAWN_EVERY)]
+        # Thousands of levels a second are made, so what is the same for all stands before the loop.
+        scale, power = self.liquidity.depth_25bp_usd, math.pow
+        depth_near = scale * power(touch / BAND_RATIO, DEPTH_POWER)
+        for turn, place, offset, after in _places(reach):
             ticks = first + direction * offset
             if ticks <= 0:
                 return
-            depth_far = _depth(touch + after * tick_ratio, self.liquidity)
-            noise = 0.6 + 0.8 * _hash(salt, number, self.epoch // (1 + number % 5))
+            depth_far = scale * power((touch + after * tick_ratio) / BAND_RATIO, DEPTH_POWER)
+            noise = 0.6 + 0.8 * _mixed(seeds[turn] + place)
             value = start + direction * offset * tick_size
             units = round((depth_far - depth_near) * noise / value / step)
-            yield ticks * tick, max(1, units) * size_step
+            yield ticks * tick, (max(1, units)) * size_step
             depth_near = depth_far
 
 
 @functools.lru_cache(maxsize=4096)
+def _places(reach: int) -> tuple[tuple[int, int, int, int], ...]:
+    """Of each level: how many epochs its size lasts less one, what its number adds to a seed, and
+    how many ticks it and the next one are from the best price."""
+    return tuple(
+        (number % REDRAWN_EVERY, number * 0x85EBCA6B, offset, after)
+        for number, (offset, after) in enumerate(itertools.pairwise(_offsets(reach)))
+    )
+
+
 def _offsets(reach: int) -> tuple[int, ...]:
     """Distances from the best price in ticks: dense near the touch, geometric up to ``reach``."""
     offsets = list(range(DENSE_LEVELS))
@@ -118,14 +129,13 @@ def _offsets(reach: int) -> tuple[int, ...]:
     return tuple(offsets)
 
 
-def _depth(distance: float, liquidity: Liquidity) -> float:
-    """USD resting closer than ``distance`` to mid; grows a little slower than the distance."""
-    return liquidity.depth_25bp_usd * math.pow(max(distance, 0.0) / BAND_RATIO, 0.85)
+def _seed(salt: int, epoch: int) -> int:
+    return salt * 0x9E3779B1 + epoch * 0xC2B2AE35
 
 
-def _hash(salt: int, number: int, epoch: int) -> float:
+def _mixed(seed: int) -> float:
     """A cheap stateless number in [0, 1): the same inputs always give the same size."""
-    mixed = (salt * 0x9E3779B1 + number * 0x85EBCA6B + epoch * 0xC2B2AE35) & 0xFFFFFFFF
+    mixed = seed & 0xFFFFFFFF
     mixed ^= mixed >> 15
     mixed = (mixed * 0x2C1B3C6D) & 0xFFFFFFFF
     mixed ^= mixed >> 12
@@ -147,12 +157,24 @@ def impact_price(levels: Iterable[Level], notional_usd: Decimal) -> Decimal | No
     return None
 
 
-def aggregate(levels: Iterable[Level], tick: Decimal, *, is_bid: bool) -> list[tuple[Level, int]]:
-    """Levels merged on a coarser grid, bids rounded down and asks up, with how many were merged."""
-    merged: dict[Decimal, tuple[Decimal, int]] = {}
+def aggregate(
+    levels: Iterable[Level], tick: Decimal, *, is_bid: bool, most: int | None = None
+) -> list[tuple[Level, int]]:
+    """Levels, best first, merged on a coarser grid, bids rounded down and asks up, with how many
+    were merged; the best ``most`` of them."""
+    merged: list[tuple[Level, int]] = []
     rounding = ROUND_FLOOR if is_bid else ROUND_CEILING
+    grid, held, count = None, Decimal(0), 0
     for price, size in levels:
-        key = (price / tick).to_integral_value(rounding=rounding) * tick
-        held, count = merged.get(key, (Decimal(0), 0))
-        merged[key] = (held + size, count + 1)
-    return [((price, size), count) for price, (size, count) in merged.items()]
+        here = (price / tick).to_integral_value(rounding=rounding)
+        if here != grid:
+            if grid is not None:
+                merged.append(((grid * tick, held), count))
+            if len(merged) == most:
+                return merged
+            grid, held, count = here, Decimal(0), 0
+        held += size
+        count += 1
+    if grid is not None:
+        merged.append(((grid * tick, held), count))
+    return merged

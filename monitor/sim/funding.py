@@ -9,12 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 
+import msgspec
+
 HOUR_S = 3_600
 RATE_STEP = Decimal("0.0000000001")
 
 
-@dataclass(frozen=True, slots=True)
-class FundingRow:
+class FundingRow(msgspec.Struct, frozen=True, gc=False):
     """One settlement: when, the hourly rate charged, the hour's mean premium, the price used."""
 
     time_s: float

@@ -10,13 +10,25 @@ from __future__ import annotations
 import math
 import random
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_EVEN, Decimal
+from functools import lru_cache
 from itertools import islice
 from statistics import median
 
+import msgspec
+
 from monitor.core.types import MarketStatus
-from monitor.sim.books import EMPTY_BOOK, Book, BookSource, Level, Liquidity, impact_price
+from monitor.sim.books import (
+    EMPTY_BOOK,
+    Book,
+    BookSource,
+    Level,
+    Liquidity,
+    impact_price,
+    top_of_book,
+)
 from monitor.sim.funding import HOUR_S, FundingMeter, FundingRow, FundingTerms, as_rate
 from monitor.sim.past import BAR_HOURS, SETTLED_HOURS, Bar, Past, fold
 from monitor.sim.prices import DAY_S, ORACLE_PERIOD_S, Asset
@@ -68,8 +80,7 @@ class MarketSpec:
     status: MarketStatus = MarketStatus.ACTIVE
 
 
-@dataclass(frozen=True, slots=True)
-class Trade:
+class Trade(msgspec.Struct, frozen=True, gc=False):
     """One print of the tape; ``side`` is the aggressor's, ``buy`` or ``sell``."""
 
     trade_id: int
@@ -115,6 +126,8 @@ class SimMarket:
     _book: tuple[int, Book] | None = None
     _book_source: BookSource | None = None
     _day: tuple[tuple[int, int], tuple[float, float, float]] | None = None
+    _printed_mark: tuple[float, Decimal] | None = None  # of the mark it was printed from
+    _printed_oracle: tuple[float, Decimal] | None = None
     eaten: tuple[int, dict[tuple[int, Decimal], Decimal]] = (-1, {})  # see ``orders``
 
     # ------------------------------------------------------------------ what the venue prints
@@ -190,7 +203,7 @@ class SimMarket:
     @property
     def size_step(self) -> Decimal:
         """The smallest size."""
-        return Decimal(1).scaleb(-self.spec.size_decimals)
+        return _step_of(self.spec.size_decimals)
 
     @property
     def tradable(self) -> bool:
@@ -200,19 +213,25 @@ class SimMarket:
     @property
     def oracle_price(self) -> Decimal:
         """The venue's last oracle price."""
-        return self.oracle_at(self.oracle)
+        if self._printed_oracle is None or self._printed_oracle[0] != self.oracle:
+            self._printed_oracle = (self.oracle, self.oracle_at(self.oracle))
+        return self._printed_oracle[1]
 
     def oracle_at(self, price: float) -> Decimal:
         """``price`` as the venue's oracle would print it."""
         decimals = self.spec.oracle_decimals
         if decimals is None:
             return self._on_grid(price)
-        return Decimal(repr(price)).quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_EVEN)
+        return Decimal(repr(price)).quantize(_step_of(decimals), ROUND_HALF_EVEN)
 
     @property
     def mark_price(self) -> Decimal:
         """The price that margins positions: the mark, or the oracle where the venue has none."""
-        return self._on_grid(self.mark) if self.spec.has_mark else self.oracle_price
+        if not self.spec.has_mark:
+            return self.oracle_price
+        if self._printed_mark is None or self._printed_mark[0] != self.mark:
+            self._printed_mark = (self.mark, self._on_grid(self.mark))
+        return self._printed_mark[1]
 
     @property
     def mid_price(self) -> Decimal | None:
@@ -223,7 +242,7 @@ class SimMarket:
     @property
     def top(self) -> tuple[Decimal, Decimal] | None:
         """(best bid, best ask) without making the book; None when nobody quotes."""
-        return self._source().top() if self.tradable else None
+        return self._top() if self.tradable else None
 
     @property
     def book(self) -> Book:
@@ -233,6 +252,15 @@ class SimMarket:
         if self._book is None or self._book[0] != self.epoch:
             self._book = (self.epoch, self._quotes().book())
         return self._book[1]
+
+    @property
+    def levels(self) -> tuple[Iterable[Level], Iterable[Level]]:
+        """Bids and asks of the book, best first, for whoever looks at the first few: where nobody
+        has asked for the whole, the rest is not made."""
+        if not self.tradable or (self._book is not None and self._book[0] == self.epoch):
+            return self.book.bids, self.book.asks
+        source = self._quotes()
+        return source.bids(), source.asks()
 
     @property
     def best(self) -> tuple[tuple[Level, ...], tuple[Level, ...]]:
@@ -255,7 +283,11 @@ class SimMarket:
     @property
     def premium(self) -> Decimal | None:
         """Premium from impact prices against the oracle, a fraction; None without both sides."""
-        impact, oracle = self.impact_prices, self.oracle_price
+        return self.premium_of(self.impact_prices)
+
+    def premium_of(self, impact: tuple[Decimal, Decimal] | None) -> Decimal | None:
+        """The premium that impact prices (bid, ask) make; None without them."""
+        oracle = self.oracle_price
         if impact is None:
             return None
         if self.spec.averages_impact:
@@ -281,7 +313,7 @@ class SimMarket:
 
     def tick_at(self, price: float) -> Decimal:
         """The price step at ``price``."""
-        return Decimal(1).scaleb(-self.decimals_at(price))
+        return _step_of(self.decimals_at(price))
 
     def decimals_at(self, price: float) -> int:
         """How many decimals a price of about ``price`` is printed with."""
@@ -376,6 +408,11 @@ class SimMarket:
             self._book_source = self._source()
         return self._book_source
 
+    def _top(self) -> tuple[Decimal, Decimal]:
+        mid = self.mid
+        half = self.spec.half_spread_ratio * self.spread_factor
+        return top_of_book(mid, self.tick_at(mid), half)
+
     def source_liquidity(self) -> Liquidity:
         """The liquidity curve now, with the scenario's factors."""
         return Liquidity(
@@ -409,7 +446,7 @@ class SimMarket:
         if self.rng.random() >= self.spec.trades_per_minute * seconds / 60.0:
             self._bar(to_s, self.mid, 0.0)
             return
-        bid, ask = self._source().top()
+        bid, ask = self._top()
         side = "buy" if self.rng.random() < 0.5 else "sell"
         usd = self.spec.depth_25bp_usd * 0.002 * self.rng.expovariate(1.0)
         units = max(1, round(usd / float(ask) / float(self.size_step)))
@@ -435,6 +472,12 @@ class SimMarket:
     def _near_grid(self, price: Decimal) -> Decimal:
         # Impact prices are printed one digit finer than the tick, as recorded contexts show.
         return price.quantize(self.tick_at(float(price)) / 10, ROUND_HALF_EVEN)
+
+
+@lru_cache(maxsize=64)
+def _step_of(decimals: int) -> Decimal:
+    """The step of a grid of so many decimals; printed prices ask for it all the time."""
+    return Decimal(1).scaleb(-decimals)
 
 
 def make_market(spec: MarketSpec, asset: Asset, seed: int, venue: str, start_s: float) -> SimMarket:

@@ -276,12 +276,14 @@ class World:
 
     def _step_venue(self, venue: SimVenue, to_s: float) -> None:
         moved = []
+        faults, frozen, share = self.faults, False, 1.0
+        ail = bool(faults.active)
         for market in venue.markets.values():
-            frozen = self.faults.holds(
-                FaultKind.STALE_ORACLE, venue.name, market=market.spec.symbol
-            )
-            bad = self.faults.find(FaultKind.BAD_ORACLE, venue.name, market=market.spec.symbol)
-            share = 1.0 if bad is None else bad.ratio
+            if ail:
+                symbol = market.spec.symbol
+                frozen = faults.holds(FaultKind.STALE_ORACLE, venue.name, market=symbol)
+                bad = faults.find(FaultKind.BAD_ORACLE, venue.name, market=symbol)
+                share = 1.0 if bad is None else bad.ratio
             if market.step(to_s, oracle_frozen=frozen, oracle_share=share):
                 moved.append(market.symbol)
         if moved:

@@ -176,13 +176,27 @@ class Indexer:
             self.market(ticker), resolution, since_s=since_s, before_s=before_s, most=most
         )
 
-    def historical_funding(self, ticker: str) -> list[dict[str, object]]:
-        """Settled rates, newest first; after a halt several lie seconds apart."""
+    def historical_funding(
+        self,
+        ticker: str,
+        *,
+        before_s: float | None = None,
+        before_height: int | None = None,
+        most: int | None = None,
+    ) -> list[dict[str, object]]:
+        """Settled rates at or before an instant and a height, newest first, at most so many; after
+        a halt several lie seconds apart."""
         rows: list[dict[str, object]] = []
         if ticker in self.newcomers:
             return rows
         for row in reversed(self.market(ticker).settled):
+            if len(rows) == most:
+                break
             stamp = self.chain.stamp(row.time_s)
+            if before_s is not None and round(stamp.time_s * 1000) / 1000 > before_s:
+                continue  # as it is told, to the millisecond
+            if before_height is not None and stamp.height > before_height:
+                continue
             rows.append(
                 {
                     "ticker": ticker,

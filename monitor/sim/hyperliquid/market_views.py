@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from decimal import Decimal
+from itertools import islice
 
 from monitor.core.types import MarketStatus
 from monitor.sim.books import Level, aggregate
@@ -131,7 +132,8 @@ def meta(world: World, dex: str) -> JsonObject:
 
 def context(market: SimMarket) -> JsonObject:
     """One perpetual's context; nulls where nobody quotes."""
-    premium, mid, impact = market.premium, market.mid_price, market.impact_prices
+    mid, impact = market.mid_price, market.impact_prices
+    premium = market.premium_of(impact)
     notional, base, day_ago = _day(market)
     return {
         "funding": ratio(market.funding_rate_hourly),
@@ -196,14 +198,15 @@ def perp_dex_limits(world: World, dex: str) -> Json:
 
 def l2_book(world: World, market: SimMarket, figures: int | None, mantissa: int | None) -> Json:
     """``l2Book``: 20 levels a side, merged to ``figures`` significant digits when given."""
-    book = market.book
     body: JsonObject = {"coin": market.symbol, "time": state_time_ms(world)}
     if figures is None:
-        body["levels"] = [_levels(book.bids[:BOOK_LEVELS]), _levels(book.asks[:BOOK_LEVELS])]
+        body["levels"] = [_levels(islice(side, BOOK_LEVELS)) for side in market.levels]
         return body
     tick = aggregation_tick(market, figures, mantissa)
-    bids = aggregate(book.bids, tick, is_bid=True)[:BOOK_LEVELS]
-    asks = aggregate(book.asks, tick, is_bid=False)[:BOOK_LEVELS]
+    bids, asks = (
+        aggregate(side, tick, is_bid=is_bid, most=BOOK_LEVELS)
+        for side, is_bid in zip(market.levels, (True, False), strict=True)
+    )
     body["levels"] = [
         [{"px": number(p), "sz": number(s), "n": n} for (p, s), n in side] for side in (bids, asks)
     ]
@@ -221,11 +224,10 @@ def aggregation_tick(market: SimMarket, figures: int, mantissa: int | None) -> D
 
 def fast_book(world: World, market: SimMarket) -> Json:
     """The five-level book of ``"fast":true``."""
-    book = market.book
     return {
         "coin": market.symbol,
         "time": state_time_ms(world),
-        "levels": [_levels(book.bids[:FAST_LEVELS]), _levels(book.asks[:FAST_LEVELS])],
+        "levels": [_levels(islice(side, FAST_LEVELS)) for side in market.levels],
         "fast": True,
     }
 

@@ -180,22 +180,34 @@ def book_update(before: Book, after: Book) -> dict[str, object]:
     """Changed levels as ``[price, size]`` with absolute sizes, ``"0"`` removes; a side that did
     not change is left out."""
     changed: dict[str, object] = {}
-    for side, old, new in (
-        ("bids", before.bids, after.bids),
-        ("asks", before.asks, after.asks),
+    for side, is_bid, old, new in (
+        ("bids", True, before.bids, after.bids),
+        ("asks", False, before.asks, after.asks),
     ):
-        levels = _level_changes(old[:MAX_LEVELS], new[:MAX_LEVELS])
+        levels = _level_changes(old[:MAX_LEVELS], new[:MAX_LEVELS], is_bid=is_bid)
         if levels:
             changed[side] = levels
     return changed
 
 
-def _level_changes(before: tuple[Level, ...], after: tuple[Level, ...]) -> list[list[str]]:
-    old, new = dict(before), dict(after)
-    gone = [[number(price), "0"] for price in old if price not in new]
-    return gone + [
-        [number(price), number(size)] for price, size in new.items() if old.get(price) != size
-    ]
+def _level_changes(
+    before: tuple[Level, ...], after: tuple[Level, ...], *, is_bid: bool
+) -> list[list[str]]:
+    """First what is gone, then what is new or has another size, each best first as they came."""
+    gone: list[list[str]] = []
+    fresh: list[list[str]] = []
+    at, end = 0, len(before)
+    for price, size in after:
+        while at < end and (before[at][0] > price if is_bid else before[at][0] < price):
+            gone.append([number(before[at][0]), "0"])
+            at += 1
+        if at < end and before[at][0] == price:
+            at += 1
+            if before[at - 1][1] == size:
+                continue
+        fresh.append([number(price), number(size)])
+    gone += [[number(price), "0"] for price, _ in before[at:]]
+    return gone + fresh
 
 
 def trade_object(trade: Trade, stamp: Stamp) -> dict[str, object]:

@@ -146,9 +146,10 @@ class MarketRoutes:
         before_s = query.instant("effectiveBeforeOrAt")
         before_height = query.height("effectiveBeforeOrAtHeight")
         query.check()
-        rows = self._indexer.historical_funding(ticker)
-        rows = not_after(rows, before_s, before_height, prefix="effective")
-        return {"historicalFunding": rows[:limit]}
+        rows = self._indexer.historical_funding(
+            ticker, before_s=before_s, before_height=before_height, most=limit
+        )
+        return {"historicalFunding": rows}
 
     async def candles(self, request: web.Request) -> Row:
         """Candles of one resolution, newest first."""

@@ -163,12 +163,10 @@ def paged(name: str, rows: list[Row], limit: int, page: int | None) -> Row:
     }
 
 
-def not_after(
-    rows: list[Row], before_s: float | None, before_height: int | None, *, prefix: str = "created"
-) -> list[Row]:
+def not_after(rows: list[Row], before_s: float | None, before_height: int | None) -> list[Row]:
     """Rows made at or before an instant and a height."""
     if before_s is not None:
-        rows = [row for row in rows if parse_iso(str(row[f"{prefix}At"])) <= before_s]
+        rows = [row for row in rows if parse_iso(str(row["createdAt"])) <= before_s]
     if before_height is not None:
-        rows = [row for row in rows if int(str(row[f"{prefix}AtHeight"])) <= before_height]
+        rows = [row for row in rows if int(str(row["createdAtHeight"])) <= before_height]
     return rows
