@@ -95,6 +95,27 @@ def parse_rulebook(
     Raises:
         ConfigError: With every mistake found in all files, each with file and line.
     """
+    return _parsed(tuple((name, text) for name, text in files), _Measures(catalogue))
+
+
+class _Measures:
+    """A catalogue, the same as another one where it is that very object."""
+
+    def __init__(self, specs: Mapping[str, MeasureSpec]) -> None:
+        self.specs = specs
+
+    def __hash__(self) -> int:
+        return id(self.specs)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Measures) and other.specs is self.specs
+
+
+@lru_cache(maxsize=4)
+def _parsed(files: tuple[tuple[str, str], ...], measures: _Measures) -> RuleBook:
+    """A start checks the files, loads them and compares them: what nobody can change is read
+    once."""
+    catalogue = measures.specs
     problems: list[Problem] = []
     entries: dict[str, _Entry] = {}
     for source, text in files:
