@@ -47,7 +47,7 @@ components:
 	@sh tests/install-components
 
 test: $(VENV)/.dev $(CLIENTS)/.done components
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -58,8 +59,13 @@ def is_own_file(room: str, name: str) -> bool:
     return (ROOT / room / f"{name}.py").exists()
 
 
-def imports_of(path: Path) -> Iterator[tuple[int, str]]:
+@cache
+def imports_of(path: Path) -> tuple[tuple[int, str], ...]:
     """(line, dotted name) of everything imported; ``from a import b`` gives ``a.b``."""
+    return tuple(_imports_of(path))
+
+
+def _imports_of(path: Path) -> Iterator[tuple[int, str]]:
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             for alias in node.names:
@@ -105,7 +111,8 @@ def is_pure(path: Path) -> bool:
     """Of a pure room, or a module whose docstring says *Pure.*"""
     if room_of(path) in PURE_ROOMS:
         return True
-    return "*Pure.*" in (ast.get_docstring(ast.parse(path.read_text())) or "")
+    source = path.read_text()
+    return "*Pure.*" in source and "*Pure.*" in (ast.get_docstring(ast.parse(source)) or "")
 
 
 PURE = [path for path in modules() if is_pure(path)]
