@@ -7,8 +7,7 @@ with other numbers than its own.
 
 from __future__ import annotations
 
-import importlib
-import inspect
+import ast
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +23,7 @@ from tests.rulebook.test_catalogue import BOOK
 from tests.rulebook.test_coverage import NOT_EVALUATED
 
 HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
 
 
 class Row(NamedTuple):
@@ -117,16 +117,18 @@ ROWS = (
 
 
 def text_of(place: str) -> str:
-    """The test itself: a trial with its name, or a function with its parameters."""
+    """The test itself as written: a trial with its name, or a function with its decorators."""
     where, _, name = place.partition("::")
     if where.endswith(".yaml"):
         _, found, rest = (HERE / where).read_text(encoding="utf-8").partition(f"- name: {name}")
         assert found, f"{where} has no trial {name!r}"
         return rest.partition("- name: ")[0]
-    function = getattr(importlib.import_module(where), name, None)
-    assert function is not None, f"{where} has no {name}"
-    marks = [mark.args for mark in getattr(function, "pytestmark", ())]
-    return f"{inspect.getsource(function)}{marks}"
+    text = ROOT.joinpath(*where.split(".")).with_suffix(".py").read_text(encoding="utf-8")
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == name:
+            first = min((one.lineno for one in node.decorator_list), default=node.lineno)
+            return "\n".join(text.splitlines()[first - 1 : node.end_lineno])
+    raise AssertionError(f"{where} has no {name}")
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.says)

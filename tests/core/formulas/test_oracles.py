@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from monitor.core.formulas.oracles import (
     compute_agreed_deviation,
@@ -66,3 +68,17 @@ def test_what_two_witnesses_agree_on(prices: list[tuple[str, float]], agreed: fl
     """Of an oracle at 103."""
     found = compute_agreed_deviation(103.0, prices)
     assert found == (None if agreed is None else pytest.approx(agreed))
+
+
+PRICES = st.lists(st.tuples(st.sampled_from("abc"), st.floats(1.0, 200.0)), max_size=6)
+
+
+@given(PRICES, PRICES)
+def test_another_witness_hides_none(
+    prices: list[tuple[str, float]], more: list[tuple[str, float]]
+) -> None:
+    """Whoever joins, what two agreed on stands: a source that is lost makes it unknown or less
+    known, and never fine (the measure is absent below 3 % while one is silent)."""
+    before = compute_agreed_deviation(100.0, prices)
+    after = compute_agreed_deviation(100.0, [*prices, *more])
+    assert before is None or (after is not None and after >= before)
