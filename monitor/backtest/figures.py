@@ -51,7 +51,8 @@ class Period:
 @dataclass(slots=True, frozen=True)
 class StateFigures:
     """One state over one period. ``funding_on`` and ``funding_off`` are what being long cost, a
-    fraction per year, while it was on and off; None where nothing was settled."""
+    fraction per year, while it was on and off; None where nothing was settled. ``judged_ratio`` is
+    the share of the hours in which it could be judged at all."""
 
     name: str
     period: Period
@@ -59,6 +60,7 @@ class StateFigures:
     lift: Lift
     funding_on: float | None
     funding_off: float | None
+    judged_ratio: float
 
 
 @dataclass(slots=True, frozen=True)
@@ -110,8 +112,9 @@ def compute_figures(result: Result, *, seed: int, draws: int) -> Figures:
                 draws=draws,
             ),
             *_cost_while(cost, on, period),
+            _judged(blind, period),
         )
-        for name, spans in _states(result)
+        for name, spans, blind in _states(result)
         for on in [_mask(spans, history.hours)]
         for period in periods
     ]
@@ -161,14 +164,25 @@ def _known(result: Result, name: str) -> bool:
     return any(one is not None for one in result.measures.get((name, PORTFOLIO), ()))
 
 
-def _states(result: Result) -> list[tuple[str, Sequence[Span]]]:
-    """Rules about the whole book that ever fired, in the rulebook's order, and the trigger."""
-    found: list[tuple[str, Sequence[Span]]] = [
-        (rule.id, spans)
+def never_judged(result: Result) -> list[str]:
+    """Rules about the whole book that could be judged in no hour, in the rulebook's order."""
+    return [rule for rule, blind in result.blind.items() if all(blind)]
+
+
+def _judged(blind: Sequence[int], period: Period) -> float:
+    hours = blind[period.first : period.end]
+    return 1.0 - sum(hours) / len(hours) if hours else 0.0
+
+
+def _states(result: Result) -> list[tuple[str, Sequence[Span], Sequence[int]]]:
+    """Rules about the whole book that ever fired, in the rulebook's order, and the trigger; each
+    with the hours in which it could not be judged."""
+    found: list[tuple[str, Sequence[Span], Sequence[int]]] = [
+        (rule.id, spans, result.blind[rule.id])
         for rule in result.task.rules.book.rules
         if (spans := result.spans.get((rule.id, Subject(PORTFOLIO))))
     ]
-    return [*found, (TRIGGER_NAME, result.trigger)]
+    return [*found, (TRIGGER_NAME, result.trigger, result.trigger_blind)]
 
 
 def _mask(spans: Sequence[Span], hours: int) -> list[bool]:

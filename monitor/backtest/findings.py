@@ -15,6 +15,7 @@ from monitor.core.decision import ActionLevel
 
 EPISODES_MIN = 5
 FALLS_MIN = 5
+JUDGED_ENOUGH = 0.995  # of the hours; above it nothing is said
 
 
 def percent(value: float | None, digits: int = 0) -> str:
@@ -77,7 +78,7 @@ def _warning(states: tuple[StateFigures, ...]) -> Iterator[str]:
             f"falls{lead}, "
             f"{percent(timing.active_ratio, 1)} of the time, with "
             f"{timing.false_per_month:.2f} false episodes a month; crash odds within a day were "
-            f"{bounds(one.lift.crash)} the usual: {_verdict(one)}."
+            f"{bounds(one.lift.crash)} the usual: {_verdict(one)}.{_known(one)}"
         )
     if len(states) == 3:
         before, since = (_claims(one) for one in states[1:])
@@ -92,6 +93,15 @@ def _warning(states: tuple[StateFigures, ...]) -> Iterator[str]:
             yield "It raised crash odds since 2023 only."
         else:
             yield "In neither half can its timing of crashes be told from chance."
+
+
+def _known(one: StateFigures) -> str:
+    """That it was blind for part of the time: not firing then was no verdict."""
+    if one.judged_ratio <= 0.0:
+        return " It could be judged in no hour: what it reads was never known."
+    if one.judged_ratio >= JUDGED_ENOUGH:
+        return ""
+    return f" It could be judged in {percent(one.judged_ratio)} of the hours."
 
 
 def _when(one: StateFigures) -> str:
@@ -182,7 +192,7 @@ def _baselines(figures: Figures) -> Iterator[str]:
         yield (
             f"{_when(state)} “{TRIGGER_NAME}” was on for {timing.led} of "
             f"{timing.falls} falls, {percent(timing.active_ratio, 1)} of the time, with "
-            f"{timing.false_per_month:.2f} false episodes a month."
+            f"{timing.false_per_month:.2f} false episodes a month.{_known(state)}"
         )
     for one in figures.arms:
         if one.arm.name in {"always", "trigger"} and one.difference is not None:

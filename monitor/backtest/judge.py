@@ -28,7 +28,7 @@ from monitor.core.events import (
 from monitor.core.formulas.funding_stress import StressAnchors
 from monitor.core.measures.definition import Definition, Key
 from monitor.core.settings import EngineSettings, LeverageSettings
-from monitor.core.types import SECOND_NS, AlertState, EngineNs, Subject, channel_id
+from monitor.core.types import PORTFOLIO, SECOND_NS, AlertState, EngineNs, Subject, channel_id
 
 HOUR_NS = HOUR_S * SECOND_NS
 MINUTE_NS = 60 * SECOND_NS
@@ -176,6 +176,12 @@ class Judge:
         return [
             key for key in keys if key not in self.awake and self.engine.permits_reentry(*key, at)
         ]
+
+    def blind(self, rule: str) -> bool:
+        """Whether a rule about the whole book could not be judged when it was last asked: it reads
+        what is not known, or it cannot be asked at all."""
+        known = self.engine.state.rules.get(f"{rule}|{PORTFOLIO}")
+        return known is None or known.state.unknown_since_ns is not None or bool(known.state.error)
 
     def _evaluate(self, at: EngineNs) -> Ruling:
         self.evaluations += 1

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TextIO
 
 from monitor.backtest.bootstrap import Difference, Interval
-from monitor.backtest.figures import ArmFigures, Figures, StateFigures
+from monitor.backtest.figures import ArmFigures, Figures, StateFigures, never_judged
 from monitor.backtest.judge import Ruling
 from monitor.backtest.run import Result
 from monitor.core.decision import AlertTransition, KillRequest
@@ -138,6 +138,7 @@ def summary_of(figures: Figures) -> dict[str, Json]:
             "left_out": list(task.rules.left_out),
             "widened": list(task.rules.widened),
             "unasked": list(task.rules.unasked),
+            "never_judged": [*never_judged(result)],
             "followed": list(task.follow) or "all",
         },
         "book": task.settings.model_dump(mode="json"),
@@ -214,6 +215,7 @@ def _state(one: StateFigures) -> dict[str, Json]:
         "period": one.period.title,
         "hours": timing.hours,
         "active_ratio": _rounded(timing.active_ratio),
+        "judged_ratio": _rounded(one.judged_ratio),
         "episodes": timing.episodes,
         "false_episodes": timing.false_episodes,
         "false_per_month": _rounded(timing.false_per_month),

@@ -21,7 +21,7 @@ from monitor.backtest.charts import (
     price_chart,
     state_chart,
 )
-from monitor.backtest.figures import TRIGGER_NAME, ArmFigures, Figures
+from monitor.backtest.figures import TRIGGER_NAME, ArmFigures, Figures, never_judged
 from monitor.backtest.findings import findings, market_cuts, percent, times
 from monitor.backtest.outputs import MEASURES, SUMMARY, TRANSITIONS, instant, opened
 from monitor.backtest.statistics import Bin, Span
@@ -254,7 +254,8 @@ def _difference_table(figures: Figures) -> str:
         head,
         rows,
         f"Value and 5-95 % interval of {DRAWS} block bootstraps (weeks). Tail: mean of the worst "
-        f"5 % of days. 1.00{TIMES} per exposure is what always holding less gives.",
+        f"5 % of days. 1.00{TIMES} per exposure is what always holding less gives. Return a year: "
+        "difference of the mean daily returns times 365; compounded, what swings less keeps more.",
     )
 
 
@@ -267,6 +268,7 @@ def _state_table(figures: Figures) -> str:
             [
                 escape(one.name),
                 escape(one.period.title),
+                percent(one.judged_ratio),
                 f"{bar_cell(timing.active_ratio)} {percent(timing.active_ratio, 1)}",
                 f"{timing.episodes:,}",
                 f"{timing.false_per_month:.2f}",
@@ -279,15 +281,16 @@ def _state_table(figures: Figures) -> str:
             ]
         )
     head = (
-        "state", "period", "active", "episodes", "false a month", "falls led", "median lead h",
-        "crash odds, 24 h", "next day's volatility", "funding, on", "off",
+        "state", "period", "judged", "active", "episodes", "false a month", "falls led",
+        "median lead h", "crash odds, 24 h", "next day's volatility", "funding, on", "off",
     )  # fmt: skip
     return _table(
         head,
         rows,
-        "Led: on at some time from 72 h before the peak up to the breach. False: no fall until "
-        "72 h after the end. Crash: the basket falls 10 % within the next 24 h. Funding: a year's "
-        "cost of being long, mean of the first venue's settlements.",
+        "Judged: share of the hours in which what it reads was known; off in the others is no "
+        "verdict. Led: on at some time from 72 h before the peak up to the breach. False: no fall "
+        "until 72 h after the end. Crash: the basket falls 10 % within the next 24 h. Funding: a "
+        "year's cost of being long, mean of the first venue's settlements.",
     )
 
 
@@ -307,7 +310,7 @@ def _bin_tables(figures: Figures) -> str:
     for title, bins in figures.bins.items():
         base = figures.crash_ratio.get(title)
         tables.append(
-            f"<div><h3>{escape(title)}: {percent(base, 1)} of all hours</h3>"
+            f"<div><h3>{escape(title)}: a crash followed {percent(base, 1)} of all hours</h3>"
             + _table(
                 (figures.gauge, "hours", "crash within 24 h", "volatility of them"),
                 (row(one) for one in bins),
@@ -328,6 +331,7 @@ def _method(figures: Figures) -> str:
         if one.end_s > task.history.start_s
         and one.start_s < task.history.time_s(task.history.hours)
     ]
+    never = ", ".join(never_judged(figures.result)) or "none"
     back = task.settings
     soonest = "" if back.reentry_delay_h else ", the earliest a desk could be back"
     said = [
@@ -342,6 +346,11 @@ def _method(figures: Figures) -> str:
             f"{', '.join(task.rules.unasked) or 'none'} (--every-rule asks them). Left out because "
             f"they judge seconds: {left_out}. Age limits widened to two "
             f"hours: {widened}."
+        ),
+        (
+            "Rules about the whole book that could be judged in no hour, since what they read was "
+            "never known (volatility percentiles need sixty days of hours, the stress index ten, "
+            f"and what stands before the first hour is not read): {never}."
         ),
         "Outages laid over it: " + ("; ".join(outages) if outages else "none") + ".",
         f"Hours without any price: {figures.missing_h:,}. Rows left out: "

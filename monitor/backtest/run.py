@@ -23,7 +23,7 @@ from monitor.backtest.settings import BookSettings
 from monitor.backtest.statistics import Span
 from monitor.core.decision import ActionLevel
 from monitor.core.events import MarginTier
-from monitor.core.types import SECOND_NS, AlertState, Subject
+from monitor.core.types import SECOND_NS, AlertState, Subject, SubjectKind
 
 REACTIONS_MIN = (0, 15, 60)
 
@@ -47,7 +47,9 @@ class Task:
 class Result:
     """What a run gave. ``spans`` are the firing times of the first engine by (rule, subject),
     ``measures`` hourly series, None where absent; ``trigger`` and ``trigger_volatility`` are of the
-    plain trigger and the basket it reads."""
+    plain trigger and the basket it reads. ``blind`` has a 1 for each hour in which a rule about the
+    whole book (by id) could not be judged, ``trigger_blind`` likewise: not firing then is no
+    verdict."""
 
     task: Task
     basket: Basket
@@ -57,6 +59,8 @@ class Result:
     trigger: list[Span]
     trigger_volatility: list[float | None]
     markets: tuple[tuple[str, str], ...]
+    blind: dict[str, bytearray]
+    trigger_blind: bytearray
     evaluations: int = 0
     rulings: dict[str, int] = field(default_factory=dict)
 
@@ -225,6 +229,12 @@ class _First(_Judged):
         self.always = self._plain("always", "Always 70 %", scale=PLAIN_CUT_RATIO)
         self.trigger_arm = self._plain("trigger", "Volatility ≥ p85 and a 4 % fall: cut to 70 %")
         self.others = [self.none, *self.followers, self.always, self.trigger_arm]
+        self.trigger_blind = bytearray()
+        self.blind = {
+            rule.id: bytearray()
+            for rule in task.rules.book.rules
+            if rule.for_each is SubjectKind.PORTFOLIO
+        }
         self.open: dict[tuple[str, Subject], int] = {}
         self.spans: dict[tuple[str, Subject], list[Span]] = {}
         self.measures: dict[tuple[str, Subject], list[float | None]] = {
@@ -277,6 +287,8 @@ class _First(_Judged):
         for (name, subject), series in self.measures.items():
             reading = judge.engine.reading(name, subject)
             series.append(None if reading is None else reading.value)
+        for rule, blind in self.blind.items():
+            blind.append(judge.blind(rule))
 
     def _close(self, key: tuple[str, Subject], start: int, end: int) -> None:
         self.spans.setdefault(key, []).append(Span(start, max(end, start + 1)))
@@ -286,6 +298,7 @@ class _First(_Judged):
         known = basket.known[index]
         on = self.trigger.take(basket.returns[index], basket.levels[index], known=known)
         self.trigger_on.append(on)
+        self.trigger_blind.append(not known or self.trigger.volatility.percentile is None)
         self.trigger_volatility.append(self.trigger.volatility.annual if known else None)
         self.trigger_arm.trigger(at, on=on)
 
@@ -302,6 +315,8 @@ class _First(_Judged):
             trigger=spans_of(self.trigger_on),
             trigger_volatility=self.trigger_volatility,
             markets=self.feed.markets,
+            blind=self.blind,
+            trigger_blind=self.trigger_blind,
             evaluations=self.rest(),
         )
 

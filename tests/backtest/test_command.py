@@ -92,6 +92,13 @@ def test_what_the_files_say(history: Path, tmp_path: Path) -> None:
     assert len(summary["falls"]) == 1
     state = next(one for one in summary["states"] if one["state"] == "hot")
     assert (state["falls_led"], state["falls"]) == (1, 1)
+    assert state["judged_ratio"] == 1.0
+    # Of sixty days eight are there: what never fired was not fine, nobody could have known.
+    trigger = summary["states"][-1]
+    assert (trigger["active_ratio"], trigger["judged_ratio"]) == (0.0, 0.0)
+    never = summary["rulebook"]["never_judged"]
+    assert {"leverage_cap", "vol_percentile", "vol_percentile_high"} <= set(never)
+    assert not {"hot", "drawdown_8", "leverage_portfolio"} & set(never)
     with (out / "measures.csv").open(encoding="utf-8", newline="") as text:
         rows = list(csv.DictReader(text))
     assert len(rows) == HOURS
@@ -143,6 +150,7 @@ def test_the_report_stands_alone(history: Path, tmp_path: Path) -> None:
     drawings = len(re.findall(r'<svg viewBox="0 0 1120 ', text))
     apart = len(re.findall(r'<div class="wide"><svg viewBox="0 0 1120 ', text))
     assert drawings == apart + 1 == 6  # drawdown stands under equity: they scroll together
+    assert "It could be judged in no hour: what it reads was never known." in text
     for title in ("What the numbers say", "Rule states", "Against no rules", "How it was made"):
         assert f"<h2>{title}</h2>" in text
 
