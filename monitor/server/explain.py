@@ -24,6 +24,7 @@ from monitor.core.yamltext import nearest
 PATH = "/v1/explain"
 OTHERS_MAX = 20
 ASKED_CHARS_MAX = 300
+COMPARED_MAX = 60  # subjects of one rule, to find the worst among: each is explained
 _ORDER = (AlertState.FIRING, AlertState.RECOVERING, AlertState.PENDING, AlertState.INACTIVE)
 Json = dict[str, Any]
 
@@ -60,6 +61,8 @@ def explain_document(engine: Engine, rule_id: str, about: str, now: EngineNs) ->
     found = next((one for one in asked if one.subject == about), None) or next(
         (one for one in asked if about in one.subject), None
     )
+    if not about and found is not None:
+        found = _nearest_to_its_limit(engine, asked, now)
     seen = None if found is None else engine.explain(rule_id, found.subject, now)
     if found is None or seen is None:
         names = ", ".join(one.subject for one in asked[:5])
@@ -94,6 +97,33 @@ def explain_document(engine: Engine, rule_id: str, about: str, now: EngineNs) ->
 
 def _worst_first(memory: RuleMemory) -> tuple[int, bool, Subject]:
     return (_ORDER.index(memory.state.state), not _unknown(memory), memory.subject)
+
+
+def _nearest_to_its_limit(engine: Engine, asked: list[RuleMemory], now: EngineNs) -> RuleMemory:
+    """Of those that stand as badly as the first, the one whose numbers are nearest to a limit."""
+    first = _worst_first(asked[0])[:2]
+    alike = [one for one in asked[:COMPARED_MAX] if _worst_first(one)[:2] == first]
+    return max(alike, key=lambda one: _strain(engine, one, now)) if len(alike) > 1 else asked[0]
+
+
+def _strain(engine: Engine, memory: RuleMemory, now: EngineNs) -> float:
+    """How much of a limit of its conditions is used, 1 at the limit; 0 where nothing is known."""
+    seen = engine.explain(memory.rule, memory.subject, now)
+    if seen is None:
+        return 0.0
+    values = {one.variable: one.reading.value for one in seen.inputs}
+    used = [0.0]
+    for where, expression in expressions_of(seen.rule):
+        if where in {"until", "reentry"}:
+            continue
+        for one in expression.comparisons:
+            value = values.get(one.name)
+            if value is None or value * one.limit <= 0.0 or one.name.startswith("firing__"):
+                continue
+            share = abs(value / one.limit)
+            upward = (one.op in {">", ">="}) == (one.limit > 0.0)
+            used.append(share if upward else 1.0 / share)
+    return max(used)
 
 
 def _unknown(memory: RuleMemory) -> bool:

@@ -141,6 +141,17 @@ def test_the_worst_is_shown_where_nobody_is_named() -> None:
     assert f"ALSO    {A} inactive" in lines
 
 
+def test_of_several_at_rest_the_one_nearest_to_its_limit_is_shown() -> None:
+    """Not the first by name, upward and downward."""
+    series = {f"margin_usage_ratio {A}": "0.1x9", f"margin_usage_ratio {B}": "0.2x9"}
+    assert explained("margin_usage_high", "", series)[1].startswith(f"about {B}")
+    away = {
+        f"liquidation_distance_ratio {A}": "0.5x9",
+        f"liquidation_distance_ratio {B}": "0.2x9",
+    }
+    assert explained("liquidation_distance_high", "", away)[1].startswith(f"about {B}")
+
+
 def test_a_part_of_the_name_is_enough() -> None:
     """As a person would say it."""
     series = {f"margin_usage_ratio {A}": "0.1x9", f"margin_usage_ratio {B}": "0.5x9"}

@@ -20,6 +20,9 @@ from monitor.core.types import SubjectKind, Verdict
 # A limit this many times beyond everything seen is more likely a slip of the unit than caution:
 # percent written for a ratio is a hundredfold.
 BEYOND = 10.0
+# Of a fraction so many whole ones beyond everything seen are more likely percent.
+BEYOND_AS_PERCENT = 3.0
+PERCENT_FROM = 5.0
 _FRACTIONS = frozenset({Unit.RATIO, Unit.PER_HOUR, Unit.PER_YEAR})
 
 Live = Callable[[str, SubjectKind], Sequence[float]]
@@ -133,7 +136,8 @@ def _never(comparison: Comparison, spec: MeasureSpec, live: Sequence[float]) -> 
     farthest = max(seen) if upward else min(seen)
     if upward == (limit > 0.0):  # away from zero: typical values stand for either sign
         size = max(abs(value) for value in seen)
-        far = 0.0 < BEYOND * size < abs(limit)
+        percent = bool(slip(comparison, spec)) and abs(limit) >= PERCENT_FROM
+        far = 0.0 < (BEYOND_AS_PERCENT if percent else BEYOND) * size < abs(limit)
     else:  # toward zero
         far = abs(farthest) > BEYOND * abs(limit)
     if not far:

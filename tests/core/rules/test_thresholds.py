@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pytest
 
 from monitor.core.measures.catalogue import CATALOGUE
+from monitor.core.measures.spec import MeasureSpec
 from monitor.core.rules import Rule, parse_rulebook
 from monitor.core.rules.thresholds import Live, always, nothing_live, thresholds
 from monitor.core.types import SubjectKind
@@ -17,13 +18,19 @@ FUNDING = spec("funding_rate", (SubjectKind.PORTFOLIO,), typical=(0.001, 0.05))
 MEASURES = {**SMALL, "funding_rate": FUNDING}
 
 
-def rule_of(when: str, *, for_each: str = "portfolio", more: str = "") -> Rule:
+def rule_of(
+    when: str,
+    *,
+    for_each: str = "portfolio",
+    more: str = "",
+    measures: Mapping[str, MeasureSpec] = MEASURES,
+) -> Rule:
     """One rule with that condition."""
     text = (
         f"- id: one\n  for_each: {for_each}\n  summary: One\n  when: {when}\n  severity: warning\n"
         f"{more}"
     )
-    return parse_rulebook([("own.yaml", text)], MEASURES).rules[0]
+    return parse_rulebook([("own.yaml", text)], measures).rules[0]
 
 
 def live_of(**values: Sequence[float]) -> Live:
@@ -102,6 +109,19 @@ def test_the_nearest_subject_is_read() -> None:
     (found,) = thresholds(rule_of("leverage >= 5.0", for_each="account"), MEASURES, live)
     assert (found.kind, found.live) == (SubjectKind.ACCOUNT, (1.0, 2.0))
     assert asked == [SubjectKind.ACCOUNT]
+
+
+@pytest.mark.parametrize(
+    ("limit", "said"),
+    [("0.40", ""), ("26.0", ""), ("40.0", "40 % is written 0.4."), ("60.0", "is written 0.6.")],
+    ids=["as meant", "2 600 % a year may be meant", "percent", "percent of a spike"],
+)
+def test_percent_written_for_a_rate_that_can_be_high(limit: str, said: str) -> None:
+    """876 % a year was seen: ten times that is out of the question, and so is 40 for 0.40."""
+    rule = rule_of(f"funding_rate_annualized >= {limit}", for_each="market", measures=CATALOGUE)
+    (found,) = thresholds(rule, CATALOGUE)
+    assert said in found.warning
+    assert bool(said) is bool(found.warning)
 
 
 BUILT_IN = parse_rulebook(builtin_files(), CATALOGUE).rules
