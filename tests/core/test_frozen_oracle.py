@@ -125,7 +125,7 @@ def test_it_takes_half_a_minute_to_call_an_oracle_dead() -> None:
     desk = storm(False, 3, seconds=31)
     assert desk.after("funding_expensive_share_ratio", PORTFOLIO) is None
     reason = desk.engine.absence("funding_expensive_share_ratio", PORTFOLIO, desk.now)
-    assert "3 more rest on a dead oracle" in reason
+    assert f"3 more rest on the dead oracle of {HL_VENUE}" in reason
 
 
 @pytest.mark.parametrize(

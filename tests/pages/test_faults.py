@@ -94,9 +94,8 @@ def test_a_stale_oracle_is_one_page_of_all_markets(tmp_path: Path) -> None:
         ("OracleContradicted", HYPERLIQUID),
         ("OracleContradictedCritical", HYPERLIQUID),
         ("FundingBudget", ""),
-        # Until the hour that rests on a dead oracle is settled: of the account, and of the book.
+        # Until the hour that rests on a dead oracle is settled: for the account and for the book.
         ("RuleInputsUnknown", HYPERLIQUID),
-        ("RuleInputsUnknown", ""),
         ended=False,  # the bill's rule watches for an hour
     )
     assert paged_as(played.pages[0]) == ("OracleFrozen", HYPERLIQUID)
@@ -110,6 +109,9 @@ def test_a_stale_oracle_is_one_page_of_all_markets(tmp_path: Path) -> None:
     assert " more; venue hyperliquid" in others["summary"]
     assert exported(played, 6.0, "riskd_oracle_deviation_ratio", venue=HYPERLIQUID, market="DOT")
     assert any(one.alert == "OracleContradicted" and not one.firing for one in played.told)
+    (blind,) = [one for one in played.pages if one.alert == "RuleInputsUnknown"]
+    assert "Nobody judges funding_broad_elevated and 2 more" in blind.summary
+    assert "funding_spike" in blind.description
 
 
 BAD_ORACLE = """\

@@ -13,7 +13,7 @@ from monitor.core.measures.use import FOREVER_NS, Use
 from monitor.core.state.belief import RESTS_NS
 from monitor.core.state.facts import Lack, MarketBit
 from monitor.core.state.model import VenueState
-from monitor.core.types import SECOND_NS, EngineNs, MarketStatus, SubjectKind
+from monitor.core.types import SECOND_NS, EngineNs, MarketStatus, Subject, SubjectKind
 
 _MARKET = (SubjectKind.MARKET,)
 _WIDE = (SubjectKind.VENUE, SubjectKind.PORTFOLIO)
@@ -95,7 +95,8 @@ class _Census:
     are known, and say nothing about what the market asks."""
 
     def __init__(self, venues: Iterable[VenueState], use: Use) -> None:
-        self.active = self.known = self.expensive = self.meaningless = 0
+        self.active = self.known = self.expensive = 0
+        self.meaningless: dict[Subject, int] = {}  # by venue
         self.as_of, self.observed, self.expires = use.now, 0, FOREVER_NS
         freshness = use.settings.freshness
         threshold = use.settings.funding_expensive_per_year
@@ -120,7 +121,7 @@ class _Census:
                 self.expires = min(self.expires, pen.expires)
                 self.observed = max(self.observed, pen.observed)
                 if dead_ns and use.now - dead_ns < market.funding_interval_s * SECOND_NS:
-                    self.meaningless += 1
+                    self.meaningless[venue.subject] = self.meaningless.get(venue.subject, 0) + 1
                 else:
                     self.expensive += abs(annualize_hourly_rate(fact.value)) >= threshold
 
@@ -136,9 +137,13 @@ class _Census:
     def expensive_ratio(self, use: Use) -> float | None:
         if self.known_ratio(use) is None:
             return None
-        counted = self.known - self.meaningless
+        counted = self.known - sum(self.meaningless.values())
         if counted < use.settings.funding_known_ratio_min * self.active:
-            dead = f"; {self.meaningless} more rest on a dead oracle" if self.meaningless else ""
+            # Named, so that whoever cannot judge by it, wherever, is told of as one.
+            dead = "".join(
+                f"; {count} more rest on the dead oracle of {venue}"
+                for venue, count in self.meaningless.items()
+            )
             use.absent(f"funding is known for only {counted} of {self.active} active markets{dead}")
             return None
         return self.expensive / counted if counted else None
