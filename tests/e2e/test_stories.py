@@ -136,15 +136,15 @@ async def test_rate_limits_leave_account_truth_stale(faults: Played) -> None:
 
 
 async def test_a_stale_oracle_shows_as_divergence(faults: Played) -> None:
-    """The oracle stands still while prices run away; dYdX's own goes on. Funding explodes with
-    the premium, which is true on that venue, and told as such."""
+    """The oracle stands still while prices run away, by 4 %; dYdX's own and both books go on.
+    Funding explodes with the premium, which is true on that venue, and told as such."""
     check(
         faults,
         "stale_oracle",
-        once={"OracleDivergenceMajors": [{"venue": "hyperliquid"}]},
+        once={"OracleContradictedCritical": [{"venue": "hyperliquid"}]},
         beside=frozenset(
             {"FundingBroadExpense", "FundingBroadElevated", "FundingAgainst", "FundingSpike"}
-            | {"FundingBudget", "OracleFrozen"}
+            | {"FundingBudget", "OracleFrozen", "OracleContradicted"}
             | CARRY
         ),
     )
