@@ -24,17 +24,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="the configuration (default riskd.yaml); what it names is checked too: rule files, "
         "off-book legs, secrets and the read token, none of which is ever shown",
     )
+    parser.add_argument("--config", dest="named", type=Path, help="the same, as run says it")
     parser.epilog = "exit code: 0 riskd run would accept it, 2 there are mistakes to mend"
 
 
 def run(arguments: argparse.Namespace) -> int:
     """0 when it can be used; mistakes are raised as ConfigError and printed one per line."""
-    config, rulebook = check_configuration(arguments.config)
+    path: Path = arguments.named or arguments.config
+    config, rulebook = check_configuration(path)
     names = {"hyperliquid": config.venues.hyperliquid, "dydx": config.venues.dydx}
     watched = [f"{name}: {len(venue.accounts)}" for name, venue in names.items() if venue]
-    print(
-        f"{arguments.config}: fine. Accounts: {', '.join(watched)}. Rules: {len(rulebook.rules)}."
-    )
+    print(f"{path}: fine. Accounts: {', '.join(watched)}. Rules: {len(rulebook.rules)}.")
     if config.notify.alertmanager is None and not config.notify.webhooks:
         print("Note: nobody would be paged, since notify: names no channel.")
     dydx = config.venues.dydx
@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
             "Note: a lagging dYdX indexer would go unseen, since venues.dydx names no"
             " validator_urls; they also tell a halted chain from a slow API."
         )
-    base = arguments.config.resolve().parent
+    base = path.resolve().parent
     own = {str(base / name) for name in config.rules.files}
     for text in contradictory(rulebook, own, config.leverage):
         print(f"Note: {text}")

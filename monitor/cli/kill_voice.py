@@ -99,11 +99,21 @@ def _tripped(entry: AuditEntry, _after: str) -> str:
         why = f': "{entry.reason}"'
     if "baseline_usd" in told:
         share = float(told["gross_to_ratio"])
-        goal = f" to {share * 100:.3g} % of ${float(told['baseline_usd']):,.0f}"
+        goal = f" to {share * 100:.3g} % of {_gross(told)}"
     level = Level(entry.level_to).name.lower()
     return (
         f"LATCHED: {level} {entry.scope}{goal}, by {_who(entry.actor)}{why}. On record before "
         "anything is sent; only a person can clear it."
+    )
+
+
+def _gross(told: Mapping[str, str]) -> str:
+    """What the share is of; what has no price now is unknown, and no zero."""
+    usd, unpriced = float(told["baseline_usd"]), told.get("unpriced", "")
+    if not unpriced:
+        return f"${usd:,.0f}"
+    return (
+        f"${usd:,.0f} and of {unpriced}, not priced now" if usd else f"{unpriced}, not priced now"
     )
 
 
@@ -143,7 +153,8 @@ def _order_ended(entry: AuditEntry, _after: str) -> str:
 def _failed(entry: AuditEntry, _after: str) -> str:
     told = dict(entry.details)
     known = "nobody knows yet what became of it" if told.get("uncertain") == "yes" else "not done"
-    return f"{told.get('account', entry.scope)} {told.get('stage', '')}: {known}: {entry.reason}."
+    why = entry.reason.rstrip(".")
+    return f"{told.get('account', entry.scope)} {told.get('stage', '')}: {known}: {why}."
 
 
 def _contained(entry: AuditEntry, after: str) -> str:

@@ -26,6 +26,7 @@ UNKNOWN = "unknown"
 NEEDED = frozenset({"riskd", "safe", "alerts", "accounts", "feeds"})
 # Of what fires, what is dark and the accounts: the title, the worst and how many more there are.
 LINES_MIN = (4, 3, 3)
+OFTEN_S = 60.0  # what speaks less often is old by design, and its age says nothing
 
 Document = dict[str, Any]
 Item = list[str]  # one thing to say, over as many lines as it takes
@@ -98,10 +99,12 @@ def _head(state: Document) -> list[str]:
     if daemon["simulated"]:
         left = f"SIMULATED  {left}"
     right = f"{now:%H:%M:%S} UTC"
+    room = WIDTH - len(right) - 2
+    left = left if len(left) <= room else f"{left[: room - 1]}…"
     safe = state["safe"]
     return [
-        f"{left[: WIDTH - len(right) - 2]:<{WIDTH - len(right)}}{right}",
-        *_wrapped(f"{WORDS.get(safe['verdict'], 'BLIND')}  ", safe["text"])[:3],
+        f"{left:<{WIDTH - len(right)}}{right}",
+        *_first(3, _wrapped(f"{WORDS.get(safe['verdict'], 'BLIND')}  ", safe["text"])),
         *_portfolio(state),
     ]
 
@@ -137,9 +140,9 @@ def _kill(state: Document) -> list[str]:
         what = " ".join(word for word in (one["name"], one["scope"], one["goal"]) if word)
         left = f", {one['left_count']} left: {one['left'][0]}" if one["left"] else ""
         said = f"{what}, {one['stage'].upper()} {age(one['for_s'])}{left}; by {by}"
-        lines += _wrapped("LATCHED    ", said, 11)[:3]
-        lines += _wrapped("  blocked: ", one["blocked"], 11)[:2]
-        lines += _wrapped("  not:     ", one["not_blocked"], 11)[:2]
+        lines += _first(3, _wrapped("LATCHED    ", said, 11))
+        lines += _first(2, _wrapped("  blocked: ", one["blocked"], 11))
+        lines += _first(2, _wrapped("  not:     ", one["not_blocked"], 11))
         lines.append(f"  clears:  {one['clears']}; {one['explain']}")
     lines += [
         f"HELD       {one['scope']} by {one['by']}; {one['clears']}" for one in kill["held"][:2]
@@ -157,7 +160,7 @@ def _kill(state: Document) -> list[str]:
     ]
     now = kill["would_happen_now"]
     if now:
-        lines += _wrapped("ASKING NOW ", ", ".join(now), 11)[:2]
+        lines += _first(2, _wrapped("ASKING NOW ", ", ".join(now), 11))
     return lines or ["LATCHED    nothing; nothing is blocked"]
 
 
@@ -186,14 +189,20 @@ def _sees(state: Document) -> list[str]:
     lines = []
     for venue, feeds in sorted(venues.items()):
         fresh = [feed for feed in feeds if feed["state"] == "fresh"]
-        oldest = max((feed["age_s"] or 0.0 for feed in fresh), default=0.0)
-        since = f", oldest {age(oldest)}" if fresh else ""
+        ages = [feed["age_s"] for feed in fresh if feed["age_s"] is not None and _often(feed)]
+        since = f", oldest {age(max(ages))}" if ages else ""
         lines.append(f"SEES       {venue}: {len(fresh)} of {len(feeds)} feeds fresh{since}")
     for row in state.get("history", ()):
         past = row.get("past") or {"known": 0, "wanted": 0}
         if not row["ready"] or past["known"] < past["wanted"]:
-            lines += _wrapped("HISTORY    ", row["text"], 11)[:2]
+            lines += _first(2, _wrapped("HISTORY    ", row["text"], 11))
     return lines or ["SEES       nothing yet"]
+
+
+def _often(feed: Document) -> bool:
+    """Whether a feed's age tells how current the sight is: no poll of an hour, and no connection,
+    whose age is how long it has been open."""
+    return feed.get("channels") != 0 and (feed.get("cadence_s") or 0.0) <= OFTEN_S
 
 
 def _cannot_see(state: Document) -> list[Item]:
@@ -283,7 +292,7 @@ def _nearest(state: Document) -> list[str]:
     where = f"{nearest['venue']}/{nearest['account']} {nearest['market']}"
     if nearest.get("distance") is None:
         reason = _outward(nearest.get("reason", ""))
-        return _wrapped("NEAREST LIQUIDATION  ", f"{UNKNOWN}, {where}: {reason}", 4)[:2]
+        return _first(2, _wrapped("NEAREST LIQUIDATION  ", f"{UNKNOWN}, {where}: {reason}", 4))
     if nearest["distance"] >= OUT_OF_REACH_RATIO:
         return ["NEAREST LIQUIDATION  none within reach"]
     return [f"NEAREST LIQUIDATION  {where}: {nearest['distance'] * 100:.1f} % away"]
@@ -298,7 +307,7 @@ def _paged(state: Document) -> list[str]:
         + (f", {channel['waiting']} waiting" if channel["waiting"] else "")
         for channel in channels
     ]
-    return _wrapped("PAGED      ", "; ".join(words), 11)[:2]
+    return _first(2, _wrapped("PAGED      ", "; ".join(words), 11))
 
 
 def age(seconds: float | None) -> str:
@@ -349,6 +358,13 @@ def _wrapped(first: str, text: str, indent: int = 0) -> Item:
 
 def _stripped(lines: Iterable[str]) -> list[str]:
     return [line.strip() for line in lines]
+
+
+def _first(count: int, lines: Item) -> Item:
+    """The first lines; where more is said, the last of them shows it."""
+    if len(lines) <= count:
+        return lines
+    return [*lines[: count - 1], f"{lines[count - 1][: WIDTH - 1]}…"]
 
 
 def _cut(line: str) -> str:

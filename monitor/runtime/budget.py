@@ -89,7 +89,8 @@ class RequestBudget:
                 f"in {self._rate.window_s:g} s."
             )
             raise ConfigError(message)
-        deadline_ns = self._clock.now() + round(wait_s_max * SECOND_NS)
+        asked_ns = self._clock.now()
+        deadline_ns = asked_ns + round(wait_s_max * SECOND_NS)
         async with self._lanes[lane]:
             while True:
                 now = self._clock.now()
@@ -97,10 +98,12 @@ class RequestBudget:
                 if free_at_ns <= now:
                     break
                 if free_at_ns > deadline_ns:
-                    wait_s = (free_at_ns - now) / SECOND_NS
+                    waited_s = (now - asked_ns) / SECOND_NS
+                    wait_s = (free_at_ns - asked_ns) / SECOND_NS
                     message = (
-                        f"The request budget is spent or held; the next request could leave in "
-                        f"{wait_s:.1f} s, later than the {wait_s_max:g} s that it may wait."
+                        f"The request budget is spent or held; the request could leave {wait_s:.1f}"
+                        f" s after it was asked for, and may wait {wait_s_max:g} s"
+                        f"{f' ({waited_s:.1f} s of it are over)' if waited_s >= 1.0 else ''}."
                     )
                     raise TransientFeedError(message)
                 await self._clock.sleep((free_at_ns - now) / SECOND_NS)

@@ -354,3 +354,12 @@ def test_that_one_person_may_rearm_a_cut_is_said(
     noted = [line for line in lines if "one person may re-arm" in line]
     assert len(noted) == bool(said)
     assert all(said in line and "kill.second_principal" in line for line in noted)
+
+
+def test_the_file_may_be_named_as_for_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """``--config``, as every other verb that takes one says it; its refusal names the flag, too."""
+    path = tmp_path / "own.yaml"
+    assert main(["check-config", "--config", str(path)]) == 2
+    assert f"There is no configuration at {path}" in capsys.readouterr().err

@@ -65,6 +65,42 @@ def test_a_quiet_desk() -> None:
     assert lines[-1] == "PAGED      alertmanager ok"
 
 
+def feed(**changes: Any) -> dict[str, Any]:
+    """A feed of Hyperliquid's that is fresh."""
+    base = {"venue": "hyperliquid", "feed": "bbo", "state": "fresh", "age_s": 2.0, "reason": ""}
+    return {**base, "cadence_s": None, "channels": 1, **changes}
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        pytest.param({"age_s": 21.0}, ", oldest 21 s", id="speaks on change"),
+        pytest.param({"age_s": 59.0, "cadence_s": 60.0}, ", oldest 59 s", id="each minute"),
+        pytest.param({"age_s": 2900.0, "cadence_s": 3600.0}, ", oldest 2 s", id="each hour"),
+        pytest.param({"age_s": 2900.0, "channels": 0}, ", oldest 2 s", id="a connection"),
+    ],
+)
+def test_the_oldest_sight_is_of_what_speaks_often(other: dict[str, Any], said: str) -> None:
+    """A poll of an hour, and how long a socket has been open, would make each hour look blind."""
+    lines = screen(document(feeds=[feed(), feed(feed="other", **other)]))
+    assert f"SEES       hyperliquid: 2 of 2 feeds fresh{said}" in lines
+
+
+def test_what_is_cut_off_shows_it() -> None:
+    """The first line, the verdict and what rules ask for are never taken for whole."""
+    rules = [f"rule_{count} (cut) about account:hyperliquid/main" for count in range(9)]
+    state = document(
+        safe={"verdict": "danger", "text": "a long story " * 40}, **kill(would_happen_now=rules)
+    )
+    state["riskd"]["mode_text"] = "acts with throw-away keys, on this machine or a testnet"
+    lines = screen(state)
+    asking = next(index for index, line in enumerate(lines) if line.startswith("ASKING NOW"))
+    assert lines[0].split("  ")[1].endswith("…")
+    assert lines[3].endswith("…")
+    assert lines[asking + 1].endswith("…")
+    assert max(map(len, lines)) <= WIDTH
+
+
 def test_simulated_is_said_first() -> None:
     """Nobody takes a demo for his book."""
     state = document()

@@ -131,9 +131,32 @@ async def test_a_wait_has_an_end() -> None:
     clock = ManualClock()
     budget = RequestBudget(RATE, clock)
     await budget.acquire(80.0)
-    with pytest.raises(TransientFeedError, match=r"in 60\.0 s"):
+    with pytest.raises(
+        TransientFeedError, match=r"60\.0 s after it was asked for, and may wait 59 s\.$"
+    ):
         await budget.acquire(1.0, wait_s_max=59.0)
     assert budget.used_and_left()[0] == 80.0
+
+
+async def test_what_was_waited_in_the_queue_counts_and_is_told() -> None:
+    """Behind another one, too: the numbers of the refusal agree with each other."""
+    clock = ManualClock()
+    budget = RequestBudget(RATE, clock)
+    await budget.acquire(80.0)
+
+    async def second() -> str:
+        with pytest.raises(TransientFeedError) as refused:
+            await budget.acquire(80.0, wait_s_max=90.0)
+        return str(refused.value)
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(budget.acquire(80.0), name="first")
+        told = tasks.create_task(second(), name="second")
+        await settle()
+        await clock.advance(60.0)
+    assert "120.0 s after it was asked for, and may wait 90 s (60.0 s of it are over)" in (
+        told.result()
+    )
 
 
 async def test_a_cancelled_wait_leaves_the_queue() -> None:

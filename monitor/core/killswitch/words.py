@@ -24,6 +24,7 @@ RESIDUALS_MAX = 20
 ELLIPSIS = "…"
 KNOWN_MAX = 20
 NOTHING_KNOWN = "NOTHING KNOWN IN THIS SCOPE"
+UNKNOWN_GROSS = "a gross that is unknown now"
 
 # What a person has to do; every other stage is riskd's own work.
 DUTIES = {
@@ -68,11 +69,17 @@ def dollars(usd: float) -> str:
 
 
 def goal_words(latch: Latch) -> str:
-    """``to 70 % of $4.21M``; empty where nothing is cut."""
+    """``to 70 % of $4.21M``; empty where nothing is cut. What has no price is no zero."""
     if not latch.cutting:
         return ""
     share = f"to {latch.target_ratio * 100:.3g} %"
-    return share if latch.baseline_usd is None else f"{share} of {dollars(latch.baseline_usd)}"
+    if latch.baseline_usd is None:
+        return share
+    if not latch.unpriced:
+        return f"{share} of {dollars(latch.baseline_usd)}"
+    if not latch.baseline_usd:
+        return f"{share} of {UNKNOWN_GROSS}"
+    return f"{share} of {dollars(latch.baseline_usd)} and {len(latch.unpriced)} without a price"
 
 
 def summary_of(latch: Latch) -> str:
@@ -130,14 +137,15 @@ def description_of(turn: Turn, latch: Latch) -> str:
         *(f"{words}." for words in (nothing_known(turn, latch),) if words),
         *(
             f"Asked for {one.level.name} by {one.actor}"
-            + (f": {one.reason}." if one.reason else ".")
+            + (f": {one.reason.rstrip('.')}." if one.reason else ".")
             for one in ranked(latch.causes)
         ),
     ]
     left = [words for run in latch.runs.values() for words in residual_words(run)]
     if left:
         more = f" and {len(left) - RESIDUALS_MAX} more" if len(left) > RESIDUALS_MAX else ""
-        lines.append(f"Left: {'; '.join(left[:RESIDUALS_MAX])}{more}.")
+        said = "; ".join(words.rstrip(".") for words in left[:RESIDUALS_MAX])
+        lines.append(f"Left: {said}{more}.")
     bare = unprotected_words(turn, latch)
     if bare:
         lines.append(f"Unprotected: {', '.join(bare)}.")

@@ -203,7 +203,7 @@ function drawFeeds(state) {
   const worst = ["lost", "old", "unknown", "fresh"];
   const feeds = [...state.feeds].sort((a, b) => worst.indexOf(a.state) - worst.indexOf(b.state));
   const rows = feeds.map((f) => el("tr", {}, cell(tag(f.state)), cell(`${f.venue} · ${f.feed}`),
-    cell(age(f.age_s), "n"), cell(f.cadence_s ? `every ${short.format(f.cadence_s)} s` : "on change", "n hide-phone"),
+    cell(f.channels || f.state !== "fresh" ? age(f.age_s) : `open ${age(f.age_s)}`, "n"), cell(f.cadence_s ? `every ${short.format(f.cadence_s)} s` : "on change", "n hide-phone"),
     cell(el("span", { class: "dim" }, f.reason || ""), "")));
   const read = (state.history || []).filter((h) => !h.ready);
   return [...read.map((h) => el("p", {}, el("span", { class: "unknown" }, "history"), ` ${h.text}`)),

@@ -135,6 +135,26 @@ def test_a_position_without_a_price_counts_when_it_has_one() -> None:
     assert world.latch().baseline_usd == 200_000.0
 
 
+@pytest.mark.parametrize(
+    ("unpriced", "said"),
+    [
+        pytest.param(
+            ("BTC", "ETH", "ETH-USD"), "of a gross that is unknown now", id="nothing has a price"
+        ),
+        pytest.param(("BTC",), "of $100k and 1 without a price", id="something has none"),
+        pytest.param((), "of $200k", id="all is priced"),
+    ],
+)
+def test_people_are_told_no_zero_that_nobody_knows(unpriced: tuple[str, ...], said: str) -> None:
+    """A scope whose venue is dark is worth what is unknown, in the page and in the record."""
+    world = young(UNCAPPED)
+    world.unpriced = frozenset(unpriced)
+    world.pull(Level.FLATTEN)
+    assert said in world.notices[0].summary
+    told = [dict(one.details) for one in world.audit if one.action == "tripped"]
+    assert [bool(one.get("unpriced")) for one in told] == [bool(unpriced)]
+
+
 def test_the_baseline_is_fixed_once_and_survives_a_restart() -> None:
     """What was read first counts, whatever the market and other people do afterwards."""
     world = young(UNCAPPED)

@@ -116,6 +116,8 @@ def _details(latch: Latch) -> tuple[tuple[str, str], ...]:
             ("baseline_usd", f"{latch.baseline_usd:.2f}"),
             ("gross_to_ratio", f"{latch.target_ratio:g}"),
         ]
+        if latch.unpriced:  # not in the sum above: unknown
+            details.append(("unpriced", ", ".join(latch.unpriced)))
     return tuple(details)
 
 
