@@ -17,6 +17,8 @@ MISTAKE, NO_ANSWER = 2, 3
 # with the conditions too; parts; comparisons that stand above already; how what has not begun would
 # end; other subjects.
 _HELP, _RULES, _PARTS, _AGAIN, _END, _OTHERS, _ALWAYS = range(7)
+# Measures whose text names subjects and times.
+_FIRING = frozenset({"rule_firing", "rule_firing_here"})
 Line = tuple[int, str]
 
 
@@ -142,6 +144,10 @@ def _inputs(document: Document) -> list[Line]:
         if one["value"] is None:
             first = f"  {one['name']}{where}: UNKNOWN, "
             lines += [(_ALWAYS, text) for text in _filled(first, one["reason"], indent=4)[:2]]
+        elif one["measure"] in _FIRING and one["value"] == 1.0:
+            # Whom it fires about and since when; its long name stands with the condition.
+            lines += [(_OTHERS, f"  {text[4:]}") for text in _wrapped(one["shown"])[:3]]
+            continue
         else:
             rank = _RULES if one["subject"].startswith("rule:") else _ALWAYS
             lines.append((rank, f"  {one['name']}{where} = {_value(one)}"))

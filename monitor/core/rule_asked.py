@@ -11,13 +11,13 @@ from msgspec.structs import replace
 
 from monitor.core.measures.evaluator import Evaluator
 from monitor.core.measures.instance import Instance
-from monitor.core.measures.tree import Node
+from monitor.core.measures.tree import Node, RuleNode
 from monitor.core.measures.use import FOREVER_NS
 from monitor.core.rules import Rule, RuleState, Step
 from monitor.core.rules.checks import expressions_of
 from monitor.core.rules.evidence import Look, Read, enough_flags, judge_flags
 from monitor.core.state.model import RuleMemory
-from monitor.core.types import EngineNs, SubjectKind, Verdict, rules_in
+from monitor.core.types import EngineNs, SubjectKind, Verdict, asset_subject, rules_in
 
 
 class Asked:
@@ -104,6 +104,15 @@ def judged_alike(rule: Rule, name: str, first: float, second: float) -> bool:
     return True
 
 
+def is_within(node: Node, asked: Node) -> bool:
+    """Whether what is asked about rules (``asked``, their node) is about this subject, too: it may
+    be about one asset alone."""
+    if not isinstance(asked, RuleNode) or not asked.asset:
+        return True
+    place = asset_subject(asked.asset)
+    return any(one.subject == place for one in (node, *node.ancestors))
+
+
 def rule_observed_ns(
     instance: Instance, known: Iterable[Asked], evaluator: Evaluator, now: EngineNs
 ) -> EngineNs:
@@ -122,7 +131,9 @@ def rule_observed_ns(
         (
             _observed_ns(one, everything, evaluator, now)
             for one in everything
-            if one.rule.id in rules and one.memory.state.firing
+            if one.rule.id in rules
+            and one.memory.state.firing
+            and is_within(one.node, instance.node)
         ),
         default=now,
     )

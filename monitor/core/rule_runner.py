@@ -27,12 +27,14 @@ from monitor.core.measures.evaluator import Evaluator
 from monitor.core.measures.feeds import VENUES, venue_of_subject
 from monitor.core.measures.instance import Instance
 from monitor.core.measures.looking import reading_of
+from monitor.core.measures.rule_states import HERE, asset_of, firing_of
 from monitor.core.measures.spec import Reading
 from monitor.core.measures.tree import Node, RuleNode
 from monitor.core.measures.use import FOREVER_NS, RETRY_NS
 from monitor.core.rule_asked import (
     Asked,
     broken,
+    is_within,
     judged_alike,
     limits_of,
     rests_on_known,
@@ -241,8 +243,8 @@ class RuleRunner:
         """The measure a variable stands for: of the subject, else of its nearest ancestor."""
         other = rule_input(variable)
         if other is not None:
-            if len(other.rules) > 1:
-                return self._evaluator.demand(other.measure, self._join(other))
+            if len(other.rules) > 1 or other.measure == HERE:
+                return self._evaluator.demand(other.measure, self._join(other, node))
             target = self._evaluator.tree.nodes.get(rule_subject(other.rule_id))
             return None if target is None else self._evaluator.demand(other.measure, target)
         for kind in VISIBLE[node.kind]:
@@ -254,15 +256,21 @@ class RuleRunner:
                 return None if found is None else self._evaluator.demand(variable, found)
         return None
 
-    def _join(self, several: RuleInput) -> RuleNode:
-        """The node of several rules together, which moves with each of them."""
-        node = self._evaluator.tree.add_rule(several.rule_id)
-        node.firing = any(map(self._firing.get, node.rules))
+    def _join(self, several: RuleInput, asking: Node) -> RuleNode:
+        """The node of several rules together, which moves with each of them; of rules about one
+        asset, with what they say of that."""
+        place = f"@{asking.subject}" if several.measure == HERE else ""
+        node = self._evaluator.tree.add_rule(f"{several.rule_id}{place}")
+        node.firing = self._any_fires(node)
         for rule_id in several.rules:
-            joined = self._joined.setdefault(rule_id, [])
+            joined = self._joined.setdefault(f"{rule_id}{place}", [])
             if node not in joined:
                 joined.append(node)
         return node
+
+    def _any_fires(self, node: RuleNode) -> bool:
+        found = any(map(self._firing.get, node.rules))
+        return found and (not node.asset or any(firing_of(self._state, node)))
 
     # ---------------------------------------------------------------------------- running
 
@@ -422,7 +430,7 @@ class RuleRunner:
         rule_id = asked.rule.id
         if result.state.firing is before.firing:
             if result.state.firing:  # RECOVERING, or FIRING again
-                self._moved(rule_id, now)
+                self._moved(rule_id, subject, now)
             return
         self._firing[rule_id] += 1 if result.state.firing else -1
         status = self._state.rule_status[rule_id]
@@ -430,15 +438,17 @@ class RuleRunner:
             status.firing, status.since_ns = not status.firing, now
             node = self._evaluator.tree.add_rule(rule_id)
             node.firing, node.since_ns = status.firing, now
-        self._moved(rule_id, now)
+        self._moved(rule_id, subject, now)
         if result.state.firing and asked.rule.level is not ActionLevel.PAGE:
             self._request(asked, result, now)
 
-    def _moved(self, rule_id: str, now: EngineNs) -> None:
-        """What is read of a rule is read anew, also where several are read together."""
+    def _moved(self, rule_id: str, subject: Subject, now: EngineNs) -> None:
+        """What is read of a rule is read anew, also where several are read together, or what it
+        says of an asset."""
         self._evaluator.touch(self._evaluator.tree.add_rule(rule_id), RULE_BIT, now)
-        for node in self._joined.get(rule_id, ()):
-            firing = any(map(self._firing.get, node.rules))
+        about = f"{rule_id}@asset:{asset_of(self._state, subject)}"
+        for node in (*self._joined.get(rule_id, ()), *self._joined.get(about, ())):
+            firing = self._any_fires(node)
             if node.firing is not firing:
                 node.firing, node.since_ns = firing, now
             self._evaluator.touch(node, RULE_BIT, now)
@@ -537,6 +547,8 @@ class RuleRunner:
         other = rule_input(name)
         if reading is None or other is None or not any(map(self._firing.get, other.rules)):
             return reading
+        if other.measure == HERE and reading.value == 0.0:  # it fires about other assets alone
+            return reading
         observed_ns = rule_observed_ns(instance, self._asked.values(), self._evaluator, now)
         # What one rule reads of another is no better known than what that other one rests on.
         stale = self._stale
@@ -546,6 +558,7 @@ class RuleRunner:
             for one in list(self._asked.values())
             if one.rule.id in other.rules
             and one.memory.state.state in counted
+            and is_within(one.node, instance.node)
             and rests_on_known(one, partial(self._read, one, now), now)
         }
         self._stale = stale

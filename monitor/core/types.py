@@ -89,8 +89,9 @@ def rule_subject(rule_id: str) -> Subject:
 
 
 def rules_in(rule_id: str) -> tuple[str, ...]:
-    """The rules that ``rule:first__second`` is about together; of one rule, that one."""
-    return tuple(rule_id.split("__"))
+    """The rules that ``rule:first__second`` is about together; of one rule, that one. What follows
+    an ``@`` is where it is asked about them (``first@asset:BTC``)."""
+    return tuple(rule_id.partition("@")[0].split("__"))
 
 
 def subject_kind(subject: Subject) -> SubjectKind:

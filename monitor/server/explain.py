@@ -230,7 +230,7 @@ def _input(one: Input, now: EngineNs) -> Json:
         "subject": reading.subject,
         "value": reading.value,
         "number": _number(reading),
-        "shown": cited(reading),
+        "shown": reading.text or cited(reading),
         "unit": reading.unit,
         "age_s": _age(reading.as_of_ns, now),
         "estimated": reading.estimated,

@@ -171,10 +171,31 @@ def test_flags_are_shown_with_what_they_count() -> None:
 
 def test_what_is_unknown_is_said_on_a_full_screen() -> None:
     """What other rules say stands with the flags already, and gives way."""
-    lines = explained("any_two_cut", "", {"drawdown_ratio": "0.01x9"})
+    lines = explained("two_flags", "", {"drawdown_ratio": "0.01x9"})
     assert any("volatility_percentile: UNKNOWN" in line for line in lines)
-    assert any(line.startswith("TIMERS  fires after 5 min") for line in lines)
+    assert any(line.startswith("TIMERS  fires after 4 min") for line in lines)
     assert not any(line.startswith("  firing__") for line in lines[lines.index("READ") :])
+
+
+def test_a_cut_of_flagged_assets_names_flags_assets_and_times() -> None:
+    """Which flags, since when, and which position names the asset; another asset has none."""
+    thin = {
+        "volatility_percentile": "0.9x30",
+        "news_flag": "0x30",
+        "exit_depth_ratio position:hyperliquid/main/BTC": "4x30",
+        "exit_depth_ratio position:hyperliquid/main/ETH": "9x30",
+    }
+    lines = explained("any_two_cut", "BTC", thin, minutes=14)
+    read = " ".join(line.strip() for line in lines[lines.index("READ") :])
+    assert "two_flags about the book for 9 min (liquidity true for 13 min, volat" in read
+    assert "book_thin about hyperliquid/main/BTC for 13 min" in read
+    assert "ACTION  WOULD HAVE cut gross of asset BTC to 85 %" in lines
+    other = explained("any_two_cut", "ETH", thin, minutes=14)
+    assert other[0].endswith("INACTIVE")
+    assert not any("book_thin about" in line for line in other)
+    assert "  book_thin about hyperliquid/main/BTC for 13 min" in explained(
+        "two_flags", "", thin, minutes=14
+    )
 
 
 @pytest.mark.parametrize(

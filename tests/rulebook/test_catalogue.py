@@ -39,7 +39,8 @@ TABLE = (
     ("MARGIN_USAGE", "margin_usage_high", "high", BLOCK, "", "account", 0.30),
     ("MARGIN_USAGE", "margin_usage_critical", "critical", CUT, "70% of gross", "account", 0.45),
     ("ANY_TWO, level 2", "any_two", "high", BLOCK, "", "portfolio", 35.0),
-    ("ANY_TWO, a 15 % cut", "any_two_cut", "warning", CUT, "85% of gross", "portfolio", 35.0),
+    ("ANY_TWO, a 15 % cut", "any_two_cut", "warning", CUT, "85% of gross", "asset", 0.5),
+    ("ANY_TWO, of the book", "any_two_cut_book", "warning", CUT, "85% of gross", "portfolio", 0.5),
     ("ANY_TWO, three", "any_three_cut", "critical", CUT, "70% of gross", "portfolio", 35.0),
     ("KILL_SWITCH", "stress_and_loss", "critical", CUT, "20% of gross", "portfolio", 85.0),
     ("KILL_SWITCH", "loss_and_margin", "critical", CUT, "20% of gross", "portfolio", 0.5),
@@ -48,7 +49,9 @@ TABLE = (
     ("DATA_STALE", "account_truth_stale", "high", HOLD, "", "account", 60.0),
 )
 # The catalogue's own word for each.
-PROPOSED = frozenset({"funding_stress", "any_two_cut", "leverage_cap", "vol_and_fall"})
+PROPOSED = frozenset(
+    {"funding_stress", "any_two_cut", "any_two_cut_book", "leverage_cap", "vol_and_fall"}
+)
 # Held because of a risk: gone with the rule, and hedges are allowed meanwhile.
 FREEZES = frozenset(
     {

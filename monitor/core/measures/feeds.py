@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from monitor.core.measures.definition import Definition, define
+from monitor.core.measures.rule_states import HERE, compute_firing, say_firing
 from monitor.core.measures.sight import is_stale, quiet_limit_s
 from monitor.core.measures.spec import MeasureSpec, Unit
 from monitor.core.measures.tree import FeedNode, PortfolioNode, RuleNode, VenueNode
@@ -160,10 +161,6 @@ def _venue_healthy(node: VenueNode, use: Use) -> float | None:
     if not use.fresh(fact, node.health_limit, "venue status"):
         return None
     return 1.0 if fact.value else 0.0
-
-
-def _rule_firing(node: RuleNode, _use: Use) -> float | None:
-    return 1.0 if node.firing else 0.0
 
 
 def venue_of_subject(subject: Subject) -> str:
@@ -336,8 +333,23 @@ DEFINITIONS: tuple[Definition, ...] = (
             words=("fires", "does not fire"),
         ),
         SubjectKind.RULE,
-        _rule_firing,
+        compute_firing,
         bits=RULE_BIT,
+        detail=say_firing,
+    ),
+    define(
+        _spec(
+            HERE,
+            _RULE,
+            Unit.BOOL,
+            "1 while the rule, or one of several, fires about something of the asset.",
+            high=1.0,
+            words=("fires", "does not fire"),
+        ),
+        SubjectKind.RULE,
+        compute_firing,
+        bits=RULE_BIT,
+        detail=say_firing,
     ),
     define(
         _spec(

@@ -36,6 +36,17 @@ def _flag(node: Node, use: Use) -> float:
     return 1.0
 
 
+def _own_flag(node: Node, use: Use) -> float:
+    """1 while a flag about the subject itself is up; one of the whole book names no asset."""
+    up = 0.0
+    for flag in flags_of(use.state):
+        if flag.scope == node.subject and flag.expires_at_ns > use.now:
+            use.wake_at(flag.begins_at_ns if flag.begins_at_ns > use.now else flag.expires_at_ns)
+            if flag.begins_at_ns <= use.now:
+                up, use.observed = 1.0, flag.begins_at_ns
+    return up
+
+
 def _is_up(flag: NewsFlag, node: Node, state: RiskState, now: EngineNs) -> bool:
     return flag.begins_at_ns <= now < flag.expires_at_ns and concerns(flag, node.subject, state)
 
@@ -60,6 +71,21 @@ _SPEC = MeasureSpec(
     high=1.0,
     words=("news flag", "no news flag"),
 )
-DEFINITIONS: tuple[Definition, ...] = tuple(
-    define(_SPEC, kind, _flag, bits=NEWS_BIT, detail=_which) for kind in _KINDS
+DEFINITIONS: tuple[Definition, ...] = (
+    *(define(_SPEC, kind, _flag, bits=NEWS_BIT, detail=_which) for kind in _KINDS),
+    define(
+        MeasureSpec(
+            name="news_flag_own",
+            kinds=(SubjectKind.ASSET,),
+            unit=Unit.BOOL,
+            help="1 while news is due or out about this asset alone, not about all of them.",
+            low=0.0,
+            high=1.0,
+            words=("news flag", "no news flag"),
+        ),
+        SubjectKind.ASSET,
+        _own_flag,
+        bits=NEWS_BIT,
+        detail=_which,
+    ),
 )

@@ -228,14 +228,15 @@ GroupNode = HedgeSetNode | BucketNode | StrategyNode
 
 
 class RuleNode(Node):
-    """One rule of the rulebook, or several together (``a__b``); ``firing`` and ``since_ns`` are
-    kept by whoever steps them."""
+    """One rule of the rulebook, or several together (``a__b``), anywhere or about one asset alone
+    (``a@asset:BTC``); ``firing`` and ``since_ns`` are kept by whoever steps them."""
 
     kind = SubjectKind.RULE
 
     def __init__(self, rule_id: str) -> None:
         super().__init__(rule_subject(rule_id))
         self.rules = rules_in(rule_id)
+        self.asset = rule_id.partition("@asset:")[2]
         self.firing = False
         self.since_ns: EngineNs = 0
 

@@ -73,6 +73,7 @@ RULE_VARIABLES = {
     "firing__": "rule_firing",
     "state_s__": "rule_state_s",
     "venues__": "rule_venues",
+    "here__": "rule_firing_here",
 }
 _RULE_SPECS = {
     "rule_firing": MeasureSpec(
@@ -83,6 +84,14 @@ _RULE_SPECS = {
     ),
     "rule_venues": MeasureSpec(
         name="rule_venues", kinds=(SubjectKind.RULE,), unit=Unit.COUNT, help="", low=0.0
+    ),
+    "rule_firing_here": MeasureSpec(
+        name="rule_firing_here",
+        kinds=(SubjectKind.RULE,),
+        unit=Unit.BOOL,
+        help="",
+        low=0.0,
+        high=1.0,
     ),
 }
 APART_NS_MIN = 20 * SECOND_NS
@@ -152,6 +161,13 @@ def _spec_of(
 ) -> MeasureSpec | None:
     other = rule_input(variable)
     if other is not None:
+        if other.measure == "rule_firing_here" and rule.for_each is not SubjectKind.ASSET:
+            fields.problem(
+                where.partition(".")[0],
+                f"{variable} asks what fires about something of an asset.",
+                allowed="here__ in a rule for each asset; firing__ elsewhere",
+            )
+            return None
         return _RULE_SPECS[other.measure]
     spec = catalogue.get(variable)
     key = where.partition(".")[0]

@@ -34,16 +34,17 @@ class OnUnknown(enum.StrEnum):
 
 class RuleInput(msgspec.Struct, frozen=True, gc=False):
     """A variable that stands for another rule: ``measure`` of the subject ``rule:<rule_id>``; of
-    several (``rules``) where it counts venues."""
+    several (``rules``) where it counts venues or asks about one asset."""
 
     variable: str
-    measure: str  # rule_firing | rule_state_s | rule_venues
+    measure: str  # rule_firing | rule_state_s | rule_venues | rule_firing_here
     rule_id: str
 
     @property
     def rules(self) -> tuple[str, ...]:
         """Those it reads."""
-        return rules_in(self.rule_id) if self.measure == "rule_venues" else (self.rule_id,)
+        several = self.measure in {"rule_venues", "rule_firing_here"}
+        return rules_in(self.rule_id) if several else (self.rule_id,)
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True, eq=False):

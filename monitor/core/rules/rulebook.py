@@ -7,7 +7,8 @@ A rule may read another rule's state: the variable ``firing__<rule id>`` is the 
 ``rule_firing`` (1.0 while it fires about any subject, RECOVERING included, else 0.0),
 ``state_s__<rule id>`` is ``rule_state_s`` and ``venues__<rule id>`` is ``rule_venues`` (on how many
 venues it fires, RECOVERING left out), all of the subject ``rule:<rule id>``. ``venues__a__b``
-counts the venues on which any of several rules fires, each once. Such variables are not in
+counts the venues on which any of several rules fires, each once; ``here__a__b``, in a rule for each
+asset, is whether any of them fires about something of that asset. Such variables are not in
 ``Rule.measures``; ``Rule.rule_inputs`` says which measure of which rule each one is, and ``step``'s
 ``read`` is asked for them by variable name. A rule read by others comes before them in
 ``RuleBook.rules``; circles are refused.

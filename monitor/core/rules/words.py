@@ -87,9 +87,15 @@ def _grouped(value: float) -> str:
 def cited(reading: CitedReading) -> str:
     """A reading's number, with a tilde where it was estimated; the first line of its own text where
     it has one."""
-    if reading.text:
+    if _whole(reading):
         return reading.text.partition("\n")[0]
     return ("~" if reading.estimated else "") + number(reading.value, reading.unit, reading.words)
+
+
+def _whole(reading: CitedReading) -> bool:
+    """Whether its own text says it; of another rule that tells whom it fires about, which is more
+    than a first line has room for."""
+    return bool(reading.text) and not reading.subject.startswith("rule:")
 
 
 def label(reading: CitedReading) -> str:
@@ -106,7 +112,7 @@ def against(comparison: Comparison, reading: CitedReading) -> str:
     What is true or false is said in words, and a count in words with what is allowed.
     """
     found = cited(reading)
-    if reading.text:
+    if _whole(reading):
         return found
     if reading.unit == Unit.BOOL:
         named = not reading.words or reading.subject.startswith("rule:")
@@ -122,7 +128,7 @@ def against(comparison: Comparison, reading: CitedReading) -> str:
 def within(comparison: Comparison, reading: CitedReading) -> str:
     """The number and its limit, where the asked relation does not hold any more."""
     said = reading.words and reading.unit in {Unit.BOOL, Unit.COUNT}
-    if reading.text or said or comparison.limit == 0.0:
+    if _whole(reading) or said or comparison.limit == 0.0:
         return against(comparison, reading)
     limit = number(comparison.limit, reading.unit, reading.words)
     return f"{cited(reading)}, limit {limit}"
