@@ -281,3 +281,38 @@ def test_a_flip_is_new_risk_while_a_rule_blocks() -> None:
     made.evaluate()
     assert ask(made, -1, 500.0)["rules"].answer is GO
     assert ask(made, -1, 501.0)["rules"].answer is NO
+
+
+@pytest.mark.parametrize(
+    ("oracle", "held", "side", "answer"),
+    [
+        pytest.param(101.0, 0.0, 1, GO, id="at the limit"),
+        pytest.param(101.1, 0.0, 1, NO, id="beyond it nothing new"),
+        pytest.param(98.9, 0.0, 1, NO, id="below them neither"),
+        pytest.param(101.1, 10.0, -1, LOOK, id="what reduces goes, and not at the market"),
+    ],
+)
+def test_an_oracle_that_others_contradict(
+    oracle: float, held: float, side: int, answer: Answer
+) -> None:
+    """As the rule, without its minute."""
+    made = desk(held)
+    for _ in range(2):
+        made.top(99.99, 100.01).top(99.99, 100.01, "BTC-USD", DYDX)
+        made.context("BTC", mark_price=100.0, oracle_price=oracle)
+    made.evaluate()
+    check = ask(made, side, 1.0, 99.0)["oracle"]
+    assert check.answer is answer
+    assert check.text.startswith(f"{oracle - 100.0:+.3g} % from the median of others, ")
+    assert check.text.endswith(": no market order") is (answer is not GO)
+
+
+def test_where_nobody_else_is_watched_an_oracle_is_not_compared() -> None:
+    """A choice is no doubt; a source that fell silent is one."""
+    made = desk()
+    alone = ask(made, 1, 1.0, 99.0)["oracle"]
+    assert alone == Check("oracle", GO, "not compared: 1 source beside the oracle, 3 are needed")
+    made.top(99.99, 100.01).top(99.99, 100.01, "BTC-USD", DYDX)
+    made.now += 30 * 1_000_000_000
+    made.context("BTC", mark_price=100.0, oracle_price=100.0).evaluate()
+    assert ask(made, 1, 1.0, 99.0)["oracle"].answer is LOOK

@@ -115,8 +115,9 @@ def is_comparable(node: MarketNode, use: Use) -> bool:
 
 def say_too_few(heard: Heard, needed: int, use: Use) -> None:
     """Say why the sources do not suffice: for what is not told now, or could never be."""
-    known = f"{len(heard.sources)} sources beside the oracle, {needed} are needed"
-    if len(heard.sources) + len(heard.missing) < needed:
+    count = len(heard.sources)
+    known = f"{count} source{'' if count == 1 else 's'} beside the oracle, {needed} are needed"
+    if count + len(heard.missing) < needed:
         wide = f"; {heard.unfit} books make no price" if heard.unfit else ""
         use.absent(f"{NO_SOURCE}{known}{wide}", Lack.CHOICE)
     else:

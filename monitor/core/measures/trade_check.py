@@ -12,6 +12,7 @@ from monitor.core.formulas.funding import annualize_hourly_rate
 from monitor.core.formulas.trades import compute_crash_gap_loss, compute_loss_ratio
 from monitor.core.killswitch.levels import Level
 from monitor.core.measures.funding import read_predicted
+from monitor.core.measures.oracles import DEVIATION, TO_LIMIT
 from monitor.core.measures.orders import expected_funding
 from monitor.core.measures.slices import look_at_slices
 from monitor.core.measures.trade_case import Answer, Asked, Case, Check, Found, make_case, rank
@@ -23,7 +24,8 @@ from monitor.core.measures.trade_looks import (
     look_at_margin,
 )
 from monitor.core.measures.tree import AccountNode, AssetNode, MarketNode
-from monitor.core.measures.use import Use
+from monitor.core.measures.use import NO_SOURCE, Use
+from monitor.core.state.facts import Lack
 
 # As the rules of the same names: entry_funding_against, hedge_add_check, book_thin, tail_hedge.
 FUNDING_AGAINST_APR = 0.30
@@ -60,6 +62,7 @@ def check_trade(
         ("leverage", look_at_gross),
         ("margin", look_at_margin),
         ("liquidation", look_at_liquidation),
+        ("oracle", _look_at_oracle),
         ("depth", _look_at_depth),
         ("slices", look_at_slices),
         ("crash gap", _look_at_gap),
@@ -144,6 +147,21 @@ def _look_at_depth(case: Case, use: Use) -> Found:
     times = side / abs(case.usd)
     text = f"{side:,.0f} USD within 25 bp, {times:.3g} times the trade"
     return (Answer.GO if times >= DEPTH_TIMES_MIN else Answer.LOOK), text
+
+
+def _look_at_oracle(case: Case, use: Use) -> Found:
+    """Whether others see the price where the venue's oracle does: as the rule oracle_contradicted,
+    without its minute. Where nobody else is watched there is nothing to compare."""
+    ratio = use.read(case.place, TO_LIMIT.name)
+    deviation = None if ratio is None else use.read(case.place, DEVIATION.name)
+    if ratio is None or deviation is None:
+        why = use.reason.rpartition(NO_SOURCE)[2]
+        return (Answer.GO, f"not compared: {why}") if use.why.lack is Lack.CHOICE else None
+    text = f"{deviation * 100:+.3g} % from the median of others, {ratio:.3g}x what it may be off"
+    if ratio <= 1.0:
+        return Answer.GO, text
+    refused = case.opens and not case.hedges
+    return (Answer.NO if refused else Answer.LOOK), f"{text}: no market order"
 
 
 def _look_at_gap(case: Case, _use: Use) -> Found:
