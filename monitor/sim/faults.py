@@ -22,7 +22,7 @@ class FaultKind(enum.StrEnum):
 
     OUTAGE = "outage"  # connections refused, open ones dropped
     STALE_ORACLE = "stale_oracle"  # oracle freezes while mids move
-    BAD_ORACLE = "bad_oracle"  # it prints ``ratio`` times the price
+    BAD_ORACLE = "bad_oracle"  # it prints ``price_ratio`` times the price
     DEAD_CHANNEL = "dead_channel"  # one subscription goes silent on a living socket
     GARBAGE_FRAMES = "garbage_frames"  # some pushed frames are unreadable
     HALF_OPEN = "half_open"  # the server sends nothing more, TCP stays up
@@ -47,7 +47,7 @@ class FaultKind(enum.StrEnum):
     ACTIONS_REFUSED = "actions_refused"  # not executed, refused in words
     CANCELS_FAIL = "cancels_fail"  # a share of the cancels is refused; their orders stay
     CANCELS_LOST = "cancels_lost"  # a share of the cancels is confirmed; their orders stay
-    FILLS_DURING_CANCEL = "fills_during_cancel"  # ``ratio`` of what is left is filled first
+    FILLS_DURING_CANCEL = "fills_during_cancel"  # ``filled_ratio`` of what is left, first
     FAST_CANCELS_REFUSED = "fast_cancels_refused"  # trigger orders cannot be cancelled with ``f``
     POST_ONLY = "post_only"  # after an upgrade: only orders that add liquidity are taken
     AGENTS_PRUNED = "agents_pruned"  # API wallets (``market``: of one account) are unknown
@@ -58,15 +58,18 @@ class FaultKind(enum.StrEnum):
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
     """One fault. ``venue``, ``channel`` (subscription type) and ``market`` (coin, symbol or user
-    key) narrow it; ``*`` is all of them. ``ratio`` is the share of frames or requests hit (of
-    the price, where that is bad), ``delay_s`` how late things arrive under ``SLOW``, in simulated
-    seconds."""
+    key) narrow it; ``*`` is all of them. ``ratio`` is the share of frames, requests or actions
+    hit, ``price_ratio`` what a bad oracle prints over the price, ``filled_ratio`` the share of an
+    order that is filled, ``delay_s`` how late things arrive under ``SLOW``, in simulated seconds.
+    """
 
     kind: FaultKind
     venue: str = ALL
     channel: str = ALL
     market: str = ALL
     ratio: float = 1.0
+    price_ratio: float = 1.0
+    filled_ratio: float = 1.0
     delay_s: float = 5.0
 
 

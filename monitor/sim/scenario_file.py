@@ -108,6 +108,8 @@ def _inject(world: World, values: Values) -> None:
         channel=_word(values, "channel"),
         market=_word(values, "market"),
         ratio=_number(values, "ratio"),
+        price_ratio=_number(values, "price_ratio"),
+        filled_ratio=_number(values, "filled_ratio"),
         delay_s=_number(values, "delay"),
     )
     levers.inject_for(world, fault, for_s=_number(values, "for"))
@@ -168,10 +170,21 @@ ACTIONS: dict[str, Verb] = {
             "channel": read_text,
             "market": read_text,
             "ratio": number_between(0.0, 1.0),
+            "price_ratio": number_between(0.01, 100.0),
+            "filled_ratio": number_between(0.0, 1.0),
             "delay": read_offset,
             "for": read_duration,
         },
-        {"venue": "*", "channel": "*", "market": "*", "ratio": 1.0, "delay": 5.0, "for": 0.0},
+        {
+            "venue": "*",
+            "channel": "*",
+            "market": "*",
+            "ratio": 1.0,
+            "price_ratio": 1.0,
+            "filled_ratio": 1.0,
+            "delay": 5.0,
+            "for": 0.0,
+        },
     ),
     "heal": Verb(
         _heal,

@@ -283,7 +283,7 @@ class World:
                 symbol = market.spec.symbol
                 frozen = faults.holds(FaultKind.STALE_ORACLE, venue.name, market=symbol)
                 bad = faults.find(FaultKind.BAD_ORACLE, venue.name, market=symbol)
-                share = 1.0 if bad is None else bad.ratio
+                share = 1.0 if bad is None else bad.price_ratio
             if market.step(to_s, oracle_frozen=frozen, oracle_share=share):
                 moved.append(market.symbol)
         if moved:

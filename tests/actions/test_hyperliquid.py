@@ -261,7 +261,7 @@ async def test_orders_that_fill_during_the_cancel_are_gone(tmp_path: Path) -> No
     """And the position that they made is read afterwards."""
     async with action_desk(tmp_path) as desk:
         before = desk.held("ETH")
-        desk.break_(FaultKind.FILLS_DURING_CANCEL, ratio=1.0)
+        desk.break_(FaultKind.FILLS_DURING_CANCEL, filled_ratio=1.0)
         buys = [
             one
             for one in (await desk.truth()).orders

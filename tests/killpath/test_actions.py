@@ -139,7 +139,7 @@ def test_fills_during_a_cancel_are_cut_as_well() -> None:
         rig.world.place_order(
             HL, HYPERLIQUID_MASTER, "", "ETH", "buy", Decimal(20), price * market.tick
         )
-        rig.inject(FaultKind.FILLS_DURING_CANCEL, ratio=0.5)
+        rig.inject(FaultKind.FILLS_DURING_CANCEL, filled_ratio=0.5)
         await rig.pull(keep=0.7)
         await rig.until(lambda: rig.stage() is Stage.CONTAINED)
         await rig.passes(2.0)

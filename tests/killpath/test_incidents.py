@@ -55,7 +55,7 @@ SECONDS_ELSE = 100.0
 WHERE = {FaultKind.STALE_INDEXER: DYDX, FaultKind.BAD_ORACLE: DYDX}
 # The desk's largest position there, at the share of its price that Pyth once printed of BTC's.
 HOW: dict[FaultKind, dict[str, object]] = {
-    FaultKind.BAD_ORACLE: {"market": "SOL-USD", "ratio": 0.124}
+    FaultKind.BAD_ORACLE: {"market": "SOL-USD", "price_ratio": 0.124}
 }
 
 

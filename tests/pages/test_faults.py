@@ -121,13 +121,13 @@ duration: 20m
 steps:
   - at: 30s
     say: Its book and Hyperliquid stay where they were.
-    do: {fault: {kind: bad_oracle, venue: dydx, market: BTC-USD, ratio: 0.985}}
+    do: {fault: {kind: bad_oracle, venue: dydx, market: BTC-USD, price_ratio: 0.985}}
   - at: 150s
     say: It goes further.
     do: {heal: {kind: bad_oracle, venue: dydx}}
   - at: 151s
     say: It goes further.
-    do: {fault: {kind: bad_oracle, venue: dydx, market: BTC-USD, ratio: 0.96}}
+    do: {fault: {kind: bad_oracle, venue: dydx, market: BTC-USD, price_ratio: 0.96}}
 """
 
 

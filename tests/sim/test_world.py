@@ -366,7 +366,7 @@ def test_a_bad_oracle_prints_a_share_of_the_price() -> None:
     world.advance(START_S + 6)
     before = world.market(HYPERLIQUID, "ETH").oracle_price
     world.faults.inject(
-        Fault(kind=FaultKind.BAD_ORACLE, venue=HYPERLIQUID, market="ETH", ratio=0.1)
+        Fault(kind=FaultKind.BAD_ORACLE, venue=HYPERLIQUID, market="ETH", price_ratio=0.1)
     )
     world.advance(START_S + 12)
     market = world.market(HYPERLIQUID, "ETH")

@@ -48,7 +48,7 @@ def cancel_one(desk: Desk, asset: int, wanted: int | str, *, fast: bool = False)
         return _error(NOT_FAST, asset)
     filling = desk.fault(FaultKind.FILLS_DURING_CANCEL)
     if filling is not None and order.trigger_price is None:
-        size = order.size * Decimal(repr(filling.ratio))
+        size = order.size * Decimal(repr(filling.filled_ratio))
         orders.fill_resting(place, order, size - size % market.size_step)
         if order.order_id not in place.held.orders:
             return _error(MISSING, asset)

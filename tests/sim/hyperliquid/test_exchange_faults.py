@@ -71,7 +71,7 @@ def test_an_order_is_filled_as_its_cancel_comes() -> None:
         trader = Trader()
         (oid,) = rest_orders(trader, 1)
         before = trader.position("ETH")
-        inject(trader, FaultKind.FILLS_DURING_CANCEL, ratio=ratio)
+        inject(trader, FaultKind.FILLS_DURING_CANCEL, filled_ratio=ratio)
         (answer,) = trader.cancel((ETH, oid))
         assert (answer == "success") is (status == "canceled")
         assert trader.position("ETH") - before == Decimal(filled)
