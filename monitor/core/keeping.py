@@ -1,5 +1,5 @@
-"""What a restart must not forget of prices, funding, spreads, rolling peaks and lows, caps, and
-equity that nothing explains; packed no oftener than needed.
+"""What a restart must not forget of prices, funding, spreads, rolling peaks and lows, caps, hourly
+signs, and equity that nothing explains; packed no oftener than needed.
 
 The store writes a memory whenever its bytes changed, so the long ones are packed once per hour or
 slot and told again as they were in between. *Pure.*
@@ -18,7 +18,7 @@ from monitor.core.state.funding import FundingSeries, StressMemory
 from monitor.core.state.model import CapMemory, RiskState
 from monitor.core.state.series import HOUR_MINUTES, MINUTE_NS, PriceSeries
 from monitor.core.state.spare import SpareMemory
-from monitor.core.state.structure import HourlyLevels
+from monitor.core.state.structure import HourlyLevels, SignalHours
 
 _PRICES = "prices"
 _ROLLING = "rolling"
@@ -30,13 +30,23 @@ _FUNDING = "funding"
 _STRESS = "stress"
 _SPARE = "spare"
 _SPREADS = "spreads"
+_SIGNALS = "signals"
 _DOUBT = "doubt"
 # Hundreds of series are packed one after another over the hour, not all at its first minute.
 _SPREAD_MINUTES = 50
 _FIRST_MINUTE = 3  # hours have closed by then
 
 _Hours = list[tuple[int, float]]
-_Long = PriceSeries | FundingSeries | StressMemory | Peaks | SpareMemory | HourlyLevels | _Hours
+_Long = (
+    PriceSeries
+    | FundingSeries
+    | StressMemory
+    | Peaks
+    | SpareMemory
+    | HourlyLevels
+    | SignalHours
+    | _Hours
+)
 
 _encode = msgspec.msgpack.encode
 _decode = msgspec.msgpack.decode
@@ -126,6 +136,13 @@ class Keeping:
                     if packed is not None:
                         yield name, packed
 
+        for asset, signs in structure.signals.items():
+            if signs.hours:
+                name, told = f"{_SIGNALS}|{asset}", sum(map(len, signs.hours.values()))
+                packed = self._again(name, (max(signs.hours), told), signs, due=True)
+                if packed is not None:
+                    yield name, packed
+
     def _again(
         self, name: str, version: tuple[int, int], value: _Long, *, due: bool
     ) -> bytes | None:
@@ -178,6 +195,8 @@ def _recall_series(state: RiskState, kind: str, key: str, packed: bytes) -> None
         state.structure.profits[key] = hours
     elif kind == _WEIGHTS:
         state.structure.weights[key] = _decode(packed, type=HourlyLevels)
+    elif kind == _SIGNALS:
+        state.structure.signals[key] = _decode(packed, type=SignalHours)
     elif kind == _CAP:
         state.caps[key] = _decode(packed, type=CapMemory)
     elif kind == _DOUBT:

@@ -117,8 +117,8 @@ def test_two_of_three_three_hours_running(
 
 
 def test_the_alert_names_what_worsens() -> None:
-    """Asset, sign and its four samples."""
-    desk = play(WORSE, THIN)
+    """Asset, sign and its four samples; not what is as it was."""
+    desk = play(WORSE, THIN, volatility=[50] * 4)
     desk.load(
         "- id: worse\n  summary: Worse\n  for_each: portfolio\n"
         "  when: assets_worse_count >= 1.0\n  severity: info\n"
@@ -128,6 +128,7 @@ def test_the_alert_names_what_worsens() -> None:
         "BTC: funding spread 0.00876, 0.0175, 0.0263, 0.035; depth 4e+06, 3e+06, 2e+06, 1e+06"
         in (told.description)
     )
+    assert "volatility percentile" not in told.description
 
 
 def test_what_is_held_no_more_is_followed_no_more() -> None:
@@ -174,3 +175,20 @@ def test_signs_that_are_known_now_only_want_time() -> None:
     assert desk.engine.why_absent(OF_ASSET, BTC, desk.now).lack is Lack.FILLING
     stopped = play(WORSE, SAME)  # no price since the hour before
     assert stopped.engine.why_absent(ASSETS, PORTFOLIO, stopped.now).lack is Lack.MISSING
+
+
+def test_a_restart_goes_on_with_the_hours_that_were_sampled() -> None:
+    """Else four hours pass before the signs say anything."""
+    before = play(WORSE[:3], THIN[:3], volatility=[50] * 3)
+    kept = before.engine.memories()
+    after = Desk(settings=EngineSettings(accounts=BOTH))
+    after.engine.restore((), kept, stopped_ns=before.now)
+    after.now = before.now + HOUR_NS
+    after.list_market("BTC").list_market("BTC-USD", DYDX)
+    after.evaluate()  # what is held is not told yet
+    stand(after, 50)
+    say(after, 1.0, WORSE[3], THIN[3])
+    assert after.value(ASSETS, PORTFOLIO) == 1.0
+    assert after.value(OF_ASSET, BTC) == 2.0
+    # And what it then keeps is what both knew.
+    assert dict(after.engine.memories())["signals|BTC"] != dict(kept)["signals|BTC"]

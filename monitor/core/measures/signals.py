@@ -112,8 +112,11 @@ def _worse(node: AssetNode, number: int, hour: int, known: SignalHours) -> bool 
     if number == 0 and _lone(node):
         return False
     levels = known.last(hour, number)
-    if levels is None:
-        return None
+    return None if levels is None else _worsens(number, levels)
+
+
+def _worsens(number: int, levels: list[float]) -> bool:
+    """Whether each sample of a sign is worse than the one before."""
     grows = SIGNALS[number][2]
     return all(
         (after > before) if grows else (after < before) for before, after in pairwise(levels)
@@ -183,13 +186,9 @@ def _named(node: Node, state: RiskState, now: EngineNs) -> str:
     told = []
     for name, known in sorted(state.structure.signals.items()):
         hour, lines = _newest(known, now), []
-        for number, (_, words, grows) in enumerate(SIGNALS):
+        for number, (_, words, _) in enumerate(SIGNALS):
             levels = known.last(hour, number)
-            worse = levels is not None and all(
-                (after > before) if grows else (after < before)
-                for before, after in pairwise(levels)
-            )
-            if worse and levels is not None:
+            if levels is not None and _worsens(number, levels):
                 lines.append(f"{words} {', '.join(f'{one:.3g}' for one in levels)}")
         if len(lines) >= WORSE_NEEDED:
             told.append(f"{name}: {'; '.join(lines)}")
