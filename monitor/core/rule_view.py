@@ -15,8 +15,9 @@ from monitor.core.measures.instance import Instance
 from monitor.core.measures.looking import Lookout, reading_of
 from monitor.core.measures.spec import Reading
 from monitor.core.rule_asked import Asked
+from monitor.core.rule_reading import cited
 from monitor.core.rules import Rule, RuleState, Step, step
-from monitor.core.rules.checks import expressions_of, rule_input
+from monitor.core.rules.checks import expressions_of
 from monitor.core.state.model import Cell, RiskState
 from monitor.core.types import EngineNs, Subject
 
@@ -92,31 +93,9 @@ def _reading(asked: Asked, lookout: Lookout, now: EngineNs, name: str) -> Readin
 def _cited(
     name: str, asked: Asked, lookout: Lookout, state: RiskState, now: EngineNs
 ) -> CitedReading:
-    other = rule_input(name)
     instance = asked.inputs.get(name)
-    if instance is None:
-        return CitedReading(
-            measure=name if other is None else other.measure,
-            subject=asked.node.subject,
-            value=None,
-            unit="",
-            as_of_ns=None,
-            reason="there is no such measure here",
-        )
-    cell = _cell(lookout, now, instance)
-    spec, detail = instance.definition.spec, instance.definition.detail
-    known = cell.value is not None
-    return CitedReading(
-        measure=spec.name,
-        subject=instance.node.subject,
-        value=cell.value,
-        unit=spec.unit.value,
-        as_of_ns=cell.as_of_ns if known else None,
-        estimated=cell.estimated and known,
-        reason="" if known else cell.reason,
-        words=spec.words,
-        text=detail(instance.node, state, now) if known and detail is not None else "",
-    )
+    cell = None if instance is None else _cell(lookout, now, instance)
+    return cited(asked, name, cell, state, now)
 
 
 def _help(instance: Instance | None) -> str:
