@@ -53,6 +53,29 @@ def make_basket(history: History) -> Basket:
     return Basket(returns, levels, known)
 
 
+def make_basket_after(history: History) -> tuple[Basket, Basket]:
+    """The basket of what stands before a history, empty where nothing does, and its own: levels of
+    both on one scale, 1 at its first hour."""
+    past = history.before
+    if past is None:
+        return Basket([], [], []), make_basket(history)
+    count = past.hours
+    whole = make_basket(
+        History(
+            start_s=past.start_s,
+            hours=count + history.hours,
+            closes={asset: past.closes[asset] + own for asset, own in history.closes.items()},
+            settlements={},
+            open_interest={},
+        )
+    )
+    levels = [one / whole.levels[count] for one in whole.levels]
+    return (
+        Basket(whole.returns[:count], levels[:count], whole.known[:count]),
+        Basket(whole.returns[count:], levels[count:], whole.known[count:]),
+    )
+
+
 @dataclass(slots=True)
 class Volatility:
     """EWMA volatility of the basket, fraction per year, and its percentile; None before warm.

@@ -17,10 +17,12 @@ from monitor.core.events import (
     ChannelLost,
     ChannelOpened,
     Event,
+    FundingHistorySeen,
     FundingSettled,
     MarginTier,
     MarketContextSeen,
     MarketListed,
+    PriceHistorySeen,
 )
 from monitor.core.types import SECOND_NS, EngineNs, MarketStatus, channel_id
 
@@ -29,6 +31,8 @@ FEED = "context"
 # settles hourly. After that it is unknown, not the last one.
 RATE_STANDS_H = 8
 OPEN_INTEREST_STANDS_H = 4
+# Of the settlements before the first hour: a month's window, a day for flips, and some.
+PAST_FUNDING_H = 32 * 24
 HOURLY_VENUES = frozenset({"dydx", "hyperliquid", "kraken", "lighter"})
 
 
@@ -75,6 +79,8 @@ class MarketFeed:
             for venue, asset in sorted(keys)
         ]
         self._dark: set[str] = set()
+        for market in self._markets:
+            self._recall(market)
 
     @property
     def dark(self) -> frozenset[str]:
@@ -125,6 +131,40 @@ class MarketFeed:
         if settled is not None:
             market.rate, market.interval_s = settled.hourly, settled.interval_h * HOUR_S
             market.settled_at = index
+
+    def _recall(self, market: _Market) -> None:
+        """The settlement that stands when the first hour begins."""
+        past = self._history.before
+        rows = [] if past is None else past.settlements[market.venue, market.asset]
+        for back, settled in enumerate(reversed(rows), start=1):
+            if settled is not None:
+                market.rate, market.interval_s = settled.hourly, settled.interval_h * HOUR_S
+                market.settled_at = -back
+                return
+
+    def _past(self, market: _Market) -> Iterator[Event]:
+        """What a starting daemon reads of a market: closes of half a year, a month of funding."""
+        past = self._history.before
+        if past is None:
+            return
+        channel = channel_id(market.venue, "past", market.asset)
+        times = [past.time_s(index) * SECOND_NS for index in range(past.hours)]
+        rates = zip(times, past.settlements[market.venue, market.asset], strict=True)
+        told = [(at, one.hourly) for at, one in rates if one is not None]
+        first_ns = times[-1] - PAST_FUNDING_H * HOUR_S * SECOND_NS
+        yield FundingHistorySeen(
+            venue=market.venue,
+            channel=channel,
+            market=market.asset,
+            rates=tuple(one for one in told if one[0] >= first_ns),
+        )
+        closes = zip(times, past.closes.get(market.asset, ()), strict=False)
+        yield PriceHistorySeen(
+            venue=market.venue,
+            channel=channel,
+            market=market.asset,
+            closes=tuple((at, close) for at, close in closes if close is not None),
+        )
 
     def _tell(self, market: _Market, index: int, at_ns: EngineNs, into: list[Event]) -> None:
         settled = self._history.settlements[market.venue, market.asset][index]
@@ -200,3 +240,4 @@ class MarketFeed:
                     margin_tiers=self._tiers,
                 )
             )
+            into += self._past(market)

@@ -32,6 +32,8 @@ FUNDING_FILES: dict[str, tuple[str, int]] = {
 }
 OPEN_INTEREST_FILE = "oi/bybit_2h.csv.gz"
 PROBLEMS_MAX = 20
+# What stands before the first hour and can still matter: percentiles look back 180 days.
+PAST_H = 183 * 24
 
 
 @dataclass(slots=True, frozen=True)
@@ -52,7 +54,8 @@ class History:
     """Everything on one hourly grid from ``start_s`` on; index ``i`` is ``start_s + i`` hours.
 
     ``closes`` by asset, ``settlements`` by (venue, asset), ``open_interest`` by asset. ``rows`` and
-    ``dropped`` count what was read and what was left out, by file, for the report.
+    ``dropped`` count what was read and what was left out, by file, for the report. ``before`` is
+    what stands in front of the first hour, as a starting daemon would read it from its venues.
     """
 
     start_s: int
@@ -62,6 +65,7 @@ class History:
     open_interest: dict[str, list[float | None]]
     rows: dict[str, int] = field(default_factory=dict)
     dropped: dict[str, int] = field(default_factory=dict)
+    before: History | None = None
 
     def time_s(self, index: int) -> int:
         """Unix seconds of a grid index."""
@@ -207,25 +211,30 @@ def read_history(
         end = min(end, _up(until_s))
     if end - start < 2 * HOUR_S:
         raise ConfigError(f"The history at {folder} holds less than two hours of what was asked.")
-    hours = (end - start) // HOUR_S
+    funding = {key: table for key, table in sorted(funding.items()) if key[1] in assets}
+    interest = {asset: table for asset, table in sorted(interest.items()) if asset in assets}
+    made = _gridded(start, (end - start) // HOUR_S, prices, funding, interest)
+    made.rows, made.dropped = rows, dropped
+    past_h = min((start - min(times)) // HOUR_S, PAST_H)
+    if past_h > 0:
+        made.before = _gridded(start - past_h * HOUR_S, past_h, prices, funding, {})
+    return made
 
-    def gridded(table: dict[int, float]) -> list[float | None]:
-        return [table.get(start + index * HOUR_S) for index in range(hours)]
 
+def _gridded(
+    start_s: int,
+    hours: int,
+    prices: dict[str, dict[int, float]],
+    funding: dict[tuple[str, str], dict[int, Settlement]],
+    interest: dict[str, dict[int, float]],
+) -> History:
+    grid = [start_s + index * HOUR_S for index in range(hours)]
     return History(
-        start_s=start,
+        start_s=start_s,
         hours=hours,
-        closes={asset: gridded(table) for asset, table in prices.items()},
-        settlements={
-            key: [table.get(start + index * HOUR_S) for index in range(hours)]
-            for key, table in sorted(funding.items())
-            if key[1] in assets
-        },
-        open_interest={
-            asset: gridded(table) for asset, table in sorted(interest.items()) if asset in assets
-        },
-        rows=rows,
-        dropped=dropped,
+        closes={asset: [table.get(at) for at in grid] for asset, table in prices.items()},
+        settlements={key: [table.get(at) for at in grid] for key, table in funding.items()},
+        open_interest={asset: [table.get(at) for at in grid] for asset, table in interest.items()},
     )
 
 

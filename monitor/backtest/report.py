@@ -332,6 +332,7 @@ def _method(figures: Figures) -> str:
         and one.start_s < task.history.time_s(task.history.hours)
     ]
     never = ", ".join(never_judged(figures.result)) or "none"
+    past = task.history.before
     back = task.settings
     soonest = "" if back.reentry_delay_h else ", the earliest a desk could be back"
     said = [
@@ -349,8 +350,15 @@ def _method(figures: Figures) -> str:
         ),
         (
             "Rules about the whole book that could be judged in no hour, since what they read was "
-            "never known (volatility percentiles need sixty days of hours, the stress index ten, "
-            f"and what stands before the first hour is not read): {never}."
+            "never known (volatility percentiles need sixty days of hours, the stress index ten): "
+            f"{never}."
+        ),
+        (
+            "Nothing is on record before the first hour: what needs a past waits for it."
+            if past is None
+            else f"Of the {past.hours:,} hours before the first one the engine was told what a "
+            "starting daemon reads from its venues: closes and a month of funding. Nothing was "
+            "judged on them."
         ),
         "Outages laid over it: " + ("; ".join(outages) if outages else "none") + ".",
         f"Hours without any price: {figures.missing_h:,}. Rows left out: "

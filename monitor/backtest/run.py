@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from monitor.backtest.arms import PLAIN_CUT_RATIO, Arm, obeys, obeys_all, obeys_none
-from monitor.backtest.basket import Basket, VolatilityAndFall, make_basket
+from monitor.backtest.basket import Basket, VolatilityAndFall, make_basket_after
 from monitor.backtest.book import Book, Hour
 from monitor.backtest.feed import MarketFeed
 from monitor.backtest.history import History
@@ -220,8 +220,10 @@ class _First(_Judged):
 
     def __init__(self, task: Task, places: Sequence[int], tell: Telling) -> None:
         super().__init__(task, places, tell)
-        self.basket = make_basket(task.history)
+        past, self.basket = make_basket_after(task.history)
         self.trigger = VolatilityAndFall()
+        for moved, level, known in zip(past.returns, past.levels, past.known, strict=True):
+            self.trigger.take(moved, level, known=known)
         self.trigger_on: list[bool] = []
         self.trigger_volatility: list[float | None] = []
         self.followers = list(self._followers())
