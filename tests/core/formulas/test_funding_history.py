@@ -1,5 +1,47 @@
 """The index over six years of real settlements: what the sheet says history shows, from our own
-formulas. Twelve assets of one venue, hour by hour, the removed windows as gaps."""
+formulas. Twelve assets of one venue, hour by hour, the removed windows as gaps.
+
+What differs from the sheet's strict columns, and how far it is known why:
+
+What fixes our reading. From 50 upwards as many hours crash as in the sheet, band by band (83, 48,
+30), and with its running MAD as well (74, 46, 41). A window of 719 or 721 hours does not keep that,
+nor 1.4 or 1.5 for 1.4826, fixed denominators, one of the twelve assets left out or UNI or ARB in.
+The index the sheet names for November 2022 (81) and October 2025 (68) comes from these twelve only:
+with UNI it is 76 and 63, with ARB or POL 65 in 2025. What is not known, 494 hours (972 with the
+running MAD), comes out to the hour.
+
+What is left, so, lies elsewhere. With either MAD we have
+
+- 38 hours too many from 50, none of which crashed. As the MAD does not matter, it is level and
+  breadth: full in both and nothing else, 50 to the last digit, are 1,075 hours (running MAD:
+  1,025), the sheet's 1,001;
+- some 700 too few from 1, of which 34 crashed, and 100 from 10. Of ours below 1, 3,162 stand at
+  0.67, which is 4 flips of 12.
+
+What single choices do to our hours less the sheet's, band by band from 0 (strict):
+
+    as it stands                              +713 -609  -87  -55  +53   +8  -23
+    UNI, too                                  +106  +38 -111  -71  +20  +83  -65
+    ARB, too                                  +199 -140  -81  -48  +93  +29  -52
+    POL, too                                  +276 -188  -95  -39  +65   +4  -23
+    flips from 1.25e-6                         +41  +55  -79  -63  +61   +8  -23
+    level, breadth, flips of warming assets   +689 -625  -31  -71  +53   +8  -23
+    only assets with a price then             -220 +271 -122  -36  +82   -7  +32
+    all denominators 12                       +961 -817  -48  -33  +23  -47  -39
+    upper median of changes                   +365 -386  +20  -61  +69  -20  +13
+    floor of z 2.5e-6, flips from 1.2e-6       -71  +80 -152  +81  +60  +25  -23
+
+None of them gives both columns; nor do the twelve with up to two left out and any of UNI, ARB and
+POL added, nor one such set until the end of a quarter and another after it, nor any 3 to 13 of the
+twelve and UNI until the end of a month up to September 2021 and the twelve after it (145,800). What
+comes near in hours breaks the crashes or the named days.
+
+Tried before, one by one and 2,808 together: means over venues; the floor added to the MAD; no clip;
+changes over 1 to 24 hours; flips on the rate before, on both, either, their mean, with zeros of
+either sign or none, carried over small rates, over 8 to 48 hours; rates rounded or an hour late;
+other thresholds of breadth. It may be that some settlements were others when the sheet was made;
+the recording cannot tell. No constant was moved to come nearer.
+"""
 
 from __future__ import annotations
 
@@ -192,53 +234,61 @@ def test_as_many_hours_as_the_sheet(played: Played) -> None:
     assert sum(one.hours for one in SHEET) == len(played.index)
 
 
-@pytest.mark.xfail(strict=True, reason="no reading of the sheet was found that gives its bands")
-def test_bands_are_those_of_the_sheet(played: Played) -> None:
-    """What is asked for: hours of each band within 1 %, odds of a crash within 0.3 points.
-
-    Ours: hours up to 8.8 % off (band 1-10), odds 0.6 points in the band from 80. Tried one by one,
-    and 2,808 together, against the strict columns and those of the running MAD:
-
-    - who counts: any 7 to 13 of these twelve and UNI; with ARB and POL, with all; only assets with
-      a price then, before or after the windows; one or two left out in any set of half-years;
-      assets that are still warming in level, breadth and flips; a fixed denominator; zeros as
-      missing; means over the venues of an asset;
-    - z: floor on the MAD, added to it, of 1e-6 to 1e-5, other constants, no clip; change of signed
-      rates, of sizes, over 1 to 24 hours; lower, upper and mean for even medians;
-    - flips: no floor, on the rate before, on both, either, their mean or difference; zeros as
-      positive, negative or no sign; sign carried over small rates; over 8 to 48 hours;
-    - rates rounded or some settled an hour late; other thresholds of breadth, other years.
-
-    The nearest: flips with a floor of 1.25e-6, or whose sign is carried over rates below the floor.
-    Either puts the two lowest bands within 0.8 %; above they stay as they are, 6.2 % and 0.6
-    points off. The sheet says neither, so neither was taken. What it says of single days, of leads
-    and of the years since 2023 comes out (below), and so do the hours that crashed in each band
-    from 10 upwards, within four.
-    """
-    for ours, sheet in zip(played.bins, SHEET, strict=True):
-        assert ours.hours == pytest.approx(sheet.hours, rel=0.01)
-        assert ours.crash == pytest.approx(sheet.crash, abs=0.003)
+BANDS = [f"from {one.low}" for one in SHEET]
+MISSED = pytest.mark.xfail(strict=True, reason="no reading gives the sheet's bands: see above")
 
 
-def test_bands_stay_as_near_as_they_came(played: Played) -> None:
-    """How near we came to the sheet, so that a change of the formulas is seen; it was not asked
-    for, and proves nothing about the sheet. From any band upwards within 6.5 %."""
-    for place, sheet in enumerate(SHEET[1:], 1):
-        ours = sum(one.hours for one in played.bins[place:])
-        theirs = sum(one.hours for one in SHEET[place:])
-        assert ours == pytest.approx(theirs, rel=0.065 if sheet.low in {1, 80} else 0.02)
-    assert played.bins[0].hours == pytest.approx(SHEET[0].hours, rel=0.022)
+@MISSED
+@pytest.mark.parametrize("place", range(len(SHEET)), ids=BANDS)
+def test_hours_of_the_sheet(played: Played, place: int) -> None:
+    """What is asked for and not reached: as many hours of each band, within 1 %."""
+    assert played.bins[place].hours == pytest.approx(SHEET[place].hours, rel=0.01)
 
 
-@pytest.mark.parametrize("place", range(len(SHEET)), ids=[f"from {one.low}" for one in SHEET])
-def test_what_came_after(played: Played, place: int) -> None:
-    """Odds of a fall of 10 % within a day: as asked in every band but the highest, where as many
-    hours crashed among fewer; volatility ahead as near as it came."""
-    ours, theirs = played.bins[place], SHEET[place]
-    assert ours.crash == pytest.approx(theirs.crash, abs=0.003 if theirs.low < 80 else 0.006)
-    assert ours.volatility == pytest.approx(theirs.volatility, abs=0.025)
-    if theirs.low >= 10:
-        assert ours.hours * ours.crash == pytest.approx(theirs.hours * theirs.crash, abs=4.5)
+@pytest.mark.parametrize(
+    "place",
+    [*range(len(SHEET) - 1), pytest.param(len(SHEET) - 1, marks=MISSED)],
+    ids=BANDS,
+)
+def test_odds_of_the_sheet(played: Played, place: int) -> None:
+    """Odds of a fall of 10 % within a day, within 0.3 points: as asked in every band but the
+    highest, where as many hours crashed (below) among fewer."""
+    assert played.bins[place].crash == pytest.approx(SHEET[place].crash, abs=0.003)
+
+
+@pytest.mark.parametrize(
+    ("place", "more", "crashed"),
+    [
+        (0, 713, 661),
+        (1, -609, 194),
+        (2, -87, 94),
+        (3, -55, 63),
+        (4, 53, 83),
+        (5, 8, 48),
+        (6, -23, 30),
+    ],
+    ids=BANDS,
+)
+def test_how_far_from_the_sheet(played: Played, place: int, more: int, crashed: int) -> None:
+    """Hours more than the sheet's, and how many crashed, to the hour: a change of the formulas is
+    seen, towards the sheet or away from it. Of the crashes the sheet says as many, from 50."""
+    ours, sheet = played.bins[place], SHEET[place]
+    assert ours.hours - sheet.hours == more
+    assert round(ours.hours * ours.crash) == crashed
+    if sheet.low in {10, 50, 60, 80}:
+        assert round(crashed / sheet.hours, 3) == sheet.crash
+
+
+def test_level_and_breadth_alone(played: Played) -> None:
+    """Level and breadth full and nothing else is 50 to the last digit: 1,075 hours, where the sheet
+    has 1,001."""
+    assert sum(one == 50.0 for one in played.index.values()) == 1_075
+
+
+@pytest.mark.parametrize("place", range(len(SHEET)), ids=BANDS)
+def test_volatility_after(played: Played, place: int) -> None:
+    """How volatile the next day is, as near as it came: within 2.5 points."""
+    assert played.bins[place].volatility == pytest.approx(SHEET[place].volatility, abs=0.025)
 
 
 @pytest.mark.parametrize(
