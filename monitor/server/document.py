@@ -420,7 +420,9 @@ def _feed(engine: Engine, venue: VenueState, feed: FeedState, now: EngineNs) -> 
         "feed": feed.feed,
         "state": state,
         "age_s": age.value if age is not None else _age_s(feed.connection_seen_ns, now),
-        "cadence_s": min(cadences) if cadences else None,
+        # The slowest of them, as the age is of the oldest: ten seconds beside an age of ten minutes
+        # would read as dead.
+        "cadence_s": max(cadences) if cadences else None,
         "channels": len(channels),
         "reason": reason,
     }

@@ -155,6 +155,20 @@ def test_the_next_funding_is_counted_down(in_s: float | None, shown: float | Non
     assert account(made, "main")["positions"][0]["funding_next_s"] == shown
 
 
+def test_a_feed_speaks_as_often_as_its_slowest_channel() -> None:
+    """Its age is that of the oldest channel: the two are read side by side."""
+    made = document(
+        *(
+            e.ChannelOpened(
+                venue=VENUE, channel=f"{VENUE}/rest.past/{kind}", feed="rest.past", cadence_s=often
+            )
+            for kind, often in (("page", 10.0), ("month", 900.0), ("hour", 60.0))
+        )
+    )
+    found = next(one for one in made["feeds"] if one["feed"] == "rest.past")
+    assert (found["channels"], found["cadence_s"]) == (3, 900.0)
+
+
 def test_a_lost_feed_says_why() -> None:
     """The reason is the venue's or the network's own."""
     lost = e.FeedLost(
