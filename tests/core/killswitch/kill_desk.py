@@ -323,6 +323,7 @@ class World:
         because: Because = Because.DATA,
         gross_to_usd: float | None = None,
         gross_to_measure: str = "",
+        over_s: float = 0.0,
         severity: Severity = Severity.CRITICAL,
     ) -> Step:
         """A rule asks; ``seen`` are its observations, seconds from the start."""
@@ -339,6 +340,7 @@ class World:
                     else None,
                     gross_to_usd=gross_to_usd,
                     gross_to_measure=gross_to_measure,
+                    over_s=over_s,
                     because=because,
                     severity=severity,
                     firing_epoch_ns=START_NS + round(epoch * SECOND_NS),
