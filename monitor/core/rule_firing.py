@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from monitor.core.measures.evaluator import Evaluator
-from monitor.core.measures.tree import RuleNode
+from monitor.core.measures.rule_states import HERE, asset_of, firing_of
+from monitor.core.measures.tree import Node, RuleNode
 from monitor.core.rules import RuleInput
 from monitor.core.state.facts import RULE_BIT
 from monitor.core.state.model import RiskState, RuleStatus
-from monitor.core.types import AlertState, EngineNs
+from monitor.core.types import AlertState, EngineNs, Subject
 
 FIRES = frozenset({AlertState.FIRING, AlertState.RECOVERING})
 
@@ -45,21 +46,29 @@ class FiringRules:
                 known.firing, known.since_ns = count > 0, now
             node.firing, node.since_ns = known.firing, known.since_ns
 
-    def join(self, several: RuleInput) -> RuleNode:
-        """The node of several rules together, which moves with each of them."""
-        node = self._evaluator.tree.add_rule(several.rule_id)
-        node.firing = any(map(self.counts.get, node.rules))
+    def join(self, several: RuleInput, asking: Node) -> RuleNode:
+        """The node of several rules together, which moves with each of them; of rules about one
+        asset, with what they say of that."""
+        place = f"@{asking.subject}" if several.measure == HERE else ""
+        node = self._evaluator.tree.add_rule(f"{several.rule_id}{place}")
+        node.firing = self._any(node)
         for rule_id in several.rules:
-            joined = self._joined.setdefault(rule_id, [])
+            joined = self._joined.setdefault(f"{rule_id}{place}", [])
             if node not in joined:
                 joined.append(node)
         return node
 
-    def told(self, rule_id: str, now: EngineNs, *, before: bool, after: bool) -> None:
+    def _any(self, node: RuleNode) -> bool:
+        found = any(map(self.counts.get, node.rules))
+        return found and (not node.asset or any(firing_of(self._state, node)))
+
+    def told(
+        self, rule_id: str, subject: Subject, now: EngineNs, *, before: bool, after: bool
+    ) -> None:
         """A rule changed its state about one subject; whether it fired and fires there."""
         if before is after:
             if after:  # RECOVERING, or FIRING again
-                self._moved(rule_id, now)
+                self._moved(rule_id, subject, now)
             return
         self.counts[rule_id] += 1 if after else -1
         status = self._state.rule_status[rule_id]
@@ -67,13 +76,15 @@ class FiringRules:
             status.firing, status.since_ns = not status.firing, now
             node = self._evaluator.tree.add_rule(rule_id)
             node.firing, node.since_ns = status.firing, now
-        self._moved(rule_id, now)
+        self._moved(rule_id, subject, now)
 
-    def _moved(self, rule_id: str, now: EngineNs) -> None:
-        """What is read of a rule is read anew, also where several are read together."""
+    def _moved(self, rule_id: str, subject: Subject, now: EngineNs) -> None:
+        """What is read of a rule is read anew, also where several are read together, or what it
+        says of an asset."""
         self._evaluator.touch(self._evaluator.tree.add_rule(rule_id), RULE_BIT, now)
-        for node in self._joined.get(rule_id, ()):
-            firing = any(map(self.counts.get, node.rules))
+        about = f"{rule_id}@asset:{asset_of(self._state, subject)}"
+        for node in (*self._joined.get(rule_id, ()), *self._joined.get(about, ())):
+            firing = self._any(node)
             if node.firing is not firing:
                 node.firing, node.since_ns = firing, now
             self._evaluator.touch(node, RULE_BIT, now)

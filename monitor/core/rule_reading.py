@@ -14,8 +14,9 @@ from monitor.core.decision import CitedReading
 from monitor.core.measures.evaluator import Evaluator
 from monitor.core.measures.feeds import VENUES, venue_of_subject
 from monitor.core.measures.looking import reading_of
+from monitor.core.measures.rule_states import HERE
 from monitor.core.measures.spec import Reading
-from monitor.core.rule_asked import Asked, judged_alike, rests_on_known, rule_observed_ns
+from monitor.core.rule_asked import Asked, is_within, judged_alike, rests_on_known, rule_observed_ns
 from monitor.core.rule_firing import FIRES, FiringRules
 from monitor.core.rules.checks import rule_input
 from monitor.core.state.model import Cell, RiskState
@@ -71,6 +72,8 @@ class RuleReader:
         other = rule_input(name)
         if reading is None or other is None or not any(map(self._firing.counts.get, other.rules)):
             return reading
+        if other.measure == HERE and reading.value == 0.0:  # it fires about other assets alone
+            return reading
         observed_ns = rule_observed_ns(instance, self._asked.values(), self._evaluator, now)
         # What one rule reads of another is no better known than what that other one rests on.
         stale = self.stale
@@ -80,6 +83,7 @@ class RuleReader:
             for one in list(self._asked.values())
             if one.rule.id in other.rules
             and one.memory.state.state in counted
+            and is_within(one.node, instance.node)
             and rests_on_known(one, partial(self.read, one, now), now)
         }
         self.stale = stale

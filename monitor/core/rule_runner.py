@@ -22,6 +22,7 @@ from monitor.core.decision import (
 )
 from monitor.core.measures.evaluator import Evaluator
 from monitor.core.measures.instance import Instance
+from monitor.core.measures.rule_states import HERE
 from monitor.core.measures.tree import Node
 from monitor.core.measures.use import FOREVER_NS, RETRY_NS
 from monitor.core.rule_asked import Asked, broken, limits_of
@@ -205,8 +206,8 @@ class RuleRunner:
         """The measure a variable stands for: of the subject, else of its nearest ancestor."""
         other = rule_input(variable)
         if other is not None:
-            if len(other.rules) > 1:
-                return self._evaluator.demand(other.measure, self._firing.join(other))
+            if len(other.rules) > 1 or other.measure == HERE:
+                return self._evaluator.demand(other.measure, self._firing.join(other, node))
             target = self._evaluator.tree.nodes.get(rule_subject(other.rule_id))
             return None if target is None else self._evaluator.demand(other.measure, target)
         for kind in VISIBLE[node.kind]:
@@ -328,7 +329,9 @@ class RuleRunner:
                     allowed=self._allowed,
                 )
             )
-            self._firing.told(rule.id, now, before=before.firing, after=after.firing)
+            self._firing.told(
+                rule.id, memory.subject, now, before=before.firing, after=after.firing
+            )
             if after.firing and not before.firing and rule.level is not ActionLevel.PAGE:
                 requests.ask(asked, result, now)
         if memory.owed and (not after.firing or result.verdict is Verdict.TRUE):
