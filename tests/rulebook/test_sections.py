@@ -236,9 +236,7 @@ def test_what_begins_at_a_limit_ends_elsewhere(rule: Rule) -> None:
 
 # An order that is too large is one until it is smaller, a review is late until it is made, a change
 # is news once, and the kill switch rests on rules that have an exit each and ends by people.
-AT_ONCE = frozenset(
-    {"cadence", "execution_slice", "hedge_add_check", "loss_and_margin", "margin_terms_changed"}
-)
+AT_ONCE = frozenset({"cadence", "execution_slice", "loss_and_margin", "margin_terms_changed"})
 
 # What a venue that makes no blocks explains. What is critical is never silenced.
 HALTED = (
