@@ -8,7 +8,7 @@ import pytest
 
 from monitor.core import events as e
 from monitor.core.settings import EngineSettings, LeverageSettings
-from monitor.core.types import asset_subject, venue_subject
+from monitor.core.types import Subject, asset_subject, venue_subject
 from monitor.rulebook import builtin_files
 from tests.core.desk import DYDX, HL, HL_VENUE, PORTFOLIO, Desk
 from tests.core.test_leverage_caps import CALM, closes
@@ -187,6 +187,71 @@ def test_gross_cap_of_an_asset_by_its_volume(day_usd: float, cap: float) -> None
     assert desk.value("leverage_cap_gross", BTC_ASSET) == pytest.approx(cap)
     assert desk.value("leverage_gross", BTC_ASSET) == pytest.approx(0.5)
     assert desk.value("leverage_gross_to_cap_ratio", BTC_ASSET) == pytest.approx(0.5 / cap)
+
+
+def held_until(desk: Desk, minute: int, here: float, there: float, usd: float = 1e9) -> Desk:
+    """A minute after the other until so many after the start: what is held at 100 USD on both
+    venues, and a day's volume."""
+    start = round((desk.now - desk.ns(245)) / 60e9)
+    for now in range(start + 1, minute + 1):
+        desk.at(245 + 60 * now)
+        for market, venue in (("BTC", HL), ("ETH", HL), ("BTC-USD", DYDX)):
+            desk.context(market, venue, mark_price=100.0, oracle_price=100.0)
+        volume(desk, usd).positions(*((("BTC", here),) if here else ()))
+        desk.money(1000.0 + 100.0 * here)
+        desk.positions(*((("BTC-USD", there),) if there else ()), venue=DYDX)
+        desk.money(cash=1000.0 - 100.0 * there, venue=DYDX)
+        desk.evaluate()
+    return desk
+
+
+def risen(minutes: float) -> float:
+    """By what a cap may have risen: a tenth a day."""
+    return float(1.1 ** (minutes / 1440))
+
+
+def test_gross_cap_of_an_asset_rises_slowly() -> None:
+    """A thin day takes it to a third at once; the volume is back, and the cap a tenth a day."""
+    desk = two_venues(10.0, 0.0, minutes=((HL, 15.0),), past=False)
+    for minute, usd, cap in (
+        (1, 1e9, 3.0), (2, 10_000.0, 1.0), (3, 1e9, risen(1)), (9, 1e9, risen(7)),
+        (10, 10_000.0, 1.0),
+    ):  # fmt: skip
+        held_until(desk, minute, 10.0, 0.0, usd)
+        found = desk.value("leverage_cap_gross", BTC_ASSET)
+        assert found == pytest.approx(cap, rel=1e-6), minute
+
+
+@pytest.mark.parametrize("subject", [PORTFOLIO, BTC_ASSET])
+def test_a_net_cap_rises_slowly_by_exit_time_too(subject: Subject) -> None:
+    """What lay where leaving is slow is gone from there: what it took off the cap comes back a
+    tenth a day. More of it there, and the cap falls at once."""
+    desk = two_venues(6.0, 2.0, minutes=((HL, 15.0), (DYDX, 1440.0)))
+    desk.evaluate()
+    before = held_until(desk, 1, 6.0, 2.0).value(CAP, subject)
+    assert before == pytest.approx(0.875, rel=2e-3)
+    # Since it was first looked at, a minute earlier.
+    assert held_until(desk, 8, 6.0, 0.0).value(CAP, subject) == pytest.approx(
+        (before or 0.0) * risen(8), rel=1e-5
+    )
+    assert held_until(desk, 9, 6.0, 6.0).value(CAP, subject) == pytest.approx(0.75, rel=2e-3)
+
+
+def test_what_is_not_held_is_no_start_to_rise_from() -> None:
+    """Flat, it has the least of all caps and nothing to leave: what was remembered of it rises
+    meanwhile, and what is bought then has no more."""
+    desk = two_venues(6.0, 0.0, minutes=((HL, 15.0), (DYDX, 1440.0)))
+    desk.evaluate()
+    first = held_until(desk, 1, 6.0, 0.0).value(CAP, BTC_ASSET)
+    assert first == pytest.approx(1.0, rel=2e-3)
+    assert held_until(desk, 2, 0.0, 0.0).value(CAP, BTC_ASSET) == pytest.approx(0.5, rel=2e-3)
+    assert held_until(desk, 3, 6.0, 0.0).value(CAP, BTC_ASSET) == pytest.approx(1.0, rel=2e-3)
+    slow = held_until(desk, 4, 0.0, 6.0).value(CAP, BTC_ASSET)
+    assert slow == pytest.approx(0.5, rel=2e-3)
+    held_until(desk, 6, 0.0, 0.0)
+    assert held_until(desk, 7, 6.0, 0.0).value(CAP, BTC_ASSET) == pytest.approx(
+        (slow or 0.0) * risen(3), rel=1e-6
+    )
 
 
 def test_without_volume_the_cap_of_a_held_asset_is_unknown() -> None:

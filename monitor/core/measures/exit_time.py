@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from math import fsum
 from operator import mul
+from typing import NamedTuple
 
 from monitor.core.formulas.leverage import compute_venue_multiplier
 from monitor.core.measures.definition import HOLDINGS, Relation
@@ -73,11 +74,19 @@ def markets_held(node: AssetNode, use: Use) -> list[tuple[MarketNode, float]] | 
     return found
 
 
-def held_multiplier(node: Node, use: Use) -> float | None:
+class Exit(NamedTuple):
+    """The share of a cap that is left, and the gross that it was weighed by, USD; None of a venue,
+    whose exit is what it is whatever is held there."""
+
+    multiplier: float
+    gross_usd: float | None
+
+
+def held_exit(node: Node, use: Use) -> Exit | None:
     """Of a venue its own; of an asset or the portfolio by where its gross lies, None where that is
     not known."""
     if isinstance(node, VenueNode):
-        return venue_multiplier(node.venue.venue, use)
+        return Exit(venue_multiplier(node.venue.venue, use), None)
     if isinstance(node, AssetNode):
         places = markets_held(node, use)
         if places is None:
@@ -90,4 +99,6 @@ def held_multiplier(node: Node, use: Use) -> float | None:
         held = [(one.account.venue, one.holdings.gross_usd) for one in accounts]
     else:
         raise TypeError(f"{node.subject} is left by no exit of its own")
-    return weigh((venue_multiplier(venue, use) for venue, _ in held), (gross for _, gross in held))
+    gross_usd = [gross for _, gross in held]
+    left = weigh((venue_multiplier(venue, use) for venue, _ in held), gross_usd)
+    return Exit(left, fsum(gross_usd))

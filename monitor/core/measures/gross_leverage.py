@@ -48,6 +48,19 @@ def remembered(node: Node, use: Use, name: str, cap: float) -> float:
     return risen
 
 
+def remembered_held(
+    node: Node, use: Use, name: str, whole: float, left: float, gross_usd: float
+) -> float:
+    """A cap of which ``left`` is left by how long leaving takes, as it may be now. What holds
+    nothing has the least of all caps, which nothing should have to rise from: meanwhile its memory
+    rises toward ``whole``, for there is nothing to leave."""
+    if gross_usd > 0.0:
+        return remembered(node, use, name, whole * left)
+    if f"{name}|{node.subject}" in use.state.caps:
+        remembered(node, use, name, whole)
+    return whole * left
+
+
 def to_cap(leverage: str, cap: str) -> Callable[[Node, Use], float | None]:
     """Of one subject: leverage over its cap."""
 
@@ -72,7 +85,8 @@ def _venue_cap(node: VenueNode, use: Use) -> float:
 
 
 def _portfolio_cap(node: PortfolioNode, use: Use) -> float | None:
-    """By where the gross lies: each venue's exit time counts with its share of it."""
+    """By where the gross lies: each venue's exit time counts with its share of it. It falls at once
+    and rises slowly."""
     multipliers, parts = [], []
     for venue in node.venues:
         gross = use.read(venue, GROSS.name)
@@ -80,9 +94,8 @@ def _portfolio_cap(node: PortfolioNode, use: Use) -> float | None:
             return None
         multipliers.append(venue_multiplier(venue.venue.venue, use))
         parts.append(gross)
-    cap = use.settings.leverage.gross_max * weigh(multipliers, parts)
-    # What holds nothing has the least of all caps, which nothing should have to rise from.
-    return remembered(node, use, GROSS_CAP.name, cap) if fsum(parts) > 0.0 else cap
+    left, whole = weigh(multipliers, parts), use.settings.leverage.gross_max
+    return remembered_held(node, use, GROSS_CAP.name, whole, left, fsum(parts))
 
 
 # ------------------------------------------------------------------------------------- assets
@@ -116,15 +129,22 @@ def _exits(node: AssetNode, use: Use) -> list[tuple[str, float, float]] | None:
 
 
 def _asset_cap(node: AssetNode, use: Use) -> float | None:
-    """Of the whole book's most, less where its markets are slow to sell into."""
+    """Of the whole book's most, less where its markets are slow to sell into: a thin hour takes it
+    down at once, and it comes back slowly."""
     exits = _exits(node, use)
     if exits is None:
         return None
-    left = weigh(
+    gross_usd = [gross for _, gross, _ in exits]
+    whole, left = use.settings.leverage.gross_max, _left(exits)
+    return remembered_held(node, use, GROSS_CAP.name, whole, left, fsum(gross_usd))
+
+
+def _left(exits: list[tuple[str, float, float]]) -> float:
+    """Share of the cap that is left, by share of gross."""
+    return weigh(
         (compute_venue_multiplier(minutes) for _, _, minutes in exits),
         (gross for _, gross, _ in exits),
     )
-    return use.settings.leverage.gross_max * left
 
 
 def _work_asset_cap(node: AssetNode, use: Use) -> tuple[str, ...]:
@@ -134,9 +154,11 @@ def _work_asset_cap(node: AssetNode, use: Use) -> tuple[str, ...]:
         return ()
     name, gross, minutes = max(exits, key=lambda one: (one[1] > 0.0, one[2]))
     most, left = use.settings.leverage.gross_max, compute_venue_multiplier(minutes)
+    allowed = most * _left(exits)
+    held = f"; held at {cap:.4g}: it rises at most 10 % a day" if cap < 0.9999 * allowed else ""
     return (
         f"slowest {name}: {gross:.4g} USD and the venue left in {minutes:.4g} min, times {left:g}",
-        f"cap {most:g} x {cap / most:.4g} by share of gross = {cap:.4g}",
+        f"cap {most:g} x {allowed / most:.4g} by share of gross = {allowed:.4g}{held}",
     )
 
 
@@ -235,6 +257,7 @@ DEFINITIONS: tuple[Definition, ...] = (
         SubjectKind.ASSET,
         _asset_cap,
         needs=((Relation.HOLDERS, HOLDINGS),),
+        always=True,
         arithmetic=_work_asset_cap,
     ),
     *(

@@ -27,7 +27,7 @@ from monitor.core.formulas.volatility import (
 from monitor.core.measures.accounts import EQUITY
 from monitor.core.measures.book_risk import BETA_NET
 from monitor.core.measures.definition import HOLDINGS, Definition, Relation, define
-from monitor.core.measures.exit_time import held_multiplier
+from monitor.core.measures.exit_time import held_exit
 from monitor.core.measures.exposure import NET
 from monitor.core.measures.gross_leverage import DEFINITIONS as GROSS_DEFINITIONS
 from monitor.core.measures.gross_leverage import (
@@ -37,6 +37,7 @@ from monitor.core.measures.gross_leverage import (
     RATIO_MAX,
     ratio_spec,
     remembered,
+    remembered_held,
     to_cap,
 )
 from monitor.core.measures.margin import LEVERAGE
@@ -128,10 +129,16 @@ def _net_cap(node: Node, use: Use) -> float | None:
     base = compute_base_leverage(
         compute_cap_volatility(fast, slow), target=use.settings.leverage.volatility_target
     )
-    # A market must prove its calm; where gross lies is counted as it is.
+    # A market must prove its calm, also while nothing is held in it; where something is, all of the
+    # cap has to rise slowly, the part by exit time as well.
     cap = remembered(node, use, NET_CAP.name, base * compute_percentile_multiplier(percentile))
-    left = held_multiplier(node, use)
-    return None if left is None else cap * left
+    found_exit = held_exit(node, use)
+    if found_exit is None:
+        return None
+    left, gross_usd = found_exit
+    if gross_usd is None:
+        return cap * left
+    return remembered_held(node, use, f"{NET_CAP.name}_held", cap, left, gross_usd)
 
 
 def _binding(node: PortfolioNode, use: Use) -> float | None:
@@ -195,10 +202,11 @@ def _binding_volatility(fast: float, slow: float) -> str:
 def _work_cap(node: Node, use: Use) -> tuple[str, ...]:
     """From the target and the volatilities to the cap, a line each step."""
     found, cap = _volatilities(node, use), use.read(node, NET_CAP.name)
-    left = held_multiplier(node, use)
-    if found is None or cap is None or left is None:
+    found_exit = held_exit(node, use)
+    if found is None or cap is None or found_exit is None:
         return ()
     fast, slow, percentile = found
+    left = found_exit.multiplier
     target, sigma = use.settings.leverage.volatility_target, compute_cap_volatility(fast, slow)
     base = compute_base_leverage(sigma, target=target)
     off = compute_percentile_multiplier(percentile)
