@@ -55,7 +55,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="your rules, after the built-in ones (repeatable)",
     )  # fmt: skip
     parser.add_argument("--book", type=Path, metavar="FILE", help="the desk; see the epilogue")
-    parser.add_argument("--from", dest="start", type=_day, metavar="DAY", help="e.g. 2023-01-01")
+    parser.add_argument(
+        "--from",
+        dest="start",
+        type=_day,
+        metavar="DAY",
+        help="e.g. 2023-01-01; what stands before it is told, not judged",
+    )
     parser.add_argument("--to", dest="end", type=_day, metavar="DAY", help="left out itself")
     parser.add_argument(
         "--venue", action="append", choices=sorted(FUNDING_FILES), default=[],
