@@ -129,3 +129,14 @@ def test_compose_mounts_only_what_exists() -> None:
             source = volume.split(":")[0]
             if source.startswith("./") and "secrets" not in source:
                 assert (ROOT / source).exists(), source
+
+
+def test_only_what_has_a_page_is_asked_for_its_health() -> None:
+    """The image's check asks the page; a signer has none and would be unhealthy for ever."""
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
+    asked = {
+        name
+        for name, service in compose["services"].items()
+        if "build" in service and not service.get("healthcheck", {}).get("disable")
+    }
+    assert asked == {"riskd"}
