@@ -90,7 +90,10 @@ class BookSource(msgspec.Struct, frozen=True, gc=False):
         touch = abs(start - self.mid) / self.mid
         first = int(best / tick)
         reach = max(DENSE_LEVELS + 1, int((REACH_RATIO - touch) / tick_ratio))
-        seeds = [_seed(salt, self.epoch // (1 + turn)) for turn in range(REDRAWN_EVERY)]
+        seeds = [
+            salt * 0x9E3779B1 + self.epoch // (1 + turn) * 0xC2B2AE35
+            for turn in range(REDRAWN_EVERY)
+        ]
         # Thousands of levels a second are made, so what is the same for all stands before the loop.
         scale, power = self.liquidity.depth_25bp_usd, math.pow
         depth_near = scale * power(touch / BAND_RATIO, DEPTH_POWER)
@@ -99,10 +102,14 @@ class BookSource(msgspec.Struct, frozen=True, gc=False):
             if ticks <= 0:
                 return
             depth_far = scale * power((touch + after * tick_ratio) / BAND_RATIO, DEPTH_POWER)
-            noise = 0.6 + 0.8 * _mixed(seeds[turn] + place)
+            # A cheap stateless number in [0, 1): the same inputs always give the same size.
+            mixed = (seeds[turn] + place) & 0xFFFFFFFF
+            mixed = ((mixed ^ (mixed >> 15)) * 0x2C1B3C6D) & 0xFFFFFFFF
+            mixed = ((mixed ^ (mixed >> 12)) * 0x297A2D39) & 0xFFFFFFFF
+            noise = 0.6 + 0.8 * ((mixed ^ (mixed >> 15)) / 4_294_967_296.0)
             value = start + direction * offset * tick_size
             units = round((depth_far - depth_near) * noise / value / step)
-            yield ticks * tick, (max(1, units)) * size_step
+            yield ticks * tick, max(1, units) * size_step
             depth_near = depth_far
 
 
@@ -127,21 +134,6 @@ def _offsets(reach: int) -> tuple[int, ...]:
         if offsets[-1] < offset <= reach:
             offsets.append(offset)
     return tuple(offsets)
-
-
-def _seed(salt: int, epoch: int) -> int:
-    return salt * 0x9E3779B1 + epoch * 0xC2B2AE35
-
-
-def _mixed(seed: int) -> float:
-    """A cheap stateless number in [0, 1): the same inputs always give the same size."""
-    mixed = seed & 0xFFFFFFFF
-    mixed ^= mixed >> 15
-    mixed = (mixed * 0x2C1B3C6D) & 0xFFFFFFFF
-    mixed ^= mixed >> 12
-    mixed = (mixed * 0x297A2D39) & 0xFFFFFFFF
-    mixed ^= mixed >> 15
-    return mixed / 4_294_967_296.0
 
 
 def impact_price(levels: Iterable[Level], notional_usd: Decimal) -> Decimal | None:
