@@ -173,7 +173,7 @@ def _rule_venues(node: RuleNode, use: Use) -> float | None:
     firing = [
         memory.subject
         for memory in use.state.rules.values()
-        if memory.rule in node.rules and memory.state.state is AlertState.FIRING
+        if memory.state.state is AlertState.FIRING and memory.rule in node.rules
     ]
     return float(len({venue_of_subject(subject) for subject in firing}))
 

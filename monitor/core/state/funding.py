@@ -81,20 +81,25 @@ class FundingSeries(msgspec.Struct, omit_defaults=True):
     def hourly(self, first: int, last: int, carry: int) -> list[float | None]:
         """The rate of each hour ``first`` to ``last``, the last settlement carried forward for at
         most ``carry`` hours; None where unknown."""
-        rates, start = self.rates, self.newest - len(self.rates) + 1
+        start, count = self.newest - len(self.rates) + 1, last + 1 - first + carry
+        before = min(count, max(0, start - first + carry))
+        told = [None] * before + self.rates[
+            max(0, first - carry - start) : max(0, last + 1 - start)
+        ]
+        if len(told) == count and None not in told:  # as it is when all is well: nothing to carry
+            return told[carry:]
+        told += [None] * (count - len(told))
         found: list[float | None] = []
         value, age = None, 0
-        for hour in range(first - carry, last + 1):
-            told = rates[hour - start] if 0 <= hour - start < len(rates) else None
-            if told is not None:
-                value, age = told, 0
+        for rate in told:
+            if rate is not None:
+                value, age = rate, 0
             elif value is not None:
                 age += 1
                 if age > carry:
                     value = None
-            if hour >= first:
-                found.append(value)
-        return found
+            found.append(value)
+        return found[carry:]
 
     def settled(self, count: int) -> list[tuple[int, float]]:
         """The newest settlements, newest first, as (hour, rate); fewer where fewer are known."""
