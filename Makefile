@@ -12,7 +12,7 @@ BENCH := .venv-bench
 COMPILE := $(BIN)/pip-compile --quiet --strip-extras --allow-unsafe --generate-hashes --no-emit-index-url \
 	--no-emit-find-links --no-emit-trusted-host --no-emit-options --no-header
 
-.PHONY: run test check bench fmt lock clean components generated
+.PHONY: run ready test check bench fmt lock clean components generated
 .DEFAULT_GOAL := run
 
 $(BIN)/python:
@@ -46,7 +46,11 @@ run: $(VENV)/.run
 components:
 	@sh tests/install-components
 
-test: $(VENV)/.dev $(CLIENTS)/.done components
+# Three installations that have nothing to do with each other, which is why they go side by side.
+ready: $(VENV)/.dev $(CLIENTS)/.done components
+
+test:
+	@$(MAKE) --no-print-directory -j3 ready
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/.dev
