@@ -188,7 +188,9 @@ def test_a_plan_shows_and_sends_nothing() -> None:
     run(story)
 
 
-@pytest.mark.parametrize("goal", ["0.70", "initial_margin_usd"], ids=["a share", "an amount of then"])
+@pytest.mark.parametrize(
+    "goal", ["0.70", "initial_margin_usd"], ids=["a share", "an amount of then"]
+)
 def test_a_proposal_waits_for_a_person(goal: str) -> None:
     """A rule in propose shows its plan; nothing happens until somebody approves it, once."""
 
