@@ -90,7 +90,8 @@ def _pieces(path: Path) -> Iterator[tuple[str, bytes]]:
     except OSError as error:
         raise MonitorError(f"cannot read {path}: {error.strerror}.") from error
     if path.suffix != ".jsonl":
-        yield str(path), data
+        if data.strip():
+            yield str(path), data
         return
     for number, line in enumerate(data.splitlines(), 1):
         if line.strip():

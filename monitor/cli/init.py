@@ -29,6 +29,7 @@ from monitor.venues.hyperliquid.venue import HyperliquidVenue
 PATIENCE_S = 40.0  # accounts are read within seconds; a minute was promised
 SOCKETS_S = 10.0  # longer, once the accounts are read by REST
 Found = dict[str, list[str]]  # lines of the file by venue
+OFFER = "# - "  # how a line begins that becomes an account without its #
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -218,7 +219,7 @@ def _findings(daemon: Daemon) -> Found:
         driver = next(one.venue for one in daemon.drivers if one.venue.name == venue.venue)
         named = driver.discovered() if isinstance(driver, HyperliquidVenue) else ()
         found[venue.venue] += [
-            f'# - {{alias: {one.alias.replace(".", "-")}, address: "{one.address}"}}'
+            f'{OFFER}{{alias: {one.alias.replace(".", "-")}, address: "{one.address}"}}'
             f" # {one.kind} of {one.parent}, NOT watched"
             for one in named
         ]
@@ -254,9 +255,11 @@ def _render(arguments: argparse.Namespace, found: Found) -> str:
         for number, address in enumerate(addresses, 1):
             alias = "main" if number == 1 else f"account{number}"
             lines.append(f'      - {{alias: {alias}, address: "{address}"}}')
-        if found.get(venue):
-            lines.append("      # Found behind these addresses (to watch one, remove its #):")
-            lines += [f"      {text}" for text in found[venue]]
+        if texts := found.get(venue):
+            offered = any(text.startswith(OFFER) for text in texts)
+            how = " (to watch one with an address, remove its #)" if offered else ""
+            lines.append(f"      # Found behind these addresses{how}:")
+            lines += [f"      {text}" for text in texts]
         if venue == "dydx":
             lines += [
                 "    # A validator, your own or a public one, tells a halt from a slow API;",

@@ -59,6 +59,8 @@ def test_numbers_and_a_file_that_loads(
     line = next(line for line in text.splitlines() if vault in line)
     assert line.lstrip().startswith("# - {alias: ")
     assert "NOT watched" in line
+    heads = [head for head in text.splitlines() if "Found behind these addresses" in head]
+    assert ["remove its #" in head for head in heads] == [True, False]  # dYdX has none to offer
     watched = load_config(out).venues.hyperliquid
     assert watched is not None
     assert len(watched.accounts) == 1

@@ -215,12 +215,13 @@ def test_rules_of_a_file_that_is_not_there(
     assert "cannot be read" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["frames.jsonl", "frame.json"])
 @pytest.mark.parametrize("content", ["", "\n\n"], ids=["empty", "blank lines"])
 def test_a_recording_of_nothing(
-    content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    content: str, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A capture that failed must not pass for one that decoded."""
-    path = tmp_path / "frames.jsonl"
+    path = tmp_path / name
     path.write_text(content)
     assert main(["decode", "dydx", str(path)]) == 1
     assert capsys.readouterr().err.splitlines() == [
