@@ -9,12 +9,13 @@ import pytest
 
 from monitor.core import events as e
 from monitor.core.killswitch.precedence import rank_of
-from monitor.core.types import PORTFOLIO, Subject
+from monitor.core.types import PORTFOLIO, Subject, asset_subject, venue_subject
 from tests.core.desk import HL, Desk
 from tests.core.test_carry import BTC, ETH, book
 from tests.core.test_leverage_caps import desk, hold
+from tests.core.test_leverage_venues import two_venues, volume
 
-NAME = "leverage_cap_target_usd"
+NAME, GROSS_TARGET = "leverage_cap_target_usd", "leverage_gross_target_usd"
 
 
 def elsewhere(at: Desk, size: str) -> None:
@@ -95,6 +96,58 @@ def test_no_cap_and_no_book_are_no_target() -> None:
     dark.at(4000)
     dark.evaluate()
     assert dark.value(NAME, PORTFOLIO) is None
+
+
+@pytest.mark.parametrize(
+    ("size", "whole", "venue"),
+    [
+        # Four times equity for the book, five and a half for the venue.
+        pytest.param(40.0, 4000.0, 4000.0, id="at the book's cap"),
+        pytest.param(50.0, 4000.0, 5000.0, id="above the book's"),
+        pytest.param(66.0, 4000.0, 5500.0, id="above both"),
+    ],
+)
+@pytest.mark.parametrize("side", [1.0, -1.0], ids=["long", "short"])
+def test_a_cut_of_gross_ends_at_its_cap(
+    size: float, whole: float, venue: float, side: float
+) -> None:
+    """Equity stays what it is: what is left over equity is the cap."""
+    at = hold(desk(), 1000.0, BTC=side * size)
+    assert at.after(GROSS_TARGET, PORTFOLIO) == pytest.approx(whole, rel=2e-3)
+    assert at.value(GROSS_TARGET, venue_subject(HL)) == pytest.approx(venue, rel=2e-3)
+
+
+def test_gross_off_the_book_is_not_cut() -> None:
+    """5,000 with 1,500 elsewhere: 1,000 too much, all of it off the 3,500 here."""
+    at = hold(desk(), 1000.0, BTC=35.0)
+    elsewhere(at, "15")
+    assert at.after(GROSS_TARGET, PORTFOLIO) == pytest.approx(2500.0, rel=5e-3)
+    assert at.value(GROSS_TARGET, venue_subject(HL)) == pytest.approx(3500.0, rel=5e-3)
+
+
+def test_gross_of_an_asset_ends_at_what_can_be_left_in_time() -> None:
+    """1,000 over 2,000 of equity, of which a thin market allows a quarter of four: half a time is
+    within it; twice as much, over less equity, is not."""
+    at = two_venues(10.0, 0.0, minutes=((HL, 15.0),), past=False)
+    volume(at, 10_000.0).evaluate()
+    assert at.value(GROSS_TARGET, asset_subject("BTC")) == pytest.approx(1000.0)
+    at.money(-500.0)
+    equity = at.after("equity_usd", PORTFOLIO) or 0.0
+    assert equity == pytest.approx(500.0)
+    assert at.value(GROSS_TARGET, asset_subject("BTC")) == pytest.approx(500.0)
+
+
+@pytest.mark.parametrize("equity", [0.0, -50.0])
+def test_without_equity_none_of_it_may_stay(equity: float) -> None:
+    """Gone equity is a breach; only ever proposed."""
+    at = hold(desk(), equity, BTC=10.0)
+    assert at.after(GROSS_TARGET, PORTFOLIO) == pytest.approx(4.0, abs=0.1)
+
+
+def test_gross_without_a_cap_is_no_target() -> None:
+    """Nobody knows how fast the asset sells."""
+    at = two_venues(10.0, 0.0, past=False)
+    assert at.after(GROSS_TARGET, asset_subject("BTC")) is None
 
 
 @pytest.mark.parametrize(

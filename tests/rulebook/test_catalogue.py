@@ -51,8 +51,11 @@ TABLE = (
 )
 # The catalogue's own word for each.
 PROPOSED = frozenset(
-    {"funding_stress", "any_two_cut", "any_two_cut_book", "leverage_cap", "vol_and_fall"}
-)
+    {
+        "funding_stress", "any_two_cut", "any_two_cut_book", "leverage_cap", "vol_and_fall",
+        "leverage_portfolio_cut", "leverage_venue_cut", "leverage_asset_cut",
+    }
+)  # fmt: skip
 # Held because of a risk: gone with the rule, and hedges are allowed meanwhile.
 FREEZES = frozenset(
     {

@@ -11,9 +11,11 @@ from typing import NamedTuple
 
 from monitor.core.measures.book_risk import BETA_NET, read_beta, read_book, read_held
 from monitor.core.measures.definition import HOLDINGS, Definition, Relation, define
+from monitor.core.measures.exit_time import markets_held
 from monitor.core.measures.exposure import GROSS, holding_of, is_closed
+from monitor.core.measures.gross_leverage import GROSS_TO_CAP
 from monitor.core.measures.spec import MeasureSpec, Unit
-from monitor.core.measures.tree import PortfolioNode, PositionNode
+from monitor.core.measures.tree import AssetNode, Node, PortfolioNode, PositionNode
 from monitor.core.measures.use import Use
 from monitor.core.state.facts import OFF_BOOK_BIT
 from monitor.core.types import SubjectKind
@@ -109,6 +111,46 @@ def _work_net_target(node: PortfolioNode, use: Use) -> tuple[str, ...]:
     )
 
 
+def _held_gross(node: Node, use: Use) -> float | None:
+    """Gross that accounts hold in it, USD: what lies off the book cannot be cut."""
+    if isinstance(node, AssetNode):
+        places = markets_held(node, use)
+        return None if places is None else fsum(gross for _, gross in places)
+    if not isinstance(node, PortfolioNode):
+        return use.read(node, GROSS.name)
+    parts = []
+    for venue in node.venues:
+        gross = use.read(venue, GROSS.name)
+        if gross is None:
+            return None
+        parts.append(gross)
+    return fsum(parts)
+
+
+def _gross_terms(node: Node, use: Use) -> tuple[float, float, float] | None:
+    """(Gross that accounts hold, gross above its cap, ratio to the cap)."""
+    ratio, whole = use.read(node, GROSS_TO_CAP.name), use.read(node, GROSS.name)
+    held = None if ratio is None or whole is None else _held_gross(node, use)
+    if ratio is None or whole is None or held is None:
+        return None
+    return held, 0.0 if ratio <= 1.0 else whole * (1.0 - 1.0 / ratio), ratio
+
+
+def _gross_target(node: Node, use: Use) -> float | None:
+    """Equity stays what it is, so gross is at its cap once the excess over it is gone."""
+    terms = _gross_terms(node, use)
+    return None if terms is None else max(terms[0] - terms[1], 0.0)
+
+
+def _work_gross_target(node: Node, use: Use) -> tuple[str, ...]:
+    terms = _gross_terms(node, use)
+    if terms is None:
+        return ()
+    held, excess, ratio = terms
+    said = f"gross is {ratio:.4g} of its cap, {excess:,.2f} above it"
+    return (said, f"the {held:,.2f} that accounts hold less that, at least 0")
+
+
 def _funding_target(node: PositionNode, use: Use) -> float | None:
     if is_closed(node, use):
         return 0.0
@@ -119,7 +161,35 @@ def _funding_target(node: PositionNode, use: Use) -> float | None:
     return abs(holding.notional_usd) / max(ratio, 1.0)
 
 
+_GROSS_TARGET = MeasureSpec(
+    name="leverage_gross_target_usd",
+    kinds=(SubjectKind.ASSET, SubjectKind.VENUE, SubjectKind.PORTFOLIO),
+    unit=Unit.USD,
+    help=(
+        "Gross exposure of the accounts at which gross leverage meets its cap by exit time; all of "
+        "it below the cap."
+    ),
+    low=0.0,
+    cadence_s=CADENCE_S,
+    typical=(1e6, 8e5),
+)
+_GROSS_NEEDS: dict[SubjectKind, tuple[tuple[Relation, str], ...]] = {
+    SubjectKind.ASSET: ((Relation.HOLDERS, HOLDINGS),),
+    SubjectKind.VENUE: (),
+    SubjectKind.PORTFOLIO: ((Relation.VENUES, GROSS.name),),
+}
+
 DEFINITIONS: tuple[Definition, ...] = (
+    *(
+        define(
+            _GROSS_TARGET,
+            kind,
+            _gross_target,
+            needs=((Relation.SELF, GROSS_TO_CAP.name), (Relation.SELF, GROSS.name), *more),
+            arithmetic=_work_gross_target,
+        )
+        for kind, more in _GROSS_NEEDS.items()
+    ),
     define(
         MeasureSpec(
             name="leverage_cap_target_usd",
