@@ -188,11 +188,13 @@ def test_a_cut_of_flagged_assets_names_flags_assets_and_times() -> None:
     lines = explained("any_two_cut", "BTC", thin, minutes=14)
     read = " ".join(line.strip() for line in lines[lines.index("READ") :])
     assert "two_flags about the book for 9 min (liquidity true for 13 min, volat" in read
-    assert "book_thin about hyperliquid/main/BTC for 13 min" in read
+    assert "asset_flagged about BTC for 13 min" in read
+    why = explained("asset_flagged", "BTC", thin, minutes=14)
+    assert "  book_thin about hyperliquid/main/BTC for 13 min" in why
     assert "ACTION  WOULD HAVE cut gross of asset BTC to 85 %" in lines
     other = explained("any_two_cut", "ETH", thin, minutes=14)
     assert other[0].endswith("INACTIVE")
-    assert not any("book_thin about" in line for line in other)
+    assert not any("asset_flagged about" in line for line in other)
     assert "  book_thin about hyperliquid/main/BTC for 13 min" in explained(
         "two_flags", "", thin, minutes=14
     )
