@@ -189,6 +189,27 @@ def test_isolated_liquidation_price_recorded() -> None:
     assert desk.value("liquidation_distance_ratio", position) == pytest.approx(distance)
 
 
+@pytest.mark.parametrize(
+    ("cash", "initial"),
+    [
+        # As recorded: the venue's totalMarginUsed, and the rest is what it calls withdrawable.
+        pytest.param("-68.126246", 7.525754, id="as recorded"),
+        pytest.param("-38.126246", 37.525754, id="its profit is locked with it"),
+        pytest.param("-80", 0.0, id="nothing of its own is left"),
+        pytest.param(None, 7.5652, id="not told: by its leverage"),
+    ],
+)
+def test_what_is_isolated_is_locked(cash: str | None, initial: float) -> None:
+    """Initial margin by the venue's own definition: by leverage, a gain would count as free."""
+    desk = Desk((HL, "main"))
+    desk.list_market("X", tiers=(e.MarginTier(0.0, 0.1, 0.05),)).context("X", mark_price=37.826)
+    own = None if cash is None else Decimal(cash)
+    desk.positions(("X", 2), margin_mode=MarginMode.ISOLATED, isolated_cash_usd=own, leverage=10.0)
+    desk.money(83.307638).evaluate()
+    assert desk.value("initial_margin_usd", MAIN) == pytest.approx(initial)
+    assert desk.value("free_collateral_usd", MAIN) == pytest.approx(83.307638 - initial)
+
+
 def test_a_small_isolated_position_does_not_fill_the_account() -> None:
     """It can lose its own margin and no more: the account is judged by all it has to lose."""
     desk = Desk((HL, "main"))

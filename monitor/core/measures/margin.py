@@ -142,8 +142,11 @@ def _funding_cost(node: Node, use: Use) -> float | None:
 def _initial_of(
     place: MarketNode, holding: Holding, position: PositionState, use: Use
 ) -> float | None:
-    """By the position's own leverage where the venue states one, else by the market's rate, scaled
-    with open interest where the market has caps."""
+    """All that an isolated position has of its own: it is locked, profit and all. Of others by the
+    position's leverage where the venue states one, else by the market's rate, scaled with open
+    interest where the market has caps."""
+    if holding.isolated and holding.margin_equity_usd is not None:
+        return max(holding.margin_equity_usd, 0.0)
     notional = abs(holding.notional_usd)
     if position.leverage is not None and position.leverage > 0.0:
         return notional / position.leverage
