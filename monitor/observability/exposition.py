@@ -24,7 +24,9 @@ Row = tuple[MeasureSpec, Subject, Reading | None]
 PREFIX = "riskd_"
 SERIES_PER_METRIC_MAX = 5000
 SERIES_PER_SLICE = 1000  # about 0.5 ms of the loop
-AGE_SUFFIX = "_last_update_timestamp_seconds"
+TIMESTAMP = "_timestamp_seconds"
+SINCE = " Shown as the Unix time that these seconds are counted from."
+AGE_SUFFIX = f"_last_update{TIMESTAMP}"
 RULE_STATE = "rule_state_s"
 RULE_STATE_METRIC = "riskd_rule_state_since_timestamp_seconds"
 TEXT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -111,7 +113,7 @@ class Exposition:
         for name, metric in sorted(named.items(), key=lambda item: item[0]):
             if not metric.values:
                 continue
-            waiting.append(_head(name, metric.spec.help, openmetrics=openmetrics))
+            waiting.append(_head(name, _help(name, metric.spec), openmetrics=openmetrics))
             for start in range(0, len(metric.values), self._per_slice):
                 end = start + self._per_slice
                 waiting.extend(_lines(metric.prefixes[start:end], metric.values[start:end]))
@@ -248,6 +250,13 @@ def _escape(text: str) -> str:
     if "\\" in text or '"' in text or "\n" in text:
         return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return text
+
+
+def _help(name: str, spec: MeasureSpec) -> str:
+    """The measure's own, which speaks of an age; the metric is when that began."""
+    return (
+        spec.help + SINCE if name.endswith(TIMESTAMP) and spec.unit is Unit.SECONDS else spec.help
+    )
 
 
 def _head(name: str, text: str, *, openmetrics: bool, kind: str = "gauge") -> str:

@@ -145,7 +145,8 @@ def test_the_page_is_exactly_this() -> None:
         "# TYPE riskd_leverage_ratio gauge\n"
         'riskd_leverage_ratio{kind="account",venue="dydx",account="main"} 2.5\n'
         'riskd_leverage_ratio{kind="portfolio"} 0.0\n'
-        '# HELP riskd_oracle_last_update_timestamp_seconds Age of the "oracle" \\\\ price.\n'
+        '# HELP riskd_oracle_last_update_timestamp_seconds Age of the "oracle" \\\\ price. Shown'
+        " as the Unix time that these seconds are counted from.\n"
         "# TYPE riskd_oracle_last_update_timestamp_seconds gauge\n"
         'riskd_oracle_last_update_timestamp_seconds{kind="market",venue="dydx",market="BTC-USD"}'
         " 1700000000.25\n"
