@@ -1,4 +1,4 @@
-"""Two recorded months through the whole command: what is known of it must come out."""
+"""Recorded days, with their past, through the whole command: what is known must come out."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from tests.shared_data import shared_data
 
 @pytest.fixture(scope="module")
 def summary(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
-    """January and February 2021, with a desk that obeys at once."""
+    """Nine days of February 2021, with a desk that obeys at once."""
     history = shared_data("history")
     out = tmp_path_factory.mktemp("year")
     flags = [
         "--history",
         str(history),
         "--from",
-        "2021-01-01",
+        "2021-02-19",
         "--to",
-        "2021-03-01",
+        "2021-02-28",
         "--reaction",
         "0",
     ]
@@ -29,25 +29,21 @@ def summary(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
 
 
 def test_the_known_falls_are_found(summary: dict[str, object]) -> None:
-    """Each crash of these months that the history names has a fall within a day and a half."""
+    """The crash of these days that the history names has a fall within a day and a half."""
     falls = summary["falls"]
     assert isinstance(falls, list)
     breaches = [fall["breach"][:10] for fall in falls]
-    for near in (
-        ("2021-01-10", "2021-01-11"),
-        ("2021-02-22", "2021-02-23"),
-    ):
-        assert any(day in near for day in breaches), near
+    assert any(day in {"2021-02-22", "2021-02-23"} for day in breaches)
 
 
 def test_nothing_failed_and_nothing_was_invented(summary: dict[str, object]) -> None:
-    """Every hour judged; at most eleven hours of the year have no price in any file."""
+    """Every hour judged; at most eleven hours have no price in any file."""
     period = summary["period"]
     assert isinstance(period, dict)
-    assert period["hours"] == 1416
+    assert period["hours"] == 216
     assert period["hours_without_any_price"] <= 11
     assert isinstance(summary["evaluations"], int)
-    assert summary["evaluations"] >= 1416
+    assert summary["evaluations"] >= 216
 
 
 def test_the_arms_stand_as_they_must(summary: dict[str, object]) -> None:
