@@ -12,11 +12,14 @@ from monitor.backtest.statistics import daily_returns, worst_mean
 BLOCK_DAYS = 7
 DRAWS = 500
 LOW, HIGH = 0.05, 0.95
+# Of fewer weeks the draws are much alike (of one week: all the same), and would claim certainty.
+BLOCKS_MIN = 8
 
 
 @dataclass(slots=True, frozen=True)
 class Interval:
-    """A value and its 5-95 % interval; bounds None where the draws do not define it."""
+    """A value and its 5-95 % interval; bounds None where the draws do not define it, or where too
+    few weeks were there to draw from."""
 
     value: float | None
     low: float | None
@@ -60,7 +63,9 @@ def compare(
         sample = [day for _ in blocks for day in blocks[source.randrange(len(blocks))]]
         drawn.append(_figures(sample, ours, theirs, held, full))
     columns = list(zip(*drawn, strict=True))
-    made = [_interval(value, column) for value, column in zip(here, columns, strict=True)]
+    made = [
+        _interval(value, column, len(blocks)) for value, column in zip(here, columns, strict=True)
+    ]
     return Difference(*made)
 
 
@@ -91,9 +96,9 @@ def _figures(
     return tail, given, ratio, 365.0 * (fsum(mine) - fsum(others)) / len(days)
 
 
-def _interval(value: float | None, draws: Sequence[float | None]) -> Interval:
+def _interval(value: float | None, draws: Sequence[float | None], blocks: int) -> Interval:
     known = sorted(one for one in draws if one is not None)
-    if len(known) < max(len(draws) // 2, 1):
+    if blocks < BLOCKS_MIN or len(known) < max(len(draws) // 2, 1):
         return Interval(value, None, None)
     last = len(known) - 1
     return Interval(value, known[round(LOW * last)], known[round(HIGH * last)])
@@ -139,8 +144,8 @@ def lift_of(
     source = random.Random(seed)  # noqa: S311 - a repeatable draw, nothing secret
     drawn = [_lifts([weeks[source.randrange(len(weeks))] for _ in weeks]) for _ in range(draws)]
     return Lift(
-        _interval(here[0], [one[0] for one in drawn]),
-        _interval(here[1], [one[1] for one in drawn]),
+        _interval(here[0], [one[0] for one in drawn], len(weeks)),
+        _interval(here[1], [one[1] for one in drawn], len(weeks)),
     )
 
 

@@ -177,6 +177,20 @@ def test_a_lift_by_hand() -> None:
     assert made.crash.low == pytest.approx(1.5)
 
 
+@pytest.mark.parametrize(("weeks", "claimed"), [(7, False), (8, True)], ids=["seven", "eight"])
+def test_few_weeks_claim_no_interval(weeks: int, *, claimed: bool) -> None:
+    """One week drawn again and again is always the same week, and no certainty."""
+    hours = 168 * weeks
+    path = [1000.0 + 10 * ((7 * at) % 13) for at in range(hours + 1)]
+    made = compare(path, path, path[::-1], path, seed=1, draws=40)
+    assert made.exposure.value is not None
+    assert (made.exposure.low is not None) is claimed
+    on = [index % 2 == 0 for index in range(hours)]
+    lift = lift_of(on, on, [0.9 if one else 0.6 for one in on], seed=1, draws=40)
+    assert lift.volatility.value == pytest.approx(1.5)
+    assert (lift.volatility.low is not None) is claimed
+
+
 def test_no_lift_without_hours() -> None:
     """A state that was never on says nothing."""
     made = lift_of([False] * 200, [False] * 200, [0.5] * 200, seed=1, draws=10)
