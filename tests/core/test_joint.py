@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from monitor.core.formulas.copula import compute_joint_student
@@ -53,12 +55,26 @@ def test_two_longs_of_one_asset_are_one_risk() -> None:
     alone = chance(made, "main")
     assert 0.008 < alone < 0.02
     assert made.value(JOINT, PORTFOLIO) == pytest.approx(alone, rel=1e-6)
+    text = said(made)
+    assert text.startswith("hyperliquid/main and hyperliquid/second 1")
+    assert text.endswith("correlation 1.00")
+
+
+def test_of_more_accounts_the_page_says_the_chance_of_all_before_the_likeliest_pair() -> None:
+    """A rule judges the first; the pair alone may be below its limit."""
+    text = said(desk(LONG, LONG, OTHER))
+    assert re.match(
+        r"1\.\d % of 3 accounts; likeliest hyperliquid/main and hyperliquid/second 1\.\d %, ", text
+    )
+
+
+def said(made: Desk) -> str:
+    """What a page says of the chance."""
     rule = f"{{id: two, summary: Two, for_each: portfolio, when: {JOINT} > 0.005, severity: info}}"
     made.load(f"- {rule}\n")
     (told,) = made.at(242).evaluate().transitions
-    (said,) = [one.text for one in told.inputs if one.measure == JOINT]
-    assert said.startswith("hyperliquid/main and hyperliquid/second 1")
-    assert said.endswith("correlation 1.00")
+    (text,) = [one.text for one in told.inputs if one.measure == JOINT]
+    return text
 
 
 def test_legs_of_a_hedge_hardly_ever_go_together() -> None:

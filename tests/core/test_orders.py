@@ -172,6 +172,16 @@ def test_a_new_leg_against_the_books_net_is_a_hedge() -> None:
     assert working(desk.at(4), order(SELL, 2)).after(HEDGES, MAIN) == 0.0
 
 
+@pytest.mark.parametrize(("size", "usd"), [(10, 1_000.0), (11, 0.0)])
+def test_an_order_far_larger_than_the_net_is_an_entry(size: int, usd: float) -> None:
+    """Beside a hedged book the side of what is left of its net is a matter of prices."""
+    desk = book(5.0, accounts=((HL, "main"), (HL, "other")))
+    desk.positions(account="other").money(1e6, account="other")
+    working(desk)
+    other = account_subject(HL, "other")
+    assert working(desk, order(SELL, size), account="other").after(HEDGES, other) == usd
+
+
 # ---------------------------------------------------------------------------------- planned loss
 
 

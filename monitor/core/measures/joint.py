@@ -143,23 +143,25 @@ def _joint(node: PortfolioNode, use: Use) -> float | None:
     pair, matrix = _worst_pair(node, members, use)
     if matrix is None:
         return None
-    node.worst_pair = _said(pair)
     found = 0.0 if pair is None else pair.joint
     if len(members) > 2:
         chances = [one.chance for one in members]
         found = max(found, compute_two_or_more(chances, fit_loadings(matrix)))
+    node.worst_pair = _said(pair, found, len(members))
     if complete or found >= SAID_FROM:
         return found
     use.why = dark
     return None
 
 
-def _said(pair: Pair | None) -> str:
-    """``hyperliquid/main and dydx/main 0.62 %, alone 1.2 % and 0.9 %, correlation 0.97``."""
+def _said(pair: Pair | None, found: float, members: int) -> str:
+    """``hyperliquid/main and dydx/main 0.62 %, alone 1.2 % and 0.9 %, correlation 0.97``; of more
+    than two accounts, their chance before that of the likeliest pair."""
     if pair is None:
         return ""
+    whole = f"{found * 100:.2g} % of {members} accounts; likeliest " if members > 2 else ""
     return (
-        f"{pair.first.name} and {pair.second.name} {pair.joint * 100:.2g} %, alone "
+        f"{whole}{pair.first.name} and {pair.second.name} {pair.joint * 100:.2g} %, alone "
         f"{pair.first.chance * 100:.2g} % and {pair.second.chance * 100:.2g} %, correlation "
         f"{pair.rho:.2f}"
     )

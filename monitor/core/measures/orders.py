@@ -28,6 +28,8 @@ from monitor.core.state.model import AccountState, MarketState, RiskState
 from monitor.core.types import SECOND_NS, EngineNs, Side, SubjectKind
 
 APR_MAX = 3600.0
+# Of what an order adds, the part that lies against the book's net: else it is mostly an entry.
+HEDGING_RATIO_MIN = 0.5
 # Prices and rates are not followed message by message.
 LOOK_NS = 5 * SECOND_NS
 _ACCOUNT = (SubjectKind.ACCOUNT,)
@@ -162,7 +164,9 @@ def _entry_funding(node: AccountNode, use: Use) -> float | None:
 
 
 def _hedge_orders(node: AccountNode, use: Use) -> float | None:
-    """USD of what would be added on the side that the book's net of the asset is not."""
+    """USD of what would be added on the side that the book's net of the asset is not. An order of
+    more than twice that net is an entry: beside a hedged book, where prices alone say which side
+    its net is on, none is a hedge."""
     trades = _trades(node, use)
     if trades is None:
         return None
@@ -178,8 +182,9 @@ def _hedge_orders(node: AccountNode, use: Use) -> float | None:
         price = None if place is None else margin_price(place, use)
         if place is None or price is None:
             return None
-        if trade.sign * book.get(place.market.asset, 0.0) < 0.0:
-            total.append(trade.added * price)
+        added = trade.added * price
+        if -trade.sign * book.get(place.market.asset, 0.0) >= HEDGING_RATIO_MIN * added:
+            total.append(added)
     return fsum(total)
 
 
