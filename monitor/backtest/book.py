@@ -85,6 +85,8 @@ class Book:
     liquidated_s: int | None = None
     gaps: int = 0
     waiting: bool = False  # a cut is due and could not be done in full
+    # (venue, asset, USD) of the settlements of the last hour; > 0 is received.
+    payments: list[tuple[str, str, float]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.equity_usd = self.settings.start_equity_usd
@@ -154,12 +156,14 @@ class Book:
         one.price = price
 
     def _fund(self, hour: Hour) -> None:
+        self.payments = []
         for one in self.held:
             settled = hour.settlements.get((one.venue, one.asset))
             if settled is not None and one.units:
                 paid = one.notional_usd * settled.rate
                 self.equity_usd -= paid
                 self.costs.funding_usd += paid
+                self.payments.append((one.venue, one.asset, -paid))
 
     def _check_liquidation(self, hour: Hour) -> None:
         need = self.gross_usd * self.settings.maintenance_margin_rate

@@ -20,6 +20,8 @@ from monitor.core.events import (
     ChannelLost,
     ChannelOpened,
     Event,
+    FundingPaid,
+    FundingPayment,
     PositionReport,
     PositionsReported,
     RulebookLoaded,
@@ -75,7 +77,7 @@ class Judge:
             self.engine.apply(event, at)
 
     def state_account(self, book: Book, index: int, at: EngineNs, dark: frozenset[str]) -> None:
-        """Tell the engine of the book: equity, cash and sizes per venue, as venues would.
+        """Tell the engine of the book: sizes, funding, equity and cash per venue, as venues would.
 
         Collateral is one pool, told per venue by its share of the gross exposure. While a price is
         missing nobody knows the equity and nothing is told; a dark venue tells nothing.
@@ -117,6 +119,21 @@ class Judge:
                     ),
                     at,
                 )
+            self.engine.apply(
+                FundingPaid(
+                    venue=venue,
+                    channel=channel,
+                    venue_time_ns=at,
+                    account=ACCOUNT,
+                    history=False,
+                    payments=tuple(
+                        FundingPayment(market=asset, amount_usd=Decimal(repr(usd)), time_ns=at)
+                        for where, asset, usd in book.payments
+                        if where == venue
+                    ),
+                ),
+                at,
+            )
             own = sum(abs(one.notional_usd) for one in held)
             equity = book.equity_usd * (own / gross if gross else 1.0 / len(self.venues))
             net = sum(one.notional_usd for one in held)

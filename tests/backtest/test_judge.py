@@ -167,6 +167,17 @@ def test_each_hour_is_judged_by_its_own_facts() -> None:
     assert desk.judge.measure_errors == {}
 
 
+def test_what_the_book_paid_is_told() -> None:
+    """Else the funding budget, which counts what was paid today, would never be judged."""
+    desk = Desk(past(60, range(24, 40)))
+    for index in range(20):
+        desk.hour(index)
+    paid = desk.arm.book.costs.funding_usd
+    assert paid > 0.0
+    assert desk.value("funding_paid_24h_usd", MAIN) == pytest.approx(paid)
+    assert desk.value("carry_budget_used_ratio") is not None
+
+
 def test_the_book_is_cut_and_comes_back() -> None:
     """The engine sees its own book: sizes, equity and exposure after the cut."""
     desk = Desk(past(60, range(24, 40)))
