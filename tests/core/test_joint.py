@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from monitor.core.engine import restore_snapshot
 from monitor.core.formulas.copula import compute_joint_student
 from monitor.core.settings import EngineSettings, LeverageSettings
 from monitor.core.types import account_subject
@@ -66,6 +67,18 @@ def test_of_more_accounts_the_page_says_the_chance_of_all_before_the_likeliest_p
     assert re.match(
         r"1\.\d % of 3 accounts; likeliest hyperliquid/main and hyperliquid/second 1\.\d %, ", text
     )
+
+
+def test_a_restored_engine_says_the_same() -> None:
+    """What is told beside a value is kept with it; whoever only looks changes none of it."""
+    made = desk(LONG, LONG)
+    text = said(made)
+    again = restore_snapshot(made.engine.snapshot())
+    for engine in (made.engine, again):
+        explained = engine.explain("two", PORTFOLIO, made.now + 10**9)
+        assert explained is not None
+        assert [one.reading.text for one in explained.inputs] == [text]
+    assert again.snapshot() == made.engine.snapshot()
 
 
 def said(made: Desk) -> str:

@@ -147,7 +147,7 @@ def _joint(node: PortfolioNode, use: Use) -> float | None:
     if len(members) > 2:
         chances = [one.chance for one in members]
         found = max(found, compute_two_or_more(chances, fit_loadings(matrix)))
-    node.worst_pair = _said(pair, found, len(members))
+    use.say(JOINT.name, node, _said(pair, found, len(members)))
     if complete or found >= SAID_FROM:
         return found
     use.why = dark
@@ -167,8 +167,8 @@ def _said(pair: Pair | None, found: float, members: int) -> str:
     )
 
 
-def _named(node: Node, _state: RiskState, _now: EngineNs) -> str:
-    return node.worst_pair if isinstance(node, PortfolioNode) else ""
+def _named(node: Node, state: RiskState, _now: EngineNs) -> str:
+    return state.words.get(f"{JOINT.name}|{node.subject}", "")
 
 
 JOINT = MeasureSpec(

@@ -114,14 +114,15 @@ def _worst(node: VenueNode, use: Use) -> float | None:
     """Over held markets, those within their limit being none; what others could say of an oracle
     and do not say is only passed over where somebody else's is far away already."""
     missing = None
-    node.contradicted = []
+    found: list[tuple[float, str]] = []
     for place in _held(node):
         agreed = use.read(place, AGREED.name)
         if agreed is not None and agreed > _limit(place, use):
-            node.contradicted.append((agreed, place.market.market))
+            found.append((agreed, place.market.market))
         elif agreed is None and use.why.lack is not Lack.CHOICE:
             missing = missing or use.why
-    worst = max(node.contradicted, default=(0.0, ""))[0]
+    use.say(WORST.name, node, _named(found))
+    worst = max(found, default=(0.0, ""))[0]
     if missing is None or worst >= CONTRADICTED_RATIO:
         return worst
     use.absent(*missing)
@@ -131,12 +132,15 @@ def _worst(node: VenueNode, use: Use) -> float | None:
 # -------------------------------------------------------------------------------------- words
 
 
-def _named(node: Node, _state: RiskState, _now: EngineNs) -> str:
-    """``BTC 4.1 %, ETH 3.9 %``: the furthest first, as of when it was last computed."""
-    if not isinstance(node, VenueNode):
-        return ""
-    found = sorted(node.contradicted, key=lambda one: (-one[0], one[1]))
-    return ", ".join(f"{name} {agreed * 100:.1f} %" for agreed, name in found[:NAMES_MAX])
+def _named(found: list[tuple[float, str]]) -> str:
+    """``BTC 4.1 %, ETH 3.9 %``: the furthest first."""
+    first = sorted(found, key=lambda one: (-one[0], one[1]))[:NAMES_MAX]
+    return ", ".join(f"{name} {agreed * 100:.1f} %" for agreed, name in first)
+
+
+def _which(node: Node, state: RiskState, _now: EngineNs) -> str:
+    """As of when it was last computed."""
+    return state.words.get(f"{WORST.name}|{node.subject}", "")
 
 
 def _told(node: Node, _state: RiskState, _now: EngineNs) -> str:
@@ -269,7 +273,7 @@ TO_LIMIT = _ratio(
 DEFINITIONS: tuple[Definition, ...] = (
     define(SOURCES, SubjectKind.MARKET, _count),
     define(AGREED, SubjectKind.MARKET, _agreed),
-    define(WORST, SubjectKind.VENUE, _worst, detail=_named),
+    define(WORST, SubjectKind.VENUE, _worst, detail=_which),
     define(REFERENCE, SubjectKind.MARKET, _reference),
     define(DEVIATION, SubjectKind.MARKET, _deviation),
     define(LIMIT, SubjectKind.MARKET, _limit),

@@ -79,7 +79,6 @@ class PortfolioNode(Node):
         # Of two series of hourly returns, by their names; dear, and true until one of them changes.
         self.correlations: dict[tuple[str, str], Correlation] = {}
         self.issuers: dict[str, str] = {}  # of tokens, where the desk says otherwise
-        self.worst_pair = ""  # of accounts, in words, beside their joint chance
 
 
 class VenueNode(Node):
@@ -95,7 +94,6 @@ class VenueNode(Node):
         self.health_limit = limit_ns(freshness.venue_status_s)
         self.skew_limit = limit_ns(freshness.clock_skew_s)
         self.oracle_limit = limit_ns(freshness.oracle_majors_s)  # of majors
-        self.contradicted: list[tuple[float, str]] = []  # by how much, and whose oracle
 
 
 class MarketNode(Node):

@@ -98,6 +98,12 @@ class Use:
         """Say why there is no value, and of which kind its absence is."""
         self.why = Why(reason, lack)
 
+    def say(self, name: str, node: Node, words: str) -> None:
+        """Keep what is to be told beside the value of a measure that is being computed; whoever
+        only looks keeps nothing."""
+        if self.requests is not None:
+            self.state.words[f"{name}|{node.subject}"] = words
+
     @property
     def reason(self) -> str:
         """What was last said of an absence, in words."""

@@ -488,6 +488,7 @@ class RiskState(msgspec.Struct):
     kept_spreads: dict[str, list[tuple[int, float]]] = msgspec.field(default_factory=dict)
     stopped_ns: EngineNs = 0  # when the process before this one last evaluated; 0: none
     cells: dict[str, Cell] = msgspec.field(default_factory=dict)  # "measure|subject"
+    words: dict[str, str] = msgspec.field(default_factory=dict)  # to some of them, likewise
     holdings: dict[str, Holdings] = msgspec.field(default_factory=dict)  # account subject
     drawdowns: dict[str, DrawdownMemory] = msgspec.field(default_factory=dict)
     differences: dict[str, DifferenceMemory] = msgspec.field(default_factory=dict)
