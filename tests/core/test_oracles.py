@@ -222,6 +222,15 @@ def test_other_assets_may_be_further_off() -> None:
     assert at.after(TO_LIMIT, market_subject(HL, "DOGE")) == pytest.approx(0.026 / 0.025)
 
 
+@pytest.mark.parametrize(("peer", "ratio"), [(101.5, 0.0), (101.0, 0.4950), (None, None)])
+def test_books_that_leave_all_oracles_contradict_none(
+    peer: float | None, ratio: float | None
+) -> None:
+    """In a crash perpetuals leave their oracles at every venue alike."""
+    found = say(desk(), 101.5, peer=peer).after(TO_LIMIT)
+    assert found == (None if ratio is None else pytest.approx(ratio, abs=1e-3))
+
+
 # --------------------------------------------------------------------------------- two venues
 
 
@@ -351,6 +360,7 @@ def test_the_arithmetic_can_be_done_again_by_hand() -> None:
         "oracle of hyperliquid 101.1",
         "median of 3 sources 100: hyperliquid book 100, dydx oracle 100, dydx book 100",
         "(101.1 - 100) / 100 = +0.01100",
+        "from the other oracles 0.01100; the less of both counts",
         "limit = max(0.01, 2 x 0.005, 3 x unknown) = 0.01000",
     )
 

@@ -5,7 +5,8 @@ Two faces of one venue are two sources of a median, and one witness where venues
 
 from __future__ import annotations
 
-from math import sqrt
+from math import inf, sqrt
+from statistics import median
 
 from monitor.core.formulas.oracles import (
     CONTRADICTED_RATIO,
@@ -16,7 +17,7 @@ from monitor.core.formulas.oracles import (
 )
 from monitor.core.formulas.ratios import compute_deviation
 from monitor.core.measures.definition import Definition, Relation, define
-from monitor.core.measures.price_sources import is_comparable, listen, say_too_few
+from monitor.core.measures.price_sources import Heard, is_comparable, listen, say_too_few
 from monitor.core.measures.prices import read_oracle
 from monitor.core.measures.spec import MeasureSpec, Unit
 from monitor.core.measures.tree import AccountNode, MarketNode, Node, VenueNode
@@ -77,7 +78,19 @@ def _limit(node: MarketNode, use: Use) -> float:
 
 def _to_limit(node: MarketNode, use: Use) -> float | None:
     deviation = use.read(node, DEVIATION.name)
-    return None if deviation is None else min(abs(deviation) / _limit(node, use), RATIO_MAX)
+    oracle = None if deviation is None else read_oracle(node, use)
+    if deviation is None or oracle is None:
+        return None
+    away = min(abs(deviation), _from_oracles(oracle, listen(node, use)))
+    return min(away / _limit(node, use), RATIO_MAX)
+
+
+def _from_oracles(oracle: float, heard: Heard) -> float:
+    """How far the other venues' oracles have this one, where there are any: in a crash all books
+    leave all oracles alike, and no oracle is wrong by that. (What two venues have 3 % away is told
+    whoever is right: margin goes by a price that nobody trades at.)"""
+    others = [one.price for one in heard.sources if one.what == "oracle"]
+    return abs(compute_deviation(oracle, median(others))) if others else inf
 
 
 def _agreed(node: MarketNode, use: Use) -> float | None:
@@ -184,8 +197,14 @@ def _work(node: MarketNode, use: Use) -> tuple[str, ...]:
         f"oracle of {market.venue} {oracle:,.6g}",
         f"median of {len(heard.sources)} sources {reference:,.6g}: {spoken}",
         f"({oracle:,.6g} - {reference:,.6g}) / {reference:,.6g} = {deviation:+.5f}",
+        *_others(oracle, heard),
         f"limit = max({floor:g}, 2 x {threshold:g}, 3 x {minute}) = {_limit(node, use):.5f}",
     )
+
+
+def _others(oracle: float, heard: Heard) -> tuple[str, ...]:
+    away = _from_oracles(oracle, heard)
+    return (f"from the other oracles {away:.5f}; the less of both counts",) if away < inf else ()
 
 
 def _price(name: str, help_text: str) -> MeasureSpec:
@@ -264,7 +283,7 @@ LIMIT = _ratio(
 )
 TO_LIMIT = _ratio(
     "oracle_divergence_to_limit_ratio",
-    "Deviation of the oracle from the median of other sources, over how far it may be off.",
+    "Deviation from the median of other sources, or from other oracles if less, over its limit.",
     low=0.0,
     typical=(0.1, 1.5),
     words=("x",),

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from monitor.core.decision import ActionLevel, CitedReading, KillRequest
 from monitor.core.measures.spec import Unit
 from monitor.core.rules.expression import Comparison
-from monitor.core.types import Subject
+from monitor.core.types import Subject, rules_in
 
 UNKNOWN = "unknown"
 MULTIPLE = ("x",)
@@ -94,14 +94,17 @@ def cited(reading: CitedReading) -> str:
 
 def _whole(reading: CitedReading) -> bool:
     """Whether its own text says it; of another rule that tells whom it fires about, which is more
-    than a first line has room for."""
-    return bool(reading.text) and not reading.subject.startswith("rule:")
+    than a first line has room for, unless it is asked about one asset alone."""
+    other = reading.subject.startswith("rule:")
+    return bool(reading.text) and (not other or "@" in reading.subject)
 
 
 def label(reading: CitedReading) -> str:
     """``account age`` for ``account_age_s``: the unit stands with the number."""
     if reading.subject.startswith("rule:"):  # another rule's state: which rule is what matters
-        return reading.subject.removeprefix("rule:").replace("_", " ")
+        first, *others = rules_in(reading.subject.removeprefix("rule:"))
+        more = f" or {len(others)} more" if others else ""
+        return f"{first.replace('_', ' ')}{more}"
     ending = _UNIT_ENDINGS.get(Unit(reading.unit), "") if reading.unit else ""
     return reading.measure.removesuffix(ending).replace("_", " ")
 

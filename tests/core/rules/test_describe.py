@@ -13,10 +13,11 @@ from monitor.core.decision import (
 )
 from monitor.core.measures.spec import Unit
 from monitor.core.rules.describe import SUMMARY_CHARS_MAX, describe
+from monitor.core.rules.expression import Comparison
 from monitor.core.rules.lifecycle import step
 from monitor.core.rules.rule import NEW, Rule, RuleState
 from monitor.core.rules.rulebook import parse_rulebook
-from monitor.core.rules.words import number, request_text
+from monitor.core.rules.words import against, number, request_text
 from monitor.core.types import (
     PORTFOLIO,
     AlertState,
@@ -439,3 +440,31 @@ def test_requests_as_done(level: ActionLevel, gross: float | None, capped: bool,
 def test_numbers(value: float | None, unit: Unit, words: str, text: str) -> None:
     """Numbers as a trader reads them; percent only here."""
     assert number(value, unit, words.split()) == text
+
+
+@pytest.mark.parametrize(
+    ("subject", "text", "said"),
+    [
+        pytest.param("rule:book_thin", "book_thin about X", "book thin fires", id="one rule"),
+        pytest.param("rule:a_b__c__d", "", "a b or 2 more fires", id="any of several"),
+        pytest.param(
+            "rule:a_b__c@asset:SOL",
+            "c about hyperliquid/main/SOL for 3 min",
+            "c about hyperliquid/main/SOL for 3 min",
+            id="of several, about one asset",
+        ),
+        pytest.param("rule:a_b__c@asset:SOL", "", "a b or 1 more fires", id="none fires there"),
+    ],
+)
+def test_other_rules_are_named(subject: str, text: str, said: str) -> None:
+    """The first of several; of an asset, whom it is about."""
+    cited = CitedReading(
+        measure="rule_firing",
+        subject=Subject(subject),
+        value=1.0,
+        unit=Unit.BOOL.value,
+        as_of_ns=1,
+        words=("fires", "does not fire"),
+        text=text,
+    )
+    assert against(Comparison("x", ">", 0.5), cited) == said
