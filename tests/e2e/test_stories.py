@@ -219,6 +219,7 @@ async def test_a_flash_crash_takes_the_books_and_the_exotic(markets: Played) -> 
             | {"AnyTwo", "FundingAgainst", "FundingSpike", "FundingBudget", "FundingBroadElevated"}
             | {"MarginUsageWarning", "MarginUsageHigh", "Drawdown5", "PositionConcentrated"}
             | {"LeverageAccount", "AnyTwoCut", "AnyThreeCut", "ExecutionSlice"}
+            | {"TwoFlags", "AssetFlagged", "AnyTwoCutBook"}
             | CARRY
         ),
     )
