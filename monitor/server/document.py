@@ -63,6 +63,7 @@ PORTFOLIO_ROWS: tuple[tuple[str, str], ...] = (
 # label, measure, the venue's own statement (attribute of the account) where there is one
 ACCOUNT_ROWS: tuple[tuple[str, str, str], ...] = (
     ("equity", "equity_usd", "equity"),
+    ("equity off its parts", "equity_difference_ratio", ""),
     ("gross", "gross_exposure_usd", ""),
     ("net", "net_exposure_usd", ""),
     ("leverage", "leverage", ""),
@@ -336,7 +337,9 @@ def _account(engine: Engine, venue: VenueState, account: AccountState, now: Engi
                 "reason": "",
                 "age_s": _age_s(stated.seen_ns, now),
             }
-            if ours["value"] is not None:
+            # Where the equity is the venue's own statement, that they agree would say nothing.
+            repeated = measure == "equity_usd" and not venue.oracle_margined
+            if ours["value"] is not None and not repeated:
                 row["difference"] = ours["value"] - stated.value
         rows.append(row)
     mode = account.mode

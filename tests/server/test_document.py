@@ -35,11 +35,30 @@ def row(found: dict[str, Any], label: str) -> dict[str, Any]:
 
 
 def test_our_number_stands_beside_the_venues_own() -> None:
-    """With the difference between them."""
-    equity = row(account(document(), "main"), "equity")
+    """With the difference between them, where ours is not what the venue said; its parts are ours
+    in either case."""
+    found = account(document(), "main")
+    equity = row(found, "equity")
     assert equity["ours"]["value"] == 50_000.25
     assert equity["venue"]["value"] == 50_000.25
-    assert equity["difference"] == 0.0
+    assert "difference" not in equity
+    assert row(found, "equity off its parts")["measure"] == "equity_difference_ratio"
+    engine = engine_of(*seen_events())
+    engine.state.venues[VENUE].oracle_margined = True
+    engine.apply(
+        e.AccountReported(
+            venue=VENUE,
+            channel="x",
+            account="main",
+            source="rest",
+            equity_usd=Decimal("50000"),
+            cash_usd=Decimal("50010"),
+        ),
+        NOW,
+    )
+    made = state_document(engine, Daemon(), alerts=[], channels=[], kill=KILL, now=NOW)
+    computed = row(account(made, "main"), "equity")
+    assert computed["difference"] == computed["ours"]["value"] - 50_000.0
 
 
 def test_a_dark_account_is_unknown_with_a_reason() -> None:
