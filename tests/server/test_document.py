@@ -51,8 +51,8 @@ def test_our_number_stands_beside_the_venues_own() -> None:
             channel="x",
             account="main",
             source="rest",
-            equity_usd=Decimal("50000"),
-            cash_usd=Decimal("50010"),
+            equity_usd=Decimal(50000),
+            cash_usd=Decimal(50010),
         ),
         NOW,
     )
