@@ -266,7 +266,11 @@ def test_without_volume_the_cap_of_a_held_asset_is_unknown() -> None:
     ("equities", "expected"),
     [
         # 600 gross of 300, 0 of 1000: the venue's cap is 5.5, the account's 6.5, the book's 4.
-        pytest.param((100.0, 900.0), {"leverage_venue", "leverage_venue_cut"}, id="venue at 6 of 5.5, and its plan"),
+        pytest.param(
+            (100.0, 900.0),
+            {"leverage_venue", "leverage_venue_cut"},
+            id="venue at 6 of 5.5, and its plan",
+        ),
         pytest.param(
             (80.0, 900.0),
             {"leverage_account", "leverage_venue_critical"},
