@@ -159,16 +159,6 @@ def test_between_slices_a_person_may_rearm() -> None:
     assert held(to(world, HOUR_S + 10)) == Decimal("2.4")
 
 
-def test_what_cannot_be_cut_is_said_between_slices_and_not_after_the_hour() -> None:
-    """An account without executor is for a person to act on now."""
-    world = World(executable=(MAIN,)).hold(BTC="2.6").hold(SIDE, ETH="10")
-    world.ask(gross_to=0.5, over_s=HOUR_S)
-    to(world, 200)
-    assert world.stage() == "incomplete"
-    before = held(world)
-    assert held(to(world, 1000)) < before
-
-
 def test_a_proposal_says_over_which_time() -> None:
     """And what was approved is spread."""
     world = World().hold(BTC="2.6")

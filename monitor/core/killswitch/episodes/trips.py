@@ -194,14 +194,11 @@ def stage_of(latch: Latch, now: EngineNs) -> Stage:
     if not latch.enumerated:
         return Stage.TRIPPED
     open_runs = [run for run in latch.runs.values() if run.outcome is Outcome.NONE]
-    at_work = [run for run in open_runs if not pace.resting(latch, run)]
-    if at_work:
-        verifying = all(run.verifying and not run.changing for run in at_work)
+    if open_runs:
+        verifying = all(run.verifying and not run.changing for run in open_runs)
         return Stage.VERIFYING if verifying else Stage.EXECUTING
     if any(run.outcome is Outcome.INCOMPLETE for run in latch.runs.values()):
         return Stage.INCOMPLETE
-    if open_runs:  # they wait for their next slices
-        return Stage.EXECUTING
     # Of a scope in which nothing is known nobody can say that it is contained.
     return Stage.CONTAINED if latch.found else Stage.TRIPPED
 
