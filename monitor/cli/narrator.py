@@ -152,7 +152,7 @@ def _shown(engine: Engine, measure: str, subject: Subject, now: EngineNs) -> str
 
 def _todo(request: KillRequest) -> str:
     _, todo = DONE[request.level]
-    gross = target_text(request.gross_to_ratio, request.gross_to_usd, over_s=request.over_s)
+    gross = target_text(request.gross_to_ratio, request.gross_to_usd)
     return todo.format(scope=scope_text(request.scope), gross=gross)
 
 

@@ -88,6 +88,5 @@ def _stricter(newer: Latch, older: Latch) -> Latch:
         newer,
         gross_to_ratio=min(ratios, default=None),
         gross_to_usd=min(amounts, default=None),
-        pace=newer.pace if len(same) == 1 else None,  # of two, what is asked for at once
         runs=runs,
     )

@@ -134,21 +134,8 @@ class Run(msgspec.Struct, kw_only=True):
         self.work, self.inflight, self.tries, self.wait_ns = Work.RESOLVE, "", 0, now
 
 
-class Pace(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """A cut spread over a time: from ``start_ratio`` of the baseline down to the trip's goal, from
-    ``since_ns`` on, ``over_s`` seconds long. ``measure`` of ``subject`` says the goal, USD, as it
-    is at each slice; empty where the goal is a share."""
-
-    start_ratio: float
-    since_ns: EngineNs
-    over_s: float
-    measure: str = ""
-    subject: Subject = PORTFOLIO
-
-
 class Cause(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """Who asked for a level, when and why: a rule, or a person by name. A cut may be spread over
-    ``over_s`` seconds, and follow an amount (``gross_to_measure`` of ``subject``) meanwhile."""
+    """Who asked for a level, when and why: a rule, or a person by name."""
 
     actor: str
     level: Level
@@ -160,9 +147,6 @@ class Cause(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     rule_hash: str = ""
     confirmed_by: str = ""  # observations and sources, in words for the record
     approved: bool = False  # a person approved what a rule proposed
-    over_s: float = 0.0
-    gross_to_measure: str = ""
-    subject: Subject = PORTFOLIO
 
 
 class Offer(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -180,8 +164,7 @@ class Latch(msgspec.Struct, kw_only=True):
     ``baseline_usd`` is the scope's gross when a target was first asked for, and ``baselines`` the
     part of each position in it; targets do not add. ``based`` are the accounts that are counted in
     it, each from its first truth, and ``unpriced`` positions of theirs that had no price yet.
-    ``gross_to_usd`` is the lowest gross that a rule named in USD, beside the lowest share, and
-    ``pace`` how slowly the lower of both may be reached; None: at once.
+    ``gross_to_usd`` is the lowest gross that a rule named in USD, beside the lowest share.
     ``gate_ns`` is when the first account was ready for the next plan. ``found`` is whether anything
     in this scope was ever known. ``told`` is a digest of what the last page said.
     """
@@ -195,7 +178,6 @@ class Latch(msgspec.Struct, kw_only=True):
     causes: list[Cause] = msgspec.field(default_factory=list)
     gross_to_ratio: float | None = None
     gross_to_usd: float | None = None
-    pace: Pace | None = None
     baseline_usd: float | None = None
     baselines: dict[str, float] = msgspec.field(default_factory=dict)
     based: tuple[str, ...] = ()
@@ -246,7 +228,6 @@ class Ask(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     because: Because = Because.DATA
     gross_to_usd: float | None = None
     gross_to_measure: str = ""  # which measure of ``subject`` said so
-    over_s: float = 0.0  # the time that a cut is spread over; 0: at once
     severity: Severity = Severity.CRITICAL
 
     @property
@@ -348,13 +329,10 @@ class KillState(msgspec.Struct, kw_only=True):
 
     @property
     def amounts(self) -> set[tuple[str, Subject]]:
-        """(measure, subject) of the amounts that cuts wait with, for approval or their time, or
-        follow while they are spread over one."""
+        """(measure, subject) of the amounts that cuts wait with, for approval or their time."""
         asks = [one.ask for one in self.pendings.values()]
         asks += [one.ask for one in self.proposals.values()]
-        found = {(ask.gross_to_measure, ask.subject) for ask in asks if ask.gross_to_measure}
-        paces = [one.pace for one in self.latches.values() if one.pace is not None]
-        return found | {(pace.measure, pace.subject) for pace in paces if pace.measure}
+        return {(ask.gross_to_measure, ask.subject) for ask in asks if ask.gross_to_measure}
 
 
 class _Packed(msgspec.Struct, kw_only=True):

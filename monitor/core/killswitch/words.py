@@ -69,24 +69,17 @@ def dollars(usd: float) -> str:
 
 
 def goal_words(latch: Latch) -> str:
-    """``to 70 % of $4.21M over 60 min``; empty where nothing is cut. What has no price is no
-    zero."""
+    """``to 70 % of $4.21M``; empty where nothing is cut. What has no price is no zero."""
     if not latch.cutting:
         return ""
     share = f"to {latch.target_ratio * 100:.3g} %"
-    if latch.pace is not None and latch.level is Level.CUT:
-        return f"{share}{_of_what(latch)} over {latch.pace.over_s / 60:.0f} min"
-    return f"{share}{_of_what(latch)}"
-
-
-def _of_what(latch: Latch) -> str:
     if latch.baseline_usd is None:
-        return ""
+        return share
     if not latch.unpriced:
-        return f" of {dollars(latch.baseline_usd)}"
+        return f"{share} of {dollars(latch.baseline_usd)}"
     if not latch.baseline_usd:
-        return f" of {UNKNOWN_GROSS}"
-    return f" of {dollars(latch.baseline_usd)} and {len(latch.unpriced)} without a price"
+        return f"{share} of {UNKNOWN_GROSS}"
+    return f"{share} of {dollars(latch.baseline_usd)} and {len(latch.unpriced)} without a price"
 
 
 def summary_of(latch: Latch) -> str:

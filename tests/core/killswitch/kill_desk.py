@@ -323,7 +323,6 @@ class World:
         because: Because = Because.DATA,
         gross_to_usd: float | None = None,
         gross_to_measure: str = "",
-        over_s: float = 0.0,
         severity: Severity = Severity.CRITICAL,
     ) -> Step:
         """A rule asks; ``seen`` are its observations, seconds from the start."""
@@ -340,7 +339,6 @@ class World:
                     else None,
                     gross_to_usd=gross_to_usd,
                     gross_to_measure=gross_to_measure,
-                    over_s=over_s,
                     because=because,
                     severity=severity,
                     firing_epoch_ns=START_NS + round(epoch * SECOND_NS),

@@ -73,8 +73,6 @@ def plan_words(turn: Turn, ask: Ask) -> str:
     )
     if plan.shortfalls:
         words += f", {dollars(sum(one.usd for one in plan.shortfalls))} cannot be cut"
-    if ask.over_s > 0.0:
-        return f"{words}, in slices over {ask.over_s / 60:g} min"
     return words + (", in slices" if plan.sliced else "")
 
 

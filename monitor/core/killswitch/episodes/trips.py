@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from monitor.core.killswitch.book import Book
-from monitor.core.killswitch.execution import pace
 from monitor.core.killswitch.execution.orders import asset_of, concerns, within
 from monitor.core.killswitch.execution.run import begin, reopen
 from monitor.core.killswitch.execution.truths import fix_baseline
@@ -85,8 +84,7 @@ def remember(latch: Latch, cause: Cause) -> None:
 
 def _lower(turn: Turn, latch: Latch, cause: Cause) -> bool:
     """Take the lower target over; True when the goal fell."""
-    untold = latch.gross_to_ratio is None and latch.gross_to_usd is None
-    fell, before = False, None if untold else latch.target_ratio
+    fell = False
     if cause.level is Level.CUT:
         ratio, usd = cause.gross_to_ratio, cause.gross_to_usd
         if ratio is None and usd is None:
@@ -96,8 +94,7 @@ def _lower(turn: Turn, latch: Latch, cause: Cause) -> bool:
         if usd is not None and (latch.gross_to_usd is None or usd < latch.gross_to_usd):
             latch.gross_to_usd, fell = usd, True
     fix_baseline(latch, turn.book)
-    sooner = pace.adopt(latch, cause, before, turn.now, fell=fell)
-    return (fell or sooner) and latch.level is Level.CUT
+    return fell and latch.level is Level.CUT
 
 
 def _undone(latch: Latch, cause: Cause) -> tuple[tuple[str, str], ...]:
@@ -216,8 +213,6 @@ def busy(latch: Latch, now: EngineNs) -> str:
         left = [one for one in run.intents if now <= after(one.order.expires_at_ns, LATE_S)]
         if left:
             return f"{len(left)} order(s) of {run.key} are out or of unknown outcome"
-        if pace.resting(latch, run):
-            continue
         if (run.changing and not run.intents) or run.outcome is Outcome.NONE:
             return f"it is still executing in {run.key}"
     return ""
@@ -232,7 +227,6 @@ def restart(turn: Turn) -> None:
         latch.gate_ns, latch.pause_ns = None, min(latch.pause_ns, turn.now)
         latch.since_ns = min(latch.since_ns, turn.now)
         latch.asked_ns = min(latch.asked_ns, turn.now)
-        latch.pace = pace.resumed(latch.pace, turn.now)
         for run in latch.runs.values():
             resume(turn, latch, run)
         turn.note(latch, "restored", details=_details(latch))

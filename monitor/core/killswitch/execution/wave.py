@@ -11,7 +11,6 @@ from monitor.core.killswitch.book import Book
 from monitor.core.killswitch.execution.checks import checked, with_kept
 from monitor.core.killswitch.execution.fills import turnover_usd
 from monitor.core.killswitch.execution.orders import asset_of, held_in, size_in
-from monitor.core.killswitch.execution.pace import due_ratio, going_on, rest
 from monitor.core.killswitch.execution.reach import steps_down
 from monitor.core.killswitch.execution.readings import unsure_of
 from monitor.core.killswitch.execution.run import (
@@ -94,7 +93,7 @@ def _join(turn: Turn, latch: Latch, *, retried: bool) -> None:
     for run in latch.runs.values():
         if run.work is not Work.IDLE or not run.reachable or run.cut_done or run.stopped:
             continue
-        if retried or run.outcome is Outcome.CONTAINED or latch.pace is not None:
+        if retried or run.outcome is Outcome.CONTAINED:
             begin(run, turn)
 
 
@@ -102,11 +101,6 @@ def _round(turn: Turn, latch: Latch, ready: list[Run], book: Book) -> None:
     keys = [run.key for run in ready]
     whole = trip_book(book, latch, keys, turn.state.touched)
     fix_baseline(latch, whole)
-    due = due_ratio(latch, book, turn.now)
-    if due is None:
-        for run in ready:
-            rest(turn, latch, run, unknown=True)
-        return
     latch.round += 1
     latch.burst += 1
     left_usd = turnover_left(turn, latch)
@@ -116,8 +110,7 @@ def _round(turn: Turn, latch: Latch, ready: list[Run], book: Book) -> None:
         _give_up(turn, latch, ready, reason)
         return
     try:
-        steps = [max(one, due) for one in steps_down(turn.policy, latch, whole)]
-        for ratio in dict.fromkeys(steps):  # the next, where one has no order
+        for ratio in steps_down(turn.policy, latch, whole):  # the next, where one has no order
             merged = with_kept(turn, latch, whole, ratio)
             plan = in_part(turn, latch, ready, merged, left_usd, ratio)
             orders, refused = checked(plan, latch, ready, merged, left_usd)
@@ -127,11 +120,6 @@ def _round(turn: Turn, latch: Latch, ready: list[Run], book: Book) -> None:
         reason = f"no plan could be made ({type(error).__name__}: {error})"
         turn.note(latch, "plan_failed", reason=reason)
         _give_up(turn, latch, ready, reason)
-        return
-    in_the_way = refused or plan.shortfalls or plan.unpriced or plan.sliced
-    if not orders and not in_the_way and going_on(latch, turn.now):
-        for run in ready:
-            rest(turn, latch, run)
         return
     latch.plan_notes = plan.notes
     _record_plan(turn, latch, plan, orders, refused)
