@@ -58,6 +58,14 @@ class FiringRules:
                 joined.append(node)
         return node
 
+    def listed(self, now: EngineNs) -> None:
+        """Markets were listed: what fires about one is about something of its asset from now on."""
+        for node in {one.subject: one for nodes in self._joined.values() for one in nodes}.values():
+            firing = self._any(node)
+            if node.firing is not firing:
+                node.firing, node.since_ns = firing, now
+                self._state.dirty[node.subject] = RULE_BIT
+
     def _any(self, node: RuleNode) -> bool:
         found = any(map(self.counts.get, node.rules))
         return found and (not node.asset or any(firing_of(self._state, node)))

@@ -168,6 +168,8 @@ class RuleRunner:
             for order, rule in self._by_kind.get(node.kind, ()):
                 if rule.matches(node.subject):
                     self._attach(rule, order, node)
+        if nodes:
+            self._firing.listed(self._state.now_ns)
 
     def _attach(self, rule: Rule, order: int, node: Node) -> None:
         key = f"{rule.id}|{node.subject}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from monitor.core.engine import restore_snapshot
+from monitor.core.engine import Engine, restore_snapshot
 from monitor.core.errors import ConfigError
 from monitor.core.journal import decision_bytes
 from monitor.core.measures.catalogue import CATALOGUE
@@ -111,3 +111,17 @@ def test_only_a_rule_about_an_asset_may_ask(kind: str) -> None:
     with pytest.raises(ConfigError) as refused:
         parse_rulebook((("mine.yaml", text),), CATALOGUE)
     assert "here__ in a rule for each asset" in str(refused.value)
+
+
+@pytest.mark.parametrize("first", [HL, DYDX])
+def test_a_restart_hears_in_whatever_order_markets_are_listed(first: str) -> None:
+    """A position fires from before the restart; its market is listed before or after the asset."""
+    live = hold(desk_of().at(10), dydx=-10.1)
+    rows, _ = live.engine.take_rule_rows()
+    engine = Engine(live.engine.settings)
+    engine.restore(rows, live.engine.memories(), stopped_ns=live.now)
+    again = Desk(engine=engine).at(30).load(RULES)
+    for venue in (first, HL if first == DYDX else DYDX):
+        again.list_market(*(("BTC",) if venue == HL else ("BTC-USD", DYDX))).evaluate()
+    again.list_market("ETH")
+    assert firing(hold(again.at(31), dydx=-10.1), BTC)

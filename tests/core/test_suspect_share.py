@@ -253,6 +253,16 @@ def test_a_transfer_that_was_not_in_the_step_counts(usd: float, ago_s: float) ->
     _rests(pair, 0.05)
 
 
+def test_a_step_is_as_old_as_the_statement_that_it_is_in() -> None:
+    """What left between that and the person's word is no part of it."""
+    pair = Pair(spare=200_000.0).step("spare", -120_000.0)
+    account = pair.desk.engine.state.venues[HL].accounts["spare"]
+    stated_ns = account.equity.seen_ns
+    pair.desk.now += 5_000_000_000
+    pair.accept(SPARE)
+    assert [one.at_ns for one in account.accepted] == [stated_ns]
+
+
 def test_what_is_more_than_the_step_counts_for_the_rest() -> None:
     """100,000 of 120,000 gone were accepted, for 20,000 came from elsewhere meanwhile."""
     pair = Pair(spare=200_000.0).step("spare", -100_000.0).accept(SPARE)

@@ -105,7 +105,9 @@ def _accept_equity(state: RiskState, chosen: str | None, now: EngineNs) -> None:
                 if ledger.doubted and ledger.unexplained_usd:
                     around = {account.subject, venue.subject, PORTFOLIO}
                     _book_step(state, around, ledger.unexplained_usd)
-                    _count_step(account, ledger.unexplained_usd, now)
+                    # It is in the last statement; what moved since then is not.
+                    stated_ns = min(account.equity.seen_ns or now, now)
+                    _count_step(account, ledger.unexplained_usd, stated_ns)
                 ledger.attribution = ledger.doubt = None
                 ledger.since_ns = 0
                 state.dirty[account.subject] = (
