@@ -117,13 +117,20 @@ def book_of(
             for venue, name, pools in _accounts(engine)
             if any(engine.reading("positions_count", pool.subject, now) is None for pool in pools)
         ),
-        amounts=tuple(
-            (name, subject, found.value)
-            for name, subject in sorted(amounts)
-            if (found := engine.reading(name, subject, now)) is not None
-            and not found.estimated
-            and found.expires_ns > now
-        ),
+        amounts=_amounts(engine, amounts, now),
+    )
+
+
+def _amounts(
+    engine: Engine, wanted: Collection[tuple[str, Subject]], now: EngineNs
+) -> tuple[tuple[str, Subject, float], ...]:
+    """Those that are known for certain now."""
+    return tuple(
+        (name, subject, found.value)
+        for name, subject in sorted(wanted)
+        if (found := engine.reading(name, subject, now)) is not None
+        and not found.estimated
+        and found.expires_ns > now
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from monitor.backtest.book import ACCOUNT, Book
+from monitor.backtest.book import ACCOUNT, Book, Held
 from monitor.backtest.history import HOUR_S
 from monitor.backtest.hourly import hourly_definitions, hourly_freshness
 from monitor.core.decision import AlertTransition, KillRequest
@@ -103,37 +103,8 @@ class Judge:
             units = tuple(one.units for one in held)
             if units != told.units:
                 told.units = units
-                self.engine.apply(
-                    PositionsReported(
-                        venue=venue,
-                        channel=channel,
-                        venue_time_ns=at,
-                        account=ACCOUNT,
-                        source="stream",
-                        complete=True,
-                        positions=tuple(
-                            PositionReport(market=one.asset, size=Decimal(repr(one.units)))
-                            for one in held
-                            if one.units
-                        ),
-                    ),
-                    at,
-                )
-            self.engine.apply(
-                FundingPaid(
-                    venue=venue,
-                    channel=channel,
-                    venue_time_ns=at,
-                    account=ACCOUNT,
-                    history=False,
-                    payments=tuple(
-                        FundingPayment(market=asset, amount_usd=Decimal(repr(usd)), time_ns=at)
-                        for where, asset, usd in book.payments
-                        if where == venue
-                    ),
-                ),
-                at,
-            )
+                self.engine.apply(_positions(venue, channel, held, at), at)
+            self.engine.apply(_payments(venue, channel, book, at), at)
             own = sum(abs(one.notional_usd) for one in held)
             equity = book.equity_usd * (own / gross if gross else 1.0 / len(self.venues))
             net = sum(one.notional_usd for one in held)
@@ -214,6 +185,38 @@ class Judge:
             name = text.partition(" of ")[0]
             self.measure_errors[name] = self.measure_errors.get(name, 0) + 1
         return Ruling(at, decision.transitions, decision.kill_requests)
+
+
+def _positions(venue: str, channel: str, held: Sequence[Held], at: EngineNs) -> PositionsReported:
+    return PositionsReported(
+        venue=venue,
+        channel=channel,
+        venue_time_ns=at,
+        account=ACCOUNT,
+        source="stream",
+        complete=True,
+        positions=tuple(
+            PositionReport(market=one.asset, size=Decimal(repr(one.units)))
+            for one in held
+            if one.units
+        ),
+    )
+
+
+def _payments(venue: str, channel: str, book: Book, at: EngineNs) -> FundingPaid:
+    """What the book paid at this venue in the hour; that it paid nothing is told, too."""
+    return FundingPaid(
+        venue=venue,
+        channel=channel,
+        venue_time_ns=at,
+        account=ACCOUNT,
+        history=False,
+        payments=tuple(
+            FundingPayment(market=asset, amount_usd=Decimal(repr(usd)), time_ns=at)
+            for where, asset, usd in book.payments
+            if where == venue
+        ),
+    )
 
 
 def make_judge(

@@ -35,12 +35,11 @@ from monitor.core.state import apply as apply_event
 from monitor.core.state.accounts import account_of, recall_account
 from monitor.core.state.apply import NEWS
 from monitor.core.state.facts import PRESENT, Why
+from monitor.core.state.flows import Flow, KeptTransfers
 from monitor.core.state.legs import follow_legs
 from monitor.core.state.markets import venue_of
 from monitor.core.state.model import (
     DAY_NS,
-    Flow,
-    KeptTransfers,
     RiskState,
     RuleMemory,
 )

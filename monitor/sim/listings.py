@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from monitor.core.types import MarketStatus
 from monitor.sim.funding import FundingTerms
-from monitor.sim.markets import MarketSpec, Tier
+from monitor.sim.market_spec import MarketSpec, Tier
 
 HYPERLIQUID = "hyperliquid"
 DYDX = "dydx"

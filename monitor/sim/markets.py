@@ -30,6 +30,7 @@ from monitor.sim.books import (
     top_of_book,
 )
 from monitor.sim.funding import HOUR_S, FundingMeter, FundingRow, FundingTerms, as_rate
+from monitor.sim.market_spec import MarketSpec
 from monitor.sim.past import BAR_HOURS, SETTLED_HOURS, Bar, Past, fold
 from monitor.sim.prices import DAY_S, ORACLE_PERIOD_S, Asset
 
@@ -37,47 +38,6 @@ MARK_AVERAGE_S = 150.0
 TRADES_KEPT = 200
 OPEN_INTEREST_PERIOD_S = 15.0
 BARS_KEPT = 3_000
-DEFAULT_TERMS = FundingTerms()
-
-
-@dataclass(frozen=True, slots=True)
-class Tier:
-    """Margin rates from ``lower_bound_usd`` of notional upward, as fractions of notional."""
-
-    lower_bound_usd: Decimal
-    initial_rate: Decimal
-    maintenance_rate: Decimal
-    max_leverage: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MarketSpec:
-    """A market's constants. ``price_decimals`` and ``significant_figures`` bound its tick (with 0
-    figures the tick is fixed); ``multiplier`` is how many units of the asset one contract is
-    (Hyperliquid's k-names); ``dex`` is a HIP-3 dex. ``open_interest_*_cap_usd`` are dYdX's."""
-
-    symbol: str
-    asset: str
-    tiers: tuple[Tier, ...]
-    size_decimals: int
-    price_decimals: int
-    significant_figures: int = 0
-    oracle_decimals: int | None = None
-    multiplier: int = 1
-    dex: str = ""
-    only_isolated: bool = False
-    strict_isolated: bool = False
-    impact_notional_usd: Decimal = Decimal(6_000)
-    depth_25bp_usd: float = 500_000.0
-    half_spread_ratio: float = 0.00015
-    open_interest_usd: float = 20_000_000.0
-    open_interest_lower_cap_usd: Decimal | None = None
-    open_interest_upper_cap_usd: Decimal | None = None
-    terms: FundingTerms = DEFAULT_TERMS
-    averages_impact: bool = False  # HIP-3 premium: the middle of both impact prices
-    has_mark: bool = True
-    trades_per_minute: float = 20.0
-    status: MarketStatus = MarketStatus.ACTIVE
 
 
 class Trade(msgspec.Struct, frozen=True, gc=False):

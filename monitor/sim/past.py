@@ -14,13 +14,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 from monitor.sim.funding import HOUR_S, FundingMeter, FundingRow, as_rate
+from monitor.sim.market_spec import MarketSpec
 from monitor.sim.prices import DAY_S, YEAR_S, AssetSpec
-
-if TYPE_CHECKING:
-    from monitor.sim.markets import MarketSpec
 
 SETTLED_HOURS = 720
 BAR_HOURS = 180 * 24

@@ -25,7 +25,8 @@ from monitor.sim.desk import open_desk
 from monitor.sim.faults import FaultKind, Faults
 from monitor.sim.funding import HOUR_S
 from monitor.sim.listings import DYDX, HYPERLIQUID, LISTINGS
-from monitor.sim.markets import MarketSpec, SimMarket, make_market
+from monitor.sim.market_spec import MarketSpec
+from monitor.sim.markets import SimMarket, make_market
 from monitor.sim.occurrences import (
     BlockMade,
     FundingSettled,

@@ -14,9 +14,8 @@ from monitor.core.events import (
 )
 from monitor.core.formulas.drawdown import accept_drawdown
 from monitor.core.state.facts import COMPUTED_BIT, LEGS_BIT, OFF_BOOK_BIT, REVIEW_BIT, AccountBit
+from monitor.core.state.flows import TRANSFER_WINDOW_NS, AcceptedStep
 from monitor.core.state.model import (
-    TRANSFER_WINDOW_NS,
-    AcceptedStep,
     AccountState,
     OperatorRecord,
     RiskState,

@@ -21,14 +21,12 @@ from monitor.core.events import (
 )
 from monitor.core.state.accounts import RESTATED_WITHIN_NS, account_of, mark_account, tell_seen
 from monitor.core.state.facts import FLOWS_BIT, AccountBit, Channel, VenueBit
+from monitor.core.state.flows import TRANSFER_WINDOW_NS, AcceptedStep, Flow
 from monitor.core.state.funding import hour_of
 from monitor.core.state.legs import note_fills
 from monitor.core.state.model import (
     DAY_NS,
-    TRANSFER_WINDOW_NS,
-    AcceptedStep,
     AccountState,
-    Flow,
     RiskState,
 )
 from monitor.core.types import PORTFOLIO, AccountMode, EngineNs, FillKind, TransferKind

@@ -42,6 +42,7 @@ from monitor.core.state.facts import (
     StatusFact,
     TopFact,
 )
+from monitor.core.state.flows import AcceptedStep, Flow, KeptTransfers
 from monitor.core.state.funding import FundingSeries, StressMemory
 from monitor.core.state.ledger_totals import LedgerTotals
 from monitor.core.state.series import HourSeries, PriceSeries
@@ -50,7 +51,6 @@ from monitor.core.state.structure import StructureMemory
 from monitor.core.types import AccountMode, EngineNs, MarginMode, Severity, Subject
 
 DAY_NS = 86_400 * 1_000_000_000
-TRANSFER_WINDOW_NS = 7 * DAY_NS
 
 
 class Candle(msgspec.Struct, frozen=True, gc=False, array_like=True):
@@ -154,37 +154,6 @@ class PositionState:
     told_pair: tuple[float, float] | None = None  # the disagreement already reported
     refused: Refusals = field(default_factory=dict)
     adopted: PositionReport | None = None  # the statement that all of this is from
-
-
-class Flow(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """One counted transfer: when it was told, USD in (> 0) or out, and whether it stays ours.
-
-    ``open`` while it went to or came from a wallet and its other half, in another of our accounts,
-    may still be told.
-    """
-
-    told_ns: EngineNs
-    time_ns: int
-    amount_usd: float
-    own: bool
-    open: bool = False
-
-
-class AcceptedStep(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """A step of the equity that nothing explained and a person vouched for: when, and how much of
-    it (USD, > 0 gained) no transfer told since then turned out to be."""
-
-    at_ns: EngineNs
-    left_usd: float
-
-
-class KeptTransfers(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """Since when an account's transfers are news, and which were told (id -> time, one week), or
-    accepted untold."""
-
-    since_ns: EngineNs
-    told: dict[str, int]
-    accepted: tuple[AcceptedStep, ...] = ()
 
 
 @dataclass(slots=True)

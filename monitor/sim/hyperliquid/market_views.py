@@ -25,7 +25,8 @@ from monitor.sim.hyperliquid.wire import (
     plain,
     ratio,
 )
-from monitor.sim.markets import SimMarket, Tier, Trade
+from monitor.sim.market_spec import Tier
+from monitor.sim.markets import SimMarket, Trade
 from monitor.sim.past import Bar
 from monitor.sim.world import SimVenue, World
 
