@@ -81,6 +81,15 @@ def test_a_restored_engine_says_the_same() -> None:
     assert again.snapshot() == made.engine.snapshot()
 
 
+def test_who_only_looks_changes_no_words() -> None:
+    """Else what a person reads would decide what the next page says."""
+    made = desk(LONG, LONG)
+    said(made)
+    made.engine.state.words.clear()
+    assert made.engine.reading(JOINT, PORTFOLIO, made.now) is not None
+    assert made.engine.state.words == {}
+
+
 def said(made: Desk) -> str:
     """What a page says of the chance."""
     rule = f"{{id: two, summary: Two, for_each: portfolio, when: {JOINT} > 0.005, severity: info}}"
