@@ -84,8 +84,6 @@ def test_a_restored_engine_says_the_same() -> None:
 def test_who_only_looks_changes_no_words() -> None:
     """Else what a person reads would decide what the next page says."""
     made = desk(LONG, LONG)
-    said(made)
-    made.engine.state.words.clear()
     assert made.engine.reading(JOINT, PORTFOLIO, made.now) is not None
     assert made.engine.state.words == {}
 
