@@ -6,6 +6,10 @@ capacity in its first window, and venues answer that with a ban.) Reads leave th
 a cancel never waits behind them. History has a share of its own: it takes no more than that, so a
 start that reads much of it does not blind the daemon, and nothing about the present may take it, so
 that it comes to an end however many accounts there are.
+
+What can wait is paced: spent all at once, as soon as the window allows, it would also return all
+at once, and a kill path that needs more than its reserve would find nothing until then. Paced, a
+part of it comes back every few seconds, and the kill path is the first that may spend it.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import enum
 from collections import deque
+from typing import NamedTuple
 
 from monitor.core.errors import ConfigError, TransientFeedError
 from monitor.core.ports import Clock, RateBudget
@@ -24,10 +29,12 @@ Ledger = tuple[tuple[EngineNs, float], ...]
 # What was spent within so long is one entry of a ledger, at the time of the newest.
 LEDGER_STEP_NS = SECOND_NS // 4
 # Of what reads may spend, background reads wait once all but history have spent this share.
-BACKGROUND_RATIO = 0.6
+BACKGROUND_RATIO = 0.65
 # History may spend this share, and nothing once so much of all is spent: the rest is the truth's.
 HISTORY_RATIO = 0.3
 HISTORY_WITHIN = 0.8
+# Background and history together, of what reads may spend: a fifth in each sixth of the window.
+PACE_RATIO, PACE_PARTS = 0.2, 6
 
 
 class Lane(enum.Enum):
@@ -37,6 +44,17 @@ class Lane(enum.Enum):
     READ = "read"
     BACKGROUND = "background"
     HISTORY = "history"
+
+
+_PATIENT = frozenset({Lane.BACKGROUND, Lane.HISTORY})
+
+
+class Ceiling(NamedTuple):
+    """The most that some lanes may have spent within a time."""
+
+    most: float
+    lanes: frozenset[Lane]
+    within_ns: EngineNs
 
 
 class RequestBudget:
@@ -51,20 +69,28 @@ class RequestBudget:
             raise ConfigError(message)
         self._rate = rate
         self._clock = clock
-        self._window_ns = round(rate.window_s * SECOND_NS)
-        # When, how much, and whether it was history.
-        self._spent: deque[tuple[EngineNs, float, bool]] = deque()
+        self._window_ns = window_ns = round(rate.window_s * SECOND_NS)
+        self._spent: deque[tuple[EngineNs, float, Lane]] = deque()
         self._used = 0.0
         self._held_until_ns: EngineNs = 0
         # A lock hands over in order of arrival: that is the whole queue.
         self._lanes = {lane: asyncio.Lock() for lane in Lane}
         reads = rate.capacity - rate.reserve
-        # (how much, of what): of history, of all else, or of everything (None).
-        self._ceilings: dict[Lane, tuple[tuple[float, bool | None], ...]] = {
-            Lane.URGENT: ((rate.capacity, None),),
-            Lane.READ: ((reads, None),),
-            Lane.BACKGROUND: ((reads * BACKGROUND_RATIO, False), (reads, None)),
-            Lane.HISTORY: ((reads * HISTORY_RATIO, True), (reads * HISTORY_WITHIN, None)),
+        everyone, history = frozenset(Lane), frozenset({Lane.HISTORY})
+        pace = Ceiling(reads * PACE_RATIO, _PATIENT, window_ns // PACE_PARTS)
+        self._ceilings: dict[Lane, tuple[Ceiling, ...]] = {
+            Lane.URGENT: (Ceiling(rate.capacity, everyone, window_ns),),
+            Lane.READ: (Ceiling(reads, everyone, window_ns),),
+            Lane.BACKGROUND: (
+                Ceiling(reads * BACKGROUND_RATIO, everyone - history, window_ns),
+                Ceiling(reads, everyone, window_ns),
+                pace,
+            ),
+            Lane.HISTORY: (
+                Ceiling(reads * HISTORY_RATIO, history, window_ns),
+                Ceiling(reads * HISTORY_WITHIN, everyone, window_ns),
+                pace,
+            ),
         }
 
     async def acquire(
@@ -82,7 +108,8 @@ class RequestBudget:
             TransientFeedError: The wait would be longer than ``wait_s_max``.
             ConfigError: The weight can never be spent.
         """
-        ceiling = min(most for most, _ in self._ceilings[lane])
+        window_ns = self._window_ns  # a heavy one may leave by itself, however short the pace
+        ceiling = min(one.most for one in self._ceilings[lane] if one.within_ns == window_ns)
         if weight > ceiling:
             message = (
                 f"A request of weight {weight:g} can never be sent: the budget allows {ceiling:g} "
@@ -107,7 +134,7 @@ class RequestBudget:
                     )
                     raise TransientFeedError(message)
                 await self._clock.sleep((free_at_ns - now) / SECOND_NS)
-            self._spent.append((now, weight, lane is Lane.HISTORY))
+            self._spent.append((now, weight, lane))
             self._used += weight
 
     def ledger(self) -> Ledger:
@@ -125,10 +152,10 @@ class RequestBudget:
         """Take over what an earlier process spent; before the first request of this one.
 
         A time to come counts as now: the clock was set back since. Nobody knows what of it was
-        history: none.
+        history: all counts as reads.
         """
         now = self._clock.now()
-        earlier = sorted((min(spent_ns, now), weight, False) for spent_ns, weight in ledger)
+        earlier = sorted((min(spent_ns, now), weight, Lane.READ) for spent_ns, weight in ledger)
         self._spent.extendleft(reversed(earlier))
         self._used += sum(weight for _, weight, _ in earlier)
         self._forget(now)
@@ -164,14 +191,17 @@ class RequestBudget:
         """
         self._forget(now)
         free_at_ns = now
-        for ceiling, what in self._ceilings[lane]:
-            used = self._used
-            if what is not None:
-                used = sum(amount for _, amount, history in self._spent if history is what)
-            for spent_ns, amount, history in self._spent:
-                if used + weight <= ceiling:
+        for ceiling in self._ceilings[lane]:
+            most = max(ceiling.most, weight)
+            spent = [
+                (spent_ns, amount)
+                for spent_ns, amount, spender in self._spent
+                if spender in ceiling.lanes and now - spent_ns < ceiling.within_ns
+            ]
+            used = sum(amount for _, amount in spent)
+            for spent_ns, amount in spent:
+                if used + weight <= most:
                     break
-                if what is None or history is what:
-                    used -= amount
-                    free_at_ns = max(free_at_ns, spent_ns + self._window_ns)
+                used -= amount
+                free_at_ns = max(free_at_ns, spent_ns + ceiling.within_ns)
         return free_at_ns if lane is Lane.URGENT else max(free_at_ns, self._held_until_ns)

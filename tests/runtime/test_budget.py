@@ -35,19 +35,31 @@ async def test_reads_stop_at_the_reserve_and_the_kill_path_does_not() -> None:
         assert read.done()
 
 
-async def test_history_leaves_room_for_the_truth() -> None:
+async def paced(budget: RequestBudget, clock: ManualClock, lane: Lane, parts: int) -> None:
+    """A ninth of what reads may spend, every sixth of the window: at once, not waited for."""
+    for _ in range(parts):
+        began = clock.now()
+        await budget.acquire(8.0, lane=lane)
+        assert clock.now() == began
+        await clock.advance(10.0)
+
+
+async def test_the_background_leaves_room_for_the_truth() -> None:
     """However much is read in the background, the re-reads of accounts go on at once."""
     clock = ManualClock()
     budget = RequestBudget(RATE, clock)
-    await budget.acquire(48.0, lane=Lane.BACKGROUND)
+    await budget.acquire(16.0, lane=Lane.BACKGROUND)
+    await clock.advance(10.0)
+    await paced(budget, clock, Lane.BACKGROUND, 4)
+    await budget.acquire(4.0, lane=Lane.BACKGROUND)
     async with asyncio.TaskGroup() as tasks:
-        history = tasks.create_task(budget.acquire(1.0, lane=Lane.BACKGROUND), name="history")
+        background = tasks.create_task(budget.acquire(1.0, lane=Lane.BACKGROUND), name="more")
         await settle()
-        assert not history.done()
-        await budget.acquire(32.0)
-        assert clock.now() == START_NS
-        await clock.advance(60.0)
-        assert history.done()
+        assert not background.done()
+        await budget.acquire(28.0)
+        assert clock.now() == START_NS + 50 * SECOND_NS
+        await clock.advance(40.0)
+        assert background.done()
 
 
 async def test_half_a_year_of_prices_has_a_share_of_its_own() -> None:
@@ -55,14 +67,14 @@ async def test_half_a_year_of_prices_has_a_share_of_its_own() -> None:
     hourly read waiting."""
     clock = ManualClock()
     budget = RequestBudget(RATE, clock)
-    await budget.acquire(24.0, lane=Lane.HISTORY)
+    await paced(budget, clock, Lane.HISTORY, 3)
     async with asyncio.TaskGroup() as tasks:
         prices = tasks.create_task(budget.acquire(1.0, lane=Lane.HISTORY), name="prices")
         await settle()
         assert not prices.done()
-        await budget.acquire(48.0, lane=Lane.BACKGROUND)
-        assert clock.now() == START_NS
-        await clock.advance(60.0)
+        await budget.acquire(16.0, lane=Lane.BACKGROUND)
+        assert clock.now() == START_NS + 30 * SECOND_NS
+        await clock.advance(30.0)
         assert prices.done()
 
 
@@ -70,16 +82,55 @@ async def test_history_comes_to_its_turn_beside_all_background_reads() -> None:
     """As much as these may spend leaves it a part at once; the last fifth is the truth's."""
     clock = ManualClock()
     budget = RequestBudget(RATE, clock)
-    await budget.acquire(48.0, lane=Lane.BACKGROUND)
+    await budget.acquire(16.0, lane=Lane.BACKGROUND)
+    await clock.advance(10.0)
+    await budget.acquire(16.0, lane=Lane.BACKGROUND)
+    await clock.advance(10.0)
+    await budget.acquire(16.0, lane=Lane.BACKGROUND)
+    await clock.advance(10.0)
     await budget.acquire(16.0, lane=Lane.HISTORY)
+    await clock.advance(10.0)
     async with asyncio.TaskGroup() as tasks:
         history = tasks.create_task(budget.acquire(1.0, lane=Lane.HISTORY), name="history")
         await settle()
         assert not history.done()
         await budget.acquire(16.0)
-        assert clock.now() == START_NS
-        await clock.advance(60.0)
+        assert clock.now() == START_NS + 40 * SECOND_NS
+        await clock.advance(30.0)
         assert history.done()
+
+
+@pytest.mark.parametrize("lane", [Lane.BACKGROUND, Lane.HISTORY])
+async def test_what_can_wait_is_paced(lane: Lane) -> None:
+    """A fifth of what reads may spend in a sixth of the window, so that it comes back in parts;
+    truth and the kill path wait for no pace."""
+    clock = ManualClock()
+    budget = RequestBudget(RATE, clock)
+    await budget.acquire(16.0, lane=lane)
+    async with asyncio.TaskGroup() as tasks:
+        more = tasks.create_task(budget.acquire(1.0, lane=lane), name="more")
+        await settle()
+        await budget.acquire(10.0)
+        await budget.acquire(10.0, lane=Lane.URGENT)
+        assert clock.now() == START_NS
+        assert not more.done()
+        await clock.advance(9.999)
+        assert not more.done()
+        await clock.advance(0.001)
+        assert more.done()
+
+
+async def test_one_request_heavier_than_the_pace_leaves_by_itself() -> None:
+    """It waits for the others, and is no mistake of the configuration."""
+    clock = ManualClock()
+    budget = RequestBudget(RATE, clock)
+    await budget.acquire(1.0, lane=Lane.HISTORY)
+    async with asyncio.TaskGroup() as tasks:
+        heavy = tasks.create_task(budget.acquire(20.0, lane=Lane.HISTORY), name="heavy")
+        await settle()
+        assert not heavy.done()
+        await clock.advance(10.0)
+        assert heavy.done()
 
 
 async def test_what_never_reached_the_venue_is_given_back() -> None:
