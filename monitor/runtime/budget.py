@@ -80,7 +80,11 @@ class RequestBudget:
         pace = Ceiling(reads * PACE_RATIO, _PATIENT, window_ns // PACE_PARTS)
         self._ceilings: dict[Lane, tuple[Ceiling, ...]] = {
             Lane.URGENT: (Ceiling(rate.capacity, everyone, window_ns),),
-            Lane.READ: (Ceiling(reads, everyone, window_ns),),
+            # A plan waits for lots and ticks: what the kill path spends does not stop the truth.
+            Lane.READ: (
+                Ceiling(reads, everyone - {Lane.URGENT}, window_ns),
+                Ceiling(rate.capacity, everyone, window_ns),
+            ),
             Lane.BACKGROUND: (
                 Ceiling(reads * BACKGROUND_RATIO, everyone - history, window_ns),
                 Ceiling(reads, everyone, window_ns),

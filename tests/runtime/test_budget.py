@@ -44,6 +44,23 @@ async def paced(budget: RequestBudget, clock: ManualClock, lane: Lane, parts: in
         await clock.advance(10.0)
 
 
+async def test_what_the_kill_path_spends_does_not_stop_the_truth() -> None:
+    """A plan needs lots and ticks that a start has not read yet; all else gives way to it."""
+    clock = ManualClock()
+    budget = RequestBudget(RATE, clock)
+    await budget.acquire(60.0, lane=Lane.URGENT)
+    async with asyncio.TaskGroup() as tasks:
+        patient = [
+            tasks.create_task(budget.acquire(8.0, lane=lane, wait_s_max=600.0), name=lane.value)
+            for lane in (Lane.BACKGROUND, Lane.HISTORY)
+        ]
+        await settle()
+        await budget.acquire(40.0)
+        assert clock.now() == START_NS
+        assert not any(task.done() for task in patient)
+        await clock.advance(120.0)
+
+
 async def test_the_background_leaves_room_for_the_truth() -> None:
     """However much is read in the background, the re-reads of accounts go on at once."""
     clock = ManualClock()
@@ -262,15 +279,15 @@ Asks = list[tuple[float, float, bool]]  # (seconds since the last, weight, urgen
     )
 )
 def test_no_window_is_overspent_and_no_read_enters_the_reserve(asks: Asks) -> None:
-    """Wherever a window begins: all spending fits the capacity, and right after each read at
-    least the reserve is left."""
+    """Wherever a window begins: all spending fits the capacity, and that of reads what the
+    reserve leaves of it."""
     asyncio.run(_spend(asks))
 
 
 async def _spend(asks: Asks) -> None:
     clock = ManualClock()
     budget = RequestBudget(RATE, clock)
-    spent: list[tuple[int, float]] = []
+    spent: list[tuple[int, float, bool]] = []
 
     async def ask(weight: float, *, urgent: bool) -> None:
         try:
@@ -279,9 +296,7 @@ async def _spend(asks: Asks) -> None:
             )
         except TransientFeedError:
             return
-        spent.append((clock.now(), min(weight, 20.0) if urgent else weight))
-        if not urgent:
-            assert budget.used_and_left()[1] >= RATE.reserve
+        spent.append((clock.now(), min(weight, 20.0) if urgent else weight, urgent))
 
     async with asyncio.TaskGroup() as tasks:
         for pause_s, weight, urgent in asks:
@@ -289,9 +304,11 @@ async def _spend(asks: Asks) -> None:
             tasks.create_task(ask(weight, urgent=urgent), name="ask")
         await clock.advance(600.0)
     window_ns = round(RATE.window_s * SECOND_NS)
-    for start_ns, _ in spent:
-        within = sum(weight for at, weight in spent if start_ns <= at < start_ns + window_ns)
-        assert within <= RATE.capacity
+    for start_ns, _, _ in spent:
+        within = [one for one in spent if start_ns <= one[0] < start_ns + window_ns]
+        assert sum(weight for _, weight, _ in within) <= RATE.capacity
+        reads = sum(weight for _, weight, urgent in within if not urgent)
+        assert reads <= RATE.capacity - RATE.reserve
 
 
 async def test_what_an_earlier_process_spent_still_counts() -> None:

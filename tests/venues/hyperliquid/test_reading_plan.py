@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from monitor.core.killswitch.policy import KillPolicy
 from monitor.core.types import SECOND_NS
 from monitor.runtime.budget import Lane, RequestBudget
 from monitor.runtime.poll import (
@@ -113,7 +114,7 @@ LOOK = 2 * sum(map(request_weight, ("clearinghouseState", "frontendOpenOrders"))
     "twapHistory", 20
 )  # one account with positions on two dexes, as the kill path reads it
 CUT = 6 * LOOK  # two accounts: before the cancels, after them, and after the orders
-SLICES = 4  # of a dear plan; each reads both accounts again, and twice as soon as they come
+POLICY = KillPolicy()
 WAIT_S_MAX = 20.0  # what a command of the kill path may take
 
 
@@ -121,7 +122,7 @@ WAIT_S_MAX = 20.0  # what a command of the kill path may take
 @pytest.mark.parametrize("at_s", range(120, 180, 10))
 async def test_a_cut_never_finds_the_budget_spent(count: int, at_s: float) -> None:
     """Whenever it begins while everything is read: the first round waits for nothing, and what
-    many slices read comes back before a command has to give up."""
+    all slices of a dear plan read comes back before a command has to give up."""
     clock = ManualClock()
     budget = RequestBudget(BUDGET, clock)
     async with reads(count, budget, clock):
@@ -129,14 +130,14 @@ async def test_a_cut_never_finds_the_budget_spent(count: int, at_s: float) -> No
         began = clock.now()
         await budget.acquire(CUT, lane=Lane.URGENT)
         assert clock.now() == began
-        for _ in range(SLICES):
+        for _ in range(POLICY.slices):
+            await clock.advance(POLICY.slice_pause_s)
             asked = asyncio.create_task(
                 budget.acquire(2 * LOOK, lane=Lane.URGENT, wait_s_max=WAIT_S_MAX), name="slice"
             )
             while not asked.done():
                 await clock.advance(1.0)
             await asked
-            await clock.advance(5.0)
 
 
 @pytest.mark.parametrize(
