@@ -7,6 +7,7 @@ Plain data plus a map from path to line, so that a mistake found anywhere later 
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -28,12 +29,20 @@ class YamlText:
     data: Plain = None
     lines: dict[Path, int] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    # Texts over several lines: the line they begin on, and what was typed.
+    written: dict[Path, tuple[int, str]] = field(default_factory=dict)
 
-    def where(self, path: Path) -> str:
-        """``file:line`` of a path, or of its nearest parent that stands in the file."""
+    def where(self, path: Path, *, word: str = "") -> str:
+        """``file:line`` of a path, or of its nearest parent that stands in the file; of ``word``
+        in its text, where that runs over several lines."""
         while path and path not in self.lines:
             path = path[:-1]
-        return f"{self.source}:{self.lines.get(path, 1)}"
+        line = self.lines.get(path, 1)
+        if word and path in self.written:
+            first, typed = self.written[path]
+            found = re.search(rf"\b{re.escape(word)}\b", typed)
+            line = first + typed.count("\n", 0, found.start()) if found else line
+        return f"{self.source}:{line}"
 
 
 def parse_yaml(text: str, *, source: str) -> YamlText:
@@ -95,6 +104,9 @@ def _plain(loader: yaml.SafeLoader, node: yaml.Node, path: Path, into: YamlText)
         return [_plain(loader, item, (*path, index), into) for index, item in enumerate(node.value)]
     if isinstance(node, yaml.ScalarNode) and node.value.startswith(("0x", "0X")):
         return str(node.value)  # an address, which YAML 1.1 would take for a number
+    start, end = node.start_mark, node.end_mark
+    if end.line > start.line and start.buffer is not None:
+        into.written[path] = (start.line + 1, start.buffer[start.pointer : end.pointer])
     value = loader.construct_object(node)
     if value is None or isinstance(value, bool | int | float | str):
         return value

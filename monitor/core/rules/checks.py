@@ -134,14 +134,14 @@ def check_rule(rule: Rule, fields: Fields, catalogue: Mapping[str, MeasureSpec])
     specs: dict[str, MeasureSpec] = {}
     for where, expression in expressions_of(rule):
         for variable in sorted(expression.variables):
-            spec = _spec_of(variable, where, rule, fields, catalogue)
+            spec = _spec_of(variable, where, rule.for_each, fields, catalogue)
             if spec is not None:
                 specs[variable] = spec
-    for key, read in (("when", rule.when), ("until", rule.until), ("reentry", rule.reentry)):
-        text = fields.data.get(key)
-        if read is None and isinstance(text, str):  # one mistake must not hide a misspelt measure
+    readable = {where for where, _ in expressions_of(rule)}
+    for where, text in _conditions(fields):
+        if where not in readable:  # one mistake must not hide a misspelt measure
             for name in sorted(names_in(text)):
-                _spec_of(name, key, rule, fields, catalogue)
+                _spec_of(name, where, rule.for_each, fields, catalogue)
     _check_staleness(rule, fields, specs)
     _check_action(rule, fields)
     if rule.gross_to_measure:
@@ -152,39 +152,87 @@ def check_rule(rule: Rule, fields: Fields, catalogue: Mapping[str, MeasureSpec])
         _check_reachable(rule, fields, specs)
 
 
+def check_names(fields: Fields, catalogue: Mapping[str, MeasureSpec]) -> None:
+    """Note every name that is no measure of anything, of a rule that does not say what it is
+    about."""
+    for where, text in _conditions(fields):
+        for name in sorted(names_in(text)):
+            if rule_input(name) is None and name not in catalogue:
+                _unknown_measure(name, where, fields, catalogue)
+
+
+def _conditions(fields: Fields) -> Iterator[tuple[str, str]]:
+    """(field, text) of all conditions of a rule as they were written."""
+    for key in ("when", "until", "reentry"):
+        text = fields.data.get(key)
+        if isinstance(text, str):
+            yield key, text
+    flags = fields.data.get("flags")
+    for name, text in flags.items() if isinstance(flags, dict) else ():
+        if isinstance(text, str):
+            yield f"flags.{name}", text
+
+
+def _note(
+    fields: Fields,
+    where: str,
+    message: str,
+    *,
+    found: str | None = None,
+    allowed: str | None = None,
+    near: str | None = None,
+    word: str = "",
+) -> None:
+    """Note a mistake in a condition by the name ``expressions_of`` has for it, at its own line."""
+    key, _, flag = where.partition(".")
+    inner = fields.inner(key) if flag else None
+    (inner or fields).problem(
+        flag if inner else key, message, found=found, allowed=allowed, near=near, word=word
+    )
+
+
 def _spec_of(
     variable: str,
     where: str,
-    rule: Rule,
+    for_each: SubjectKind,
     fields: Fields,
     catalogue: Mapping[str, MeasureSpec],
 ) -> MeasureSpec | None:
     other = rule_input(variable)
     if other is not None:
-        if other.measure == "rule_firing_here" and rule.for_each is not SubjectKind.ASSET:
-            fields.problem(
-                where.partition(".")[0],
+        if other.measure == "rule_firing_here" and for_each is not SubjectKind.ASSET:
+            _note(
+                fields,
+                where,
                 f"{variable} asks what fires about something of an asset.",
                 allowed="here__ in a rule for each asset; firing__ elsewhere",
+                word=variable,
             )
             return None
         return _RULE_SPECS[other.measure]
     spec = catalogue.get(variable)
-    key = where.partition(".")[0]
     if spec is None:
-        near = nearest(variable, catalogue)
-        fields.problem(key, f"{variable} is not a measure.", found=variable, near=near)
+        _unknown_measure(variable, where, fields, catalogue)
         return None
-    visible = VISIBLE[rule.for_each]
+    visible = VISIBLE[for_each]
     if not set(spec.kinds) & set(visible):
-        fields.problem(
-            key,
+        _note(
+            fields,
+            where,
             f"{variable} is measured for {_words(spec.kinds)}, which a rule for each "
-            f"{rule.for_each.value} does not see.",
+            f"{for_each.value} does not see.",
             allowed=f"measures of {_words(visible)}",
+            word=variable,
         )
         return None
     return spec
+
+
+def _unknown_measure(
+    name: str, where: str, fields: Fields, catalogue: Mapping[str, MeasureSpec]
+) -> None:
+    near = nearest(name, catalogue)
+    _note(fields, where, f"{name} is not a measure.", found=name, near=near, word=name)
 
 
 def _words(kinds: tuple[SubjectKind, ...]) -> str:
@@ -329,8 +377,7 @@ def _check_dry_run(rule: Rule, fields: Fields, specs: Mapping[str, MeasureSpec])
         for which in (0, 1):
             values = {name: float(specs[name].typical[which]) for name in expression.variables}
             if expression.evaluate_in_cel(values.get) is Verdict.ERROR:
-                key = where.partition(".")[0]
-                fields.problem(key, f"fails on typical values: {expression.error_text}.")
+                _note(fields, where, f"fails on typical values: {expression.error_text}.")
                 break
 
 
@@ -348,15 +395,14 @@ def _check_reachable(rule: Rule, fields: Fields, specs: Mapping[str, MeasureSpec
         if grid is None:
             continue
         verdicts = {expression.evaluate(values.get) for values in grid}
-        key = where.partition(".")[0]
         ranges = "; ".join(
             f"{name} lies within {specs[name].low:g} to {specs[name].high:g}"
             for name in sorted(expression.variables)
         )
         if Verdict.TRUE not in verdicts:
-            fields.problem(key, f"can never be true: {ranges}.", found=expression.text)
+            _note(fields, where, f"can never be true: {ranges}.", found=expression.text)
         elif Verdict.FALSE not in verdicts:
-            fields.problem(key, f"is always true: {ranges}.", found=expression.text)
+            _note(fields, where, f"is always true: {ranges}.", found=expression.text)
     if rule.until is None or not (rule.when or rule.flags):
         return
     for values in _grid(list(parts.values()), specs) or ():

@@ -65,11 +65,13 @@ class Fields:
         found: Plain = None,
         allowed: str | None = None,
         near: str | None = None,
+        word: str = "",
     ) -> None:
-        """Note one mistake about ``key`` (empty: about the mapping itself)."""
+        """Note one mistake about ``key`` (empty: about the mapping itself), at the line of
+        ``word`` where its text runs over several."""
         self.problems.append(
             Problem(
-                where=self.doc.where((*self.path, key) if key else self.path),
+                where=self.doc.where((*self.path, key) if key else self.path, word=word),
                 field=f"{self.label}.{key}" if key else self.label,
                 message=message,
                 found=None if found is None else str(found)[:_FOUND_CHARS_MAX],
@@ -181,7 +183,8 @@ class Fields:
         try:
             return Expression(value)
         except ExpressionError as error:
-            self.problem(key, f"{error}.", found=value)
+            for mistake in error.mistakes:
+                self.problem(key, f"{mistake}.", found=value)
             return None
 
     def inner(self, key: str) -> Fields | None:

@@ -18,6 +18,7 @@ DEPTH_MAX = 24
 # infinity, so no difference is ever NaN, and a NaN comparison (false, "fine") cannot happen.
 PLAUSIBLE = 1e60
 MULTIPLICATIONS_MAX = 4
+MISTAKES_MAX = 5  # told of one expression's spelling: beyond that it was never meant as one
 
 _TOKEN = re.compile(
     r"(?P<number>\d+\.\d+(?:[eE][+-]?\d+)?)"
@@ -44,7 +45,12 @@ _RESERVED = {"true", "false", "null", "in", "and", "or", "not"}
 
 
 class ExpressionError(ValueError):
-    """An expression that rules may not use; the text says what, where and what to write."""
+    """An expression that rules may not use; each of ``mistakes`` says what, where and what to
+    write."""
+
+    def __init__(self, *mistakes: str) -> None:
+        super().__init__("; ".join(mistakes))
+        self.mistakes = mistakes
 
 
 class Number(msgspec.Struct, frozen=True, gc=False):
@@ -151,18 +157,23 @@ def children(node: Node) -> tuple[Node, ...]:
 
 
 def _tokens(text: str) -> list[tuple[str, int]]:
-    """(token, position) of everything in the text; the first foreign character is explained."""
+    """(token, position) of everything in the text; every foreign character is explained."""
     found: list[tuple[str, int]] = []
+    mistakes: list[str] = []
     position = _after_space(text, 0)
     while position < len(text):
         match = _TOKEN.match(text, position)
         if match is None or text.startswith("!=", position):
-            raise ExpressionError(_why_refused(text, position))
-        token = match.group()
-        if match.group("number") and float(token) > PLAUSIBLE:
-            raise ExpressionError(f"{token} is beyond any measure (limit {PLAUSIBLE:g})")
-        found.append((token, position))
-        position = _after_space(text, match.end())
+            why, end = _why_refused(text, position)
+            mistakes.append(why)
+        else:
+            token, end = match.group(), match.end()
+            if match.group("number") and float(token) > PLAUSIBLE:
+                mistakes.append(f"{token} is beyond any measure (limit {PLAUSIBLE:g})")
+            found.append((token, position))
+        position = _after_space(text, end)
+    if mistakes:
+        raise ExpressionError(*mistakes[:MISTAKES_MAX])
     return found
 
 
@@ -177,14 +188,16 @@ def _after_space(text: str, position: int) -> int:
     return match.end() if match else position
 
 
-def _why_refused(text: str, position: int) -> str:
+def _why_refused(text: str, position: int) -> tuple[str, int]:
+    """What is wrong with what stands there, and where it ends."""
     for pattern, why in _REFUSED:
         match = pattern.match(text, position)
         if match:
             found = match.group()
             hint = why.format(found, match.groupdict().get("digits", ""))
-            return f"{found!r} at character {position + 1}: {hint}"
-    return f"{text[position]!r} at character {position + 1} is not part of the rule language"
+            return f"{found!r} at character {position + 1}: {hint}", match.end()
+    foreign = f"{text[position]!r} at character {position + 1} is not part of the rule language"
+    return foreign, position + 1
 
 
 class _Parser:

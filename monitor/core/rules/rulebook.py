@@ -28,7 +28,7 @@ import msgspec
 from monitor.core.decision import ActionLevel, Because, RuleMode, narrower
 from monitor.core.errors import ConfigError, Problem
 from monitor.core.measures.spec import MeasureSpec
-from monitor.core.rules.checks import PLACES, SCOPES, VISIBLE, check_rule, rule_input
+from monitor.core.rules.checks import PLACES, SCOPES, VISIBLE, check_names, check_rule, rule_input
 from monitor.core.rules.evidence import Confirm
 from monitor.core.rules.expression import Expression
 from monitor.core.rules.fields import Fields, rule_mappings
@@ -144,6 +144,8 @@ def _parsed(files: tuple[tuple[str, str], ...], measures: _Measures) -> RuleBook
     for entry in entries.values():
         if entry.rule is not None:
             check_rule(entry.rule, entry.fields, catalogue)
+        elif entry.enabled:
+            check_names(entry.fields, catalogue)
     ordered = _in_order(entries)
     for entry in entries.values():
         if entry.rule is not None:

@@ -291,6 +291,54 @@ def test_a_slip_in_a_condition_hides_no_misspelt_measure() -> None:
     assert "'stress'" in said
 
 
+NAMES = {"stres", "leverag", "bogus"}
+SLIPS = """\
+- id: r
+  for_each: portfolio
+  summary: Under test
+  severity: warning
+  when: >
+    stres >= 60 &&
+    leverag > 5%
+  until: stres < 50 && bogus < 1.0
+- id: q
+  for_each: portfolio
+  summary: Under test
+  severity: warning
+  flags:
+    one: stres >= 60.0 && leverag > 1
+    two: leverag > 2.0
+  at_least: 1
+- id: p
+  summary: Under test
+  severity: warning
+  when: stres >= 60.0 || spread_ratio > 0.1
+"""
+
+
+def test_every_slip_of_every_condition_is_told_with_its_line() -> None:
+    """Each number and each name, in flags too, and where nobody said what the rule is about."""
+    found = [(one.where, one.field, one.found, one.nearest) for one in problems(SLIPS)]
+    names = [one for one in found if one[2] in NAMES]
+    assert names == [
+        ("a.yaml:6", "r.when", "stres", "stress"),
+        ("a.yaml:7", "r.when", "leverag", "leverage"),
+        ("a.yaml:8", "r.until", "bogus", None),
+        ("a.yaml:8", "r.until", "stres", "stress"),
+        ("a.yaml:14", "q.flags.one", "leverag", "leverage"),
+        ("a.yaml:14", "q.flags.one", "stres", "stress"),
+        ("a.yaml:15", "q.flags.two", "leverag", "leverage"),
+        ("a.yaml:20", "p.when", "stres", "stress"),
+    ]
+    rest = [(one.field, one.message) for one in problems(SLIPS) if one.found not in NAMES]
+    assert [field for field, _ in rest] == ["r.when"] * 3 + ["r.until", "q.flags.one", "p"]
+    assert [words for field, words in rest if field == "r.when"] == [
+        "'60' at character 10: write a decimal point: 60.0, not 60.",
+        "'5' at character 26: write a decimal point: 5.0, not 5.",
+        "'%' at character 27: write ratios as decimals: 5 % is 0.05.",
+    ]
+
+
 @pytest.mark.parametrize(
     ("severity", "mode", "most"),
     [
