@@ -63,7 +63,7 @@ def check_configuration(
     rules = _section(RulesSection, examined.data.get("rules", {}))
     if rules is not None:
         try:
-            book = rulebook_of(rules, base=base)
+            book = rulebook_of(rules, base=base, document=examined.document)
         except ConfigError as error:
             problems += error.problems
     problems += _modes(examined, book)

@@ -18,6 +18,7 @@ from monitor.core.events import RulebookLoaded
 from monitor.core.measures.catalogue import CATALOGUE
 from monitor.core.ports import EventSink
 from monitor.core.rules import RuleBook, parse_rulebook
+from monitor.core.yamltext import YamlText, dotted, nearest
 from monitor.rulebook import builtin_files
 
 RuleFiles = tuple[tuple[str, str], ...]
@@ -96,34 +97,37 @@ def refused_modes(kill: KillSettings, book: RuleBook) -> Iterator[tuple[int, str
             yield index, why
 
 
-def rulebook_files(config: Config, *, base: Path) -> tuple[tuple[str, str], ...]:
-    """(name, text) of every rule file in order; relative paths are beside the configuration.
+def rulebook_files(
+    config: Config, *, base: Path, document: YamlText | None = None
+) -> tuple[tuple[str, str], ...]:
+    """(name, text) of every rule file in order; relative paths are beside the configuration, whose
+    ``document`` has the lines of those that are wrong.
 
     Raises:
         ConfigError: Naming every file that cannot be read.
     """
-    files, problems = _read(config.rules, base)
+    files, problems = _read(config.rules, base, document)
     if problems:
         raise ConfigError(problems)
     return tuple(files)
 
 
-def load_rulebook(config: Config, *, base: Path) -> RuleBook:
+def load_rulebook(config: Config, *, base: Path, document: YamlText | None = None) -> RuleBook:
     """The checked rulebook of a configuration.
 
     Raises:
         ConfigError: With every mistake in every file.
     """
-    return rulebook_of(config.rules, base=base)
+    return rulebook_of(config.rules, base=base, document=document)
 
 
-def rulebook_of(rules: RulesSection, *, base: Path) -> RuleBook:
+def rulebook_of(rules: RulesSection, *, base: Path, document: YamlText | None = None) -> RuleBook:
     """The checked rulebook of a ``rules:`` section.
 
     Raises:
         ConfigError: With every file that cannot be read and every mistake in the others.
     """
-    files, problems = _read(rules, base)
+    files, problems = _read(rules, base, document)
     try:
         book = parse_rulebook(files, CATALOGUE)
     except ConfigError as error:
@@ -133,16 +137,51 @@ def rulebook_of(rules: RulesSection, *, base: Path) -> RuleBook:
     return book
 
 
-def _read(rules: RulesSection, base: Path) -> tuple[list[tuple[str, str]], list[Problem]]:
+def _read(
+    rules: RulesSection, base: Path, document: YamlText | None
+) -> tuple[list[tuple[str, str]], list[Problem]]:
     files = list(builtin_files()) if rules.builtin else []
     problems = []
-    for name in rules.files:
+    for index, name in enumerate(rules.files):
         path = base / name
         try:
             files.append((str(path), path.read_text(encoding="utf-8")))
         except (OSError, UnicodeDecodeError) as error:
-            why = getattr(error, "strerror", None) or "it is not UTF-8 text"
+            key = ("rules", "files", index)
             problems.append(
-                Problem(where=str(path), field="rules.files", message=f"cannot be read: {why}.")
+                Problem(
+                    where=document.where(key) if document else "configuration",
+                    field=dotted(key),
+                    message=_unreadable(path, error),
+                    found=name,
+                    nearest=nearest(name, _beside(path, name)),
+                )
             )
     return files, problems
+
+
+def _unreadable(path: Path, error: OSError | UnicodeDecodeError) -> str:
+    """Why a rule file cannot be read, and what to do."""
+    if isinstance(error, FileNotFoundError):
+        return (
+            f"there is no file {path}. A path is taken from beside the configuration: mend it, put "
+            "the file there, or take the entry out."
+        )
+    if isinstance(error, PermissionError):
+        return f"{path} may not be read by this user: {error.strerror}. Let riskd's user read it."
+    if isinstance(error, IsADirectoryError):
+        return f"{path} is a folder: name each file in it by itself."
+    why = getattr(error, "strerror", None) or "it is not UTF-8 text"
+    return f"{path} cannot be read: {why}."
+
+
+def _beside(path: Path, name: str) -> list[str]:
+    """Rule files of the folder that a name leads to, named as that name is."""
+    try:
+        return [
+            str(Path(name).with_name(one.name))
+            for one in path.parent.iterdir()
+            if one.suffix in {".yaml", ".yml"} and one != path
+        ]
+    except OSError:
+        return []

@@ -18,7 +18,7 @@ import orjson
 from monitor.app.rulebooks import rulebook_files
 from monitor.cli.control import directory_of
 from monitor.cli.noise_history import kept_history, noise_of
-from monitor.config import load_config
+from monitor.config import load_document
 from monitor.core.errors import ConfigError
 from monitor.core.measures.catalogue import CATALOGUE
 from monitor.core.rules import parse_rulebook
@@ -107,7 +107,8 @@ def _rule_files(arguments: argparse.Namespace) -> Sequence[tuple[str, str]]:
     path = Path(arguments.config)
     if not path.exists():
         return builtin_files()
-    return rulebook_files(load_config(path), base=path.resolve().parent)
+    config, document = load_document(path)
+    return rulebook_files(config, base=path.resolve().parent, document=document)
 
 
 def table(pages: Iterable[Page], span_ns: int) -> tuple[list[str], float]:

@@ -9,7 +9,7 @@ from monitor.app.rulebooks import load_rulebook
 from monitor.cli import client, rules_approve, rules_test
 from monitor.cli.rules_check import check, read_rules
 from monitor.cli.status import age
-from monitor.config import load_config
+from monitor.config import load_document
 from monitor.core.errors import ConfigError
 from monitor.core.measures.catalogue import CATALOGUE
 from monitor.core.rules import Rule, RuleBook, parse_rulebook
@@ -105,10 +105,11 @@ def _check_config(arguments: argparse.Namespace) -> int:
     """The rules that a configuration names, with what it says about leverage."""
     if arguments.files:
         raise ConfigError("Give files, or --config with the files that it names; not both.")
-    config = load_config(arguments.config)
+    config, document = load_document(arguments.config)
     base: Path = arguments.config.parent
     arguments.files = [base / name for name in config.rules.files]
-    return check(arguments, load_rulebook(config, base=base), caps=config.leverage)
+    book = load_rulebook(config, base=base, document=document)
+    return check(arguments, book, caps=config.leverage)
 
 
 def _book(paths: list[Path], *, alone: bool) -> RuleBook:

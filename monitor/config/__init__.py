@@ -9,6 +9,7 @@ from monitor.config.reading import (
     Examined,
     examine_config,
     load_config,
+    load_document,
     parse_config,
     read_config,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "VenuesSection",
     "examine_config",
     "load_config",
+    "load_document",
     "parse_config",
     "read_config",
 ]

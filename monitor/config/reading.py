@@ -37,7 +37,17 @@ def load_config(path: Path) -> Config:
     Raises:
         ConfigError: With every mistake in it, or with why the file cannot be read.
     """
-    return _whole(examine_config(read_config(path), source=str(path)))
+    return load_document(path)[0]
+
+
+def load_document(path: Path) -> tuple[Config, YamlText]:
+    """Read and check a configuration file; also its text, which knows the lines.
+
+    Raises:
+        ConfigError: As ``load_config``.
+    """
+    examined = examine_config(read_config(path), source=str(path))
+    return _whole(examined), examined.document
 
 
 def parse_config(text: str, *, source: str) -> Config:

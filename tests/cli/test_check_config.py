@@ -177,8 +177,22 @@ def test_a_broken_file_keeps_its_name_and_line(check: Check, text: str | bytes, 
         ),
         pytest.param(
             "rules: {files: [gone-rules.yaml]}\n",
-            ("gone-rules.yaml: rules.files: cannot be read: No such file",),
+            (
+                "riskd.yaml:2: rules.files[0]: there is no file",
+                "gone-rules.yaml. A path is taken from beside the configuration: mend it,",
+                "Found: gone-rules.yaml.",
+            ),
             id="no rules",
+        ),
+        pytest.param(
+            "rules:\n  files:\n    - desk-ruels.yaml\n",
+            ("riskd.yaml:4: rules.files[0]:", "Did you mean 'desk-rules.yaml'?"),
+            id="rules mistyped",
+        ),
+        pytest.param(
+            "rules: {files: [desk-rules.yaml, folder]}\n",
+            ("riskd.yaml:2: rules.files[1]:", "is a folder: name each file"),
+            id="rules in a folder",
         ),
     ],
 )
@@ -188,6 +202,8 @@ def test_what_run_refuses_is_refused(
     """Exit code 2, one line with the place, and no secret in it."""
     (tmp_path / "short.token").write_text("x" * 15)
     (tmp_path / "wrong.secret").write_text("hunter2hunter2")
+    (tmp_path / "desk-rules.yaml").write_text("rules: []\n")
+    (tmp_path / "folder").mkdir()
     code, lines = check(VENUES + text)
     assert code == 2
     assert len(lines) == 1, lines
