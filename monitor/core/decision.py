@@ -107,7 +107,7 @@ class KillRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     ``because`` is why a hold holds; a stronger level that only holds does so for its data.
     A cut leaves ``gross_to_ratio`` of gross at the first entry, or ``gross_to_usd`` (gross exposure
     of the scope, USD) where ``gross_to_measure`` said so; without a known amount nothing is cut.
-    ``severity`` is the rule's own.
+    It is spread over ``over_s`` seconds, 0 for at once. ``severity`` is the rule's own.
     """
 
     rule: str
@@ -125,6 +125,7 @@ class KillRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     because: Because = Because.DATA
     gross_to_usd: float | None = None
     gross_to_measure: str = ""
+    over_s: float = 0.0
     severity: Severity = Severity.CRITICAL
 
 

@@ -15,7 +15,7 @@ from monitor.core.rule_sources import independent_sources
 from monitor.core.rules import Step, scope_subject
 from monitor.core.rules.checks import APART_NS_MIN
 from monitor.core.state.model import RiskState
-from monitor.core.types import EngineNs, Verdict
+from monitor.core.types import SECOND_NS, EngineNs, Verdict
 
 # What estimates, and missing data, may ask for at most.
 MILD = frozenset({ActionLevel.PAGE, ActionLevel.HOLD})
@@ -65,6 +65,7 @@ class RuleRequests:
                 because=rule.because,
                 gross_to_usd=None if target is None or memory.capped else target.value,
                 gross_to_measure=rule.gross_to_measure,
+                over_s=rule.over_ns / SECOND_NS,
                 severity=rule.severity,
             ),
         )

@@ -51,7 +51,7 @@ def test_a_measured_target_stands_beside_the_condition() -> None:
     """What a cut to a cap leaves, and that nothing is cut while nobody knows it."""
     series = {"leverage_net_to_cap_ratio": "1.2x9", "leverage_cap_target_usd": "943396x9"}
     lines = explained("leverage_cap", "", series)
-    assert lines[0].startswith("leverage_cap  high, cut to leverage_cap_target_usd, propose")
+    assert lines[0].startswith("leverage_cap  high, cut to leverage_cap_target_usd over 60 min, ")
     assert "  leverage_cap_target_usd = 943396 ($943,396), 0 s old" in lines
     action = next(line for line in lines if line.startswith("ACTION"))
     assert "WOULD HAVE cut gross of portfolio to $943,396" in action

@@ -16,12 +16,13 @@ from monitor.rulebook import builtin_files
 
 BOOK = parse_rulebook(builtin_files(), CATALOGUE)
 HOLD, BLOCK, CUT = "2 hold", "2 block_new", "3 cut"
+SLICED = "leverage_cap_target_usd over 60 min"
 
 # (catalogue, rule, severity, level, target, scope, the limit it begins at)
 TABLE = (
     ("FUNDING_STRESS", "funding_stress", "critical", CUT, "70% of gross", "portfolio", 60.0),
     ("FUNDING_BUDGET", "funding_budget", "high", BLOCK, "", "portfolio", 1.0),  # of the 1 %
-    ("LEVERAGE_CAP", "leverage_cap", "high", CUT, "leverage_cap_target_usd", "portfolio", 1.05),
+    ("LEVERAGE_CAP", "leverage_cap", "high", CUT, SLICED, "portfolio", 1.05),
     ("LEVERAGE_CAP", "leverage_cap_critical", "critical", CUT, "70% of gross", "portfolio", 1.25),
     ("DRAWDOWN", "drawdown_8", "critical", CUT, "70% of gross", "portfolio", 0.08),
     ("DRAWDOWN", "drawdown_12", "critical", CUT, "40% of gross", "portfolio", 0.12),

@@ -15,6 +15,7 @@ from monitor.core.killswitch.episodes import (
     proposals,
     rearm,
     regrowth,
+    series,
     trips,
 )
 from monitor.core.killswitch.execution import fills, hands, wave
@@ -263,6 +264,7 @@ class KillMachine:
         regrowth.forget(turn)
         if turn.acting:
             asks.raise_ripe(turn)
+            series.go_on(turn)
             for latch in state.latches.values():
                 trips.enumerate_accounts(turn, latch)
             self._work(turn)
@@ -306,6 +308,7 @@ class KillMachine:
         state, policy = turn.state, turn.policy
         due = [holds.due_ns(turn, hold) for hold in state.holds.values()]
         due += [asks.due_ns(pending) for pending in state.pendings.values()]
+        due += [series.due_ns(turn, one) for one in state.series.values()]
         due += [proposal.expires_ns + 1 for proposal in state.proposals.values()]
         due += [offer.expires_ns + 1 for offer in state.hold_offers.values()]
         for latch in state.latches.values():

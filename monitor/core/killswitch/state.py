@@ -213,7 +213,11 @@ class Latch(msgspec.Struct, kw_only=True):
 
 
 class Ask(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """What a rule asked for, as the machine judged it: action, and the scope it may reach."""
+    """What a rule asked for, as the machine judged it: action, and the scope it may reach.
+
+    Where ``part`` is set, ``gross_to_usd`` is how far this part goes, on the way to
+    ``gross_to_measure``.
+    """
 
     rule: str
     subject: Subject
@@ -229,6 +233,8 @@ class Ask(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     gross_to_usd: float | None = None
     gross_to_measure: str = ""  # which measure of ``subject`` said so
     severity: Severity = Severity.CRITICAL
+    over_s: float = 0.0
+    part: int = 0  # of those that a cut over a time is proposed in, from 1; 0: it is one whole
 
     @property
     def key(self) -> str:
@@ -278,6 +284,14 @@ class Proposal(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     words: str
 
 
+class Series(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """A cut over a time of which a part was approved: ``ask`` is the next one, proposed from
+    ``due_ns`` on."""
+
+    ask: Ask
+    due_ns: EngineNs
+
+
 class Heard(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """The level that an episode of a rule was already given, so that repetition changes nothing."""
 
@@ -317,6 +331,7 @@ class KillState(msgspec.Struct, kw_only=True):
     holds: dict[str, Hold] = msgspec.field(default_factory=dict)  # by rule|subject
     pendings: dict[str, Pending] = msgspec.field(default_factory=dict)  # by rule|subject
     proposals: dict[str, Proposal] = msgspec.field(default_factory=dict)  # by id
+    series: dict[str, Series] = msgspec.field(default_factory=dict)  # by rule|subject
     heard: dict[str, Heard] = msgspec.field(default_factory=dict)  # by rule|subject
     would: dict[str, Heard] = msgspec.field(default_factory=dict)  # by rule|subject
     rearmed: dict[str, EngineNs] = msgspec.field(default_factory=dict)  # by scope
@@ -332,6 +347,7 @@ class KillState(msgspec.Struct, kw_only=True):
         """(measure, subject) of the amounts that cuts wait with, for approval or their time."""
         asks = [one.ask for one in self.pendings.values()]
         asks += [one.ask for one in self.proposals.values()]
+        asks += [one.ask for one in self.series.values()]
         return {(ask.gross_to_measure, ask.subject) for ask in asks if ask.gross_to_measure}
 
 

@@ -14,7 +14,7 @@ from monitor.core.killswitch.facts import KillNotice
 from monitor.core.killswitch.levels import Level
 from monitor.core.killswitch.policy import step_of
 from monitor.core.killswitch.precedence import ranked
-from monitor.core.killswitch.state import Cause, Latch, Outcome, Stage
+from monitor.core.killswitch.state import Ask, Cause, Latch, Outcome, Stage
 from monitor.core.killswitch.turn import Turn, after, digest
 from monitor.core.types import Severity
 
@@ -24,6 +24,7 @@ RESIDUALS_MAX = 20
 ELLIPSIS = "…"
 KNOWN_MAX = 20
 NOTHING_KNOWN = "NOTHING KNOWN IN THIS SCOPE"
+PARTS = 4  # that a cut over a time is proposed in
 UNKNOWN_GROSS = "a gross that is unknown now"
 
 # What a person has to do; every other stage is riskd's own work.
@@ -53,6 +54,11 @@ HOLD_EFFECT = (
     "cut; positions and working orders stay"
 )
 HOLD_ENDS = {Because.DATA: "its data is good", Because.RISK: "its rule is over"}
+
+
+def part_words(ask: Ask) -> str:
+    """``, part 2 of 4`` of a cut that is proposed in parts."""
+    return f", part {ask.part} of {PARTS}" if ask.part else ""
 
 
 def cut_short(text: str) -> str:

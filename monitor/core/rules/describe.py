@@ -112,7 +112,11 @@ def action_text(
     scope = scope_subject(rule, subject)
     words = {
         "scope": f"the {rule.scope.value}" if brief else scope_text(scope),
-        "gross": target_text(rule.gross_to_ratio, None if target is None else target.value),
+        "gross": target_text(
+            rule.gross_to_ratio,
+            None if target is None else target.value,
+            over_s=rule.over_ns / SECOND_NS,
+        ),
     }
     mode = narrower(rule.mode, allowed)
     if mode is RuleMode.OBSERVE:

@@ -16,7 +16,7 @@ from monitor.core.rules.evidence import Confirm
 from monitor.core.rules.expression import Expression
 from monitor.core.rules.rule import OnUnknown, Rule
 from monitor.core.rules.rulebook import RuleBook
-from monitor.core.types import Severity, Verdict
+from monitor.core.types import SECOND_NS, Severity, Verdict
 
 _LEVELS = tuple(ActionLevel)
 _MODES = tuple(RuleMode)
@@ -169,7 +169,8 @@ def _action(old: Rule, new: Rule) -> Iterator[str]:
 
 
 def _goal(rule: Rule) -> str:
-    return rule.gross_to_measure or f"{rule.gross_to_ratio or 0:g} of gross"
+    over = f" over {rule.over_ns / (60 * SECOND_NS):g} min" if rule.over_ns else ""
+    return (rule.gross_to_measure or f"{rule.gross_to_ratio or 0:g} of gross") + over
 
 
 def implies(first: Expression, second: Expression) -> bool:

@@ -15,6 +15,7 @@ from monitor.core.decision import ActionLevel, Because, RuleMode
 from monitor.core.rules.evidence import NO_CONFIRMATIONS, Confirm, Confirmations, FlagState
 from monitor.core.rules.expression import Expression
 from monitor.core.types import (
+    SECOND_NS,
     AlertState,
     EngineNs,
     Severity,
@@ -57,7 +58,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     ``page_per`` is whom one page is about where that is wider than ``for_each``, and ``covered_by``
     are louder rules: while one of them fires about the same place, this one pages nobody.
     A cut leaves ``gross_to_ratio`` of gross, or the USD that ``gross_to_measure`` says of the same
-    subject; a hold is ``because`` of its data, or of a risk.
+    subject, and is spread over ``over_ns``; a hold is ``because`` of its data, or of a risk.
     """
 
     id: str
@@ -79,6 +80,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     level: ActionLevel = ActionLevel.PAGE
     gross_to_ratio: float | None = None
     gross_to_measure: str = ""
+    over_ns: int = 0
     because: Because = Because.DATA
     scope: SubjectKind
     mode: RuleMode = RuleMode.OBSERVE
@@ -107,11 +109,12 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
     @property
     def target(self) -> str:
-        """What a cut leaves, in words: ``70% of gross``, or the measure that says it. Empty where
-        nothing is cut."""
+        """What a cut leaves, in words: ``70% of gross``, or the measure that says it, and the time
+        it takes (``over 60 min``). Empty where nothing is cut."""
+        over = f" over {self.over_ns / (60 * SECOND_NS):g} min" if self.over_ns else ""
         if self.gross_to_measure:
-            return self.gross_to_measure
-        return "" if self.gross_to_ratio is None else f"{self.gross_to_ratio:.0%} of gross"
+            return f"{self.gross_to_measure}{over}"
+        return "" if self.gross_to_ratio is None else f"{self.gross_to_ratio:.0%} of gross{over}"
 
     @property
     def fingerprint(self) -> str:

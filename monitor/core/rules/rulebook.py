@@ -33,7 +33,7 @@ from monitor.core.rules.evidence import Confirm
 from monitor.core.rules.expression import Expression
 from monitor.core.rules.fields import Fields, rule_mappings
 from monitor.core.rules.rule import PARTS, OnUnknown, Rule
-from monitor.core.types import Severity, SubjectKind, louder_than
+from monitor.core.types import SECOND_NS, Severity, SubjectKind, louder_than
 from monitor.core.yamltext import YamlText, nearest, parse_yaml
 
 KEYS = frozenset(
@@ -43,6 +43,8 @@ KEYS = frozenset(
         "scope", "mode", "summary", "help", "runbook", "enabled", "page_per", "covered_by",
     }
 )  # fmt: skip
+# A cut is proposed in parts over a time in which each is worth an order, and a person's look.
+OVER_NS_MIN, OVER_NS_MAX = 600 * SECOND_NS, 86_400 * SECOND_NS
 SUMMARY_CHARS_MAX = 45  # leaves room for the number, the limit, the scope and the action in 120
 OBSERVATIONS_MAX = 20
 _NAME = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*", re.ASCII)
@@ -181,8 +183,12 @@ def _read_rule(fields: Fields, rule_id: str, family: str) -> Rule | None:
     for_each = _read_for_each(fields)
     when, flags, at_least, within_ns = _read_condition(fields)
     until, reentry = fields.expression("until"), fields.expression("reentry")
-    level, gross_to, gross_to_measure, because = _read_do(fields)
+    level, gross_to, gross_to_measure, because, over_ns = _read_do(fields)
     severity = _read_severity(fields)
+    if over_ns and severity is Severity.CRITICAL:
+        fields.problem(
+            "do", "over belongs to a cut that is proposed: what is critical is not spread."
+        )
     confirm, summary = _read_confirm(fields), _read_summary(fields)
     timers = {
         key: fields.duration(key) for key in ("for", "keep_firing_for", "min_hold", "max_staleness")
@@ -217,6 +223,7 @@ def _read_rule(fields: Fields, rule_id: str, family: str) -> Rule | None:
         level=level,
         gross_to_ratio=gross_to,
         gross_to_measure=gross_to_measure,
+        over_ns=over_ns,
         because=because,
         scope=scope or SCOPES[for_each][0],
         mode=mode or RuleMode.OBSERVE,
@@ -292,22 +299,34 @@ def _read_condition(
     return when, tuple(flags), at_least or 1, fields.duration("within") or 0
 
 
-def _read_do(fields: Fields) -> tuple[ActionLevel, float | None, str, Because]:
-    """Level; the share of gross that remains, or the measure that says it; why a hold holds."""
+def _read_do(fields: Fields) -> tuple[ActionLevel, float | None, str, Because, int]:
+    """Level; the share of gross that remains, or the measure that says it; why a hold holds; over
+    which time a cut is spread, nanoseconds."""
     inner = fields.inner("do")
     if inner is None:
-        return ActionLevel.PAGE, None, "", Because.DATA
-    inner.only_keys({"level", "gross_to", "because"})
+        return ActionLevel.PAGE, None, "", Because.DATA, 0
+    inner.only_keys({"level", "gross_to", "because", "over"})
     level = inner.choice("level", ActionLevel, None) or ActionLevel.PAGE
     if "level" not in inner.data:
         inner.problem("level", "is missing.", allowed=", ".join(ActionLevel))
     because = inner.choice("because", Because, Because.DATA) or Because.DATA
     if "because" in inner.data and level is not ActionLevel.HOLD:
         inner.problem("because", "belongs to level hold.", found=level.value)
+    over_ns = inner.duration("over") or 0
+    if "over" in inner.data and level is not ActionLevel.CUT:
+        inner.problem("over", "belongs to level cut.", found=level.value)
+    elif over_ns and not OVER_NS_MIN <= over_ns <= OVER_NS_MAX:
+        inner.problem("over", "is no time to spread a cut over.", allowed="10m to 24h")
+    elif over_ns and not isinstance(inner.data.get("gross_to"), str):
+        inner.problem(
+            "over",
+            "belongs to a cut to an amount: each part goes on the way to what may be left by then.",
+            allowed="gross_to: <a measure in USD>",
+        )
     gross_to = inner.data.get("gross_to")
     if isinstance(gross_to, str) and _NAME.fullmatch(gross_to):
-        return level, None, gross_to, because
-    return level, inner.number("gross_to", low=0.0, high=0.99), "", because
+        return level, None, gross_to, because, over_ns
+    return level, inner.number("gross_to", low=0.0, high=0.99), "", because, over_ns
 
 
 def _read_confirm(fields: Fields) -> Confirm | None:
@@ -391,6 +410,8 @@ def _definition(rule: Rule) -> str:
         parts["gross_to"] = rule.gross_to_measure
     if rule.because is not Because.DATA:
         parts["because"] = rule.because
+    if rule.over_ns:
+        parts["over"] = rule.over_ns
     return msgspec.json.encode(parts).decode()
 
 

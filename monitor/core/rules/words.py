@@ -149,14 +149,15 @@ def scope_text(subject: Subject) -> str:
     return f"{kind} {parts}" if parts else kind
 
 
-def target_text(ratio: float | None, usd: float | None) -> str:
-    """What a cut leaves: ``70 %``, or ``$812,000``."""
-    return percent(ratio or 0.0) if usd is None else number(usd, Unit.USD)
+def target_text(ratio: float | None, usd: float | None, *, over_s: float = 0.0) -> str:
+    """What a cut leaves: ``70 %``, or ``$812,000``; ``over 60 min`` where it takes a time."""
+    left = percent(ratio or 0.0) if usd is None else number(usd, Unit.USD)
+    return f"{left} over {duration(over_s)}" if over_s > 0.0 else left
 
 
 def request_text(request: KillRequest) -> str:
     """What a firing rule asked for, as something done: ``held account dydx/main (reduce only)``."""
     done, _ = DONE.get(request.level, (request.level.value + " {scope}", ""))
-    gross = target_text(request.gross_to_ratio, request.gross_to_usd)
+    gross = target_text(request.gross_to_ratio, request.gross_to_usd, over_s=request.over_s)
     text = done.format(scope=scope_text(request.scope), gross=gross)
     return f"{text}, held back: estimated numbers" if request.capped_by_estimate else text

@@ -324,6 +324,7 @@ class World:
         gross_to_usd: float | None = None,
         gross_to_measure: str = "",
         severity: Severity = Severity.CRITICAL,
+        over_s: float = 0.0,
     ) -> Step:
         """A rule asks; ``seen`` are its observations, seconds from the start."""
         return self.tell(
@@ -341,6 +342,7 @@ class World:
                     gross_to_measure=gross_to_measure,
                     because=because,
                     severity=severity,
+                    over_s=over_s,
                     firing_epoch_ns=START_NS + round(epoch * SECOND_NS),
                     capped_by_estimate=capped,
                     observations_ns=tuple(START_NS + round(one * SECOND_NS) for one in seen),

@@ -32,6 +32,7 @@ BASE = {
     "severity": "warning",
 }
 CONFIRMED: dict[str, str | None] = {"confirm": "{need: 2, of: 2, apart: 20s}"}
+PROPOSED_CUT: dict[str, str | None] = {"severity": "high", "mode": "propose", **CONFIRMED}
 PLAIN_CUT: dict[str, str | None] = {"do": "{level: cut, gross_to: 0.8}", **CONFIRMED}
 
 
@@ -242,6 +243,29 @@ def test_defaults_are_the_careful_ones() -> None:
             "r.do.because",
             "belongs to level hold",
             id="a cut because of something",
+        ),
+        pytest.param(
+            PROPOSED_CUT | {"do": "{level: cut, gross_to: 0.7, over: 1h}"},
+            "r.do.over",
+            "to an amount",
+            id="a share over a time",
+        ),
+        pytest.param(
+            PROPOSED_CUT | {"do": "{level: cut, gross_to: gross_exposure_usd, over: 9m}"},
+            "r.do.over",
+            "10m to 24h",
+            id="over no time",
+        ),
+        pytest.param(
+            {"do": "{level: hold, over: 1h}"}, "r.do.over", "belongs to level cut", id="hold over"
+        ),
+        pytest.param(
+            PLAIN_CUT
+            | {"do": "{level: cut, gross_to: gross_exposure_usd, over: 1h}"}
+            | {"severity": "critical"},
+            "r.do",
+            "what is critical is not spread",
+            id="a critical cut over a time",
         ),
         pytest.param(
             {"do": "{level: hold, because: greed}"}, "r.do.because", "data, risk", id="because why"

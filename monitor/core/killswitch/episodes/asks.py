@@ -7,11 +7,10 @@ account that is a small part of the book latches itself and not the book.
 
 from __future__ import annotations
 
-import msgspec
-
 from monitor.core.decision import ActionLevel, Because, KillRequest, RuleMode, narrower
 from monitor.core.killswitch.book import Book
-from monitor.core.killswitch.episodes import holds, proposals
+from monitor.core.killswitch.episodes import holds, proposals, series
+from monitor.core.killswitch.episodes.amounts import amount_unknown, as_of_now
 from monitor.core.killswitch.episodes.trips import trip
 from monitor.core.killswitch.execution.orders import concerns
 from monitor.core.killswitch.facts import KillNotice, RuleAsked
@@ -20,7 +19,7 @@ from monitor.core.killswitch.planning.legs import gross_in_scope_usd
 from monitor.core.killswitch.scope import scope_parts
 from monitor.core.killswitch.state import Ask, Cause, Heard, Pending
 from monitor.core.killswitch.turn import Turn, after
-from monitor.core.killswitch.words import cut_short, dollars
+from monitor.core.killswitch.words import cut_short, dollars, part_words
 from monitor.core.types import (
     SECOND_NS,
     EngineNs,
@@ -69,6 +68,7 @@ def rule_asked(turn: Turn, fact: RuleAsked) -> None:
         evidence=_evidence(fact, scope),
         confirmed_by=_confirmed_by(request),
         because=Because.DATA if request.capped_by_estimate else request.because,
+        over_s=request.over_s if action is ActionLevel.CUT else 0.0,
     )
     # By both, where it reaches less than it asked for: what observes there must not act there.
     said = narrower(
@@ -77,9 +77,9 @@ def rule_asked(turn: Turn, fact: RuleAsked) -> None:
     )
     mode = narrower(said, request.mode_max)
     if not turn.acting or mode is RuleMode.OBSERVE:
-        would_have(turn, ask)
+        would_have(turn, series.first_part(turn, ask))
     elif mode is RuleMode.PROPOSE:
-        proposals.propose(turn, ask)
+        proposals.propose(turn, series.first_part(turn, ask))
     elif action is ActionLevel.HOLD:
         holds.place(turn, ask)
     else:
@@ -93,6 +93,8 @@ def _evidence(fact: RuleAsked, scope: Subject) -> str:
         words += f"; it asked for {request.scope}, of which this account is a small or unknown part"
     if request.gross_to_usd is not None:
         words += f"; to {request.gross_to_measure} {dollars(request.gross_to_usd)}"
+    if request.over_s:
+        words += f" over {request.over_s / 60:g} min"
     if request.capped_by_estimate:
         words += "; on estimates or missing data, so no more than a hold"
     return words
@@ -205,24 +207,6 @@ def raise_ripe(turn: Turn) -> None:
             )
 
 
-def as_of_now(turn: Turn, ask: Ask) -> Ask | None:
-    """What was asked for with the amount that it leaves as that is now; None where it is not known
-    for certain. A share needs no renewal: it is of the gross at the first entry."""
-    if not ask.gross_to_measure:
-        return ask
-    book = turn.book
-    usd = None if book is None else book.amount_usd(ask.gross_to_measure, ask.subject)
-    if usd is None or usd == ask.gross_to_usd:
-        return None if usd is None else ask
-    evidence = f"{ask.evidence}, {dollars(usd)} now"
-    return msgspec.structs.replace(ask, gross_to_usd=usd, evidence=evidence)
-
-
-def amount_unknown(ask: Ask) -> str:
-    """Why a cut to an amount is not made now."""
-    return f"{ask.gross_to_measure} of {ask.subject} is not known for certain now"
-
-
 def due_ns(pending: Pending) -> EngineNs | None:
     """When a pending level may be reached by time alone; None while it waits for confirmation."""
     return pending.not_before_ns if pending.confirmed else None
@@ -235,7 +219,7 @@ def latch(turn: Turn, ask: Ask, level: Level, *, approved_by: str = "") -> None:
     if level < ask.level:
         reason += f"; {ask.level.name} waits for its confirmation or the end of a cool-down"
     if approved_by:
-        reason += f"; approved by {approved_by}"
+        reason += f"{part_words(ask)}; approved by {approved_by}"
     cause = Cause(
         actor=f"rule:{ask.rule}",
         level=level,
@@ -278,7 +262,9 @@ def _would_notice(turn: Turn, ask: Ask, words: str, *, resolved: bool) -> KillNo
         severity=Severity.INFO,
         scope=ask.scope,
         at_ns=turn.now,
-        summary=cut_short(f"WOULD HAVE {ask.level.name} {ask.scope} by {ask.rule}: {words}"),
+        summary=cut_short(
+            f"WOULD HAVE {ask.level.name} {ask.scope} by {ask.rule}{part_words(ask)}: {words}"
+        ),
         description=f"{ask.evidence}. {words}. Nothing was latched and nothing was sent.",
         resolved=resolved,
     )
@@ -317,3 +303,4 @@ def rule_ended(turn: Turn, rule: str, subject: Subject, *, removed: bool = False
             reason="the rule ended before its level was confirmed; what is latched stays",
         )
     proposals.withdraw(turn, key)
+    series.end(turn, key, "the rule is over")

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from monitor.core.decision import ActionLevel
-from monitor.core.killswitch.episodes import asks, holds, proposals
+from monitor.core.killswitch.episodes import asks, holds, proposals, series
+from monitor.core.killswitch.episodes.amounts import (
+    AMOUNT_SLACK_RATIO,
+    amount_unknown,
+    as_of_now,
+)
 from monitor.core.killswitch.episodes.trips import trip
 from monitor.core.killswitch.facts import PersonApproved, PersonPulled
 from monitor.core.killswitch.levels import Level
@@ -24,8 +29,6 @@ from monitor.core.types import PORTFOLIO
 PULLS_MAX = 1000  # remembered pulls
 # A message comes again within seconds; one that is signed is believed for 300 s.
 REPEAT_S = 600.0
-# A cap that moved by less since a person saw it is the cap that was seen.
-AMOUNT_SLACK_RATIO = 0.01
 
 
 def pulled(turn: Turn, fact: PersonPulled) -> None:
@@ -147,10 +150,10 @@ def approved(turn: Turn, fact: PersonApproved) -> None:
         turn.answer = f"Proposal {proposal.id} is refused; nothing was done."
         return
     granted = proposal.ask
-    present = asks.as_of_now(turn, granted)
+    present = as_of_now(turn, granted)
     if present is None and turn.acting:
         turn.answer = (
-            f"{asks.amount_unknown(granted)}: nothing was done. Approve it once it is, or `riskd "
+            f"{amount_unknown(granted)}: nothing was done. Approve it once it is, or `riskd "
             "kill` with a share of your own."
         )
         turn.record("approval_refused", actor=actor, scope=granted.scope, reason=turn.answer)
@@ -170,7 +173,9 @@ def approved(turn: Turn, fact: PersonApproved) -> None:
         turn.answer = f"{ask.scope} is latched at {latch.level.name}: {EFFECTS[latch.level]}."
         if not_carried_out(latch, ask.level):
             turn.answer += f" {not_carried_out(latch, ask.level)}"
-        if more and present is not None:
+        if ask.part:
+            turn.answer = f"{turn.answer} {series.approved(turn, granted)}".rstrip()
+        elif more and present is not None:
             name = proposals.propose_rest(turn, present)
             turn.answer += (
                 f" Only {dollars(present.gross_to_usd or 0.0)} may stay by now, and "

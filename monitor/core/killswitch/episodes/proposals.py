@@ -10,7 +10,7 @@ from monitor.core.killswitch.plan import PlanLimits, Target
 from monitor.core.killswitch.planning.legs import gross_in_scope_usd
 from monitor.core.killswitch.state import Ask, Heard, Proposal
 from monitor.core.killswitch.turn import Turn, after, digest
-from monitor.core.killswitch.words import EFFECTS, HOLD_ENDS, cut_short, dollars
+from monitor.core.killswitch.words import EFFECTS, HOLD_ENDS, cut_short, dollars, part_words
 from monitor.core.types import Severity
 
 ALERT = "KillSwitchProposed"
@@ -26,7 +26,7 @@ def propose(turn: Turn, ask: Ask) -> None:
 
 def propose_rest(turn: Turn, ask: Ask) -> str:
     """Put before people what is needed now beyond what they approved; gives the proposal's id."""
-    rest = digest(ask.key, ask.epoch_ns, ask.level, ask.scope, ask.gross_to_usd)
+    rest = digest(ask.key, ask.epoch_ns, ask.level, ask.scope, ask.gross_to_usd, ask.part)
     return _put(turn, ask, rest)
 
 
@@ -132,7 +132,7 @@ def _record(turn: Turn, proposal: Proposal, action: str, *, actor: str, reason: 
         reason=reason or proposal.ask.evidence,
         details=(
             ("proposal", proposal.id),
-            ("plan", proposal.words),
+            ("plan", f"{proposal.words}{part_words(proposal.ask)}"),
             ("expires_ns", str(proposal.expires_ns)),
         ),
     )
@@ -148,9 +148,12 @@ def notice_of(turn: Turn, proposal: Proposal, words: str, *, resolved: bool) -> 
         severity=Severity.HIGH if quiet else Severity.CRITICAL,
         scope=ask.scope,
         at_ns=turn.now,
-        summary=cut_short(f"{words}: {ask.level.name} {ask.scope} by {ask.rule}: {proposal.words}"),
+        summary=cut_short(
+            f"{words}: {ask.level.name} {ask.scope} by {ask.rule}{part_words(ask)}: "
+            f"{proposal.words}"
+        ),
         description=(
-            f"{ask.evidence}. {proposal.words}. `riskd approve {proposal.id}` within "
+            f"{ask.evidence}{part_words(ask)}. {proposal.words}. `riskd approve {proposal.id}` within "
             f"{turn.policy.proposal_ttl_s / 60:g} min; the plan is made anew on fresh positions."
         ),
         resolved=resolved,
