@@ -8,6 +8,7 @@ from pathlib import Path
 from monitor.app.desk_files import read_desk_file, unix_seconds
 from monitor.core.errors import ConfigError, Problem
 from monitor.core.events import OffBookLeg, OffBookLegsDeclared
+from monitor.core.filekinds import FileKind, mistaken
 from monitor.core.types import SECOND_NS
 from monitor.core.yamltext import Plain, YamlText, dotted, nearest
 
@@ -22,6 +23,8 @@ def read_legs(path: Path) -> OffBookLegsDeclared:
         ConfigError: With every mistake and its line; nothing of a wrong file is used.
     """
     document = read_desk_file(path, "off-book legs")
+    if (other := mistaken(document, FileKind.LEGS)) is not None:
+        raise ConfigError([*document.problems, other])
     problems = list(document.problems)
     data = document.data if isinstance(document.data, dict) else {}
     rows = data.get("legs")

@@ -7,6 +7,7 @@ from pathlib import Path
 from monitor.app.desk_files import read_desk_file, unix_seconds
 from monitor.core.errors import ConfigError, Problem
 from monitor.core.events import NewsFlag, NewsFlagsDeclared
+from monitor.core.filekinds import FileKind, mistaken
 from monitor.core.operator import FLAG_NAME, FLAG_SCOPES, scope_of
 from monitor.core.types import PORTFOLIO, SECOND_NS, subject_kind
 from monitor.core.yamltext import Plain, YamlText, dotted, nearest
@@ -24,6 +25,8 @@ def read_news(path: Path) -> NewsFlagsDeclared:
         ConfigError: With every mistake and its line; nothing of a wrong file is used.
     """
     document = read_desk_file(path, "news flags")
+    if (other := mistaken(document, FileKind.NEWS)) is not None:
+        raise ConfigError([*document.problems, other])
     problems = list(document.problems)
     data = document.data if isinstance(document.data, dict) else {}
     rows = data.get("flags")

@@ -14,6 +14,7 @@ from pydantic_core import ErrorDetails
 
 from monitor.backtest.history import FUNDING_FILES
 from monitor.core.errors import ConfigError, Problem
+from monitor.core.filekinds import FileKind, mistaken
 from monitor.core.yamltext import Path as KeyPath
 from monitor.core.yamltext import YamlText, dotted, nearest, parse_yaml
 
@@ -121,6 +122,8 @@ def load_book(path: Path) -> BookSettings:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise ConfigError(f"The book {path} cannot be read: {reason}.") from error
     document = parse_yaml(text, source=str(path))
+    if (other := mistaken(document, FileKind.BOOK)) is not None:
+        raise ConfigError([*document.problems, other])
     problems = list(document.problems)
     if not problems and not isinstance(document.data, dict):
         problems.append(

@@ -14,6 +14,7 @@ from monitor.config.sections import Config, arming, unwatched
 from monitor.config.together import across_fields
 from monitor.config.words import line, once_each, sentence
 from monitor.core.errors import ConfigError, Problem
+from monitor.core.filekinds import FileKind, mistaken
 from monitor.core.yamltext import YamlText, dotted, parse_yaml
 
 
@@ -92,6 +93,8 @@ def examine_config(text: str, *, source: str) -> Examined:
                 found=type(document.data).__name__,
             )
         )
+    if (other := mistaken(document, FileKind.CONFIGURATION)) is not None:
+        return Examined(document, (*document.problems, other), None)
     if not isinstance(document.data, dict):
         return Examined(document, tuple(problems), None)
     config: Config | None = None

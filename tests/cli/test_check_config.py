@@ -132,6 +132,66 @@ def test_a_broken_file_keeps_its_name_and_line(check: Check, text: str | bytes, 
     assert said in lines[0]
 
 
+RULE = "rules: [{id: a, for_each: portfolio, when: leverage > 3.0, severity: high, summary: S}]\n"
+KINDS = {
+    "config": VENUES,
+    "rules": RULE,
+    "list of rules": RULE.removeprefix("rules: "),
+    "rule taken out": "tests: [{id: a, enabled: false}]\n",
+    "tests": "tests: [{name: a, series: {}, expect: []}]\n",
+    "legs": "legs: []\n",
+    "news": "flags: [{name: a, at: 2027-01-01, reason: R}]\n",
+    "book": "positions: [{venue: hyperliquid, asset: BTC}]\nvenues: {hyperliquid: {}}\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("command", "kind", "said"),
+    [
+        (command, kind, said)
+        for command, own in (
+            (["check-config"], {"config"}),
+            (["rules", "check"], {"rules", "list of rules", "rule taken out"}),
+            (["rules", "test"], {"tests"}),
+        )
+        for kind, said in (
+            ("config", "a configuration, not %. `riskd check-config FILE`"),
+            ("rules", "a file of rules, not %. `riskd rules check FILE`"),
+            ("list of rules", "a file of rules, not %. `riskd rules check FILE`"),
+            ("rule taken out", "a file of rules, not %. `riskd rules check FILE`"),
+            ("tests", "a file of rule tests, not %. `riskd rules test FILE`"),
+            ("legs", "a file of off-book legs, not %. A configuration names it as"),
+            ("news", "a file of news flags, not %. A configuration names it as"),
+            ("book", "a book to simulate, not %. `riskd backtest --book FILE`"),
+        )
+        if kind not in own
+    ],
+)
+def test_another_kind_of_file_is_told_as_such(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    command: list[str],
+    kind: str,
+    said: str,
+) -> None:
+    """One sentence with the command that reads it, not a list of what it lacks."""
+    path = tmp_path / "given.yaml"
+    path.write_text(KINDS[kind])
+    assert main([*command, str(path)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    wanted = {"check-config": "a configuration", "check": "a file of rules"}
+    said = said.replace("%", wanted.get(command[-1], "a file of rule tests"))
+    assert line.startswith(f"{path}:1: this seems to be {said.replace('FILE', str(path))}")
+
+
+@pytest.mark.parametrize("kind", ["rules", "list of rules", "rule taken out"])
+def test_a_file_of_its_own_kind_is_read(tmp_path: Path, kind: str) -> None:
+    """A section of rules may have any name, and may do nothing but take some out."""
+    path = tmp_path / "given.yaml"
+    path.write_text(KINDS[kind])
+    assert main(["rules", "list", str(path)]) == 0
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -194,6 +254,16 @@ def test_a_broken_file_keeps_its_name_and_line(check: Check, text: str | bytes, 
             ("riskd.yaml:2: rules.files[1]:", "is a folder: name each file"),
             id="rules in a folder",
         ),
+        pytest.param(
+            "off_book_legs_file: desk-rules.yaml\n",
+            ("desk-rules.yaml:1: this seems to be a file of rules, not a file of off-book legs",),
+            id="rules for legs",
+        ),
+        pytest.param(
+            "news_flags_file: legs.yaml\n",
+            ("legs.yaml:1: this seems to be a file of off-book legs, not a file of news flags",),
+            id="legs for news",
+        ),
     ],
 )
 def test_what_run_refuses_is_refused(
@@ -202,7 +272,8 @@ def test_what_run_refuses_is_refused(
     """Exit code 2, one line with the place, and no secret in it."""
     (tmp_path / "short.token").write_text("x" * 15)
     (tmp_path / "wrong.secret").write_text("hunter2hunter2")
-    (tmp_path / "desk-rules.yaml").write_text("rules: []\n")
+    (tmp_path / "desk-rules.yaml").write_text(RULE)
+    (tmp_path / "legs.yaml").write_text("legs: []\n")
     (tmp_path / "folder").mkdir()
     code, lines = check(VENUES + text)
     assert code == 2

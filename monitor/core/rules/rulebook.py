@@ -27,6 +27,7 @@ import msgspec
 
 from monitor.core.decision import ActionLevel, Because, RuleMode, narrower
 from monitor.core.errors import ConfigError, Problem
+from monitor.core.filekinds import FileKind, mistaken
 from monitor.core.measures.spec import MeasureSpec
 from monitor.core.rules.checks import PLACES, SCOPES, VISIBLE, check_names, check_rule, rule_input
 from monitor.core.rules.evidence import Confirm
@@ -123,8 +124,9 @@ def _parsed(files: tuple[tuple[str, str], ...], measures: _Measures) -> RuleBook
     entries: dict[str, _Entry] = {}
     for source, text in files:
         doc = _read_text(source, text)
-        mappings = rule_mappings(doc)
-        problems += doc.problems
+        other = mistaken(doc, FileKind.RULES)
+        mappings = rule_mappings(doc) if other is None else []
+        problems += doc.problems if other is None else [*doc.problems, other]
         seen: dict[str, str] = {}
         for family, path, data in mappings:
             label = str(data.get("id") or "rule") if isinstance(data, dict) else "rule"

@@ -23,6 +23,7 @@ from collections.abc import Callable, Mapping
 
 from monitor.core.decision import ActionLevel
 from monitor.core.errors import ConfigError, Problem
+from monitor.core.filekinds import FileKind, mistaken
 from monitor.core.measures.spec import MeasureSpec
 from monitor.core.rules.fields import Fields, duration_ns
 from monitor.core.rules.grammar import PLAUSIBLE
@@ -70,6 +71,8 @@ def parse_trials(text: str, *, source: str, catalogue: Mapping[str, MeasureSpec]
         ConfigError: With every mistake and its line.
     """
     doc = parse_yaml(text, source=source)
+    if (other := mistaken(doc, FileKind.TESTS)) is not None:
+        raise ConfigError([*doc.problems, other])
     problems = doc.problems
     data = doc.data if isinstance(doc.data, dict) else {}
     top = Fields(doc, (), data, "file", problems)
