@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
 from functools import cache
-from math import log, sqrt
 
 import pytest
 
@@ -19,15 +16,14 @@ from monitor.core.settings import EngineSettings
 from monitor.core.state.series import HOUR_NS
 from monitor.core.structure import HedgeSet, StructureSettings
 from monitor.core.types import position_subject, subject_kind
+from tests.core.by_hand import ROOM, RULE, sums
 from tests.core.desk import DYDX, HL, MAIN, START_NS, TIERS, Desk
 from tests.core.test_leverage_caps import closes
 
 ALL = {**OF_ACCOUNTS, **OF_LIQUIDATION, **OF_MARKETS}
 Worked = tuple[float, tuple[str, ...]]
-_STEP = re.compile(r": ([^:]*) = (-?[\d.,e+-]+)$")
 SETTLED = ((HL, "BTC", 1e-5), (HL, "ETH", 2e-5), (DYDX, "BTC-USD", -3e-6))  # an hour
 RICH, POOR = 2000.0, 1900.0  # equity before and after the loss
-_ROOM = 2e-5  # of what eight digits and cents leave over
 # Of these the larger (or the nearer) of several sums counts, or its size alone.
 _ONE_OF = {
     "margin_usage_ratio", "liquidation_distance_ratio", "depth_drop_ratio",
@@ -37,22 +33,6 @@ _ONE_OF = {
 _NO_SUM = {
     "liquidation_probability_24h_ratio", "equity_difference_ratio", "cross_check_difference_ratio",
 }  # fmt: skip
-
-
-def by_hand(expression: str) -> float:
-    """``(1,200.50 - 3 x 2) / |5 - 9|`` as a number."""
-    text = expression.replace(",", "").replace(" x ", " * ").replace("^", "**")
-    text = re.sub(r"\|([^|]+)\|", r"abs(\1)", text)
-    assert re.fullmatch(r"(?:[\d.e+\-*/() ]|ln|sqrt|abs)+", text), expression
-    return float(eval(text, {"__builtins__": {}}, {"ln": log, "sqrt": sqrt, "abs": abs}))  # noqa: S307 - digits and operators only, as the line above made sure
-
-
-def sums(lines: tuple[str, ...]) -> Iterator[tuple[float, float]]:
-    """(done by hand, as printed) of every line that is a sum."""
-    for line in lines:
-        found = _STEP.search(line)
-        if found is not None:
-            yield by_hand(found[1]), float(found[2].replace(",", ""))
 
 
 def told(at: Desk, second: float, equity: float) -> None:
@@ -142,15 +122,6 @@ def desk() -> Desk:
     return at
 
 
-RULE = """\
-- id: {id}
-  for_each: {kind}
-  summary: {name}
-  when: {name} >= {limit:.9f}
-  severity: info
-"""
-
-
 @cache
 def worked() -> dict[Key, list[Worked]]:
     """(value, lines) of every subject of every measure that can be worked out, as ``riskd explain``
@@ -185,7 +156,7 @@ def test_every_sum_is_right_and_gives_the_value(key: Key) -> None:
     steps = [(value, list(sums(lines))) for value, lines in seen]
     for _, found in steps:
         for done, printed in found:
-            assert done == pytest.approx(printed, rel=_ROOM, abs=_ROOM * 0.05)
+            assert done == pytest.approx(printed, rel=ROOM, abs=ROOM * 0.05)
     if key[0] in _NO_SUM:
         return
     assert any(found for _, found in steps), seen

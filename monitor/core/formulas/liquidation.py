@@ -171,12 +171,20 @@ def _bisect(
     return high
 
 
-def compute_stressed_usage(equity_usd: float, book: Sequence[Exposed], move: float) -> float:
-    """Maintenance over equity after a shock of ``move``, in ``[0, 10]``; 10 where equity is gone
-    but the requirement is not."""
+def compute_shocked(
+    equity_usd: float, book: Sequence[Exposed], move: float
+) -> tuple[float, float]:
+    """Equity and maintenance in USD after a shock of ``move``; no price falls below zero."""
     required, equity = [], [equity_usd]
     for one in book:
         factor = max(1.0 + one.beta * move, 0.0)
         equity.append(one.notional_usd * (factor - 1.0))
         required.append(compute_tiered_maintenance(abs(one.notional_usd) * factor, one.tiers))
-    return compute_margin_usage(fsum(required), fsum(equity))
+    return fsum(equity), fsum(required)
+
+
+def compute_stressed_usage(equity_usd: float, book: Sequence[Exposed], move: float) -> float:
+    """Maintenance over equity after a shock of ``move``, in ``[0, 10]``; 10 where equity is gone
+    but the requirement is not."""
+    equity, required = compute_shocked(equity_usd, book, move)
+    return compute_margin_usage(required, equity)

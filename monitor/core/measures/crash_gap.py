@@ -8,6 +8,7 @@ all up, whichever is worse. Net by asset: what is hedged, off-book legs included
 from __future__ import annotations
 
 from math import fsum
+from typing import NamedTuple
 
 from monitor.core.formulas.trades import (
     LOSS_MAX,
@@ -72,9 +73,28 @@ def _losers(node: Node, state: RiskState, now: EngineNs) -> str:
 # ---------------------------------------------------------------------------------------- spare
 
 
-def _spare(node: AccountNode, use: Use) -> float | None:
-    """Free collateral that would be left after the gap and a day of dear funding, over equity, at
-    the worst of the last days. The account stands for itself: a twin elsewhere sends nothing."""
+class Spare(NamedTuple):
+    """What an account's spare collateral is made of, USD; ``nets_usd`` by asset, signed."""
+
+    equity_usd: float
+    free_usd: float
+    nets_usd: dict[str, float]
+    funding_usd: float
+
+    @property
+    def loss_usd(self) -> float:
+        """By the gap in this account alone: a twin elsewhere sends nothing."""
+        return compute_crash_gap_loss(self.nets_usd)[0]
+
+    @property
+    def ratio(self) -> float:
+        """Free after the gap and a day of dear funding, over equity, in ``[0, 1]``."""
+        spare = self.free_usd - self.loss_usd - FUNDING_STRESS * max(self.funding_usd, 0.0)
+        return min(max(spare / self.equity_usd, 0.0), 1.0) if self.equity_usd > 0.0 else 0.0
+
+
+def spare_now(node: AccountNode, use: Use) -> Spare | None:
+    """As it is at this instant; None where a part is not known."""
     if not use.join(node.holdings.exposure):
         return None
     equity, free = use.read(node, EQUITY.name), use.read(node, FREE.name)
@@ -84,11 +104,16 @@ def _spare(node: AccountNode, use: Use) -> float | None:
     nets: dict[str, list[float]] = {}
     for name, holding in node.holdings.held.items():
         nets.setdefault(node.markets[name].market.asset, []).append(holding.notional_usd)
-    loss, _ = compute_crash_gap_loss({asset: fsum(parts) for asset, parts in nets.items()})
-    spare = free - loss - FUNDING_STRESS * max(funding, 0.0)
-    ratio = min(max(spare / equity, 0.0), 1.0) if equity > 0.0 else 0.0
+    return Spare(equity, free, {asset: fsum(parts) for asset, parts in nets.items()}, funding)
+
+
+def _spare(node: AccountNode, use: Use) -> float | None:
+    """At the worst of the last days."""
+    spare = spare_now(node, use)
+    if spare is None:
+        return None
     memory = use.state.spare.setdefault(node.subject, SpareMemory())
-    least = memory.note(ratio, use.now, SPARE_DAYS * DAY_NS)
+    least = memory.note(spare.ratio, use.now, SPARE_DAYS * DAY_NS)
     if least is None:
         use.absent(
             f"known for {(use.now - memory.since_ns) / DAY_NS:.1f} of {SPARE_DAYS} days without a "

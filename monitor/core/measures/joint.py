@@ -74,7 +74,7 @@ def _scales(node: AccountNode, read: Read) -> dict[str, float] | None:
     return {asset: fsum(parts[asset]) for asset in sorted(parts)}
 
 
-def _members(node: PortfolioNode, read: Read) -> tuple[list[Member], bool]:
+def members_of(node: PortfolioNode, read: Read) -> tuple[list[Member], bool]:
     """Accounts that matter, and whether all are known."""
     found, complete = [], True
     for account in node.related(Relation.ALL_ACCOUNTS):
@@ -104,7 +104,7 @@ def _correlation(node: PortfolioNode, first: Member, second: Member, use: Use) -
     return min(max(both / scale, -1.0), 1.0) if scale > 0.0 else 1.0
 
 
-def _worst_pair(
+def worst_pair(
     node: PortfolioNode, members: list[Member], use: Use
 ) -> tuple[Pair | None, list[list[float]] | None]:
     """The likeliest pair, by the Gaussian copula where there are many; and all correlations. None
@@ -139,8 +139,8 @@ def _joint(node: PortfolioNode, use: Use) -> float | None:
             dark = dark if dark.reason else use.why
         return value
 
-    members, complete = _members(node, read)
-    pair, matrix = _worst_pair(node, members, use)
+    members, complete = members_of(node, read)
+    pair, matrix = worst_pair(node, members, use)
     if matrix is None:
         return None
     found = 0.0 if pair is None else pair.joint

@@ -10,7 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from monitor.core.measures import work_accounts, work_liquidation, work_markets
+from monitor.core.measures import (
+    work_accounts,
+    work_joint,
+    work_liquidation,
+    work_markets,
+)
 from monitor.core.measures.definition import Definition, Key
 from monitor.core.measures.instance import VALUE_MAX, Instance
 from monitor.core.measures.spec import MeasureSpec, Reading
@@ -22,9 +27,10 @@ from monitor.core.state.model import Cell, RiskState
 from monitor.core.types import EngineNs, SubjectKind
 
 # How values are worked out where their own files do not say: asked only by people.
-_WORKINGS = {
+WORKINGS = {
     **work_accounts.WORKINGS,
     **work_liquidation.WORKINGS,
+    **work_joint.WORKINGS,
     **work_markets.WORKINGS,
 }
 
@@ -108,7 +114,7 @@ class Lookout:
     def arithmetic(self, instance: Instance, now: EngineNs) -> tuple[str, ...]:
         """The steps to a measure's present value, for people; empty where it has none to tell."""
         definition = instance.definition
-        steps = definition.arithmetic or _WORKINGS.get((definition.name, definition.kind))
+        steps = definition.arithmetic or WORKINGS.get((definition.name, definition.kind))
         if steps is None:
             return ()
         use = Use(self._state, self._settings, self.peek)

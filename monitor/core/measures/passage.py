@@ -142,9 +142,9 @@ def _funding_runway(node: AccountNode, use: Use) -> float | None:
     )
 
 
-def _hedge_survival(node: PortfolioNode, use: Use) -> float | None:
-    """Over assets that different pools hold against each other: the nearest leg's distance over
-    the move of one time in a thousand while profit travels from its twin."""
+def opposite_legs(node: PortfolioNode, use: Use) -> list[PositionNode] | None:
+    """Open positions against which another pool holds the same asset; None where an account is not
+    known."""
     sides: dict[tuple[str, bool], list[PositionNode]] = {}
     for account in node.related(Relation.ALL_ACCOUNTS):
         if not isinstance(account, AccountNode):
@@ -153,20 +153,30 @@ def _hedge_survival(node: PortfolioNode, use: Use) -> float | None:
             return None
         for leg in held_positions(account):
             sides.setdefault((leg.market.market.asset, leg.position.size > 0.0), []).append(leg)
-    worst = OF_MINIMUM_MAX
+    found = []
     for (asset, long), legs in sides.items():
         twins = {one.owner.subject for one in sides.get((asset, not long), ())}
-        for leg in legs:
-            if not twins - {leg.owner.subject}:
-                continue
-            ratio = _leg_survival(leg, use)
-            if ratio is None:
-                return None
-            worst = min(worst, ratio)
+        found += [leg for leg in legs if twins - {leg.owner.subject}]
+    return found
+
+
+def _hedge_survival(node: PortfolioNode, use: Use) -> float | None:
+    """Over assets that different pools hold against each other: the nearest leg's distance over
+    the move of one time in a thousand while profit travels from its twin."""
+    legs = opposite_legs(node, use)
+    if legs is None:
+        return None
+    worst = OF_MINIMUM_MAX
+    for leg in legs:
+        ratio = leg_survival(leg, use)
+        if ratio is None:
+            return None
+        worst = min(worst, ratio)
     return worst
 
 
-def _leg_survival(leg: PositionNode, use: Use) -> float | None:
+def leg_survival(leg: PositionNode, use: Use) -> float | None:
+    """Distance of one leg over that move; None where either is not known."""
     holding = solved(leg, use)
     volatility = None if holding is None else volatility_of(leg, use)
     if holding is None or volatility is None or holding.distance_ratio is None:

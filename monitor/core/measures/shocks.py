@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from math import fsum
+from typing import NamedTuple
 
 from monitor.core.formulas.liquidation import (
     OUT_OF_REACH_RATIO,
@@ -92,39 +93,61 @@ def shocks_of(pool: Sequence[Part]) -> Iterator[tuple[str, float, list[Exposed]]
     yield BREAK, -1.0, broken(pool)
 
 
-def nearest_shock(node: AccountNode) -> tuple[float, str]:
-    """Least shock that liquidates the cross pool, of any direction, and which. Where all is on one
-    side, hedges that break are no other move than all together."""
+class Shock(NamedTuple):
+    """A move of all prices that liquidates a cross pool: how far (a ratio, ``>= 0``), which way and
+    in which direction, and what is exposed to it."""
+
+    distance: float
+    sign: float
+    words: str
+    book: list[Exposed]
+
+
+def nearest_shock(node: AccountNode) -> Shock | None:
+    """The least that liquidates the cross pool, of any direction; None where none does. Where all
+    is on one side, hedges that break are no other move than all together."""
     equity, pool = node.holdings.pool_equity_usd, pool_of(node)
-    nearest, words = OUT_OF_REACH_RATIO, ""
+    nearest, found = OUT_OF_REACH_RATIO, None
     for name, sign, book in shocks_of(pool) if pool else ():
         distance = compute_shock_distance(equity, book, sign=sign)
         if distance < nearest * NEARER:
-            nearest, words = distance, f"{sign * distance * 100:+.1f} % {name}"
-    return nearest, words
+            nearest, found = distance, Shock(distance, sign, name, book)
+    return found
 
 
 def _uniform_move(node: AccountNode, use: Use) -> float | None:
-    return None if use.read(node, LIQUIDATIONS) is None else nearest_shock(node)[0]
+    if use.read(node, LIQUIDATIONS) is None:
+        return None
+    found = nearest_shock(node)
+    return OUT_OF_REACH_RATIO if found is None else found.distance
 
 
 def _named_shock(node: Node, _state: RiskState, _now: EngineNs) -> str:
     """``-4.2 % hedges break``."""
     if not isinstance(node, AccountNode) or node.holdings.liquidation.reason:
         return ""
-    return nearest_shock(node)[1]
+    found = nearest_shock(node)
+    return "" if found is None else f"{found.sign * found.distance * 100:+.1f} % {found.words}"
+
+
+def stressed_pools(node: AccountNode) -> list[tuple[str, float, list[Exposed]]]:
+    """What is put under stress, each with its equity in USD and what is in it: the cross pool, and
+    the whole account where a part of it is isolated."""
+    into = node.holdings
+    pools = [("cross pool", into.pool_equity_usd, _together(node, isolated=False))]
+    apart = [one.margin_equity_usd or 0.0 for one in into.held.values() if one.isolated]
+    if apart:
+        whole = fsum((into.pool_equity_usd, *apart))
+        pools.append(("account", whole, _together(node, isolated=True)))
+    return pools
 
 
 def stressed_usage(node: AccountNode, move: float) -> float:
     """Usage after a move of all prices: of the cross pool, or of the whole account where that is
     worse."""
-    into = node.holdings
-    pool = compute_stressed_usage(into.pool_equity_usd, _together(node, isolated=False), move)
-    apart = [one.margin_equity_usd or 0.0 for one in into.held.values() if one.isolated]
-    if not apart:
-        return pool
-    whole = fsum((into.pool_equity_usd, *apart))
-    return max(pool, compute_stressed_usage(whole, _together(node, isolated=True), move))
+    return max(
+        compute_stressed_usage(equity, book, move) for _, equity, book in stressed_pools(node)
+    )
 
 
 def _stressed(node: AccountNode, use: Use) -> float | None:

@@ -1,7 +1,6 @@
 """How margin and loss come about, line by line, for whoever does them again by hand.
 
-Each line is ``words: expression = result`` in plain numbers, with ``x`` for times and ``ln``,
-``sqrt`` and ``|…|`` as on paper. Asked only when a person wants to know. *Pure.*
+Lines as in ``work_words``. Asked only when a person wants to know. *Pure.*
 """
 
 from __future__ import annotations
@@ -15,33 +14,12 @@ from monitor.core.measures.exposure import holding_of, is_closed
 from monitor.core.measures.liquidation import has_own_rules
 from monitor.core.measures.tree import AccountNode, Node, PositionNode
 from monitor.core.measures.use import Use
+from monitor.core.measures.work_words import Steps, bare, divided, step, usd
 from monitor.core.state.model import Sides
 from monitor.core.types import SubjectKind
 
-Steps = tuple[str, ...]
 _EQUITY = "equity_usd"
-_CENTS_FROM = 100_000.0
 _WIDE = (SubjectKind.ACCOUNT, SubjectKind.VENUE, SubjectKind.PORTFOLIO)
-
-
-def bare(value: float) -> str:
-    """A number with as many digits as a sum by hand needs."""
-    return f"{value:.8g}"
-
-
-def usd(value: float) -> str:
-    """An amount to the cent; a small one with as many digits as a ratio needs."""
-    return f"{value:,.2f}" if abs(value) >= _CENTS_FROM else bare(value)
-
-
-def step(words: str, expression: str, result: float) -> str:
-    """``words: expression = result``."""
-    return f"{words}: {expression} = {bare(result)}"
-
-
-def divided(words: str, over: float, under: float) -> str:
-    """``words: over / under = ratio`` of two amounts; ``under`` not 0."""
-    return step(words, f"{usd(over)} / {usd(under)}", over / under)
 
 
 def _gone(equity_usd: float) -> Steps:

@@ -1,6 +1,6 @@
 """How distance to liquidation, its chance and the runway come about, to be done again by hand.
 
-Each line as in ``work_accounts``: ``words: expression = result`` in plain numbers. *Pure.*
+Lines as in ``work_words``. *Pure.*
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from monitor.core.measures.liquidation import LIQUIDATIONS
 from monitor.core.measures.shocks import nets_of, pool_of
 from monitor.core.measures.tree import AccountNode
 from monitor.core.measures.use import Use
-from monitor.core.measures.work_accounts import Steps, bare, divided, step, usd
+from monitor.core.measures.work_words import Steps, bare, divided, step, usd
 from monitor.core.state.model import Holding
 from monitor.core.types import SubjectKind
 

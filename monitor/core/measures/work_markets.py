@@ -1,6 +1,6 @@
 """How funding, books and volatility come about, line by line, for whoever does them again by hand.
 
-Each line as in ``work_accounts``: ``words: expression = result`` in plain numbers. *Pure.*
+Lines as in ``work_words``. *Pure.*
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from monitor.core.measures.prices import read_index, read_mark, read_mid, read_o
 from monitor.core.measures.tree import AccountNode, AssetNode, MarketNode, Node, PositionNode
 from monitor.core.measures.use import Use
 from monitor.core.measures.volatility import read_basket, read_series, read_slow
-from monitor.core.measures.work_accounts import Steps, bare, divided, step, usd
+from monitor.core.measures.work_words import Steps, bare, divided, step, usd
 from monitor.core.state.funding import carry_hours
 from monitor.core.state.series import HOUR_NS, HourSeries, marked_bin
 from monitor.core.types import SubjectKind
