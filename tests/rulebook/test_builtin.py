@@ -10,7 +10,7 @@ from monitor.app.degraded import ALERT as DEGRADED_ALERT
 from monitor.app.signer_watch import ALERT as SIGNER_ALERT
 from monitor.core.decision import ActionLevel, RuleMode
 from monitor.core.killswitch import words
-from monitor.core.killswitch.episodes import asks, holds, proposals
+from monitor.core.killswitch.episodes import asks, holds, proposals, waiting
 from monitor.core.measures.catalogue import CATALOGUE
 from monitor.core.rules.checks import PLACES
 from monitor.core.rules.rule import Rule
@@ -41,8 +41,8 @@ BOOK = parse_rulebook(builtin_files(), CATALOGUE)
 OWN = (
     WATCHDOG, RULE_FAILING, INPUTS_STALE, INPUTS_UNKNOWN, NOTIFY_FAILING, STORE_FAILING,
     UNDELIVERED,
-    words.ALERT, holds.ALERT, proposals.ALERT, asks.WOULD_ALERT, STEP_ALERT, STORE_ALERT,
-    SIGNER_ALERT, WAITING_ALERT, DEGRADED_ALERT,
+    words.ALERT, holds.ALERT, proposals.ALERT, asks.WOULD_ALERT, waiting.ALERT,
+    STEP_ALERT, STORE_ALERT, SIGNER_ALERT, WAITING_ALERT, DEGRADED_ALERT,
 )  # fmt: skip
 OWN_PAGES = {runbook_of(alert): alert for alert in OWN}
 every_rule = pytest.mark.parametrize("rule", BOOK.rules, ids=lambda rule: rule.id)

@@ -154,7 +154,7 @@ def pulled(world: World) -> None:
     ],
 )
 def test_what_ends_a_series(happens: Callable[[World], None], why: str) -> None:
-    """On record, with the parts that are not proposed; what is asked for at once is done at once."""
+    """On record, with the parts that are not proposed; what is asked for at once is done so."""
     world = over_an_hour()
     approve(world)
     happens(world)

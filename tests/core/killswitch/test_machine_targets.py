@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from monitor.core.decision import ActionLevel, RuleMode
+from monitor.core.killswitch.episodes import waiting
 from monitor.core.killswitch.restore import more_restrictive
 from monitor.core.killswitch.state import unpack
 from monitor.core.types import PORTFOLIO, Severity, position_subject
@@ -191,10 +192,36 @@ def test_what_cooled_down_is_cut_to_the_amount_of_then(now_usd: float) -> None:
     world.run(ARMED.cool_down_s + 60)
     assert world.sizes() == {"BTC": "2"}
     assert world.actions().count("waits") == 1
+    assert waits(world) == [False]
     world.amounts[MEASURE, PORTFOLIO] = now_usd
     world.run(60)
     assert world.sizes() == {"BTC": f"{now_usd / 100_000:g}"}
     assert world.machine.state.amounts == set()
+    assert waits(world) == [False, True]
+
+
+def waits(world: World) -> list[bool]:
+    """Of the pages that a confirmed cut waits for its amount: whether it ended, in order."""
+    return [one.resolved for one in world.notices if one.alert == waiting.ALERT]
+
+
+def test_a_cut_that_waits_for_its_amount_and_is_over_ends_its_page() -> None:
+    """Once told, and ended with its rule; a restart between tells nobody twice."""
+    world = long()
+    world.ask()
+    world.run(60)
+    world.end()
+    world.rearm()
+    world.hold(BTC="2")
+    measured(world, 150_000.0, epoch=100.0, seen=(100.0, 130.0))
+    world.amounts.clear()
+    world.run(ARMED.cool_down_s + 60)
+    world.restart()
+    world.run(60)
+    assert waits(world) == [False]
+    assert "riskd explain leverage_cap portfolio" in world.notices[-1].description
+    world.end(rule=CAP)
+    assert (waits(world), world.sizes()) == ([False, True], {"BTC": "2"})
 
 
 def test_one_position_is_cut_to_its_own_amount() -> None:

@@ -33,8 +33,8 @@ def as_of_now(turn: Turn, ask: Ask) -> Ask | None:
 
 
 def part_usd(gross_usd: float, goal_usd: float, part: int) -> float:
-    """What the ``part``-th of a cut in parts leaves, USD: an equal share of all that is left to cut,
-    the last one the goal itself. With nothing left to cut it is the goal."""
+    """What the ``part``-th of a cut in parts leaves, USD: an equal share of all that is left to
+    cut, the last one the goal itself. With nothing left to cut it is the goal."""
     left = PARTS - part + 1
     return goal_usd + max(0.0, gross_usd - goal_usd) * (left - 1) / left
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from monitor.core.decision import ActionLevel, Because, KillRequest, RuleMode, narrower
 from monitor.core.killswitch.book import Book
-from monitor.core.killswitch.episodes import holds, proposals, series
-from monitor.core.killswitch.episodes.amounts import amount_unknown, as_of_now
+from monitor.core.killswitch.episodes import holds, proposals, series, waiting
+from monitor.core.killswitch.episodes.amounts import as_of_now
 from monitor.core.killswitch.episodes.trips import trip
 from monitor.core.killswitch.execution.orders import concerns
 from monitor.core.killswitch.facts import KillNotice, RuleAsked
@@ -141,13 +141,14 @@ def act(turn: Turn, ask: Ask, fact: RuleAsked) -> None:
         return
     pending = turn.state.pendings.get(ask.key)
     if pending is None or pending.ask.epoch_ns != ask.epoch_ns:
+        waiting.let_go(turn, ask.key)
         pending = Pending(ask=ask)
         turn.state.pendings[ask.key] = pending
     pending.ask = ask
     observe(turn, pending, fact)
     _cool_down(turn, pending)
     if ripe(turn, pending):
-        del turn.state.pendings[ask.key]
+        waiting.let_go(turn, ask.key)
         latch(turn, ask, ask.level)
     elif heard is None or heard.epoch_ns != ask.epoch_ns:
         latch(turn, ask, Level.REDUCE_ONLY)
@@ -194,17 +195,10 @@ def raise_ripe(turn: Turn) -> None:
             continue
         ask = as_of_now(turn, pending.ask)
         if ask is not None:
-            del turn.state.pendings[key]
+            waiting.let_go(turn, key)
             latch(turn, ask, ask.level)
-        elif not pending.unknown:
-            pending.unknown = True
-            turn.record(
-                "waits",
-                actor=f"rule:{pending.ask.rule}",
-                scope=pending.ask.scope,
-                level_to=pending.ask.level,
-                reason=f"{amount_unknown(pending.ask)}; nothing is cut before it is",
-            )
+        else:
+            waiting.wait(turn, pending)
 
 
 def due_ns(pending: Pending) -> EngineNs | None:
@@ -293,7 +287,7 @@ def rule_ended(turn: Turn, rule: str, subject: Subject, *, removed: bool = False
                 resolved=True,
             )
         )
-    pending = state.pendings.pop(key, None)
+    pending = waiting.let_go(turn, key)
     if pending is not None:
         turn.record(
             "dropped",

@@ -153,8 +153,9 @@ def notice_of(turn: Turn, proposal: Proposal, words: str, *, resolved: bool) -> 
             f"{proposal.words}"
         ),
         description=(
-            f"{ask.evidence}{part_words(ask)}. {proposal.words}. `riskd approve {proposal.id}` within "
-            f"{turn.policy.proposal_ttl_s / 60:g} min; the plan is made anew on fresh positions."
+            f"{ask.evidence}{part_words(ask)}. {proposal.words}. `riskd approve {proposal.id}` "
+            f"within {turn.policy.proposal_ttl_s / 60:g} min; the plan is made anew on fresh "
+            "positions."
         ),
         resolved=resolved,
     )
