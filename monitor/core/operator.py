@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 import re
+from collections.abc import Iterator
 from typing import Protocol
 
 import msgspec
@@ -15,7 +16,9 @@ import msgspec
 from monitor.core.errors import ConfigError
 from monitor.core.killswitch.levels import Level
 from monitor.core.types import PORTFOLIO, Subject, SubjectKind, subject_kind
+from monitor.core.yamltext import nearest
 
+ID_CHARACTERS_MAX = 128
 REASON_CHARACTERS_MAX = 500
 SCOPES = ("portfolio", "venue:V", "account:V/A", "asset:X", "market:V/M")
 _SCOPE_KINDS = frozenset(
@@ -96,6 +99,22 @@ class OperatorDesk(Protocol):
 
 
 _DECODER = msgspec.json.Decoder(OperatorRequest)
+_SHAPE = (
+    'A command is one JSON object, such as {"id": "…", "verb": "kill", "level": "halt", '
+    '"reason": "…"}.'
+)
+_ID = (
+    f"A command needs an id: a text of 1 to {ID_CHARACTERS_MAX} characters of your own, new for "
+    "each command; the same one again is the same command."
+)
+_TEXT: tuple[tuple[type, ...], str] = ((str,), "text")
+_TYPES: dict[str, tuple[tuple[type, ...], str]] = {
+    **dict.fromkeys(("scope", "level", "proposal", "nonce", "reason", "flag", "bucket"), _TEXT),
+    "refuse": ((bool,), "true or false"),
+    "gross_to_ratio": ((int, float, type(None)), "a number"),
+    "lasts_s": ((int, float, type(None)), "a number of seconds"),
+    "begins_in_s": ((int, float), "a number of seconds"),
+}
 _PARTS = {
     SubjectKind.VENUE: re.compile(r"[a-z0-9_-]+"),
     SubjectKind.ACCOUNT: re.compile(r"[a-z0-9_-]+/[a-z0-9_.-]+"),
@@ -113,9 +132,43 @@ def decode_request(body: bytes) -> OperatorRequest:
     try:
         request = _DECODER.decode(body)
     except msgspec.DecodeError as error:
-        raise ConfigError(f"This is no request that riskd knows: {error}.") from error
+        raise ConfigError(" ".join(_mistakes(body)) or f"{_SHAPE} {error}.") from error
     check_request(request)
     return request
+
+
+def _mistakes(body: bytes) -> Iterator[str]:
+    """What is wrong with bytes that are no request: every field that is missing, unknown or of the
+    wrong type, a sentence each; nothing where the fault is another."""
+    try:
+        data = msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError):
+        yield f"This is no JSON that riskd reads. {_SHAPE}"
+        return
+    if not isinstance(data, dict):
+        yield f"This is JSON, and no object. {_SHAPE}"
+        return
+    for name in data:
+        if name not in OperatorRequest.__struct_fields__:
+            close = nearest(name, OperatorRequest.__struct_fields__)
+            hint = f"did you mean {close!r}?" if close else "leave it out."
+            yield f"{name[:60]!r} is no field of a command: {hint}"
+    if not isinstance(data.get("id"), str):
+        yield _ID
+    verb = str(data.get("verb", ""))[:60]
+    if verb not in set(Verb):
+        found = f", not {verb!r}" if verb else ""
+        close = nearest(verb, [one.value for one in Verb])
+        hint = f" Did you mean {close!r}?" if close else ""
+        yield f"A command needs a verb, one of {', '.join(Verb)}{found}.{hint}"
+    for name, (kinds, what) in _TYPES.items():
+        if name in data and (not isinstance(data[name], kinds) or _is_truth(name, data[name])):
+            yield f"{name} must be {what}."
+
+
+def _is_truth(name: str, value: object) -> bool:
+    """True and false count as numbers in Python, and are none in JSON."""
+    return name != "refuse" and isinstance(value, bool)
 
 
 def check_request(request: OperatorRequest) -> None:
@@ -124,14 +177,14 @@ def check_request(request: OperatorRequest) -> None:
     Raises:
         ConfigError: With what is wrong and what is allowed.
     """
-    if not request.id or len(request.id) > 128:
-        raise ConfigError("A request needs an id of 1 to 128 characters.")
+    if not request.id or len(request.id) > ID_CHARACTERS_MAX:
+        raise ConfigError(_ID)
     scope_of(request.scope)
     ratio = request.gross_to_ratio
     if ratio is not None and not 0.0 <= ratio < 1.0:
         raise ConfigError(
-            f"gross_to is the share of exposure that may stay, 0 up to but not 1; found {ratio:g}. "
-            "To cut 30 % write 0.7."
+            "gross_to_ratio is the share of exposure that may stay, 0 up to but not 1; found "
+            f"{ratio:g}. To cut 30 % write 0.7."
         )
     if len(request.reason) > REASON_CHARACTERS_MAX:
         raise ConfigError(f"A reason has at most {REASON_CHARACTERS_MAX} characters.")
@@ -142,10 +195,12 @@ def check_request(request: OperatorRequest) -> None:
                 "or ask for level cut."
             )
         if level_of(request.level) is Level.CUT and ratio is None:
-            raise ConfigError("A cut needs how much may stay: give gross_to, 0.7 to cut 30 %.")
+            raise ConfigError(
+                "A cut needs how much may stay: give gross_to_ratio, 0.7 to cut 30 %."
+            )
         _need(request.reason, "kill", "a reason; it goes into the audit")
     elif request.verb is Verb.PLAN and ratio is None:
-        raise ConfigError("A plan needs how much may stay: give gross_to, 0.7 to cut 30 %.")
+        raise ConfigError("A plan needs how much may stay: give gross_to_ratio, 0.7 to cut 30 %.")
     elif request.verb is Verb.APPROVE:
         _need(request.proposal, "approve", "the proposal's id, as the page and `riskd status` say")
     elif request.verb is Verb.CONFIRM:
@@ -160,6 +215,7 @@ def check_request(request: OperatorRequest) -> None:
 
 
 def _check_flag(request: OperatorRequest) -> None:
+    _need(request.flag, request.verb.value, "a flag: its name, such as us-cpi")
     if not FLAG_NAME.fullmatch(request.flag):
         raise ConfigError(
             f"{request.flag!r} is no name of a flag. Allowed: up to 64 lower-case letters, digits, "
@@ -212,7 +268,8 @@ def level_of(text: str) -> Level:
         level = Level(int(text))
     if level is None:
         names = ", ".join(f"{one.value} {name}" for name, one in LEVEL_NAMES.items())
-        raise ConfigError(f"{text!r} is no level. Allowed: {names}.")
+        what = f"{text!r} is no level." if text.strip() else "No level was given."
+        raise ConfigError(f"{what} Allowed: {names}.")
     return level
 
 

@@ -17,7 +17,7 @@ ID_CHARACTERS_MAX = 128
 
 
 class Refusal(enum.StrEnum):
-    """Why a message was not believed; labels of a metric, never told to the sender."""
+    """Why a message was not believed; for a metric and the log, never told to the sender."""
 
     MALFORMED = "malformed"  # a header is missing or no number
     TIMESTAMP = "timestamp"  # too old, or from the future

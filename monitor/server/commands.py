@@ -1,8 +1,9 @@
 """The door for people and programs elsewhere: signed HTTP, ``POST /v1/commands``.
 
 A message is believed only when one of a principal's keys signed its very bytes within the window
-and its id was never seen before; then it is parsed, never earlier. What is not believed gets a bare
-401 and is counted by reason. An empty key is refused at start.
+and its id was never seen before; then it is parsed, never earlier. What is not believed gets a
+401 that says what a message needs and never which check failed, and is counted by reason. An empty
+key is refused at start.
 """
 
 from __future__ import annotations
@@ -21,6 +22,18 @@ from monitor.core.signatures import WINDOW_S, Refusal, refuse
 
 BODY_BYTES_MAX = 16 * 1024
 SEEN_MAX = 10_000
+SIGNED = ("webhook-id", "webhook-timestamp", "webhook-signature")
+NOT_BELIEVED = (
+    "This command is not believed and nothing was done. It must carry webhook-id (new for each "
+    f"message), webhook-timestamp (Unix seconds, within {WINDOW_S} s of this host's clock) and "
+    "webhook-signature (v1, and the base64 HMAC-SHA256 of id.timestamp.body with an operator's "
+    "key). Why it is refused stands in riskd's log as command_refused. If you sent it before, it "
+    "may have been done then: look at `riskd status` first."
+)
+STOPPING = (
+    "riskd is stopping and takes no command. Send it again once it runs; to stop trading until "
+    "then write the KILL file into its data directory."
+)
 Remember = Callable[[str, int], Awaitable[bool]]
 
 
@@ -58,7 +71,7 @@ class SignedCommands:
     async def handle(self, request: web.Request) -> web.Response:
         """One ``POST /v1/commands``."""
         if self.closed:
-            return web.Response(status=503)
+            return _answer(OperatorAnswer(done=False, text=STOPPING), status=503)
         body = await request.read()  # bounded by the application
         headers = request.headers
         message_id = headers.get("webhook-id", "")
@@ -83,7 +96,9 @@ class SignedCommands:
         if refusal is not None:
             self.rejected[refusal] += 1
             self._log.warning("command_refused", reason=refusal.value)
-            return web.Response(status=401)
+            missing = [name for name in SIGNED if not headers.get(name)]
+            lacks = f"Missing: {', '.join(missing)}. " if missing else ""
+            return _answer(OperatorAnswer(done=False, text=lacks + NOT_BELIEVED), status=401)
         return await self._carry_out(body, principal)
 
     async def _carry_out(self, body: bytes, principal: str) -> web.Response:

@@ -31,6 +31,18 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 BACKLOG = 128
 COMMANDS_PATH = "/v1/commands"
 OPEN_PATHS = frozenset({"/livez", "/readyz", COMMANDS_PATH})
+NONE_SENT = "This riskd shows the book to whoever has its read token, and none was sent."
+WRONG_ONE = "The read token that was sent is not this riskd's."
+WHAT_TO_SEND = (
+    "Send the header `Authorization: Bearer TOKEN`, or TOKEN as the password of a browser with any "
+    "user name. TOKEN is what the file or variable holds that the configuration names as "
+    "server.read_token_file or server.read_token_env."
+)
+SEALED = (
+    "This riskd cannot read the read token that its configuration names, and shows the book to "
+    "nobody without. Mend server.read_token_file or server.read_token_env; its log says what is "
+    "wrong."
+)
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
     "connect-src 'self'; img-src data:; base-uri 'none'; frame-ancestors 'none'",
@@ -164,19 +176,16 @@ class Server:
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         if self._sealed and request.path not in OPEN_PATHS:
-            return web.Response(
-                status=503, text="This riskd waits for its read token and shows nothing without.\n"
-            )
+            return _json({"error": SEALED}, status=503)
         if self._token is not None and request.path not in OPEN_PATHS:
             given = _given_token(request.headers.get("Authorization", ""))
             if not hmac.compare_digest(
                 given.encode(), self._token.get_secret_value().encode("utf-8")
             ):
-                return web.Response(
-                    status=401,
-                    text="This riskd needs its read token (as bearer token, or as password).\n",
-                    headers={"WWW-Authenticate": 'Basic realm="riskd", charset="UTF-8"'},
-                )
+                found = WRONG_ONE if given else NONE_SENT
+                refused = _json({"error": f"{found} {WHAT_TO_SEND}"}, status=401)
+                refused.headers["WWW-Authenticate"] = 'Basic realm="riskd", charset="UTF-8"'
+                return refused
         response = await handler(request)
         if not response.prepared:
             response.headers.update(HEADERS)

@@ -65,8 +65,19 @@ def test_no_other_scope(text: str) -> None:
         pytest.param({"verb": "confirm"}, "nonce", id="confirm what?"),
         pytest.param({"verb": "confirm", "nonce": "n", "reason": ""}, "reason", id="why?"),
         pytest.param({"verb": "rebaseline", "reason": ""}, "reason", id="why anew?"),
-        pytest.param({"verb": "disarm"}, "disarm", id="no such verb"),
-        pytest.param({"colour": "red"}, "colour", id="no such field"),
+        pytest.param({"verb": "disarm"}, "one of kill, plan, .*, not 'disarm'", id="no such verb"),
+        pytest.param({"verb": "aprove"}, "Did you mean 'approve'", id="a verb mistyped"),
+        pytest.param({"verb": ["kill"]}, "one of kill, plan", id="a list of verbs"),
+        pytest.param({"colour": "red"}, "'colour' is no field .* leave it out", id="no such field"),
+        pytest.param({"reasn": "R"}, "did you mean 'reason'", id="a field mistyped"),
+        pytest.param({"id": 7}, "needs an id: a text of 1 to 128", id="id as a number"),
+        pytest.param({"id": "x" * 129}, "needs an id: a text of 1 to 128", id="a long id"),
+        pytest.param({"reason": 7}, "reason must be text", id="reason as a number"),
+        pytest.param({"gross_to_ratio": "0.7"}, "must be a number", id="share as text"),
+        pytest.param({"lasts_s": True}, "must be a number of seconds", id="time as a switch"),
+        pytest.param({"refuse": "yes"}, "refuse must be true or false", id="switch as text"),
+        pytest.param({"level": ""}, "No level was given. Allowed: 1 caution", id="no level"),
+        pytest.param({"verb": "flag_clear"}, "`flag_clear` needs a flag", id="which flag?"),
     ],
 )
 def test_a_mistake_says_what_is_missing(changes: dict[str, object], words: str) -> None:
@@ -75,11 +86,36 @@ def test_a_mistake_says_what_is_missing(changes: dict[str, object], words: str) 
         decode_request(msgspec.json.encode({**GOOD, **changes}))
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"\xff", b"null", b"{}"])
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b"\xff", b"null", b'"a"', b"[" * 16_000, b'{"a":' * 2_000]
+)
 def test_what_is_no_request(body: bytes) -> None:
-    """Bytes of any kind are a clear error."""
-    with pytest.raises(ConfigError):
+    """Bytes of any kind are a clear error, with what a command looks like."""
+    with pytest.raises(ConfigError, match="A command is one JSON object, such as"):
         decode_request(body)
+
+
+def test_all_that_is_missing_is_told_at_once() -> None:
+    """Without a decoder's own words."""
+    with pytest.raises(ConfigError) as caught:
+        decode_request(b'{"reason": 1, "scop": "portfolio"}')
+    told = str(caught.value)
+    assert "'scop' is no field of a command: did you mean 'scope'?" in told
+    assert "needs an id: a text of 1 to 128 characters of your own, new for each command" in told
+    assert "needs a verb, one of kill, plan, approve, " in told
+    assert "reason must be text." in told
+    assert "$" not in told
+    assert "Object" not in told
+
+
+@pytest.mark.parametrize("name", [n for n in OperatorRequest.__struct_fields__ if n != "verb"])
+@pytest.mark.parametrize("value", [[1], {"a": 1}])
+def test_no_field_of_a_wrong_type_is_told_in_a_decoders_words(name: str, value: object) -> None:
+    """Each field of a request has a sentence of its own."""
+    with pytest.raises(ConfigError) as caught:
+        decode_request(msgspec.json.encode({**GOOD, name: value}))
+    assert f"{name} must be " in str(caught.value) or "needs an id" in str(caught.value)
+    assert "Expected" not in str(caught.value)
 
 
 def test_a_good_request() -> None:

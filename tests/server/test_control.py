@@ -17,7 +17,7 @@ from monitor.core.errors import ConfigError
 from monitor.core.operator import OperatorAnswer, OperatorRequest, Verb
 from monitor.core.signatures import WINDOW_S, Refusal, sign
 from monitor.runtime.unix_path import reachable
-from monitor.server.commands import SignedCommands
+from monitor.server.commands import NOT_BELIEVED, SignedCommands
 from monitor.server.control import LINE_BYTES_MAX, ControlServer
 
 NOW_S = 1_800_000_000
@@ -71,7 +71,7 @@ async def test_the_socket_is_for_this_user_and_carries_one_request(tmp_path: Pat
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        pytest.param(b"{}\n", "no request", id="no request"),
+        pytest.param(b"{}\n", "needs an id", id="no request"),
         pytest.param(b"x" * (LINE_BYTES_MAX + 2) + b"\n", "too long", id="too long"),
         pytest.param(BODY.replace(b"halt", b"stop") + b"\n", "no level", id="a mistake"),
     ],
@@ -192,7 +192,8 @@ async def test_while_riskd_stops_nothing_is_taken() -> None:
     """What would not be done any more is not said to be."""
     rig = Rig()
     rig.commands.closed = True
-    assert (await rig.post())[0] == 503
+    status, body = await rig.post()
+    assert (status, b"stopping" in body) == (503, True)
     assert rig.desk.asked == []
 
 
@@ -214,20 +215,35 @@ async def test_a_replay_after_a_restart_is_refused() -> None:
         pytest.param({"body": b"x" * 17_000}, Refusal.MALFORMED, id="too large"),
     ],
 )
-async def test_what_is_not_believed_gets_a_bare_401(
+async def test_what_is_not_believed_gets_the_same_401(
     changes: dict[str, object], reason: Refusal
 ) -> None:
-    """Counted by reason; nothing is parsed, nothing carried out, nothing explained."""
+    """Counted by reason; nothing is parsed, nothing carried out, and what failed is not told: only
+    what a message has to carry."""
     rig = Rig()
-    assert await rig.post(**changes) == (401, b"")  # type: ignore[arg-type]  # by name
+    told = msgspec.json.encode(OperatorAnswer(done=False, text=NOT_BELIEVED))
+    assert await rig.post(**changes) == (401, told)  # type: ignore[arg-type]  # by name
     assert rig.commands.rejected[reason] == 1
     assert rig.desk.asked == []
+    assert all(word in NOT_BELIEVED for word in ("webhook-id", "300 s", "command_refused"))
+
+
+async def test_a_message_without_a_signature_is_told_what_it_lacks() -> None:
+    """Which headers are missing the sender could see by itself."""
+    app = web.Application()
+    app.router.add_post("/v1/commands", Rig().commands.handle)
+    async with TestClient(TestServer(app)) as client:
+        response = await client.post("/v1/commands", data=BODY, headers={"webhook-id": "m-1"})
+        answer = msgspec.json.decode(await response.read(), type=OperatorAnswer)
+    assert response.status == 401
+    assert answer.text == f"Missing: webhook-timestamp, webhook-signature. {NOT_BELIEVED}"
 
 
 async def test_a_mistake_and_a_refusal_have_their_own_status() -> None:
     """422 for what cannot be understood, 409 for what riskd will not do."""
     rig = Rig()
-    assert (await rig.post(b"{}"))[0] == 422
+    status, body = await rig.post(b"{}")
+    assert (status, b"needs an id" in body) == (422, True)
     rig.desk.done = False
     assert (await rig.post(message_id="m-2"))[0] == 409
 

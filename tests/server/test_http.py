@@ -161,13 +161,20 @@ async def test_openmetrics_by_accept_header(server: Server, client: aiohttp.Clie
 async def test_read_token(
     client: aiohttp.ClientSession, header: str | None, path: str, status: int
 ) -> None:
-    """With a token set, only liveness and readiness answer without it."""
+    """With a token set, only liveness and readiness answer without it; the others say
+    what to send."""
     server = Server(ServerSettings(port=0), FakeSource(), token=SecretStr(TOKEN))
     await server.start()
     try:
         headers = {"Authorization": header} if header else {}
         async with client.get(server.url + path, headers=headers) as answer:
             assert answer.status == status
+            if status == 401:
+                told = (await answer.json())["error"]
+                sent = header is not None and "!!!" not in header
+                assert told.startswith("The read token that was" if sent else "This riskd shows")
+                assert "Authorization: Bearer TOKEN" in told
+                assert TOKEN not in told
     finally:
         await server.close()
 
