@@ -244,3 +244,14 @@ def test_equity_that_is_gone_is_a_breach() -> None:
     assert working(book(1.0).money(-1)).after(LOSS, MAIN) == 1000.0
     assert working(book(0.0).money(-1)).after(LOSS, MAIN) == 0.0
     assert book(1.0).after(LOSS, PORTFOLIO) is None  # it is of accounts
+
+
+def test_the_books_equity_may_become_known_after_the_orders() -> None:
+    """A rule that was loaded before the first batch is no longer unknown five seconds later,
+    though nothing is held and no order comes."""
+    rule = f"{{id: loss, summary: loss, for_each: account, when: {LOSS} > 1.0, severity: info}}"
+    desk = working(book(0.0)).load(f"- {rule}\n")
+    desk.evaluate()
+    desk.at(5).evaluate()
+    assert desk.value(LOSS, MAIN) == 0.0
+    assert desk.engine.state.cells[f"{LOSS}|{MAIN}"].value == 0.0

@@ -146,12 +146,13 @@ def _book(node: AccountNode, use: Use) -> dict[str, float] | None:
 # ------------------------------------------------------------------------------ what orders add
 
 
-def _entry_funding(node: AccountNode, use: Use) -> float | None:
-    """Steepest against any order that adds; 0 where none adds or all would receive."""
+def entry_costs(node: AccountNode, use: Use) -> list[tuple[Trade, float]] | None:
+    """Trades that orders would add to, each with its market's predicted funding, fraction per hour;
+    None where one is not known."""
     trades = _trades(node, use)
     if trades is None:
         return None
-    worst = 0.0
+    found = []
     for trade in trades:
         if not trade.added:
             continue
@@ -159,44 +160,82 @@ def _entry_funding(node: AccountNode, use: Use) -> float | None:
         rate = None if place is None else read_predicted(place, use)
         if rate is None:
             return None
-        worst = max(worst, trade.sign * annualize_hourly_rate(rate))
-    return min(worst, APR_MAX)
+        found.append((trade, rate))
+    return found
 
 
-def _hedge_orders(node: AccountNode, use: Use) -> float | None:
-    """USD of what would be added on the side that the book's net of the asset is not. An order of
-    more than twice that net is an entry: beside a hedged book, where prices alone say which side
-    its net is on, none is a hedge."""
+def _entry_funding(node: AccountNode, use: Use) -> float | None:
+    """Steepest against any order that adds; 0 where none adds or all would receive."""
+    costs = entry_costs(node, use)
+    if costs is None:
+        return None
+    worst = max((trade.sign * annualize_hourly_rate(rate) for trade, rate in costs), default=0.0)
+    return min(max(worst, 0.0), APR_MAX)
+
+
+def hedge_adds(node: AccountNode, use: Use) -> list[tuple[Trade, float]] | None:
+    """Trades whose added part lies on the side that the book's net of the asset is not, each with
+    its price. An order of more than twice that net is an entry: beside a hedged book, where prices
+    alone say which side its net is on, none is a hedge."""
     trades = _trades(node, use)
     if trades is None:
         return None
     adding = [one for one in trades if one.added]
     if not adding:
-        return 0.0
+        return []
     book = _book(node, use)
     if book is None:
         return None
-    total = []
+    found = []
     for trade in adding:
         place = place_of(node, trade.market, use)
         price = None if place is None else margin_price(place, use)
         if place is None or price is None:
             return None
-        added = trade.added * price
-        if -trade.sign * book.get(place.market.asset, 0.0) >= HEDGING_RATIO_MIN * added:
-            total.append(added)
-    return fsum(total)
+        against = -trade.sign * book.get(place.market.asset, 0.0)
+        if against >= HEDGING_RATIO_MIN * trade.added * price:
+            found.append((trade, price))
+    return found
+
+
+def _hedge_orders(node: AccountNode, use: Use) -> float | None:
+    """USD of what would be added as legs of hedges."""
+    adds = hedge_adds(node, use)
+    return None if adds is None else fsum(trade.added * price for trade, price in adds)
 
 
 # ---------------------------------------------------------------------------------- planned loss
 
 
 class PlannedLoss(NamedTuple):
-    """What one trade may lose, USD, and how much of it no stop ends, base units."""
+    """What one trade may lose at its stops, USD, and what that is made of.
+
+    ``price`` is quote per base, ``gap`` how many times further than its stop a position is closed,
+    ``trip`` a round trip and ``funding`` (> 0 paid) of the planned time as fractions of notional,
+    ``parts`` (base units, distance of the stop that ends them as a ratio, None for no stop).
+    """
 
     market: str
-    loss_usd: float
-    unprotected: float
+    price: float = 0.0
+    gap: float = 1.0
+    trip: float = 0.0
+    funding: float = 0.0
+    parts: tuple[tuple[float, float | None], ...] = ()
+
+    def loss_of(self, size: float, distance: float | None) -> float:
+        """Of one part, USD."""
+        return compute_planned_loss(
+            notional_usd=size * self.price,
+            stop_distance_ratio=distance,
+            gap_factor=self.gap,
+            round_trip_ratio=self.trip,
+            funding_usd=size * self.price * self.funding,
+        )
+
+    @property
+    def loss_usd(self) -> float:
+        """Of all parts, ``>= 0``."""
+        return fsum(self.loss_of(*one) for one in self.parts)
 
 
 def _trade_loss(
@@ -210,24 +249,18 @@ def _trade_loss(
     after = trade.sign * book.get(place.market.asset, 0.0) + trade.added * price
     at_risk = min(trade.held + trade.added, max(after, 0.0) / price)
     if at_risk <= 0.0:
-        return PlannedLoss(trade.market, 0.0, 0.0)
+        return PlannedLoss(trade.market)
     funding = expected_funding(place, trade.sign, use)
     if funding is None:
         return None
     venue = node.account.venue
-    parts = cover(at_risk, list_stops(node.account, trade.market, trade.sign, price))
-    loss = fsum(
-        compute_planned_loss(
-            notional_usd=size * price,
-            stop_distance_ratio=distance,
-            gap_factor=gap_factor(venue, use),
-            round_trip_ratio=use.settings.trades.round_trip(venue),
-            funding_usd=size * price * funding,
-        )
-        for size, distance in parts
-    )
     return PlannedLoss(
-        trade.market, loss, fsum(size for size, distance in parts if distance is None)
+        trade.market,
+        price,
+        gap_factor(venue, use),
+        use.settings.trades.round_trip(venue),
+        funding,
+        tuple(cover(at_risk, list_stops(node.account, trade.market, trade.sign, price))),
     )
 
 
@@ -246,7 +279,8 @@ def expected_funding(place: MarketNode, sign: float, use: Use) -> float | None:
     return sign * total
 
 
-def _losses(node: AccountNode, use: Use) -> list[PlannedLoss] | None:
+def planned_losses(node: AccountNode, use: Use) -> list[PlannedLoss] | None:
+    """Of every trade; None where one is not known, or nothing says what a trade is."""
     if not use.settings.trades.stops_required:
         use.absent(
             f"{NO_SOURCE}`trades.stops_required` is not set: nothing says what is a trade",
@@ -263,9 +297,12 @@ def _losses(node: AccountNode, use: Use) -> list[PlannedLoss] | None:
 
 
 def _planned_loss(node: AccountNode, use: Use) -> float | None:
-    losses = _losses(node, use)
+    losses = planned_losses(node, use)
     equity = None if losses is None else use.read(node.ancestors[-1], EQUITY.name)
-    if losses is None or equity is None:
+    if losses is None:
+        return None
+    if equity is None:  # that of the whole book, which tells no account when it becomes known
+        use.wake_at(use.now + LOOK_NS)
         return None
     worst = max((one.loss_usd for one in losses), default=0.0)
     ratio = compute_loss_ratio(worst, equity) / use.settings.trades.risk_ratio
