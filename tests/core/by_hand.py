@@ -9,7 +9,7 @@ from math import exp, log, sqrt
 import pytest
 
 from monitor.core.measures.catalogue import DEFINITIONS
-from monitor.core.types import Subject, subject_kind
+from monitor.core.types import SECOND_NS, Subject, subject_kind
 from tests.core.desk import Desk
 
 Lines = tuple[str, ...]
@@ -56,6 +56,8 @@ def worked(desk: Desk, name: str, subject: Subject) -> tuple[float, Lines]:
     limit = max(DEFINITIONS[name, subject_kind(subject)].spec.typical)
     kind = subject_kind(subject).value
     desk.load(RULE.format(id="worked", kind=kind, name=name, limit=limit))
+    desk.evaluate()
+    desk.now += SECOND_NS  # what is looked at once a second has been
     desk.evaluate()
     seen = desk.engine.explain("worked", subject, desk.now)
     assert seen is not None

@@ -8,7 +8,7 @@ import pytest
 
 from monitor.core.formulas.copula import compute_joint_student
 from tests.core.by_hand import adds_up, right, worked
-from tests.core.desk import HL, MAIN, PORTFOLIO, Desk
+from tests.core.desk import MAIN, PORTFOLIO
 from tests.core.test_crash_gap import DAYS_7, HOUR_S
 from tests.core.test_crash_gap import desk as gap_desk
 from tests.core.test_crash_gap import prices as gap_prices

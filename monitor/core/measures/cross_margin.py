@@ -52,8 +52,9 @@ def _takes_part(strategy: Strategy, node: AccountNode, held: dict[str, float]) -
     return any(asset in held for asset in strategy.assets)
 
 
-def hedged_elsewhere(node: AccountNode, use: Use) -> list[str] | None:
-    """Assets of the pool that the rest of the book, on no account of this venue, is against."""
+def hedged_elsewhere(node: AccountNode, use: Use) -> dict[str, tuple[float, float]] | None:
+    """Assets of the pool that the rest of the book, on no account of this venue, is against: signed
+    USD of the pool and of that rest, by asset."""
     if use.read(node, HOLDINGS) is None or not use.join(node.holdings.exposure):
         return None
     venue, whole = node.ancestors[0], node.ancestors[-1]
@@ -68,11 +69,11 @@ def hedged_elsewhere(node: AccountNode, use: Use) -> list[str] | None:
             for name, holding in other.holdings.held.items():
                 asset = other.markets[name].market.asset
                 here.setdefault(asset, []).append(holding.notional_usd)
-    found = []
+    found = {}
     for asset, net in sorted(cross_nets(node).items()):
         rest = book.get(asset, 0.0) - fsum(here.get(asset, ()))
         if net * rest < 0.0 and abs(rest) >= LEG_RATIO_MIN * abs(net):
-            found.append(asset)
+            found[asset] = (net, rest)
     return found
 
 

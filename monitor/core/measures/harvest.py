@@ -112,6 +112,13 @@ def _persistence(node: AssetNode, use: Use) -> float | None:
 
 def pair_persistence(pair: Pair, use: Use) -> float | None:
     """Share of the last settlements, of the slower leg, at which the pair as it is received."""
+    found = settlements_of(pair, use)
+    return None if found is None else compute_persistence(found)
+
+
+def settlements_of(pair: Pair, use: Use) -> list[float | None] | None:
+    """What the pair received at each of the last settlements of the slower leg, fractions of a leg,
+    oldest first; None for one that is not known, and for all where a leg's are too old."""
     step = max(one.market.funding_interval_s for one in (pair.long, pair.short)) // 3600 or 1
     found = []
     for place in (pair.long, pair.short):
@@ -129,12 +136,10 @@ def pair_persistence(pair: Pair, use: Use) -> float | None:
     last = min(series.newest for series, _ in found)
     first = last - step * (PERSISTENCE_SETTLEMENTS - 1)
     paid, received = (series.hourly(first, last, carry)[::step] for series, carry in found)
-    return compute_persistence(
-        [
-            None if one is None or other is None else other - one
-            for one, other in zip(paid, received, strict=True)
-        ]
-    )
+    return [
+        None if one is None or other is None else other - one
+        for one, other in zip(paid, received, strict=True)
+    ]
 
 
 # ------------------------------------------------------------------------------------ pairs held
@@ -146,17 +151,22 @@ def _leg_edge(node: PositionNode, use: Use) -> float | None:
     if is_closed(node, use):
         return EDGE_MAX
     use.wake_at(use.now + LOOK_NS)
-    twin = _twin(node, use)
+    twin = twin_of(node, use)
     if twin is None:
         return None
     if twin is node.market:
         return EDGE_MAX
-    legs = (node.market, twin) if node.position.size > 0.0 else (twin, node.market)
-    pair = make_pair(*legs, use)
+    pair = held_pair(node, twin, use)
     return None if pair is None else pair.edge_ratio
 
 
-def _twin(node: PositionNode, use: Use) -> MarketNode | None:
+def held_pair(node: PositionNode, twin: MarketNode, use: Use) -> Pair | None:
+    """A position and what is held against it in another market, as they are held."""
+    legs = (node.market, twin) if node.position.size > 0.0 else (twin, node.market)
+    return make_pair(*legs, use)
+
+
+def twin_of(node: PositionNode, use: Use) -> MarketNode | None:
     """The market of the twin, or its own where there is none; None where that is not known."""
     if use.read(node.owner, HOLDINGS) is None:
         return None

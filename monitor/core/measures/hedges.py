@@ -63,8 +63,8 @@ def _watched(node: HedgeSetNode, use: Use) -> bool:
     return all(use.read(one, HOLDINGS) is not None for one in accounts)
 
 
-def _parts(node: HedgeSetNode, use: Use) -> list[Part] | None:
-    """What every leg is worth."""
+def legs_of(node: HedgeSetNode, use: Use) -> list[Part] | None:
+    """What every leg is worth, signed USD; None where one cannot be seen or valued."""
     if not _watched(node, use):
         return None
     legs = list(_held_legs(node))
@@ -114,7 +114,7 @@ def _of_parts(
     compute: Callable[[list[float]], float],
 ) -> Callable[[HedgeSetNode, Use], float | None]:
     def read(node: HedgeSetNode, use: Use) -> float | None:
-        parts = _parts(node, use)
+        parts = legs_of(node, use)
         return None if parts is None else compute([value for _, value in parts])
 
     return read

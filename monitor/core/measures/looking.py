@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from monitor.core.measures import (
     work_accounts,
+    work_hedges,
     work_joint,
     work_liquidation,
     work_markets,
@@ -31,6 +32,7 @@ WORKINGS = {
     **work_accounts.WORKINGS,
     **work_liquidation.WORKINGS,
     **work_joint.WORKINGS,
+    **work_hedges.WORKINGS,
     **work_markets.WORKINGS,
 }
 

@@ -27,7 +27,7 @@ LOOK_NS = 5 * SECOND_NS
 NAMES_MAX = 3
 
 
-class _Order(NamedTuple):
+class Order(NamedTuple):
     """What works in a market: ``size`` in base units, > 0."""
 
     market: str
@@ -35,7 +35,7 @@ class _Order(NamedTuple):
     size: float
 
 
-def _orders(account: AccountState) -> list[_Order]:
+def _orders(account: AccountState) -> list[Order]:
     """Every open order and trigger; one that states no size of its own is for the position. TWAPs
     are sliced already."""
     found = []
@@ -43,7 +43,7 @@ def _orders(account: AccountState) -> list[_Order]:
         held = account.positions.get(order.market)
         size = float(order.size) or (0.0 if held is None else abs(held.size))
         if size:
-            found.append(_Order(order.market, order.side, size))
+            found.append(Order(order.market, order.side, size))
     return found
 
 
@@ -64,13 +64,14 @@ def count_slices(usd: float, depth_usd: float, share: float) -> float:
     return min(usd / cap, SLICES_MAX) if cap > 0.0 else SLICES_MAX
 
 
-def _of_slice(node: AccountNode, use: Use) -> float | None:
-    """The largest order against its own book."""
+def orders_in_books(node: AccountNode, use: Use) -> list[tuple[Order, float, float]] | None:
+    """Every order with its price and the USD within 25 bp on the side that it takes; None where one
+    is not known."""
     if not use.fresh(node.account.orders_seen, node.orders_limit, "open orders"):
         return None
     if use.read(node, HOLDINGS) is None:
         return None
-    worst = 0.0
+    found = []
     for order in _orders(node.account):
         use.wake_at(use.now + LOOK_NS)
         place = place_of(node, order.market, use)
@@ -80,9 +81,18 @@ def _of_slice(node: AccountNode, use: Use) -> float | None:
         depth = depth_taken(place, order.side, use)
         if depth is None:
             return None
-        share = use.settings.margin.participation_ratio
-        worst = max(worst, count_slices(order.size * price, depth, share))
-    return worst
+        found.append((order, price, depth))
+    return found
+
+
+def _of_slice(node: AccountNode, use: Use) -> float | None:
+    """The largest order against its own book."""
+    orders, share = orders_in_books(node, use), use.settings.margin.participation_ratio
+    if orders is None:
+        return None
+    return max(
+        (count_slices(one.size * price, at, share) for one, price, at in orders), default=0.0
+    )
 
 
 def _largest_named(node: Node, state: RiskState, _now: EngineNs) -> str:

@@ -28,7 +28,7 @@ from monitor.core.measures.prices import read_index, read_mark, read_mid, read_o
 from monitor.core.measures.tree import AccountNode, AssetNode, MarketNode, Node, PositionNode
 from monitor.core.measures.use import Use
 from monitor.core.measures.volatility import read_basket, read_series, read_slow
-from monitor.core.measures.work_words import Steps, bare, divided, step, usd
+from monitor.core.measures.work_words import Steps, bare, divided, falling_back, step, usd
 from monitor.core.state.funding import carry_hours
 from monitor.core.state.series import HOUR_NS, HourSeries, marked_bin
 from monitor.core.types import SubjectKind
@@ -138,9 +138,9 @@ def work_drift(node: PositionNode, use: Use) -> Steps:
     base, phi = carry.baseline(node.market.market.venue), carry.persistence_hourly
     total = project_rate_sum(rate_now=known[0], baseline=base, hours=HOURS_PER_DAY, persistence=phi)
     daily = volatility / sqrt(DAYS_PER_YEAR)
-    reverting = f"({bare(known[0])} - {bare(base)}) x (1 - {phi:g}^24) / (1 - {phi:g})"
+    sums = falling_back(known[0], base, HOURS_PER_DAY, phi)
     return (
-        step("funding of 24 h", f"24 x {bare(base)} + {reverting}", total),
+        step("funding of 24 h", sums, total),
         step("volatility of a day", f"{bare(volatility)} / sqrt(365)", daily),
         step("|funding| / volatility", f"{bare(abs(total))} / {bare(daily)}", abs(total) / daily),
     )
@@ -208,7 +208,7 @@ def _work_deviation(first: Price, second: Price, words: str) -> Callable[[Market
     return work
 
 
-# ------------------------------------------------------------------------ volatility, hedges
+# -------------------------------------------------------------------------------- volatility
 
 
 def _percentile(hours: HourSeries) -> Steps:
@@ -243,14 +243,6 @@ def work_gross_to_cap(node: Node, use: Use) -> Steps:
     return (step(f"{name} / leverage_cap_gross", sums, leverage / cap),)
 
 
-def work_mismatch(node: Node, use: Use) -> Steps:
-    """|Net| over gross of the legs."""
-    net, gross = use.read(node, "hedge_net_usd"), use.read(node, "hedge_gross_usd")
-    if net is None or gross is None or gross <= 0.0:
-        return ()
-    return (divided("|net| / gross of the legs", abs(net), gross),)
-
-
 _CAPPED = (SubjectKind.ACCOUNT, SubjectKind.VENUE, SubjectKind.PORTFOLIO, SubjectKind.ASSET)
 WORKINGS: Mapping[Key, Callable[..., Steps]] = {
     ("funding_rate_annualized", SubjectKind.MARKET): work_annualized,
@@ -276,5 +268,4 @@ WORKINGS: Mapping[Key, Callable[..., Steps]] = {
     ("volatility_percentile", SubjectKind.PORTFOLIO): work_basket_percentile,
     ("volatility_percentile", SubjectKind.ASSET): work_asset_percentile,
     **{("leverage_gross_to_cap_ratio", kind): work_gross_to_cap for kind in _CAPPED},
-    ("hedge_mismatch_ratio", SubjectKind.HEDGE_SET): work_mismatch,
 }

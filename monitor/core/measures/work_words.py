@@ -34,6 +34,19 @@ def usd(value: float) -> str:
     return f"{value:,.2f}" if abs(value) >= _CENTS_FROM else bare(value)
 
 
+def then(value: float) -> str:
+    """A number that is added to a sum, with its sign: ``+ 0.2``, ``- 0.2``."""
+    return f"{'-' if value < 0.0 else '+'} {bare(abs(value))}"
+
+
+def falling_back(rate: float, base: float, hours: float, persistence: float) -> str:
+    """The sum of the hourly rates to come, as ``formulas.funding.project_rate_sum`` adds them."""
+    weight = f"{hours:g}"
+    if persistence != 1.0:
+        weight = f"(1 - {persistence:g}^{hours:g}) / (1 - {persistence:g})"
+    return f"{hours:g} x {bare(base)} + ({bare(rate)} {then(-base)}) x {weight}"
+
+
 def step(words: str, expression: str, result: float) -> str:
     """``words: expression = result``."""
     return f"{words}: {expression} = {bare(result)}"
