@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 import msgspec
 
@@ -54,6 +54,47 @@ class FaultKind(enum.StrEnum):
     CLOCK_OFFSET = "clock_offset"  # the venue's clock is ``delay_s`` ahead (negative: behind)
     INTEREST_CAPPED = "interest_capped"  # open interest (``market``: of a coin) is at its cap
     SMALL_CLOSES_REFUSED = "small_closes_refused"  # the minimal order value binds full closes too
+
+
+# Which numbers a kind reads, as a scenario says them; the others would silently do nothing.
+_SHARES = (
+    FaultKind.GARBAGE_FRAMES,
+    FaultKind.LOST_FRAMES,
+    FaultKind.API_ERRORS,
+    FaultKind.RATE_LIMITED,
+    FaultKind.ACTIONS_UNANSWERED,
+    FaultKind.ACTIONS_OVERLOADED,
+    FaultKind.ACTIONS_FAIL,
+    FaultKind.ACTIONS_LIMITED,
+    FaultKind.ACTIONS_REFUSED,
+    FaultKind.CANCELS_FAIL,
+    FaultKind.CANCELS_LOST,
+)
+NUMBERS: Mapping[FaultKind, tuple[str, ...]] = {
+    **dict.fromkeys(_SHARES, ("ratio",)),
+    FaultKind.ACTIONS_SLOW: ("ratio", "delay"),
+    FaultKind.ACTIONS_DELAYED: ("ratio", "delay"),
+    FaultKind.SLOW: ("delay",),
+    FaultKind.STALE_READS: ("delay",),
+    FaultKind.CLOCK_OFFSET: ("delay",),
+    FaultKind.FILLS_DURING_CANCEL: ("filled_ratio",),
+    FaultKind.BAD_ORACLE: ("price_ratio",),
+}
+
+
+def misplaced_numbers(kind: FaultKind, given: Collection[str]) -> Iterator[tuple[str, str]]:
+    """(number, why it is wrong) of what a scenario gives a fault that does not read it, and of
+    what it needs and is not given."""
+    read = NUMBERS.get(kind, ())
+    reads = f"it reads {' and '.join(read)}" if read else "it reads no number"
+    for name in ("ratio", "price_ratio", "filled_ratio", "delay"):
+        if name in given and name not in read:
+            yield name, f"{name} means nothing to {kind.value}: {reads}."
+    if kind is FaultKind.BAD_ORACLE and "price_ratio" not in given:
+        yield (
+            "price_ratio",
+            "bad_oracle needs price_ratio, what it prints over the true price: 0.97 for 3 % below.",
+        )
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ import yaml
 
 from monitor.core.errors import ConfigError, Problem
 from monitor.sim import levers
-from monitor.sim.faults import Fault, FaultKind
+from monitor.sim.faults import Fault, FaultKind, misplaced_numbers
 from monitor.sim.listings import LISTINGS
 from monitor.sim.prices import ASSETS
 from monitor.sim.scenario_values import (
@@ -439,4 +439,8 @@ def _read_action(
                 values[key] = value
         elif key not in verb.defaults:
             reading.wrong(node, f"{path}.{name}.{key}", "This field is missing.")
+    if name == "fault" and "kind" in values:
+        kind = FaultKind(_word(values, "kind"))
+        for key, why in misplaced_numbers(kind, parts.keys()):
+            reading.wrong(parts.get(key, node), f"{path}.fault.{key}", why)
     into.append(Action(name, values, verb.lever))

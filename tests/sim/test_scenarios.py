@@ -13,7 +13,7 @@ from monitor.core.errors import ConfigError
 from monitor.core.types import FillKind
 from monitor.sim import addresses
 from monitor.sim.accounts import SimPool
-from monitor.sim.faults import FaultKind
+from monitor.sim.faults import NUMBERS, FaultKind
 from monitor.sim.listings import DYDX, HYPERLIQUID
 from monitor.sim.occurrences import Filled, Liquidated, Narrated, Transferred, WorldEvent
 from monitor.sim.scenario import load_scenario, parse_scenario, play, scenario_names
@@ -327,6 +327,17 @@ HEAD = "name: x\ntitle: x\nduration: 5m\nsteps:\n"
             id="missing field",
         ),
         pytest.param(
+            HEAD + "  - {at: 0, do: {fault: {kind: bad_oracle, ratio: 0.97}}}",
+            ["x.yaml:5: steps[0].do.fault.ratio: ratio means nothing to bad_oracle: it reads price",
+             "x.yaml:5: steps[0].do.fault.price_ratio: bad_oracle needs price_ratio, what it"],
+            id="the true price",
+        ),
+        pytest.param(
+            HEAD + "  - at: 0\n    do:\n      fault:\n        kind: outage\n        delay: 2s",
+            ["x.yaml:9: steps[0].do.fault.delay: delay means nothing to outage: it reads no num"],
+            id="a number that does nothing",
+        ),
+        pytest.param(
             HEAD + "  - {at: 0}", ["steps[0]: A step must say or do something."], id="no-op"
         ),
         pytest.param(
@@ -347,6 +358,20 @@ def test_mistakes_are_reported_with_their_line(text: str, lines: list[str]) -> N
         parse_scenario(text, "x.yaml")
     for line in lines:
         assert line in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", list(FaultKind))
+def test_a_fault_takes_the_numbers_that_it_reads(kind: FaultKind) -> None:
+    """And no other: what would do nothing is not taken for a fault."""
+    for name in ("ratio", "price_ratio", "filled_ratio", "delay"):
+        reads = name in NUMBERS.get(kind, ())
+        more = ", price_ratio: 0.5" if kind is FaultKind.BAD_ORACLE and not reads else ""
+        text = f"{HEAD}  - {{at: 0, do: {{fault: {{kind: {kind}, {name}: 0.5{more}}}}}}}"
+        if reads:
+            assert parse_scenario(text, "x.yaml").steps
+        else:
+            with pytest.raises(ConfigError, match=f"{name} means nothing to {kind}"):
+                parse_scenario(text, "x.yaml")
 
 
 def test_all_mistakes_at_once() -> None:
