@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -29,10 +28,10 @@ from monitor.backtest.report import write_report
 from monitor.backtest.rules import HourlyRules, hourly_rules
 from monitor.backtest.run import REACTIONS_MIN, Task
 from monitor.backtest.settings import BookSettings, default_book, load_book
+from monitor.cli.progress import Bar
 from monitor.core.errors import ConfigError, MonitorError
 from monitor.rulebook import builtin_files
 
-BAR_WIDTH = 30
 OUTAGES = "outages"
 
 
@@ -117,7 +116,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise ConfigError("--jobs must be one or more.")
     rules = _rules(arguments.rulebook, arguments.follow, every=arguments.every_rule)
     book = load_book(arguments.book) if arguments.book else None
-    bar = Bar()
+    bar = Bar("hours")
     history = _history(arguments, book, bar)
     settings = book or default_book(_assets(history))
     if arguments.reentry_delay is not None:
@@ -139,7 +138,7 @@ def run(arguments: argparse.Namespace) -> int:
     _make(arguments.out)
     with opened(arguments.out / TRANSITIONS) as text:
         log = TransitionLog(text)
-        result = run_backtest(task, tell=log.tell, progress=bar.hours, jobs=arguments.jobs)
+        result = run_backtest(task, tell=log.tell, progress=bar.at, jobs=arguments.jobs)
     bar.say("judging the outcome")
     figures = compute_figures(result, seed=arguments.seed, draws=DRAWS)
     write_measures(result, arguments.out / MEASURES)
@@ -149,52 +148,6 @@ def run(arguments: argparse.Namespace) -> int:
     for name in (TRANSITIONS, MEASURES, SUMMARY, REPORT):
         print(arguments.out / name)
     return 0
-
-
-class Bar:
-    """Progress on standard error, only where a person looks at it."""
-
-    def __init__(self) -> None:
-        self._shown = sys.stderr.isatty()
-        self._last = -1
-        self._began_s = 0.0
-
-    def say(self, text: str) -> None:
-        """A line that the next one replaces."""
-        if self._shown:
-            print(f"\r\x1b[K{text} …", end="", file=sys.stderr, flush=True)
-
-    def hours(self, done: int, whole: int) -> None:
-        """How many hours are behind us, and about how long the others will take."""
-        percent = 100 * done // whole
-        if self._shown and percent != self._last:
-            if self._last < 0:
-                self._began_s = time.monotonic()
-            self._last = percent
-            full = BAR_WIDTH * done // whole
-            line = "█" * full + "░" * (BAR_WIDTH - full)
-            left = time_left(time.monotonic() - self._began_s, done, whole)
-            print(
-                f"\r\x1b[K{line} {percent:3d} %  {done:,} of {whole:,} hours{left}",
-                end="",
-                file=sys.stderr,
-                flush=True,
-            )
-
-    def end(self) -> None:
-        """Leave a clean line."""
-        if self._shown:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
-
-
-def time_left(taken_s: float, done: int, whole: int) -> str:
-    """In words, from the pace so far; empty before it is known and when nothing is left."""
-    if not 0 < done < whole or taken_s < 1.0:
-        return ""
-    left_s = taken_s * (whole - done) / done
-    if left_s >= 90.0:
-        return f", about {left_s / 60.0:.0f} min left"
-    return f", about {max(left_s, 1.0):.0f} s left"
 
 
 def _day(text: str) -> int:

@@ -9,6 +9,7 @@ from itertools import chain
 from pathlib import Path
 
 from monitor import __version__
+from monitor.cli.progress import Bar
 from monitor.core.errors import MonitorError
 from monitor.core.journal import decision_bytes, replay, written_by
 from monitor.store.journal import TornTail, read_segment, segment_paths
@@ -34,7 +35,8 @@ def run(arguments: argparse.Namespace) -> int:
     paths = _segments(arguments.journal)
     count = told = 0
     torn: list[TornTail] = []
-    records = _records(paths, torn)
+    bar = Bar("MB", per=1_000_000)
+    records = _records(paths, torn, bar)
     first = next(records, None)
     if first is None:
         raise MonitorError(
@@ -45,12 +47,17 @@ def run(arguments: argparse.Namespace) -> int:
             count += 1
             if arguments.all or not decision.quiet:
                 told += 1
+                bar.end()
                 sys.stdout.buffer.write(decision_bytes(decision) + b"\n")
+                if sys.stdout.isatty():
+                    sys.stdout.flush()  # in its place between two bars
     except MonitorError as error:
+        bar.end()
         print(f"After {count} equal decisions: {error}{_other_version(first)}", file=sys.stderr)
         return 1
     finally:
         sys.stdout.flush()
+        bar.end()
     for tail in torn:
         print(
             f"{tail.segment} ends in {tail.bytes_left} unreadable bytes ({tail.reason}); "
@@ -86,10 +93,15 @@ def _segments(path: Path) -> list[Path]:
     return paths
 
 
-def _records(paths: list[Path], torn: list[TornTail]) -> Iterator[bytes]:
+def _records(paths: list[Path], torn: list[TornTail], bar: Bar) -> Iterator[bytes]:
+    """Payloads of all segments; ``bar`` follows in bytes."""
+    whole = sum(path.stat().st_size for path in paths)
+    done = 0
     for path in paths:
         for record in read_segment(path):
             if isinstance(record, TornTail):
                 torn.append(record)
-            else:
-                yield record.payload
+                continue
+            done += len(record.payload)
+            bar.at(done, whole)
+            yield record.payload

@@ -10,8 +10,8 @@ from pathlib import Path
 import orjson
 import pytest
 
-from monitor.cli.backtest import time_left
 from monitor.cli.main import main
+from monitor.cli.progress import time_left
 from tests.backtest.past import every_8h, small_past, write_funding
 
 FILES = ("transitions.jsonl", "measures.csv", "summary.json", "report.html")

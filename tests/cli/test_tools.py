@@ -57,6 +57,29 @@ def test_a_journal_replays(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
         assert orjson.loads(told.out)["at_ns"] == NOW
 
 
+@pytest.mark.parametrize("terminal", [True, False], ids=["terminal", "pipe"])
+@pytest.mark.parametrize("verbose", [True, False], ids=["all", "news only"])
+def test_a_person_sees_how_far_a_replay_has_come(
+    terminal: bool,
+    verbose: bool,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One line of its own on standard error, gone at the end; in a pipe there is none."""
+    path = tmp_path / "00000001.journal"
+    path.write_bytes(segment(*journal()))
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+    assert main(["replay", *(["--all"] if verbose else []), str(path)]) == 0
+    told = capsys.readouterr()
+    *bars, summary = told.err.split("\r\x1b[K")
+    assert summary == f"1 decisions, all the same byte for byte; {int(verbose)} printed.\n"
+    drawn = [bar for bar in bars if bar]
+    assert bool(drawn) == terminal
+    assert all(bar.startswith("█") and "0 of 0 MB" in bar for bar in drawn)
+    assert told.out.count("\n") == verbose
+
+
 @pytest.mark.parametrize("content", [b"", MAGIC, MAGIC[:3]], ids=["empty", "begun", "torn"])
 def test_a_journal_without_a_record(
     content: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
