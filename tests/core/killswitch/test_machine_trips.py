@@ -22,7 +22,7 @@ from monitor.core.types import (
     position_subject,
     venue_subject,
 )
-from tests.core.killswitch.kill_desk import ACCOUNT, ARMED, HL, MAIN, SIDE, World
+from tests.core.killswitch.kill_desk import ACCOUNT, ARMED, HL, MAIN, PRICES, SIDE, World
 
 
 def desk() -> World:
@@ -338,3 +338,32 @@ def test_a_trip_without_a_book_is_latched_at_once_and_worked_at_the_first() -> N
     assert step.notices[0].severity is Severity.CRITICAL
     world.run(60)
     assert (world.stage(), world.sizes(MAIN)) == ("contained", {})
+
+
+@pytest.mark.parametrize(
+    ("moved", "left"),
+    [
+        pytest.param(1.002, "1.4", id="a little: it is done"),
+        pytest.param(1.004, "1.39", id="more: cut again"),
+    ],
+)
+def test_what_was_cut_does_not_follow_prices(
+    monkeypatch: pytest.MonkeyPatch, moved: float, left: str
+) -> None:
+    """A quarter per cent above its goal is at it: each further round costs the venue's budget."""
+    world = World().hold(BTC="2")
+    world.ask(gross_to=0.70)
+    while not world.sent(PlaceOrders):
+        world.one()
+    monkeypatch.setitem(PRICES, "BTC", 100_000.0 * moved)
+    world.run(60)
+    assert (world.sizes(), world.stage()) == ({"BTC": left}, "contained")
+    assert len(world.sent(PlaceOrders)) == (1 if left == "1.4" else 2)
+
+
+def test_what_was_never_cut_is_cut_however_little() -> None:
+    """The tolerance is for what is done, not for what was asked."""
+    world = World().hold(BTC="20")
+    world.ask(gross_to=0.999)
+    world.run(60)
+    assert world.sizes() == {"BTC": "19.98"}

@@ -7,6 +7,8 @@ from __future__ import annotations
 from decimal import Decimal
 from math import fsum
 
+import msgspec
+
 from monitor.core.killswitch.book import Book
 from monitor.core.killswitch.execution.checks import checked, with_kept
 from monitor.core.killswitch.execution.fills import turnover_usd
@@ -35,6 +37,9 @@ from monitor.core.killswitch.state import Intent, Latch, Outcome, Residual, Run,
 from monitor.core.killswitch.turn import Turn, after, digest
 
 HALVINGS_MAX = 10  # a thousandth finds out as well as less does
+# What was cut and is above its goal by less than this again is done: prices move by as much while
+# it is read, and each further round costs a minute's tenth of the venue's requests.
+DRIFT_RATIO = 0.0025
 
 
 def gate(turn: Turn, latch: Latch) -> None:
@@ -186,7 +191,7 @@ def make_plan(
     goal_usd = reachable_goal_usd(latch, book, stuck, ratio)
     # The goal may lie above the baseline: what is stuck may have grown. It is the goal that counts.
     whole_usd = max(basis_usd(latch), goal_usd)
-    return turn.planner(
+    plan = turn.planner(
         Target(
             scope=latch.scope,
             baseline_usd=whole_usd,
@@ -201,6 +206,27 @@ def make_plan(
             part_usd=part_usd,
             hedge_sets=turn.policy.hedge_sets,
         ),
+    )
+    cut_before = turnover_usd(turn.state, latch.trip_id) > 0
+    return _but_for_drift(plan) if cut_before else plan
+
+
+def _but_for_drift(plan: Plan) -> Plan:
+    """A plan that only follows prices, of what was cut already, is no plan: the goal is met."""
+    gross_usd = plan.gross_before_usd
+    if plan.unpriced or not plan.goal_usd < gross_usd <= (1.0 + DRIFT_RATIO) * plan.goal_usd:
+        return plan
+    return msgspec.structs.replace(
+        plan,
+        orders=(),
+        shortfalls=(),
+        gross_after_usd=gross_usd,
+        goal_usd=gross_usd,
+        net_after_usd=plan.net_before_usd,
+        cost_usd=0.0,
+        sliced=False,
+        deferred_usd=0.0,
+        in_the_way=(),
     )
 
 
@@ -278,7 +304,7 @@ def _conclude(
         if words and wait_for_proof(turn, run, words):
             continue
         residuals = [*leftovers(turn, latch, run), *(Residual(reason=one) for one in words)]
-        if met and plan.gross_before_usd > goal_usd:  # met but for what others keep
+        if met and plan.gross_before_usd > (1.0 + DRIFT_RATIO) * goal_usd:  # met but for what others keep
             held = _held(run, latch, turn)
             residuals += [
                 Residual(reason=why, market=market)
