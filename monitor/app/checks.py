@@ -36,7 +36,7 @@ from monitor.core.operator import SCOPES
 from monitor.core.rules import RuleBook
 from monitor.core.types import PORTFOLIO, Subject
 from monitor.core.yamltext import Path as KeyPath
-from monitor.core.yamltext import dotted
+from monitor.core.yamltext import YamlText, dotted
 from monitor.notify.secret import SecretSource
 from monitor.notify.webhook import WebhookSettings, decode_secret
 from monitor.server.settings import OperatorSettings, ServerSettings
@@ -66,7 +66,9 @@ def check_configuration(
             book = rulebook_of(rules, base=base, document=examined.document)
         except ConfigError as error:
             problems += error.problems
-    problems += _modes(examined, book)
+    kill = _section(KillSettings, examined.data.get("kill", {}))
+    if kill is not None and book is not None:
+        problems += mode_mistakes(kill, examined.document, book)
     problems += _lists(examined, base)
     problems += _token(examined, base, environment)
     problems += _secrets(examined, base, environment)
@@ -76,12 +78,9 @@ def check_configuration(
     return examined.config, book
 
 
-def _modes(examined: Examined, book: RuleBook | None) -> list[Problem]:
+def mode_mistakes(kill: KillSettings, document: YamlText, book: RuleBook) -> list[Problem]:
     """What the desk lets a rule do that it may never do, and words about no rule or no scope: what
     was meant to observe would act."""
-    kill = _section(KillSettings, examined.data.get("kill", {}))
-    if kill is None or book is None:
-        return []
     found = [("mode", index, message) for index, message in refused_modes(kill, book)]
     for index, one in enumerate(kill.rules):
         if book.get(one.rule) is None:
@@ -93,7 +92,7 @@ def _modes(examined: Examined, book: RuleBook | None) -> list[Problem]:
             found.append(("scope", index, message))
     return [
         Problem(
-            where=examined.document.where(("kill", "rules", index, key)),
+            where=document.where(("kill", "rules", index, key)),
             field=f"kill.rules[{index}].{key}",
             message=message,
             found=str(getattr(kill.rules[index], key)),

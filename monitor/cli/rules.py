@@ -5,15 +5,15 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from monitor.app.checks import mode_mistakes
 from monitor.app.rulebooks import load_rulebook
 from monitor.cli import client, rules_approve, rules_test
 from monitor.cli.rules_check import check, read_rules
-from monitor.cli.status import age
+from monitor.cli.rules_list import list_rules
 from monitor.config import load_document
 from monitor.core.errors import ConfigError
 from monitor.core.measures.catalogue import CATALOGUE
-from monitor.core.rules import Rule, RuleBook, parse_rulebook
-from monitor.core.types import SECOND_NS
+from monitor.core.rules import RuleBook, parse_rulebook
 from monitor.rulebook import builtin_files
 
 
@@ -36,6 +36,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="FILE",
         help="your own files, after the built-in ones",
+    )
+    listing.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="list the rulebook that this configuration names, each rule in the mode that holds: "
+        "its kill.rules come before the rule files, which alone are shown without",
     )
     text = "every mistake in your files, each with its line; each threshold beside a value"
     checking = actions.add_parser(
@@ -69,47 +76,32 @@ def run(arguments: argparse.Namespace) -> int:
         return rules_test.run(arguments)
     if arguments.action == "approve":
         return rules_approve.run(arguments)
-    if arguments.action == "check" and arguments.config is not None:
-        return _check_config(arguments)
+    if arguments.config is not None:
+        return _configured(arguments)
     alone = arguments.action == "check" and arguments.alone
     book = _book(arguments.files, alone=alone)
     if arguments.action == "check":
         return check(arguments, book)
-    width = max((len(rule.id) for rule in book.rules), default=4)
-    for rule in book.rules:
-        target = f" to {rule.target}" if rule.target else ""
-        print(
-            f"{rule.id:<{width}}  {rule.severity.value:<8}  {rule.for_each.value:<9}  "
-            f"{rule.level.value}{target} ({rule.mode.value})"
-        )
-        print(f"{'':<{width}}  {rule.summary}")
-        print(f"{'':<{width}}  when {rule.condition}{_held(rule)}")
-        if rule.until is not None:
-            kept = rule.keep_firing_for_ns
-            last = f" for {age(kept / SECOND_NS)}" if kept else ""
-            print(f"{'':<{width}}  until {rule.until.text}{last}")
+    list_rules(book)
     return 0
 
 
-def _held(rule: Rule) -> str:
-    """How long, and how often seen, before it fires."""
-    said = f" for {age(rule.for_ns / SECOND_NS)}" if rule.for_ns else ""
-    confirm = rule.confirm
-    if confirm is not None:
-        apart = age(confirm.apart_ns / SECOND_NS)
-        said += f", seen {confirm.need} of {confirm.of} times {apart} apart"
-    return said
-
-
-def _check_config(arguments: argparse.Namespace) -> int:
-    """The rules that a configuration names, with what it says about leverage."""
+def _configured(arguments: argparse.Namespace) -> int:
+    """The rules that a configuration names: checked with what it says about leverage, or listed
+    with the modes that it lets them have."""
     if arguments.files:
         raise ConfigError("Give files, or --config with the files that it names; not both.")
     config, document = load_document(arguments.config)
     base: Path = arguments.config.parent
     arguments.files = [base / name for name in config.rules.files]
     book = load_rulebook(config, base=base, document=document)
-    return check(arguments, book, caps=config.leverage)
+    if arguments.action == "check":
+        return check(arguments, book, caps=config.leverage)
+    mistakes = mode_mistakes(config.kill, document, book)
+    if mistakes:
+        raise ConfigError(mistakes)
+    list_rules(book, (config, document))
+    return 0
 
 
 def _book(paths: list[Path], *, alone: bool) -> RuleBook:

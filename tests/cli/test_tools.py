@@ -197,6 +197,61 @@ def test_rules_of_a_configuration(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert main([*flags, "own.yaml"]) == 2
 
 
+MODES = """\
+venues:
+  dydx: {accounts: [{alias: main, address: dydx10d07y265gmmuvt4z0w9aw880jnsr700jnmapky}]}
+rules: {files: [own.yaml]}
+kill:
+  rules:
+    - {rule: drawdown_8, mode: propose}
+    - {rule: drawdown_8, mode: act, scope: "venue:dydx"}
+    - {rule: own_leverage, mode: observe}
+"""
+
+
+def test_the_modes_that_hold_are_listed_with_where_they_come_from(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """kill.rules comes before what the rule files declare, and one word over a scope stands beside
+    it; what the daemon itself may do is said first."""
+    (tmp_path / "own.yaml").write_text(OWN)
+    config = tmp_path / "riskd.yaml"
+    config.write_text(MODES)
+    flags = ["rules", "list", f"--config={config}"]
+    assert main(flags) == 0
+    lines = [
+        line.strip() for line in capsys.readouterr().out.replace(f"{tmp_path}/", "").split("\n")
+    ]
+    assert lines[0].startswith("mode observe (by default): nothing is sent")
+    at = next(i for i, line in enumerate(lines) if line.startswith("drawdown_8 "))
+    assert lines[at].endswith("cut to 70% of gross (propose)")
+    assert lines[at + 1].startswith("mode propose: kill.rules, riskd.yaml:6, in place of observe (")
+    assert "loss.yaml:" in lines[at + 1]
+    assert lines[at + 2] == "mode act over venue:dydx: kill.rules, riskd.yaml:7"
+    at = next(i for i, line in enumerate(lines) if line.startswith("own_leverage "))
+    assert lines[at].endswith("(observe)")
+    assert lines[at + 1] == "mode observe: kill.rules, riskd.yaml:8"
+    at = next(i for i, line in enumerate(lines) if line.startswith("drawdown_12 "))
+    assert lines[at].endswith("(observe)")
+    assert lines[at + 1].startswith("mode observe: ")
+    assert "loss.yaml:" in lines[at + 1]
+    assert main([*flags, "own.yaml"]) == 2
+    assert main(["rules", "list"]) == 0
+    assert "loss.yaml" not in capsys.readouterr().out
+
+
+def test_modes_of_no_rule_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A list of modes that would not hold is none."""
+    config = tmp_path / "riskd.yaml"
+    config.write_text(
+        MODES.replace("[own.yaml]", "[]").replace("drawdown_8, mode: act", "x, mode: act")
+    )
+    assert main(["rules", "list", f"--config={config}"]) == 2
+    told = capsys.readouterr().err
+    assert "riskd.yaml:7: kill.rules[1].rule: is the id of no rule" in told
+    assert "riskd.yaml:8: kill.rules[2].rule: is the id of no rule" in told
+
+
 DEEPER = (
     "- {id: deeper, for_each: portfolio, summary: D, when: drawdown_30d_ratio >= 0.20, "
     "confirm: {need: 2, of: 2, apart: 20s}, severity: critical, do: {level: cut, gross_to: 0.1}}\n"
