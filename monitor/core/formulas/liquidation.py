@@ -171,9 +171,7 @@ def _bisect(
     return high
 
 
-def compute_shocked(
-    equity_usd: float, book: Sequence[Exposed], move: float
-) -> tuple[float, float]:
+def compute_shocked(equity_usd: float, book: Sequence[Exposed], move: float) -> tuple[float, float]:
     """Equity and maintenance in USD after a shock of ``move``; no price falls below zero."""
     required, equity = [], [equity_usd]
     for one in book:

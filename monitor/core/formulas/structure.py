@@ -121,15 +121,22 @@ def compute_lockstep(series: Sequence[Mapping[int, float]], *, hours_min: int) -
     """
     if len(series) < 2:
         raise ValueError("lockstep is between two strategies or more")
-    found: list[float] = []
     fewest = min(len(one.keys() & other.keys()) for one, other in combinations(series, 2))
     if fewest < hours_min:
         return Lockstep(None, fewest)
+    found = correlate_pairs(series)
+    return Lockstep(fsum(found) / len(found), fewest)
+
+
+def correlate_pairs(series: Sequence[Mapping[int, float]]) -> list[float]:
+    """Correlation of each two, ``[-1, 1]``, in the order of ``itertools.combinations``; 0 with one
+    that never moves."""
+    found = []
     for one, other in combinations(series, 2):
         shared = sorted(one.keys() & other.keys())
         pair = correlate([one[hour] for hour in shared], [other[hour] for hour in shared])
-        found.append(0.0 if pair is None else min(max(pair, -1.0), 1.0))  # one that never moves
-    return Lockstep(fsum(found) / len(found), fewest)
+        found.append(0.0 if pair is None else min(max(pair, -1.0), 1.0))
+    return found
 
 
 def choose_stressed_hours(returns: Mapping[int, float], *, share: float) -> frozenset[int]:

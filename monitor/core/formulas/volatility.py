@@ -185,12 +185,13 @@ def compute_yang_zhang_variance(previous_close: float, bars: Sequence[Bar]) -> Y
 class Jumps(msgspec.Struct, frozen=True, gc=False):
     """How much of what happened was a jump.
 
-    ``realized`` and ``bipower`` are sums over the window; ``jump`` the part of the first that the
-    second does not explain, ``>= 0``; ``share_ratio`` in ``[0, 1]``; ``sigma`` the jump-free
-    standard deviation of one return.
+    ``realized`` and ``bipower`` are sums over the window, the second from ``products`` of
+    neighbours; ``jump`` the part of the first that the second does not explain, ``>= 0``;
+    ``share_ratio`` in ``[0, 1]``; ``sigma`` the jump-free standard deviation of one return.
     """
 
     realized: float
+    products: float
     bipower: float
     jump: float
     share_ratio: float
@@ -214,6 +215,7 @@ def compute_jumps(returns: Sequence[float]) -> Jumps:
     jump = max(realized - bipower, 0.0)
     return Jumps(
         realized=realized,
+        products=products,
         bipower=bipower,
         jump=jump,
         share_ratio=jump / realized if realized > 0.0 else 0.0,

@@ -227,16 +227,22 @@ def _asset_beta(node: AssetNode, use: Use) -> float | None:
     return read_beta(top, node.asset, use) if isinstance(top, PortfolioNode) else None
 
 
-def _times_beta(node: PortfolioNode, book: dict[str, float], use: Use) -> float | None:
-    parts = []
+def betas_of(node: PortfolioNode, book: Mapping[str, float], use: Use) -> dict[str, float] | None:
+    """Beta of everything held, by asset; None where one is not known."""
+    found = {}
     for asset, usd in book.items():
         if usd == 0.0:
             continue
         beta = read_beta(node, asset, use)
         if beta is None:
             return None
-        parts.append(beta * usd)
-    return fsum(parts)
+        found[asset] = beta
+    return found
+
+
+def _times_beta(node: PortfolioNode, book: Mapping[str, float], use: Use) -> float | None:
+    betas = betas_of(node, book, use)
+    return None if betas is None else fsum(beta * book[asset] for asset, beta in betas.items())
 
 
 def _beta_net(node: PortfolioNode, use: Use) -> float | None:

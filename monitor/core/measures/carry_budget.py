@@ -148,11 +148,9 @@ def _cap_used(node: PositionNode, use: Use) -> float | None:
     return min(abs(holding.notional_usd) / cap, BUDGET_USED_MAX)
 
 
-def _flip_against(node: PositionNode, use: Use) -> float | None:
-    """Whether funding turned against us: the last settlements, two or more, have one sign that we
-    pay, and the one before them, a day ago at most, had the other."""
-    if is_closed(node, use):
-        return 0.0
+def settled_costs(node: PositionNode, use: Use) -> list[tuple[int, float]] | None:
+    """(hours ago, cost to us as a fraction an hour, > 0 paid) of the newest settlements, the newest
+    first; None where that one is unknown or too old."""
     if use.read(node.owner, HOLDINGS) is None:
         return None
     market = node.market.market
@@ -165,13 +163,24 @@ def _flip_against(node: PositionNode, use: Use) -> float | None:
     use.as_of = min(use.as_of, series.newest * HOUR_NS)
     use.expires = min(use.expires, (series.newest + carry + 1) * HOUR_NS)
     use.observed = min(use.observed, series.told_ns)
+    side = copysign(1.0, node.position.size)
+    return [(hour - at, rate * side) for at, rate in series.settled(FLIP_HOURS + 1)]
+
+
+def _flip_against(node: PositionNode, use: Use) -> float | None:
+    """Whether funding turned against us: the last settlements, two or more, have one sign that we
+    pay, and the one before them, a day ago at most, had the other."""
+    if is_closed(node, use):
+        return 0.0
+    costs = settled_costs(node, use)
+    if costs is None:
+        return None
     held = 0
-    for at, rate in series.settled(FLIP_HOURS + 1):
-        cost = rate * copysign(1.0, node.position.size)
+    for hours_ago, cost in costs:
         if cost > FLIP_RATE:
             held += 1
         else:
-            turned = cost < -FLIP_RATE and hour - at <= FLIP_HOURS
+            turned = cost < -FLIP_RATE and hours_ago <= FLIP_HOURS
             return float(held >= 2 and turned)
     return 0.0
 

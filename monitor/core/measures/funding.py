@@ -12,7 +12,7 @@ from monitor.core.measures.tree import MarketNode, PortfolioNode, VenueNode
 from monitor.core.measures.use import FOREVER_NS, Use
 from monitor.core.state.belief import RESTS_NS
 from monitor.core.state.facts import Lack, MarketBit
-from monitor.core.state.model import VenueState
+from monitor.core.state.model import MarketState, VenueState
 from monitor.core.types import SECOND_NS, EngineNs, MarketStatus, Subject, SubjectKind
 
 _MARKET = (SubjectKind.MARKET,)
@@ -89,12 +89,21 @@ def stood_still_until(venue: VenueState, majors: Collection[str], now: EngineNs)
     return until if resting and until - since >= RESTS_NS else 0
 
 
-class _Census:
+class Census:
     """Active markets counted, and how many of them have known and expensive funding. Those of a
     venue whose oracle stands still, or stood within the interval that funding is averaged over,
-    are known, and say nothing about what the market asks."""
+    are known, and say nothing about what the market asks.
 
-    def __init__(self, venues: Iterable[VenueState], use: Use) -> None:
+    ``dear``, where it is given, is filled with the expensive ones: fraction per year, signed, and
+    market.
+    """
+
+    def __init__(
+        self,
+        venues: Iterable[VenueState],
+        use: Use,
+        dear: list[tuple[float, MarketState]] | None = None,
+    ) -> None:
         self.active = self.known = self.expensive = 0
         self.meaningless: dict[Subject, int] = {}  # by venue
         self.as_of, self.observed, self.expires = use.now, 0, FOREVER_NS
@@ -122,10 +131,18 @@ class _Census:
                 self.observed = max(self.observed, pen.observed)
                 if dead_ns and use.now - dead_ns < market.funding_interval_s * SECOND_NS:
                     self.meaningless[venue.subject] = self.meaningless.get(venue.subject, 0) + 1
-                else:
-                    self.expensive += abs(annualize_hourly_rate(fact.value)) >= threshold
+                elif abs(annualize_hourly_rate(fact.value)) >= threshold:
+                    self.expensive += 1
+                    if dear is not None:
+                        dear.append((annualize_hourly_rate(fact.value), market))
+
+    @property
+    def counted(self) -> int:
+        """Known markets whose funding means something."""
+        return self.known - sum(self.meaningless.values())
 
     def known_ratio(self, use: Use) -> float | None:
+        """Share of active markets whose funding is known."""
         if not self.active:
             use.absent("no active market is known")
             return None
@@ -135,9 +152,10 @@ class _Census:
         return self.known / self.active
 
     def expensive_ratio(self, use: Use) -> float | None:
+        """Share of those that count that are expensive; None while too few count."""
         if self.known_ratio(use) is None:
             return None
-        counted = self.known - sum(self.meaningless.values())
+        counted = self.counted
         if counted < use.settings.funding_known_ratio_min * self.active:
             # Named, so that whoever cannot judge by it, wherever, is told of as one.
             dead = "".join(
@@ -149,16 +167,17 @@ class _Census:
         return self.expensive / counted if counted else None
 
 
-def _venues_of(node: VenueNode | PortfolioNode, use: Use) -> list[VenueState]:
+def venues_of(node: VenueNode | PortfolioNode, use: Use) -> list[VenueState]:
+    """Of a venue it, of the portfolio all."""
     return [node.venue] if isinstance(node, VenueNode) else list(use.state.venues.values())
 
 
 def _expensive_share(node: VenueNode | PortfolioNode, use: Use) -> float | None:
-    return _Census(_venues_of(node, use), use).expensive_ratio(use)
+    return Census(venues_of(node, use), use).expensive_ratio(use)
 
 
 def _known_share(node: VenueNode | PortfolioNode, use: Use) -> float | None:
-    return _Census(_venues_of(node, use), use).known_ratio(use)
+    return Census(venues_of(node, use), use).known_ratio(use)
 
 
 def _rate(name: str, unit: Unit, help_text: str, typical: tuple[float, float]) -> MeasureSpec:

@@ -185,7 +185,7 @@ def _fill(found: StressNow, universe: Universe, use: Use, active: int, told: int
     """The index and all it is made of."""
     anchors = use.settings.funding_stress
     known: dict[str, AssetFunding] = {}
-    worst: list[AssetFunding] = []
+    worst: dict[str, AssetFunding] = {}
     total = used = 0.0
     as_of, expires, observed = use.now, 1 << 62, 0
     missing: tuple[float, str] = (0.0, "")
@@ -206,7 +206,7 @@ def _fill(found: StressNow, universe: Universe, use: Use, active: int, told: int
             observed = max(observed, series_of(use.state, market).told_ns)
         if scored:
             known[asset] = asset_funding(scored, use)
-        worst.append(known[asset] if len(scored) == len(members) else WORST)
+        worst[asset] = known[asset] if len(scored) == len(members) else WORST
     found.universe, found.assets = len(universe), len(known)
     found.as_of_ns, found.expires_ns, found.observed_ns = as_of, expires, observed
     found.coverage = used / total if total > 0.0 else None
@@ -218,9 +218,11 @@ def _fill(found: StressNow, universe: Universe, use: Use, active: int, told: int
             found.why = Why("no sign of funding a day ago is known", Lack.HISTORY)
         return
     points = compute_stress_points(parts, anchors)
-    at_worst = compute_stress_parts(worst, anchors)
+    at_worst = compute_stress_parts(list(worst.values()), anchors)
     if at_worst is not None:
         found.worst = round(compute_stress_points(at_worst, anchors).total, 9)
+        found.worst_parts = at_worst
+        found.at_worst = tuple(asset for asset, one in worst.items() if one is WORST)
     found.parts, found.points, found.index = parts, points, round(points.total, 9)
     found.ramps = tuple(
         ramp(value, low, high) for value, (low, high, _) in zip(parts, anchors.ramps, strict=True)

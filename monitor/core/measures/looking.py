@@ -16,6 +16,7 @@ from monitor.core.measures import (
     work_joint,
     work_liquidation,
     work_markets,
+    work_volatility,
 )
 from monitor.core.measures.definition import Definition, Key
 from monitor.core.measures.instance import VALUE_MAX, Instance
@@ -34,6 +35,7 @@ WORKINGS = {
     **work_joint.WORKINGS,
     **work_hedges.WORKINGS,
     **work_markets.WORKINGS,
+    **work_volatility.WORKINGS,
 }
 
 

@@ -134,26 +134,43 @@ def _profits(use: Use) -> dict[str, dict[int, float]]:
     return {name: memory[name].changes() if name in memory else {} for name in names}
 
 
-def _correlated(
-    profits: dict[str, dict[int, float]], use: Use, hours: frozenset[int] | None = None
-) -> float | None:
-    """Over these hours, or all; None where each two know too few of them, or none lately."""
-    chosen = [
-        {hour: one for hour, one in of_one.items() if hours is None or hour in hours}
-        for of_one in profits.values()
-    ]
-    needed = LOCKSTEP_HOURS_MIN if hours is None else STRESSED_HOURS_MIN
-    found = compute_lockstep(chosen, hours_min=needed)
+def compared(use: Use, *, stressed: bool) -> dict[str, dict[int, float]]:
+    """Profits by strategy and hour that are compared: all that are known, or those of the hours
+    alone in which the market moved most. Such are chosen by the market and not by the strategies:
+    hours in which all of them lost would make any two look alike, or opposed."""
+    profits = _profits(use)
+    if not stressed:
+        return profits
+    basket = use.state.basket
+    returns = basket.list_returns(HOURS_KEPT)
+    first = basket.hour - len(returns) + 1
+    known = {first + place: one for place, one in enumerate(returns) if one is not None}
+    hours = choose_stressed_hours(known, share=STRESSED_SHARE)
+    return {
+        name: {hour: one for hour, one in of_one.items() if hour in hours}
+        for name, of_one in profits.items()
+    }
+
+
+def _correlated(use: Use, *, stressed: bool) -> float | None:
+    """None where each two know too few of the hours, or none lately."""
+    profits = compared(use, stressed=stressed)
+    if len(profits) < 2:
+        return 0.0
+    needed = STRESSED_HOURS_MIN if stressed else LOCKSTEP_HOURS_MIN
+    found = compute_lockstep(list(profits.values()), hours_min=needed)
     if found.correlation is None:
         days = max((needed - found.hours) / 24.0, 1.0)
         use.absent(
-            f"{found.hours} of {needed} {'' if hours is None else 'restless '}hours known that "
+            f"{found.hours} of {needed} {'restless ' if stressed else ''}hours known that "
             f"each two of {', '.join(profits)} share"
-            + (f"; {days:.0f} days to go" if hours is None else ""),
+            + ("" if stressed else f"; {days:.0f} days to go"),
             Lack.FILLING,
         )
         return None
-    as_of = (min(max(one, default=-1) for one in profits.values()) + 1) * HOUR_NS
+    # As old as the newest hour of all that both know, restless or not.
+    newest = (max(one, default=-1) for one in _profits(use).values())
+    as_of = (min(newest) + 1) * HOUR_NS
     if as_of + LOCKSTEP_NS <= use.now:
         use.absent("the profit of a strategy is not known for hours")
         return None
@@ -165,21 +182,12 @@ def _correlated(
 
 def _lockstep(_node: PortfolioNode, use: Use) -> float | None:
     """Over all hours that two know."""
-    profits = _profits(use)
-    return _correlated(profits, use) if len(profits) >= 2 else 0.0
+    return _correlated(use, stressed=False)
 
 
 def _lockstep_stressed(_node: PortfolioNode, use: Use) -> float | None:
-    """Over the hours alone in which the market moved most. They are chosen by the market and not by
-    the strategies: hours in which all of them lost would make any two look alike, or opposed."""
-    profits = _profits(use)
-    if len(profits) < 2:
-        return 0.0
-    basket = use.state.basket
-    returns = basket.list_returns(HOURS_KEPT)
-    first = basket.hour - len(returns) + 1
-    known = {first + place: one for place, one in enumerate(returns) if one is not None}
-    return _correlated(profits, use, choose_stressed_hours(known, share=STRESSED_SHARE))
+    """Over the hours alone in which the market moved most."""
+    return _correlated(use, stressed=True)
 
 
 DEFINITIONS: tuple[Definition, ...] = (

@@ -17,7 +17,13 @@ from monitor.core.measures.funding_stress import (
     series_of,
 )
 from monitor.core.measures.spec import MeasureSpec, Unit
-from monitor.core.measures.stress_words import say_coverage, say_index, say_why_unknown, work_index
+from monitor.core.measures.stress_words import (
+    say_coverage,
+    say_index,
+    say_why_unknown,
+    work_index,
+    work_worst,
+)
 from monitor.core.measures.tree import AssetNode, MarketNode, Node, PortfolioNode
 from monitor.core.measures.use import Use
 from monitor.core.state.facts import PRESENT, SETTLED_BIT, Lack, MarketBit, Why
@@ -304,6 +310,7 @@ DEFINITIONS: tuple[Definition, ...] = (
             high=100.0,
         ),
         lambda now: now.worst,
+        arithmetic=work_worst,
     ),
     *(
         _made(

@@ -11,6 +11,7 @@ from monitor.core.state.funding import StressNow
 from monitor.core.state.model import RiskState
 from monitor.core.types import EngineNs
 
+NAMED = 5  # assets
 PARTS = ("level", "breadth", "surprise", "change", "flips")
 
 
@@ -48,14 +49,32 @@ def work_index(_node: Node, use: Use) -> tuple[str, ...]:
     now = use.state.stress.now
     if now.parts is None:
         return ()
-    lines = [
-        _part(name, value, *anchors)
-        for name, value, anchors in zip(
-            PARTS, now.parts, use.settings.funding_stress.ramps, strict=True
-        )
-    ]
+    lines = _parts(now.parts, use)
     top = ", ".join(f"{asset} {apr * 100:.3g} %/yr" for asset, apr, _ in now.top)
     return (*lines, f"coverage {_coverage(now)}", f"most from {top}")
+
+
+def work_worst(_node: Node, use: Use) -> tuple[str, ...]:
+    """The same with what is not known at its worst, and which assets those are."""
+    now = use.state.stress.now
+    if now.worst is None or now.worst_parts is None:
+        return ()
+    named = ", ".join(now.at_worst[:NAMED])
+    more = len(now.at_worst) - NAMED
+    whole = f"{named}{f' and {more} more' if more > 0 else ''} at their worst, as not known"
+    return (
+        *_parts(now.worst_parts, use),
+        whole if now.at_worst else "every asset is known: the index itself",
+        f"all points {now.worst:.2f}",
+    )
+
+
+def _parts(values: tuple[float, ...], use: Use) -> list[str]:
+    ramps = use.settings.funding_stress.ramps
+    return [
+        _part(name, value, *anchors)
+        for name, value, anchors in zip(PARTS, values, ramps, strict=True)
+    ]
 
 
 def _part(name: str, value: float, low: float, high: float, weight: float) -> str:

@@ -110,9 +110,9 @@ def read_percentile(asset: str, use: Use) -> float | None:
     return None if series is None else percentile_of(series.hours, asset, use)
 
 
-def _jumps(node: AssetNode, use: Use) -> tuple[Jumps, float] | None:
-    """Over a day of hours and the one in progress, which counts as whole; and the larger of the
-    last two moves."""
+def read_day(node: AssetNode, use: Use) -> tuple[list[float], float] | None:
+    """Log returns of a day of hours, oldest first, and of the one in progress, which counts as
+    whole; and the larger of the last two moves. None where too few are known."""
     series = read_series(node.asset, use)
     if series is None:
         return None
@@ -127,7 +127,12 @@ def _jumps(node: AssetNode, use: Use) -> tuple[Jumps, float] | None:
     running = series.running_return()
     if running is not None:
         returns.append(running)
-    return compute_jumps(returns), max(abs(last or 0.0), abs(running or 0.0))
+    return returns, max(abs(last or 0.0), abs(running or 0.0))
+
+
+def _jumps(node: AssetNode, use: Use) -> tuple[Jumps, float] | None:
+    day = read_day(node, use)
+    return None if day is None else (compute_jumps(day[0]), day[1])
 
 
 def _jump_share(node: AssetNode, use: Use) -> float | None:
@@ -247,17 +252,21 @@ def fall_of(series: PriceSeries, hours: int) -> float | None:
     return None
 
 
-def _basket_return(_node: Node, use: Use) -> float | None:
+def basket_moves(use: Use) -> dict[str, float] | None:
+    """Log return of each member of the basket over 72 hours; None where too few are known."""
     members = _members(use.state)
-    moves = []
+    moves = {}
     for asset in members:
         series = read_series(asset, use)
         move = None if series is None else fall_of(series, FALL_HOURS)
         if move is not None:
-            moves.append(move)
-    if not _enough(len(moves), len(members), "72 hours old", use):
-        return None
-    return exp(fsum(moves) / len(moves)) - 1.0
+            moves[asset] = move
+    return moves if _enough(len(moves), len(members), "72 hours old", use) else None
+
+
+def _basket_return(_node: Node, use: Use) -> float | None:
+    moves = basket_moves(use)
+    return None if moves is None else exp(fsum(moves.values()) / len(moves)) - 1.0
 
 
 def _of(

@@ -20,16 +20,26 @@ from monitor.core.formulas.funding_stress import MAD_TO_SIGMA, WINDOW_HOURS, rob
 from monitor.core.formulas.volatility import bin_floor
 from monitor.core.measures.books import compute_spread
 from monitor.core.measures.carry import BUDGET_DAYS, rate_and_oracle
+from monitor.core.measures.carry_budget import FLIP_RATE, settled_costs
 from monitor.core.measures.definition import Key
 from monitor.core.measures.exposure import holding_of, is_closed
-from monitor.core.measures.funding import read_predicted
+from monitor.core.measures.funding import Census, read_predicted, venues_of
 from monitor.core.measures.funding_stress import current_rate, series_of
 from monitor.core.measures.prices import read_index, read_mark, read_mid, read_oracle
-from monitor.core.measures.tree import AccountNode, AssetNode, MarketNode, Node, PositionNode
+from monitor.core.measures.tree import (
+    AccountNode,
+    AssetNode,
+    MarketNode,
+    Node,
+    PortfolioNode,
+    PositionNode,
+    VenueNode,
+)
 from monitor.core.measures.use import Use
 from monitor.core.measures.volatility import read_basket, read_series, read_slow
-from monitor.core.measures.work_words import Steps, bare, divided, falling_back, step, usd
+from monitor.core.measures.work_words import NAMED, Steps, bare, divided, falling_back, step, usd
 from monitor.core.state.funding import carry_hours
+from monitor.core.state.model import MarketState
 from monitor.core.state.series import HOUR_NS, HourSeries, marked_bin
 from monitor.core.types import SubjectKind
 
@@ -146,6 +156,57 @@ def work_drift(node: PositionNode, use: Use) -> Steps:
     )
 
 
+def work_expensive_share(node: VenueNode | PortfolioNode, use: Use) -> Steps:
+    """Expensive markets by name, over those that count."""
+    dear: list[tuple[float, MarketState]] = []
+    census = Census(venues_of(node, use), use, dear)
+    if not census.counted:
+        return ()
+    found = sorted(dear, key=lambda one: (-abs(one[0]), one[1].subject))
+    told = ", ".join(
+        f"{apr * 100:+.3g} %/yr ({one.market} on {one.venue})" for apr, one in found[:NAMED]
+    )
+    more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
+    limit = use.settings.funding_expensive_per_year
+    words = f"markets at {limit * 100:g} %/yr or beyond / markets whose funding counts"
+    sums = f"{census.expensive} / {census.counted}"
+    return (
+        *((f"dearest {told}{more}",) if told else ()),
+        *_census(census),
+        step(words, sums, census.expensive / census.counted),
+    )
+
+
+def _census(census: Census) -> Steps:
+    dead = census.known - census.counted
+    told = f"{census.known} of {census.active} active markets are known"
+    return (f"{told}; {dead} rest on a dead oracle",) if dead else (told,)
+
+
+def work_known_share(node: VenueNode | PortfolioNode, use: Use) -> Steps:
+    """Markets whose funding is known, over those that are active."""
+    census = Census(venues_of(node, use), use)
+    if not census.active:
+        return ()
+    ratio = census.known / census.active
+    return (step("known / active markets", f"{census.known} / {census.active}", ratio),)
+
+
+def work_flip(node: PositionNode, use: Use) -> Steps:
+    """The settlements in a row that we paid, and the one before them."""
+    costs = None if is_closed(node, use) else settled_costs(node, use)
+    if not costs:
+        return ()
+    paid = next((at for at, (_, cost) in enumerate(costs) if cost <= FLIP_RATE), len(costs))
+    told = ", ".join(f"{bare(cost)} ({hours} h ago)" for hours, cost in costs[: min(paid, NAMED)])
+    more = f" and {paid - NAMED} more" if paid > NAMED else ""
+    lines = [f"paid {paid} in a row, of an hour{f': {told}{more}' if paid else ''}"]
+    if paid < len(costs):
+        hours, cost = costs[paid]
+        lines.append(f"before them {bare(cost)} ({hours} h ago)")
+    return (*lines, f"turned: 2 or more paid, before them less than -{FLIP_RATE:g} within a day")
+
+
 # ------------------------------------------------------------------------------------- books
 
 
@@ -252,6 +313,15 @@ WORKINGS: Mapping[Key, Callable[..., Steps]] = {
     ("funding_dispersion_apr", SubjectKind.ASSET): work_dispersion,
     ("funding_notional_cap_ratio", SubjectKind.POSITION): work_notional_cap,
     ("funding_drift_ratio", SubjectKind.POSITION): work_drift,
+    ("funding_flip_against", SubjectKind.POSITION): work_flip,
+    **{
+        (name, kind): work
+        for kind in (SubjectKind.VENUE, SubjectKind.PORTFOLIO)
+        for name, work in (
+            ("funding_expensive_share_ratio", work_expensive_share),
+            ("funding_markets_known_ratio", work_known_share),
+        )
+    },
     ("exit_depth_ratio", SubjectKind.POSITION): work_exit_depth,
     ("depth_drop_ratio", SubjectKind.MARKET): work_depth_drop,
     ("spread_ratio", SubjectKind.MARKET): work_spread,

@@ -127,6 +127,7 @@ class StressNow(msgspec.Struct, omit_defaults=True):
         at_ns: When; 0 for never.
         index: 0 to 100, None while it cannot be said; ``why`` says why.
         worst: The same with every asset of which something is unknown at its worst.
+        worst_parts: What that is made of, as ``parts``, and in ``at_worst`` the assets.
         parts: Level, breadth, surprise, change, flips as raw values.
         ramps: How far each is from where it begins to count to where it counts in full, 0 to 1.
         points: What each adds.
@@ -144,6 +145,8 @@ class StressNow(msgspec.Struct, omit_defaults=True):
     at_ns: EngineNs = 0
     index: float | None = None
     worst: float | None = None
+    worst_parts: tuple[float, float, float, float, float] | None = None
+    at_worst: tuple[str, ...] = ()
     parts: tuple[float, float, float, float, float] | None = None
     ramps: tuple[float, ...] = ()
     points: tuple[float, float, float, float, float] | None = None

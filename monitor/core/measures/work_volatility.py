@@ -1,0 +1,153 @@
+"""How jumps, betas, falls and strategies that are one are worked out.
+
+Lines as in ``work_words``. Asked only when a person wants to know. *Pure.*
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from itertools import combinations
+from math import exp, pi
+
+from monitor.core.formulas.structure import correlate_pairs
+from monitor.core.formulas.volatility import Jumps, compute_jumps
+from monitor.core.measures.book_risk import (
+    BASKET,
+    betas_of,
+    correlation,
+    read_book,
+)
+from monitor.core.measures.definition import Key
+from monitor.core.measures.strategies import compared
+from monitor.core.measures.tree import AssetNode, Node, PortfolioNode
+from monitor.core.measures.use import Use
+from monitor.core.measures.volatility import basket_moves, read_basket_slow, read_day, read_slow
+from monitor.core.measures.work_words import Steps, Term, added, bare, listed, step, total, usd
+from monitor.core.types import SubjectKind
+
+# ---------------------------------------------------------------------------------------- jumps
+
+
+def _jumps(returns: list[float]) -> tuple[list[str], Jumps]:
+    """The moves themselves, and what neighbours explain of them: ``pi / 2 x n / (n - 1)`` times
+    the sum of each two after another."""
+    found, count = compute_jumps(returns), len(returns)
+    moves = " ".join(f"{one * 100:.3g}" for one in returns)
+    sums = f"{pi / 2:.9g} x {count} / {count - 1} x {bare(found.products)}"
+    return [
+        f"{count} hourly log moves in %, the last unfinished: {moves}",
+        step("explained by their neighbours' products", sums, found.bipower),
+    ], found
+
+
+def work_jump_share(node: AssetNode, use: Use) -> Steps:
+    """What of the sum of squares neighbours do not explain."""
+    day = read_day(node, use)
+    if day is None:
+        return ()
+    lines, found = _jumps(day[0])
+    squares, smooth = bare(found.realized), bare(found.bipower)
+    if found.jump <= 0.0:
+        return (*lines, f"squares add up to {squares}, all of it explained: 0")
+    sums = f"({squares} - {smooth}) / {squares}"
+    return (*lines, step("(squares - explained) / squares", sums, found.share_ratio))
+
+
+def work_jump_sigmas(node: AssetNode, use: Use) -> Steps:
+    """The larger of the last two moves over the deviation of what neighbours explain."""
+    day = read_day(node, use)
+    if day is None:
+        return ()
+    returns, move = day
+    lines, found = _jumps(returns)
+    if found.sigma <= 0.0:
+        return (*lines, f"no deviation without jumps; the larger of the last two is {bare(move)}")
+    return (
+        *lines,
+        step("deviation", f"sqrt({bare(found.bipower)} / {len(returns)})", found.sigma),
+        step(
+            "larger of the last two / deviation",
+            f"{bare(move)} / {bare(found.sigma)}",
+            move / found.sigma,
+        ),
+    )
+
+
+# ------------------------------------------------------------------------------------- the book
+
+
+def work_beta_net(node: PortfolioNode, use: Use) -> Steps:
+    """Net of each asset times its beta; of the largest, how the beta came about."""
+    book = read_book(node, use)
+    betas = None if book is None else betas_of(node, book, use)
+    if book is None or betas is None:
+        return ()
+    if not betas:
+        return ("nothing is held: 0",)
+    largest = max(sorted(betas), key=lambda asset: abs(betas[asset] * book[asset]))
+    terms = [
+        Term(asset, beta * book[asset], f"{bare(abs(beta))} x {usd(abs(book[asset]))}")
+        for asset, beta in betas.items()
+    ]
+    return (*_beta(node, largest, use), *added("beta x net", terms))
+
+
+def _beta(node: PortfolioNode, asset: str, use: Use) -> Steps:
+    rho, sigma, basket = (
+        correlation(node, asset, BASKET, use),
+        read_slow(asset, use),
+        read_basket_slow(use),
+    )
+    if rho is None or sigma is None or not basket:
+        return ()
+    sums = f"{bare(rho)} x {bare(sigma)} / {bare(basket)}"
+    words = f"beta of {asset}, correlation x volatility / the basket's"
+    return (step(words, sums, rho * sigma / basket),)
+
+
+def work_basket_return(_node: Node, use: Use) -> Steps:
+    """Mean of the log moves of 72 hours, as a move."""
+    moves = basket_moves(use)
+    if not moves:
+        return ()
+    terms = [Term(asset, move) for asset, move in moves.items()]
+    mean = total(terms) / len(moves)
+    return (
+        *added("log moves of 72 h", terms, show=bare),
+        step(
+            f"exp(mean of {len(moves)}) - 1",
+            f"exp({bare(total(terms))} / {len(moves)}) - 1",
+            exp(mean) - 1.0,
+        ),
+    )
+
+
+# ------------------------------------------------------------------------------------ strategies
+
+
+def _work_lockstep(*, stressed: bool) -> Callable[[PortfolioNode, Use], Steps]:
+    def work(_node: PortfolioNode, use: Use) -> Steps:
+        profits = compared(use, stressed=stressed)
+        if len(profits) < 2:
+            return ("fewer than two strategies are configured: 0",)
+        names = list(combinations(profits, 2))
+        found = correlate_pairs(list(profits.values()))
+        terms = [
+            Term(f"{one} with {other}", rho) for (one, other), rho in zip(names, found, strict=True)
+        ]
+        hours = min(len(profits[one].keys() & profits[other].keys()) for one, other in names)
+        mean = total(terms) / len(terms)
+        words = f"mean correlation of each two, over {hours} hours or more"
+        return (step(words, f"({listed(terms, show=bare)}) / {len(terms)}", mean),)
+
+    return work
+
+
+WORKINGS: Mapping[Key, Callable[..., Steps]] = {
+    ("jump_share_ratio", SubjectKind.ASSET): work_jump_share,
+    ("jump_sigmas_ratio", SubjectKind.ASSET): work_jump_sigmas,
+    ("beta_net_usd", SubjectKind.PORTFOLIO): work_beta_net,
+    ("basket_return_72h_ratio", SubjectKind.PORTFOLIO): work_basket_return,
+    ("strategies_correlation", SubjectKind.PORTFOLIO): _work_lockstep(stressed=False),
+    ("strategies_stressed_correlation", SubjectKind.PORTFOLIO): _work_lockstep(stressed=True),
+}
