@@ -29,9 +29,11 @@ _ONE_OF = {
     "margin_usage_ratio", "liquidation_distance_ratio", "depth_drop_ratio",
     "liquidation_probability_24h_ratio", "equity_difference_ratio", "cross_check_difference_ratio",
 }  # fmt: skip
-# Sums of chances have no closed form; two sources at odds are put beside each other.
+# Sums of chances have no closed form; two sources at odds are put beside each other; settlements
+# in a row are shown one by one.
 _NO_SUM = {
     "liquidation_probability_24h_ratio", "equity_difference_ratio", "cross_check_difference_ratio",
+    "funding_flip_against",
 }  # fmt: skip
 
 
