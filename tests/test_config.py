@@ -144,6 +144,20 @@ def test_carry_and_stress_are_the_core_s_unless_the_desk_says_otherwise() -> Non
 
 
 @pytest.mark.parametrize(
+    ("more", "validated"),
+    [
+        pytest.param("", (), id="none"),
+        pytest.param(", validator_urls: [https://rpc.example.com]", ("dydx",), id="one"),
+    ],
+)
+def test_whether_validators_are_asked_is_known(more: str, validated: tuple[str, ...]) -> None:
+    """What was never configured is not missing."""
+    account = "{alias: main, address: dydx10d07y265gmmuvt4z0w9aw880jnsr700jnmapky}"
+    text = f"venues: {{dydx: {{accounts: [{account}]{more}}}}}\n"
+    assert engine_settings(parse_config(text, source="a")).validated == validated
+
+
+@pytest.mark.parametrize(
     ("text", "line", "said"),
     [
         pytest.param(

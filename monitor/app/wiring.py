@@ -59,6 +59,7 @@ def engine_settings(config: Config) -> EngineSettings:
     return EngineSettings(
         accounts=tuple(accounts),
         venues=tuple(names),
+        validated=("dydx",) if (dydx := config.venues.dydx) and dydx.validator_urls else (),
         freshness=config.freshness.settings(),
         funding_expensive_per_year=config.funding.expensive_per_year,
         leverage=config.leverage.settings(),

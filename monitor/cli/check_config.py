@@ -40,8 +40,9 @@ def run(arguments: argparse.Namespace) -> int:
     dydx = config.venues.dydx
     if dydx is not None and not dydx.validator_urls:
         print(
-            "Note: a lagging dYdX indexer would go unseen, since venues.dydx names no"
-            " validator_urls; they also tell a halted chain from a slow API."
+            "Note: the rule indexer_lag is never judged and a lagging dYdX indexer goes unseen,"
+            " since venues.dydx names no validator_urls; they also tell a halted chain from a slow"
+            " API."
         )
     base = path.resolve().parent
     own = {str(base / name) for name in config.rules.files}

@@ -212,9 +212,11 @@ def _cannot_see(state: Document) -> list[Item]:
         if account.get("note")
     ]
     unknowns = [_wrapped("  ", _outward(text), 4) for text in state.get("unknowns", [])]
-    if unfed := state.get("unfed"):
-        text = f"{', '.join(unfed)}: no venue that you watch could tell"
-        unknowns.append(_wrapped("  never judged: ", text, 4))
+    unfed: dict[str, list[str]] = {}
+    for rule, why in state.get("unfed_why", {}).items():
+        unfed.setdefault(why, []).append(rule)
+    for why, names in unfed.items():
+        unknowns.append(_wrapped("  never judged: ", f"{', '.join(names)}: {why}", 4))
     items = [
         *notes,
         *unknowns,

@@ -206,6 +206,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
         accounts: (venue, account alias) of every configured account: while one of them is
             unknown, so is every sum over it.
         venues: Names of the configured venues.
+        validated: Those of which validators are asked too, beside the venue's own API.
         freshness: Limits of age.
         price_jump_ratio: A price that moves by more than this share in one message is suspect.
         funding_expensive_per_year: |annualized predicted funding| from which a market counts as
@@ -231,6 +232,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     accounts: tuple[tuple[str, str], ...] = ()
     venues: tuple[str, ...] = ()
+    validated: tuple[str, ...] = ()
     freshness: FreshnessSettings = FreshnessSettings()
     price_jump_ratio: float = 0.25
     funding_expensive_per_year: float = 0.50

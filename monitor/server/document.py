@@ -14,9 +14,10 @@ from monitor.core.measures.attribution import unexplained_words
 from monitor.core.measures.liquidation import NEARER
 from monitor.core.measures.sight import is_stale
 from monitor.core.measures.spec import MeasureSpec
+from monitor.core.measures.use import NO_SOURCE
 from monitor.core.rules import Rule
 from monitor.core.rules.words import duration
-from monitor.core.state.facts import Lack, StatedFact
+from monitor.core.state.facts import Lack, StatedFact, Why
 from monitor.core.state.model import (
     AccountState,
     FeedState,
@@ -85,6 +86,8 @@ POSITION_CELLS: tuple[tuple[str, str], ...] = (
     ("funding_24h", "funding_projected_24h_usd"),
 )
 MEASURES_MAX = 300
+# Subjects of which all that is configured is known from the start.
+_WHOLE = frozenset({SubjectKind.PORTFOLIO, SubjectKind.VENUE})
 NO_LIQUIDATION_PRICE = "no price of this market alone would liquidate"
 TOGETHER = "all markets together"  # in place of a market's name
 MODE_TEXTS = {
@@ -146,7 +149,8 @@ def state_document(
         "safe": verdict,
         "portfolio": portfolio,
         "unknowns": unknowns,
-        "unfed": unfed,
+        "unfed": sorted(unfed),
+        "unfed_why": unfed,
         "alerts": list(alerts),
         "accounts": accounts,
         "unwatched": unwatched,
@@ -231,16 +235,24 @@ def _verdict(alerts: Sequence[Json], accounts: Sequence[Json], doubts: Sequence[
 
 def _unfed(
     engine: Engine, rules: Sequence[Json], by_id: Mapping[str, Rule], now: EngineNs
-) -> list[str]:
-    """Rules about the portfolio that nothing the desk watches could feed: said, and no doubt."""
-    found = set[str]()
+) -> dict[str, str]:
+    """Rules about the portfolio or venues that nothing the desk watches or has configured could
+    feed about any of them, each with the first reason: said, and no doubt."""
+    found: dict[str, str] = {}
+    fed = set[str]()
     for row in rules:
-        if row["subject"] == PORTFOLIO and row["verdict"] == "unknown":
-            whys = [engine.why_absent(name, PORTFOLIO, now) for name in by_id[row["id"]].measures]
-            lacks = [why.lack for why in whys if why.reason]
-            if lacks and all(lack is Lack.CHOICE for lack in lacks):
-                found.add(row["id"])
-    return sorted(found)
+        subject = row["subject"]
+        if subject_kind(subject) not in _WHOLE:
+            continue
+        whys: list[Why] = []
+        if row["verdict"] == "unknown":
+            named = sorted(by_id[row["id"]].measures)
+            whys = [why for one in named if (why := engine.why_absent(one, subject, now)).reason]
+        if whys and all(why.lack is Lack.CHOICE for why in whys):
+            found.setdefault(row["id"], whys[0].reason.removeprefix(NO_SOURCE))
+        else:
+            fed.add(row["id"])
+    return {rule: why for rule, why in sorted(found.items()) if rule not in fed}
 
 
 def _unknowns(portfolio: Sequence[Json], rules: Sequence[Json]) -> list[str]:

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from monitor.core import events as e
 from monitor.core.rule_unseen import HISTORY_NS, JUDGED_NS, Unseen, UnseenRules
+from monitor.core.settings import EngineSettings
 from monitor.core.state.facts import Lack, Why
 from monitor.core.types import PORTFOLIO, SECOND_NS, AccountMode, Subject, asset_subject
 from tests.core.desk import BTC, DBTC, DYDX, HL, HL_VENUE, MAIN, START_NS, Desk
@@ -112,6 +113,30 @@ def test_what_is_known_is_found_no_more_and_what_grows_old_is_again() -> None:
     assert found["usage"].exposed
     assert "too old" in found["usage"].why
     assert found["usage"].since_ns > START_NS + 200 * SECOND_NS
+
+
+LAG = """
+- id: lag
+  for_each: venue
+  summary: Late
+  when: indexer_lag_blocks >= 100.0
+  severity: high
+"""
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["a validator is named", "none is"])
+def test_a_validator_that_nobody_named_is_not_missing(named: bool) -> None:
+    """Without one the indexer's lag is never known, by the desk's own choice: nobody is paged for
+    it. One that was named and never answers is told of after five minutes."""
+    settings = EngineSettings(venues=(HL,), validated=(HL,) if named else ())
+    at = Desk(settings=settings, rules=LAG)
+    at.tell(e.ChainTimeSeen(venue=HL, channel="x", source="indexer", time_ns=START_NS, height=7))
+    at.evaluate()
+    assert look(at.at(299.0)) == {}
+    assert list(look(at.at(300.0))) == (["lag"] if named else [])
+    ((_, why),) = at.engine.absent_inputs("lag", HL_VENUE, at.now)
+    assert "validator_urls" in why.reason
+    assert why.lack is (Lack.MISSING if named else Lack.CHOICE)
 
 
 @pytest.mark.parametrize(

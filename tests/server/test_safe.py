@@ -34,9 +34,12 @@ RULES = """\
 CHANNEL = {"name": "alertmanager", "healthy": True, "proven": True, "waiting": 0}
 
 
-def state(*extra: e.Event, later_s: float = 0.0, rules: str = RULES) -> dict[str, Any]:
+def state(
+    *extra: e.Event, later_s: float = 0.0, rules: str = RULES, validated: bool = False
+) -> dict[str, Any]:
     """What riskd says of one account that is seen whole, after some more facts."""
-    engine = Engine(EngineSettings(accounts=((VENUE, "main"),), venues=(VENUE,)))
+    known = (VENUE,) if validated else ()
+    engine = Engine(EngineSettings(accounts=((VENUE, "main"),), venues=(VENUE,), validated=known))
     engine.apply(e.RulebookLoaded(files=(("rules.yaml", rules),), loaded_by="test"), NOW)
     meta = e.ChannelOpened(
         venue=VENUE, channel=f"{VENUE}/rest.meta", feed="rest.meta", cadence_s=600.0
@@ -99,7 +102,29 @@ def test_what_no_venue_here_could_tell_is_said_and_is_no_doubt() -> None:
     assert made["unfed"] == ["drawdown_12"]
     assert made["unknowns"] == []
     assert made["safe"]["verdict"] == "safe", made["safe"]
-    assert "never judged: drawdown_12: no venue that you watch could tell" in words(made)
+    assert "never judged: drawdown_12: no dollar token that we hold is priced" in words(made)
+
+
+LAG = """\
+- id: lag
+  for_each: venue
+  when: indexer_lag_blocks >= 100.0
+  severity: high
+  summary: late
+"""
+
+
+@pytest.mark.parametrize("named", [False, True], ids=["no validator named", "one named"])
+def test_what_the_desk_has_not_configured_is_said_and_is_no_doubt(named: bool) -> None:
+    """With the setting; what was configured and does not tell is no choice of the desk's."""
+    block = e.ChainTimeSeen(
+        venue=VENUE, channel=f"{VENUE}/rest.meta", source="indexer", time_ns=NOW, height=7
+    )
+    made = state(block, rules=LAG, validated=named)
+    said = f"never judged: lag: venues.{VENUE} names no validator_urls"
+    assert (said in words(made)) is not named
+    assert made["unfed"] == ([] if named else ["lag"])
+    assert made["safe"]["verdict"] == "safe", made["safe"]
 
 
 def test_a_price_out_of_reach_is_no_percentage() -> None:

@@ -9,7 +9,7 @@ from monitor.core.measures.rule_states import HERE, compute_firing, say_firing
 from monitor.core.measures.sight import is_stale, quiet_limit_s
 from monitor.core.measures.spec import MeasureSpec, Unit
 from monitor.core.measures.tree import FeedNode, PortfolioNode, RuleNode, VenueNode
-from monitor.core.measures.use import Use
+from monitor.core.measures.use import NO_SOURCE, Use
 from monitor.core.settings import limit_ns
 from monitor.core.state.facts import RULE_BIT, BlockFact, Channel, FeedBit, Lack, VenueBit
 from monitor.core.state.feeds import REJECTED_WINDOW_NS
@@ -18,7 +18,7 @@ from monitor.core.types import SECOND_NS, AlertState, EngineNs, Subject, Subject
 
 # Below what the rules call a halt, so that plain silence cannot grow into one.
 BLOCK_QUIET_S = 20.0
-NO_VALIDATOR = "no validator is configured or answers: validator_urls"
+NO_VALIDATOR = "none of the validators that validator_urls names answers"
 _FEED = (SubjectKind.FEED,)
 _VENUE = (SubjectKind.VENUE,)
 _WIDE = (SubjectKind.VENUE, SubjectKind.PORTFOLIO)
@@ -130,7 +130,11 @@ def _indexer_lag(node: VenueNode, use: Use) -> float | None:
         use.absent("no indexer of this venue has told its height")
         return None
     if validator is None or validator.height is None:
-        use.absent(NO_VALIDATOR)
+        name = node.venue.venue
+        if name in use.settings.validated:
+            use.absent(NO_VALIDATOR)
+        else:
+            use.absent(f"{NO_SOURCE}venues.{name} names no validator_urls", Lack.CHOICE)
         return None
     if not use.fresh(validator, node.block_limit, "chain height"):
         use.absent(NO_VALIDATOR)
