@@ -173,8 +173,8 @@ def test_without_a_record_a_review_is_unknown_and_without_a_rhythm_not_asked() -
 # ------------------------------------------------------------------------- what a band costs
 
 
-def test_weights_of_hours_make_a_best_band() -> None:
-    """The weight goes to and fro by 0.32 % an hour, 0.30 a year; the market by 0.60: 9.94 %."""
+def moved() -> Desk:
+    """The weight goes to and fro by 0.32 % an hour, 0.30 a year; the market by 0.60."""
     desk = desk_of(75.0, 25.0)
     levels = desk.engine.state.structure.weights["hedges"]
     hour = desk.now // HOUR_NS
@@ -182,7 +182,12 @@ def test_weights_of_hours_make_a_best_band() -> None:
     for back in range(169):
         levels.note(hour - 1 - back, 0.75 + (step if back % 2 else 0.0))
     follow_basket(desk, 0.60)
-    tell(desk.at(3600), 75.0, 25.0)
+    return tell(desk.at(3600), 75.0, 25.0)
+
+
+def test_weights_of_hours_make_a_best_band() -> None:
+    """9.94 %."""
+    desk = moved()
     assert desk.value("bucket_weight_volatility", HEDGES) == pytest.approx(0.30, abs=0.005)
     assert desk.value("bucket_best_band_ratio", HEDGES) == pytest.approx(0.0994, abs=0.001)
     # Half of +-20 % of 75 % is 15 % of the book.

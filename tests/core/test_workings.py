@@ -12,6 +12,7 @@ from monitor.core.measures.definition import Key
 from monitor.core.measures.work_accounts import WORKINGS as OF_ACCOUNTS
 from monitor.core.measures.work_liquidation import WORKINGS as OF_LIQUIDATION
 from monitor.core.measures.work_markets import WORKINGS as OF_MARKETS
+from monitor.core.measures.work_parts import WORKINGS as OF_PARTS
 from monitor.core.settings import EngineSettings
 from monitor.core.state.series import HOUR_NS
 from monitor.core.structure import HedgeSet, StructureSettings
@@ -20,7 +21,7 @@ from tests.core.by_hand import ROOM, RULE, sums
 from tests.core.desk import DYDX, HL, MAIN, START_NS, TIERS, Desk
 from tests.core.test_leverage_caps import closes
 
-ALL = {**OF_ACCOUNTS, **OF_LIQUIDATION, **OF_MARKETS}
+ALL = {**OF_ACCOUNTS, **OF_LIQUIDATION, **OF_MARKETS, **OF_PARTS}
 Worked = tuple[float, tuple[str, ...]]
 SETTLED = ((HL, "BTC", 1e-5), (HL, "ETH", 2e-5), (DYDX, "BTC-USD", -3e-6))  # an hour
 RICH, POOR = 2000.0, 1900.0  # equity before and after the loss
@@ -173,7 +174,7 @@ def test_each_is_worked_out_once() -> None:
     """A measure that says its steps itself needs none from elsewhere, nor one that is none."""
     for key in ALL:
         assert DEFINITIONS[key].arithmetic is None
-    assert len(ALL) == len(OF_ACCOUNTS) + len(OF_LIQUIDATION) + len(OF_MARKETS)
+    assert len(ALL) == len(OF_ACCOUNTS) + len(OF_LIQUIDATION) + len(OF_MARKETS) + len(OF_PARTS)
 
 
 def test_two_sources_at_odds_are_put_beside_each_other() -> None:

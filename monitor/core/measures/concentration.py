@@ -67,7 +67,8 @@ def _haircut_loss(node: Node, use: Use) -> float | None:
 # ------------------------------------------------------------------------------ concentration
 
 
-def _by_venue(node: PortfolioNode, use: Use) -> dict[str, float] | None:
+def by_venue(node: PortfolioNode, use: Use) -> dict[str, float] | None:
+    """Equity by venue, USD; None where one is not known."""
     parts: dict[str, float] = {}
     for venue in node.venues:
         if not venue.related(Relation.ACCOUNTS):
@@ -79,7 +80,8 @@ def _by_venue(node: PortfolioNode, use: Use) -> dict[str, float] | None:
     return parts
 
 
-def _by_asset(node: PortfolioNode, use: Use) -> dict[str, float] | None:
+def by_asset(node: PortfolioNode, use: Use) -> dict[str, float] | None:
+    """Gross exposure by asset, USD; None where an account's is not known."""
     parts: dict[str, float] = {}
     for account in node.related(Relation.ALL_ACCOUNTS):
         if not isinstance(account, AccountNode):
@@ -96,7 +98,8 @@ def _add_assets(account: AccountNode, parts: dict[str, float]) -> None:
         parts[asset] = parts.get(asset, 0.0) + abs(one.notional_usd)
 
 
-def _by_token(node: PortfolioNode, use: Use) -> dict[str, float] | None:
+def by_token(node: PortfolioNode, use: Use) -> dict[str, float] | None:
+    """Collateral by token, USD; None where an account's equity is not known."""
     parts: dict[str, float] = {}
     for account in node.related(Relation.ALL_ACCOUNTS):
         if not isinstance(account, AccountNode):
@@ -124,7 +127,7 @@ def _index(parts_of: Parts) -> Callable[[PortfolioNode, Use], float | None]:
         if any(part < 0.0 for part in parts.values()):
             return 1.0
         gross = use.read(node, GROSS.name)
-        return None if gross is None else float(gross > 0.0 and parts_of is not _by_asset)
+        return None if gross is None else float(gross > 0.0 and parts_of is not by_asset)
 
     return compute
 
@@ -144,7 +147,7 @@ def _depegs(
     node: PortfolioNode, use: Use, deviation: Callable[[list[float]], float | None]
 ) -> float | None:
     """The worst over the dollar tokens that our equity is in."""
-    tokens = _by_token(node, use)
+    tokens = by_token(node, use)
     if tokens is None:
         return None
     worst, dark = None, list[str]()
@@ -342,33 +345,33 @@ DEFINITIONS: tuple[Definition, ...] = (
     define(
         _hhi("equity_concentration_hhi", "equity over venues"),
         SubjectKind.PORTFOLIO,
-        _index(_by_venue),
+        _index(by_venue),
         needs=_VENUES,
         detail=_venues_told,
     ),
     define(
         _parts("equity_venues_count", "Venues that hold equity of ours", ("venue", "venues")),
         SubjectKind.PORTFOLIO,
-        _count(_by_venue),
+        _count(by_venue),
         needs=_VENUES,
     ),
     define(
         _hhi("asset_concentration_hhi", "gross exposure over assets"),
         SubjectKind.PORTFOLIO,
-        _index(_by_asset),
+        _index(by_asset),
         needs=_HELD,
         detail=_assets_told,
     ),
     define(
         _parts("assets_held_count", "Assets that we hold", ("asset", "assets")),
         SubjectKind.PORTFOLIO,
-        _count(_by_asset),
+        _count(by_asset),
         needs=_HELD,
     ),
     define(
         _hhi("collateral_concentration_hhi", "collateral over tokens"),
         SubjectKind.PORTFOLIO,
-        _index(_by_token),
+        _index(by_token),
         needs=_ACCOUNTS,
         detail=_tokens_told,
     ),

@@ -115,8 +115,9 @@ def _off_book_net(node: AssetNode, use: Use) -> float | None:
     return None if notionals is None else fsum(notionals.values())
 
 
-def _asset_parts(node: AssetNode, use: Use) -> list[float] | None:
-    """Signed notionals of every position in the asset, and its off-book net."""
+def asset_parts(node: AssetNode, use: Use, whose: list[str] | None = None) -> list[float] | None:
+    """Signed notionals of every position in the asset, after its off-book net; None where one is
+    not known. ``whose``, where it is given, is filled with their names."""
     off_book = _off_book_net(node, use)
     if off_book is None:
         return None
@@ -125,6 +126,8 @@ def _asset_parts(node: AssetNode, use: Use) -> list[float] | None:
         if use.read(account, HOLDINGS) is None:
             return None
     parts = [off_book]
+    if whose is not None:
+        whose.append("off-book")
     for holder in node.related(Relation.HOLDERS):
         if not isinstance(holder, AccountNode):
             continue
@@ -140,16 +143,18 @@ def _asset_parts(node: AssetNode, use: Use) -> list[float] | None:
                 use.absent(holder.holdings.exposure.reason, holder.holdings.exposure.lack)
                 return None
             parts.append(holding.notional_usd)
+            if whose is not None:
+                whose.append(f"{holder.subject.partition(':')[2]}/{market.market}")
     return parts
 
 
 def _asset_gross(node: AssetNode, use: Use) -> float | None:
-    parts = _asset_parts(node, use)
+    parts = asset_parts(node, use)
     return None if parts is None else fsum(abs(part) for part in parts)
 
 
 def _asset_net(node: AssetNode, use: Use) -> float | None:
-    parts = _asset_parts(node, use)
+    parts = asset_parts(node, use)
     return None if parts is None else fsum(parts)
 
 

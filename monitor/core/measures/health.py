@@ -43,7 +43,8 @@ def _ramp(part: tuple[str, float, float, float], value: float | None) -> Part:
     return name, weight, min(max((bad - value) / (bad - good), 0.0), 1.0)
 
 
-def _parts(node: VenueNode, read: Read, now: EngineNs) -> list[Part]:
+def parts_of(node: VenueNode, read: Read, now: EngineNs) -> list[Part]:
+    """Every part of which something is known, or whose silence counts."""
     venue = node.venue
     found: list[Part] = []
     dark = read("venue_dark_ratio")
@@ -74,7 +75,7 @@ def _parts(node: VenueNode, read: Read, now: EngineNs) -> list[Part]:
 
 
 def _health(node: VenueNode, use: Use) -> float | None:
-    parts = _parts(node, lambda name: use.read(node, name), use.now)
+    parts = parts_of(node, lambda name: use.read(node, name), use.now)
     weights = fsum(weight for _, weight, _ in parts)
     if weights <= 0.0:
         use.absent("nothing is known of this venue")
@@ -93,7 +94,7 @@ def _worst(node: Node, _state: RiskState, now: EngineNs) -> str:
         instance = node.instances.get(name)
         return None if instance is None else instance.cell.value
 
-    poor = sorted((score, name) for name, _, score in _parts(node, read, now) if score < 1.0)
+    poor = sorted((score, name) for name, _, score in parts_of(node, read, now) if score < 1.0)
     return ", ".join(f"{name} {score * 100:.0f} %" for score, name in poor[:3])
 
 

@@ -24,7 +24,7 @@ _PORTFOLIO = (SubjectKind.PORTFOLIO,)
 Values = dict[str, float]
 
 
-def _values(node: PortfolioNode, use: Use) -> tuple[Values, Values] | None:
+def issuer_values(node: PortfolioNode, use: Use) -> tuple[Values, Values] | None:
     """USD by issuer of everything, and of what could be nothing else; None where the equity of one
     account is not known."""
     everything: dict[str, list[float]] = {}
@@ -47,7 +47,7 @@ def _values(node: PortfolioNode, use: Use) -> tuple[Values, Values] | None:
     )
 
 
-def _largest(values: Values) -> tuple[str, float]:
+def largest_issuer(values: Values) -> tuple[str, float]:
     """Issuer and its share of all; of equals the first by name."""
     total = fsum(values.values())
     issuer = max(sorted(values), key=values.__getitem__)
@@ -61,25 +61,25 @@ def _nothing(node: PortfolioNode, use: Use) -> float | None:
 
 
 def _share(node: PortfolioNode, use: Use) -> float | None:
-    values = _values(node, use)
+    values = issuer_values(node, use)
     if values is None:
         return None
-    return _largest(values[0])[1] if values[0] else _nothing(node, use)
+    return largest_issuer(values[0])[1] if values[0] else _nothing(node, use)
 
 
 def _fixed(node: PortfolioNode, use: Use) -> float | None:
-    values = _values(node, use)
+    values = issuer_values(node, use)
     if values is None:
         return None
     everything, fixed = values
     if not everything:
         return _nothing(node, use)
-    return fixed.get(_largest(everything)[0], 0.0) / fsum(everything.values())
+    return fixed.get(largest_issuer(everything)[0], 0.0) / fsum(everything.values())
 
 
 def _work(node: PortfolioNode, use: Use) -> tuple[str, ...]:
     """Each issuer's USD, and how much of it could be swapped where it lies."""
-    values = _values(node, use)
+    values = issuer_values(node, use)
     if values is None or not values[0]:
         return ()
     everything, fixed = values

@@ -12,10 +12,13 @@ from dataclasses import replace
 
 from monitor.core.measures import (
     work_accounts,
+    work_book,
     work_hedges,
     work_joint,
     work_liquidation,
     work_markets,
+    work_parts,
+    work_venues,
     work_volatility,
 )
 from monitor.core.measures.definition import Definition, Key
@@ -35,6 +38,9 @@ WORKINGS = {
     **work_joint.WORKINGS,
     **work_hedges.WORKINGS,
     **work_markets.WORKINGS,
+    **work_parts.WORKINGS,
+    **work_book.WORKINGS,
+    **work_venues.WORKINGS,
     **work_volatility.WORKINGS,
 }
 
@@ -117,13 +123,21 @@ class Lookout:
 
     def arithmetic(self, instance: Instance, now: EngineNs) -> tuple[str, ...]:
         """The steps to a measure's present value, for people; empty where it has none to tell."""
-        definition = instance.definition
-        steps = definition.arithmetic or WORKINGS.get((definition.name, definition.kind))
-        if steps is None:
-            return ()
         use = Use(self._state, self._settings, self.peek)
         use.begin(now)
-        return steps(instance.node, use)
+        return self._steps(instance.definition, instance.node, use)
+
+    def _steps(self, definition: Definition, node: Node, use: Use) -> tuple[str, ...]:
+        steps = definition.arithmetic or WORKINGS.get((definition.name, definition.kind))
+        if steps is not None:
+            return steps(node, use)
+        if not work_parts.is_made_of_children(definition):
+            return ()
+        lines, child = work_parts.work_children(definition, node, use)
+        below = None if child is None else self._definitions.get((definition.name, child.kind))
+        if child is None or below is None:
+            return lines
+        return (*lines, *self._steps(below, child, use))
 
     def _look(self, node: Node, name: str, now: EngineNs) -> Cell:
         instance, definition = node.instances.get(name), self._definitions.get((name, node.kind))

@@ -24,7 +24,7 @@ from monitor.core.measures.tree import AccountNode, MarketNode, Node, VenueNode
 from monitor.core.measures.use import NO_SOURCE, Use
 from monitor.core.measures.volatility import SERIES_SLACK_S
 from monitor.core.settings import limit_ns
-from monitor.core.state.facts import Lack
+from monitor.core.state.facts import Lack, Why
 from monitor.core.state.model import RiskState
 from monitor.core.state.series import FED_RATIO_MIN
 from monitor.core.types import EngineNs, SubjectKind
@@ -123,9 +123,9 @@ def _held(node: VenueNode) -> list[MarketNode]:
     return list(found.values())
 
 
-def _worst(node: VenueNode, use: Use) -> float | None:
-    """Over held markets, those within their limit being none; what others could say of an oracle
-    and do not say is only passed over where somebody else's is far away already."""
+def contradicted(node: VenueNode, use: Use) -> tuple[list[tuple[float, str]], Why | None]:
+    """Held markets of the venue whose oracles two venues have away beyond the limit, with how far
+    as a ratio; and why that is not known of one of which it could be."""
     missing = None
     found: list[tuple[float, str]] = []
     for place in _held(node):
@@ -134,6 +134,13 @@ def _worst(node: VenueNode, use: Use) -> float | None:
             found.append((agreed, place.market.market))
         elif agreed is None and use.why.lack is not Lack.CHOICE:
             missing = missing or use.why
+    return found, missing
+
+
+def _worst(node: VenueNode, use: Use) -> float | None:
+    """Those within their limit being none; what others could say of an oracle and do not say is
+    only passed over where somebody else's is far away already."""
+    found, missing = contradicted(node, use)
     use.say(WORST.name, node, _named(found))
     worst = max(found, default=(0.0, ""))[0]
     if missing is None or worst >= CONTRADICTED_RATIO:

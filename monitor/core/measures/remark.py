@@ -47,14 +47,19 @@ def woken_by(name: str) -> tuple[tuple[Relation, str], ...]:
     return (Relation.ALL_ACCOUNTS, name), (Relation.ALL_ACCOUNTS, "positions_count")
 
 
-def read_parts(node: PortfolioNode, name: str, use: Use) -> list[float] | None:
+def read_parts(
+    node: PortfolioNode, name: str, use: Use, whose: list[Node] | None = None
+) -> list[float] | None:
     """A measure of every venue; of one that is unknown, of each of its accounts, re-marked where it
-    is unknown too. None where that cannot be done."""
+    is unknown too. None where that cannot be done. ``whose``, where it is given, is filled with
+    those they are of."""
     parts: list[float] = []
     for venue in node.venues:
         value = use.read(venue, name)
         if value is not None:
             parts.append(value)
+            if whose is not None:
+                whose.append(venue)
             continue
         for account in venue.related(Relation.ACCOUNTS):
             part = _part(account, name, use)
@@ -62,6 +67,8 @@ def read_parts(node: PortfolioNode, name: str, use: Use) -> list[float] | None:
                 _look_again(node, name, use)
                 return None
             parts.append(part)
+            if whose is not None:
+                whose.append(account)
     if use.estimated:
         use.retry()  # peers' prices are not followed message by message
     return parts

@@ -101,20 +101,21 @@ def is_stale(
 Pick = Callable[[Sight], Sequence[str]]
 
 
-def _seen(node: VenueNode, state: RiskState, now: EngineNs) -> Sight:
+def seen(node: VenueNode, state: RiskState, now: EngineNs) -> Sight:
+    """What is dark of a venue at ``now``."""
     return look(node.venue, state.channels, now, node.freshness)
 
 
 def _count(pick: Pick, node: VenueNode, use: Use) -> float | None:
-    return float(len(pick(_seen(node, use.state, use.now))))
+    return float(len(pick(seen(node, use.state, use.now))))
 
 
 def _known(node: VenueNode, use: Use) -> float | None:
-    return float(_seen(node, use.state, use.now).known)
+    return float(seen(node, use.state, use.now).known)
 
 
 def _lost_ratio(node: VenueNode, use: Use) -> float | None:
-    sight = _seen(node, use.state, use.now)
+    sight = seen(node, use.state, use.now)
     if not sight.known:
         use.absent("no feed of this venue was ever connected")
         return None
@@ -124,7 +125,7 @@ def _lost_ratio(node: VenueNode, use: Use) -> float | None:
 def _dark_ratio(node: VenueNode, use: Use) -> float | None:
     """The lesser of what is lost in all and of what sockets push: a venue that refuses requests
     while its sockets speak is not gone."""
-    sight = _seen(node, use.state, use.now)
+    sight = seen(node, use.state, use.now)
     if not sight.known:
         use.absent("no feed of this venue was ever connected")
         return None
@@ -136,7 +137,7 @@ def _named(pick: Pick, one: str, many: str, node: Node, state: RiskState, now: E
     """``2 connections down: market-1, rest.account``; empty while nothing is dark."""
     if not isinstance(node, VenueNode):
         return ""
-    names = pick(_seen(node, state, now))
+    names = pick(seen(node, state, now))
     if not names:
         return ""
     more = len(names) - NAMES_MAX
@@ -148,7 +149,7 @@ def _share(node: Node, state: RiskState, now: EngineNs) -> str:
     """``17 of 27 feeds lost``."""
     if not isinstance(node, VenueNode):
         return ""
-    sight = _seen(node, state, now)
+    sight = seen(node, state, now)
     return f"{len(sight.lost)} of {sight.known} feeds lost" if sight.lost else ""
 
 

@@ -14,6 +14,7 @@ from monitor.core.measures.exposure import holding_of, is_closed
 from monitor.core.measures.liquidation import has_own_rules
 from monitor.core.measures.tree import AccountNode, Node, PositionNode
 from monitor.core.measures.use import Use
+from monitor.core.measures.work_parts import equity_parts
 from monitor.core.measures.work_words import Steps, bare, divided, step, usd
 from monitor.core.state.model import Sides
 from monitor.core.types import SubjectKind
@@ -27,14 +28,6 @@ def _gone(equity_usd: float) -> Steps:
 
 
 # ------------------------------------------------------------------------------- over equity
-
-
-def work_leverage(node: Node, use: Use) -> Steps:
-    """Gross over equity."""
-    gross, equity = use.read(node, "gross_exposure_usd"), use.read(node, _EQUITY)
-    if gross is None or equity is None or gross <= 0.0:
-        return ()
-    return _gone(equity) if equity <= 0.0 else (divided("gross / equity", gross, equity),)
 
 
 def work_margin_usage(node: AccountNode, use: Use) -> Steps:
@@ -96,7 +89,9 @@ def work_drawdown(node: Node, use: Use) -> Steps:
     if known is None:
         return ()
     settled = known.unsettled is None
-    return _fall(known.peak_usd, known.equity_usd, settled=settled, words="ever")
+    fall = _fall(known.peak_usd, known.equity_usd, settled=settled, words="ever")
+    fallen = known.equity_usd is not None and known.equity_usd < known.peak_usd
+    return (*equity_parts(node, use), *fall) if fallen else fall
 
 
 def _work_window(name: str, words: str) -> Callable[[Node, Use], Steps]:
@@ -149,7 +144,6 @@ def work_equity_difference(node: AccountNode, _use: Use) -> Steps:
 
 
 WORKINGS: Mapping[Key, Callable[..., Steps]] = {
-    **{("leverage", kind): work_leverage for kind in _WIDE},
     **{("drawdown_ratio", kind): work_drawdown for kind in _WIDE},
     **{
         (f"drawdown_{short}_ratio", SubjectKind.PORTFOLIO): _work_window(
