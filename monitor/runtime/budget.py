@@ -28,7 +28,7 @@ Ledger = tuple[tuple[EngineNs, float], ...]
 """What was spent: (when, weight), oldest first."""
 # What was spent within so long is one entry of a ledger, at the time of the newest.
 LEDGER_STEP_NS = SECOND_NS // 4
-# Of what reads may spend, background reads wait once all but history have spent this share.
+# Of what reads may spend, background reads wait once all of them but history spent this share.
 BACKGROUND_RATIO = 0.65
 # History may spend this share, and nothing once so much of all is spent: the rest is the truth's.
 HISTORY_RATIO = 0.3
@@ -77,17 +77,20 @@ class RequestBudget:
         self._lanes = {lane: asyncio.Lock() for lane in Lane}
         reads = rate.capacity - rate.reserve
         everyone, history = frozenset(Lane), frozenset({Lane.HISTORY})
+        watching = everyone - {Lane.URGENT}
         pace = Ceiling(reads * PACE_RATIO, _PATIENT, window_ns // PACE_PARTS)
         self._ceilings: dict[Lane, tuple[Ceiling, ...]] = {
             Lane.URGENT: (Ceiling(rate.capacity, everyone, window_ns),),
             # A plan waits for lots and ticks: what the kill path spends does not stop the truth.
             Lane.READ: (
-                Ceiling(reads, everyone - {Lane.URGENT}, window_ns),
+                Ceiling(reads, watching, window_ns),
                 Ceiling(rate.capacity, everyone, window_ns),
             ),
+            # Nor, for a whole trip, what rules read by the hour; but half the reserve stays free.
             Lane.BACKGROUND: (
-                Ceiling(reads * BACKGROUND_RATIO, everyone - history, window_ns),
-                Ceiling(reads, everyone, window_ns),
+                Ceiling(reads * BACKGROUND_RATIO, watching - history, window_ns),
+                Ceiling(reads, watching, window_ns),
+                Ceiling(reads + rate.reserve / 2.0, everyone, window_ns),
                 pace,
             ),
             Lane.HISTORY: (

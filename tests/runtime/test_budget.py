@@ -45,20 +45,25 @@ async def paced(budget: RequestBudget, clock: ManualClock, lane: Lane, parts: in
 
 
 async def test_what_the_kill_path_spends_does_not_stop_the_truth() -> None:
-    """A plan needs lots and ticks that a start has not read yet; all else gives way to it."""
+    """A plan needs lots and ticks that a start has not read yet, and a long trip must not blind
+    the rules; history gives way to it, and the background as well from half the reserve on."""
     clock = ManualClock()
     budget = RequestBudget(RATE, clock)
-    await budget.acquire(60.0, lane=Lane.URGENT)
+    await budget.acquire(70.0, lane=Lane.URGENT)
+    await budget.acquire(8.0, lane=Lane.BACKGROUND)
     async with asyncio.TaskGroup() as tasks:
-        patient = [
-            tasks.create_task(budget.acquire(8.0, lane=lane, wait_s_max=600.0), name=lane.value)
-            for lane in (Lane.BACKGROUND, Lane.HISTORY)
-        ]
+        history = tasks.create_task(budget.acquire(1.0, lane=Lane.HISTORY), name="history")
+        await budget.acquire(10.0)
+        await clock.advance(10.0)
+        more = tasks.create_task(budget.acquire(8.0, lane=Lane.BACKGROUND), name="background")
         await settle()
-        await budget.acquire(40.0)
-        assert clock.now() == START_NS
-        assert not any(task.done() for task in patient)
-        await clock.advance(120.0)
+        assert not history.done()
+        assert not more.done()
+        await budget.acquire(12.0)
+        assert clock.now() == START_NS + 10 * SECOND_NS
+        await clock.advance(50.0)
+        assert history.done()
+        assert more.done()
 
 
 async def test_the_background_leaves_room_for_the_truth() -> None:
