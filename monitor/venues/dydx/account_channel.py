@@ -19,6 +19,9 @@ from monitor.venues.dydx.channels import RECONCILE_S, V4_PARENT_SUBACCOUNTS, Pla
 from monitor.venues.dydx.codec import account, activity, wire
 from monitor.venues.dydx.settings import VENUE
 
+# So often a snapshot is asked for anew where the truth came first and newer; a socket that stays
+# behind REST is not subscribed for ever.
+OVERTAKEN_MAX = 3
 _TRADE = FillKind.TRADE
 _ACCOUNT_SNAPSHOT = wire.decoder(wire.AccountSnapshot)
 _ACCOUNT_UPDATE = wire.decoder(wire.AccountUpdate)
@@ -47,8 +50,10 @@ class AccountChannel(PlainChannel):
         self.wire_id = f"{parent.address}/{parent.number}"
         self.name = channel_id(VENUE, wire_channel, parent.pool_name)
         self.heals = tuple(Refresh(poll, RECONCILE_S) for poll in rereads)
+        self.needs_snapshot = ""
         self._parent = parent
         self._accounts = accounts
+        self._overtaken = 0  # snapshots in a row that the truth had overtaken
 
     def subscribed(self, raw: msgspec.Raw, message_id: int, now: EngineNs) -> Output:
         """Everything the venue knows; REST is asked again, as what happened between the fetch of
@@ -66,6 +71,12 @@ class AccountChannel(PlainChannel):
             source=account.STREAM,
             height=height,
         )
+        overtaken = told.doubtful and not told.vanished
+        self._overtaken = self._overtaken + 1 if overtaken else 0
+        # The socket tells changes alone from here on: of an account that rests it would never have
+        # told anything that may be compared with the truth.
+        again = overtaken and self._overtaken <= OVERTAKEN_MAX
+        self.needs_snapshot = "Its snapshot was older than what was re-read." if again else ""
         by_number = _by_number(contents.orders, self._parent.number)
         for number in by_number:
             told.events += account.announced(self._pool(number), self._parent, self.name)
@@ -81,6 +92,10 @@ class AccountChannel(PlainChannel):
                 )
             )
         return Output(tuple(told.events), refresh=self.heals)
+
+    def lost(self) -> None:
+        """A new subscription brings a snapshot anyway."""
+        self.needs_snapshot = ""
 
     def data(
         self, raw: msgspec.Raw, message_id: int, now: EngineNs, *, batch: bool, number: int | None

@@ -42,6 +42,7 @@ RECONCILE_S = 3.0  # after a snapshot: events between its fetch and its registra
 
 _SNAPSHOT = wire.decoder(wire.BookSnapshot)
 _DELTA = wire.decoder(wire.BookDelta)
+MOVED = "Prices moved away from the part of the book that was seen."
 _DELTAS = wire.decoder(list[wire.BookDelta])
 _RAWS = wire.decoder(list[msgspec.Raw])
 
@@ -69,7 +70,8 @@ class Channel(Protocol):
     ``cadence_s`` is how often it speaks while nothing is wrong; None if only on change. ``parts``
     are further channels told by the same subscription, each by a producer and at a pace of its own.
     ``heals`` re-reads over REST what a lost or undecodable message may have said.
-    ``needs_snapshot`` asks for a new subscription, because only that can heal it.
+    ``needs_snapshot`` asks for a new subscription, because only that can heal it, and says why;
+    empty while none is needed.
     """
 
     wire_name: str
@@ -78,7 +80,7 @@ class Channel(Protocol):
     cadence_s: float | None
     parts: tuple[tuple[str, float], ...]
     heals: tuple[Refresh, ...]
-    needs_snapshot: bool
+    needs_snapshot: str
     incremental: bool  # a lost update spoils it until the next snapshot
 
     def subscribed(self, raw: msgspec.Raw, message_id: int, now: EngineNs) -> Output:
@@ -115,7 +117,7 @@ class PlainChannel:
     cadence_s: float | None = None
     parts: tuple[tuple[str, float], ...] = ()
     heals: tuple[Refresh, ...] = ()
-    needs_snapshot = False
+    needs_snapshot = ""
     incremental = False
 
     def update(
@@ -241,7 +243,7 @@ class BookChannel:
         self.name = channel_id(VENUE, V4_ORDERBOOK, market)
         # A major's book never rests; a quiet one is proven by its socket instead.
         self.cadence_s: float | None = 5.0 if market in MAJORS else None
-        self.needs_snapshot = False
+        self.needs_snapshot = ""
         self._market = market
         self._book: Book | None = None
         self._pending: list[tuple[wire.BookDelta | wire.HotContents, int]] = []
@@ -266,7 +268,7 @@ class BookChannel:
         self._book = book
         self._loaded_at = now
         self._saw_band = book.sees(DEPTH_BAND_RATIO)
-        self.needs_snapshot = False
+        self.needs_snapshot = ""
         return Output(self._news(book, now, force_depth=True))
 
     def data(
@@ -315,7 +317,7 @@ class BookChannel:
         """Forget every level but what overtook the snapshot to come."""
         self._book = None
         self._top = self._depth = None
-        self.needs_snapshot = False
+        self.needs_snapshot = ""
 
     def _news(self, book: Book, now: EngineNs, *, force_depth: bool = False) -> tuple[Event, ...]:
         top = book.top()
@@ -341,7 +343,7 @@ class BookChannel:
         self._depth_at = now
         self._depth_is_old = False
         if self._saw_band and not book.sees(DEPTH_BAND_RATIO):
-            self.needs_snapshot = now - self._loaded_at >= RESNAPSHOT_AFTER_NS
+            self.needs_snapshot = MOVED if now - self._loaded_at >= RESNAPSHOT_AFTER_NS else ""
         depth = book.depth(DEPTH_BAND_RATIO)
         if depth == self._depth:
             return ()

@@ -412,7 +412,7 @@ class DydxStream:
         """Why one channel should be subscribed anew on the same socket."""
         channel = subscription.channel
         if channel.needs_snapshot:
-            return "Prices moved away from the part of the book that was seen."
+            return channel.needs_snapshot
         if channel.cadence_s is None or not channel.incremental or not self._heights.moving(now):
             return None
         silence_ns = now - subscription.data_at

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import msgspec
 import pytest
 
 from monitor.core.errors import DecodeError
@@ -18,6 +19,7 @@ from monitor.core.events import (
 )
 from monitor.core.ports import Output, StreamProtocol
 from monitor.core.types import SECOND_NS, AccountMode, FillKind
+from monitor.venues.dydx.account_channel import OVERTAKEN_MAX
 from monitor.venues.dydx.venue import DydxVenue
 from tests.venues.dydx.wire_talk import (
     ADDRESS,
@@ -285,6 +287,37 @@ def test_a_snapshot_older_than_the_truth_is_not_believed() -> None:
     account = Account()
     account.truth(subaccount(0, height=105, ETH_USD="2"))
     assert sizes(account.snapshot(subaccount(0, height=100, ETH_USD="1"), height=100)) == {}
+
+
+def sent_in(account: Account, seconds: int) -> list[str]:
+    """What goes out in the next seconds, by type."""
+    types = []
+    for _ in range(seconds):
+        account.now += SECOND_NS
+        types += [msgspec.json.decode(one)["type"] for one in account.stream.tick(account.now).send]
+    return types
+
+
+def test_a_snapshot_that_the_truth_overtook_is_asked_for_anew() -> None:
+    """Of an account that rests the socket would tell nothing more, and nobody could compare."""
+    account = Account()
+    account.truth(subaccount(0, height=105, ETH_USD="2"))
+    account.snapshot(subaccount(0, height=104, ETH_USD="2"), height=104)
+    assert sent_in(account, 3) == ["unsubscribe", "subscribe"]
+    told = account.snapshot(subaccount(0, height=106, ETH_USD="2"), height=106)
+    assert sizes(told) == {"main/ETH-USD": Decimal(2)}
+    assert sent_in(account, 3) == []
+
+
+def test_a_socket_that_stays_behind_is_not_asked_for_ever() -> None:
+    """Three times, then it is left to tell its changes."""
+    account = Account()
+    account.truth(subaccount(0, height=105, ETH_USD="2"))
+    types = []
+    for height in range(95, 102):
+        account.snapshot(subaccount(0, height=height, ETH_USD="2"), height=height)
+        types += sent_in(account, 3)
+    assert types == ["unsubscribe", "subscribe"] * OVERTAKEN_MAX
 
 
 # ------------------------------------------------------------------------------ orders
