@@ -7,7 +7,6 @@ sides cross the older level is the stale one. *Pure.*
 
 from __future__ import annotations
 
-from array import array
 from bisect import bisect_left, bisect_right
 from operator import mul
 
@@ -21,16 +20,16 @@ Top = tuple[float | None, float | None, float | None, float | None]
 class _Side:
     """Levels in ascending order of price, with the message id that set each.
 
-    Packed arrays rather than dicts: an update touches a few neighbouring lines of memory instead
-    of objects strewn all over it, which is most of what it costs while other books come between.
+    Lists side by side rather than dicts, which an update would strew over memory, and rather than
+    packed arrays, which would make an object of every number that a search looks at.
     """
 
     __slots__ = ("clocks", "prices", "sizes")
 
     def __init__(self) -> None:
-        self.prices = array("d")
-        self.sizes = array("d")
-        self.clocks = array("q")
+        self.prices: list[float] = []
+        self.sizes: list[float] = []
+        self.clocks: list[int] = []
 
     def apply(self, levels: list[tuple[float, float]], clock: int, best_last: bool) -> bool:
         """Lay absolute sizes over the levels; size 0 removes. Whether the best level was hit, of

@@ -221,7 +221,7 @@ class BookChannel:
     __slots__ = (
         "_book",
         "_depth",
-        "_depth_at",
+        "_depth_due",
         "_depth_is_old",
         "_loaded_at",
         "_market",
@@ -249,7 +249,7 @@ class BookChannel:
         self._pending: list[tuple[wire.BookDelta | wire.HotContents, int]] = []
         self._top: Top | None = None
         self._depth: tuple[float | None, float | None] | None = None
-        self._depth_at: EngineNs = 0
+        self._depth_due: EngineNs = 0  # from when on it may be told again
         self._depth_is_old = False
         self._saw_band = False
         self._loaded_at: EngineNs = 0
@@ -296,10 +296,7 @@ class BookChannel:
                 self._pending.append((contents, message_id))
             return ()
         self._depth_is_old = True
-        if (
-            book.apply(contents.bids, contents.asks, message_id)
-            or now - self._depth_at >= DEPTH_EVERY_NS
-        ):
+        if book.apply(contents.bids, contents.asks, message_id) or now >= self._depth_due:
             return self._news(book, now)
         return ()
 
@@ -335,12 +332,12 @@ class BookChannel:
                     ask_size=top[3],
                 ),
             )
-        if force_depth or (self._depth_is_old and now - self._depth_at >= DEPTH_EVERY_NS):
+        if force_depth or (self._depth_is_old and now >= self._depth_due):
             events += self._depth_news(book, now)
         return events
 
     def _depth_news(self, book: Book, now: EngineNs) -> tuple[Event, ...]:
-        self._depth_at = now
+        self._depth_due = now + DEPTH_EVERY_NS
         self._depth_is_old = False
         if self._saw_band and not book.sees(DEPTH_BAND_RATIO):
             self.needs_snapshot = MOVED if now - self._loaded_at >= RESNAPSHOT_AFTER_NS else ""

@@ -177,8 +177,9 @@ class DydxStream:
         ids.next = message_id + 1
         self._frame_at = subscription.data_at = now
         subscription.last_id = message_id
+        update = subscription.update  # first the attribute: a call of it would look for a method
         try:
-            events = subscription.update(hot.contents, message_id, now)
+            events = update(hot.contents, message_id, now)
         except DecodeError as error:
             return self._spoiled(subscription, error, now)
         if events:
