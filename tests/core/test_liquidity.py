@@ -176,6 +176,22 @@ def test_depth_against_its_last_hour(
     assert found == (None if expected is None else pytest.approx(expected))
 
 
+def test_a_rule_hears_of_a_fall_past_its_limit() -> None:
+    """A smaller one waits until somebody looks, and is seen as it is then."""
+    desk = desk_of(1e5).load(
+        """
+- {id: pulled, summary: pulled, for_each: market, when: depth_drop_ratio > 0.7, severity: info}
+"""
+    )
+    for second in (*range(0, 1801, 60), 1801):
+        assert not told(desk.at(second), 1e6, 2e6).evaluate().transitions
+    assert not told(desk.at(1802), 1e6, 1e6).evaluate().transitions
+    assert desk.engine.state.cells[f"depth_drop_ratio|{BTC}"].value == 0.0
+    assert desk.value("depth_drop_ratio") == pytest.approx(0.5)
+    (transition,) = told(desk.at(1803), 2.9e5, 2e6).evaluate().transitions
+    assert transition.rule == "pulled"
+
+
 def test_an_hour_of_depth_is_awaited() -> None:
     """And said so."""
     desk = told(desk_of(1e5), 1e6, 2e6)

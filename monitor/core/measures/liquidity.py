@@ -17,7 +17,7 @@ from monitor.core.measures.use import Use
 from monitor.core.settings import limit_ns
 from monitor.core.state.book_history import DEPTH_MINUTES_MIN, SPREAD_HOURS_MIN
 from monitor.core.state.facts import Lack, MarketBit
-from monitor.core.state.model import RiskState
+from monitor.core.state.model import MarketState, RiskState
 from monitor.core.types import EngineNs, SubjectKind
 
 EXIT_DEPTH_MAX = 1e6
@@ -167,7 +167,7 @@ def _preview_spread_of_usual(node: MarketNode) -> float:
 
 
 def _depth_drop(node: MarketNode, use: Use) -> float | None:
-    """Of the side that fell further."""
+    """Of the side that fell further, absent where it is not known what is usual."""
     market = node.market
     bid, ask = market.books.bid_median_usd, market.books.ask_median_usd
     if bid is None or ask is None:
@@ -176,12 +176,28 @@ def _depth_drop(node: MarketNode, use: Use) -> float | None:
         return None
     if not use.fresh(market.depth, node.depth_limit, "depth"):
         return None
-    sides = ((market.depth.bid_usd, bid), (market.depth.ask_usd, ask))
-    drops = [1.0 - now / usual for now, usual in sides if now is not None and usual > 0.0]
-    if len(drops) < len(sides):
+    drop = _worse_drop(market)
+    if drop is None:
         use.absent("the book seen does not reach 25 bp, or never had anything in it")
-        return None
-    return min(max(0.0, *drops), 1.0)
+    return drop
+
+
+def _worse_drop(market: MarketState) -> float | None:
+    """Of the side that fell further; None unless both are seen and had something in them."""
+    drops = [
+        1.0 - now / usual
+        for now, usual in (
+            (market.depth.bid_usd, market.books.bid_median_usd),
+            (market.depth.ask_usd, market.books.ask_median_usd),
+        )
+        if now is not None and usual is not None and usual > 0.0
+    ]
+    return None if len(drops) < 2 else min(max(0.0, *drops), 1.0)
+
+
+def _preview_depth_drop(node: MarketNode) -> float:
+    drop = _worse_drop(node.market)
+    return ABSENT if drop is None else drop
 
 
 # ------------------------------------------------------------------------------ what is asked
@@ -304,6 +320,7 @@ DEFINITIONS: tuple[Definition, ...] = (
         SubjectKind.MARKET,
         _depth_drop,
         bits=MarketBit.DEPTH,
+        preview=_preview_depth_drop,
     ),
     define(
         MeasureSpec(
