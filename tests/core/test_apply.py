@@ -5,6 +5,7 @@ from __future__ import annotations
 import typing
 from decimal import Decimal
 
+import msgspec
 import pytest
 
 from monitor.core import events as e
@@ -188,9 +189,11 @@ def test_depth_of_another_band_is_not_the_measure() -> None:
     assert "25 bp" in desk.why("ask_depth_usd")
 
 
-def test_trades_and_candles_are_kept() -> None:
-    """No measure reads them yet, but the newest are in the state, an older candle is not."""
+def test_trades_and_bars_prove_that_their_channel_lives() -> None:
+    """No measure reads them: nothing else changes, and no market is made for one."""
     desk = Desk().list_market()
+    markets = dict(desk.engine.state.venues[HL].markets)
+    before = msgspec.msgpack.encode(markets)
     desk.tell(
         e.LastTradeSeen(
             venue=HL,
@@ -202,24 +205,24 @@ def test_trades_and_candles_are_kept() -> None:
             liquidation=True,
         ),
     )
-    for started, close in ((60, 2.0), (0, 1.0)):
-        desk.tell(
-            e.CandleSeen(
-                venue=HL,
-                channel=f"{HL}/candle/BTC",
-                market="BTC",
-                started_at_ns=started,
-                interval_s=60,
-                open=1.0,
-                high=2.0,
-                low=1.0,
-                close=close,
-                volume_base=1.0,
-            ),
-        )
-    market = desk.engine.state.venues[HL].markets["BTC"]
-    assert (market.last_trade.value, market.last_trade_liquidation_ns) == (100.0, desk.now)
-    assert market.candles[60].close == 2.0
+    desk.tell(
+        e.CandleSeen(
+            venue=HL,
+            channel=f"{HL}/candle/ETH",
+            market="ETH",
+            started_at_ns=60,
+            interval_s=60,
+            open=1.0,
+            high=2.0,
+            low=1.0,
+            close=2.0,
+            volume_base=1.0,
+        ),
+    )
+    state = desk.engine.state
+    assert msgspec.msgpack.encode(state.venues[HL].markets) == before
+    for name in (f"{HL}/trades/BTC", f"{HL}/candle/ETH"):
+        assert state.channels[name].progress_ns == desk.now
 
 
 def test_orders_come_and_go() -> None:

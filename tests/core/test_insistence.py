@@ -95,7 +95,7 @@ def test_a_time_far_ahead_orders_nothing(ahead: float, equity: float) -> None:
     assert desk.after("equity_usd", MAIN) == equity
 
 
-def test_blocks_settlements_and_bars_of_the_future_are_refused() -> None:
+def test_blocks_and_settlements_of_the_future_are_refused() -> None:
     """Else nothing true would be newer for as long."""
     desk = Desk().list_market()
     channel = f"{HL}/x"
@@ -112,25 +112,10 @@ def test_blocks_settlements_and_bars_of_the_future_are_refused() -> None:
                 settled_at_ns=desk.ns(time_s),
             ),
         )
-        desk.tell(
-            e.CandleSeen(
-                venue=HL,
-                channel=channel,
-                market="BTC",
-                started_at_ns=desk.ns(time_s),
-                interval_s=60,
-                open=1.0,
-                high=1.0,
-                low=1.0,
-                close=2.0 if time_s == 0 else 3.0,
-                volume_base=1.0,
-            ),
-        )
     desk.at(5)
     assert desk.after("funding_rate_settled_hourly") == 1e-5
     venue = desk.engine.state.venues[HL]
     assert venue.blocks["stream"].time_ns == desk.ns(0)
-    assert venue.markets["BTC"].candles[60].close == 2.0
     assert desk.value("venue_healthy", HL_VENUE) is None
 
 

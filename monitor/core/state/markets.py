@@ -8,12 +8,10 @@ from __future__ import annotations
 from math import isfinite
 
 from monitor.core.events import (
-    CandleSeen,
     ChainTimeSeen,
     ClockSkewSeen,
     FundingHistorySeen,
     FundingSettled,
-    LastTradeSeen,
     MarketListed,
     MarketStatusSeen,
     VenueStatusSeen,
@@ -35,7 +33,6 @@ from monitor.core.state.facts import (
 from monitor.core.state.funding import KEPT_HOURS, FundingSeries, hour_of
 from monitor.core.state.funding_past import MARKETS_MAX, PastFunding
 from monitor.core.state.model import (
-    Candle,
     MarginTerms,
     MarketState,
     RiskState,
@@ -211,35 +208,9 @@ def _mark_settled(state: RiskState) -> None:
     state.dirty[PORTFOLIO] = state.dirty.get(PORTFOLIO, 0) | SETTLED_BIT
 
 
-def last_trade(state: RiskState, event: LastTradeSeen, now: EngineNs, channel: Channel) -> None:
-    """The newest trade; no measure margins on it, so it dirties nothing."""
-    owner = state.venues.get(event.venue)
-    market = None if owner is None else owner.markets.get(event.market)
-    if market is None:
-        market = market_of(state, event.venue, event.market)
-    if event.last_price > 0.0:
-        tell_number(market.last_trade, event.last_price, now, channel)
-    if event.liquidation:
-        market.last_trade_liquidation_ns = now
-
-
-def candle(state: RiskState, event: CandleSeen, now: EngineNs, _channel: Channel) -> None:
-    """The newest bar of each interval, kept for later statistics."""
-    market = market_of(state, event.venue, event.market)
-    known = market.candles.get(event.interval_s)
-    if known is not None and known.started_at_ns > event.started_at_ns:
-        return
-    if event.started_at_ns > now + AHEAD_MAX_NS:
-        return
-    market.candles[event.interval_s] = Candle(
-        started_at_ns=event.started_at_ns,
-        open=event.open,
-        high=event.high,
-        low=event.low,
-        close=event.close,
-        volume_base=event.volume_base,
-        seen_ns=now,
-    )
+def heard(_state: RiskState, _event: object, _now: EngineNs, _channel: Channel) -> None:
+    """Trades and bars: no measure reads them, so nothing is kept but that their channel lives,
+    which was noted before."""
 
 
 # -------------------------------------------------------------------------------- the venue

@@ -53,18 +53,6 @@ from monitor.core.types import AccountMode, EngineNs, MarginMode, Severity, Subj
 DAY_NS = 86_400 * 1_000_000_000
 
 
-class Candle(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """The newest bar of one interval."""
-
-    started_at_ns: int
-    open: float
-    high: float
-    low: float
-    close: float
-    volume_base: float
-    seen_ns: EngineNs
-
-
 class MarginTerms(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """What a venue asks of whoever holds a market, as far as it moves liquidation or margin."""
 
@@ -104,10 +92,7 @@ class MarketState:
     settled: SettledFact = field(default_factory=SettledFact)
     open_interest: NumberFact = field(default_factory=NumberFact)
     status: StatusFact = field(default_factory=StatusFact)
-    last_trade: NumberFact = field(default_factory=NumberFact)
-    last_trade_liquidation_ns: EngineNs = 0
     next_funding_time_ns: int = 0
-    candles: dict[int, Candle] = field(default_factory=dict)
     suspects: int = 0
     volume_24h: NumberFact = field(default_factory=NumberFact)  # USD, every few seconds
     volume_due_ns: EngineNs = 0
