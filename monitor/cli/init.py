@@ -16,6 +16,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from monitor.app.budgets import hand_over, take_along
 from monitor.app.lifecycle import Daemon
 from monitor.cli.first_numbers import first_numbers
 from monitor.cli.runner import new_runner
@@ -29,6 +30,7 @@ from monitor.venues.hyperliquid.venue import HyperliquidVenue
 PATIENCE_S = 40.0  # accounts are read within seconds; a minute was promised
 SOCKETS_S = 10.0  # longer, once the accounts are read by REST
 Found = dict[str, list[str]]  # lines of the file by venue
+DATA_DIR = "riskd-data"  # beside the configuration
 OFFER = "# - "  # how a line begins that becomes an account without its #
 
 
@@ -80,14 +82,18 @@ def run(arguments: argparse.Namespace) -> int:
     _check_writable(arguments.out)
     configure_logging(level="critical")  # what was not reached is told in sentences
     trial = _trial(arguments)
+    kept = arguments.out.parent / DATA_DIR
     with tempfile.TemporaryDirectory(prefix="riskd-init-") as folder, new_runner() as runner:
+        data = Path(folder) / DATA_DIR
+        take_along(kept, data)
         found = runner.run(_look(trial, Path(folder)))
-    text = _render(arguments, found)
-    parse_config(text, source=str(arguments.out))
-    try:
-        arguments.out.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"{arguments.out} cannot be written: {error.strerror}.") from error
+        text = _render(arguments, found)
+        parse_config(text, source=str(arguments.out))
+        try:
+            arguments.out.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise ConfigError(f"{arguments.out} cannot be written: {error.strerror}.") from error
+        hand_over(data, kept)  # the venues count this minute's requests, whoever asked
     print(f"\nWrote {arguments.out}. Next: riskd run --config {arguments.out}")
     print("It only watches. How it acts where it may (cancels, cuts, proves): riskd demo")
     return 0
@@ -135,7 +141,7 @@ async def _look(config: Config, folder: Path) -> Found:
     """Run a whole daemon for a moment, show its first numbers, and say what was found."""
     config = config.model_copy(
         update={
-            "data_dir": "data",
+            "data_dir": DATA_DIR,
             "server": config.server.model_copy(update={"port": 0}),
             "journal": config.journal.model_copy(update={"enabled": False}),
             "venues": config.venues.model_copy(update=_without_history(config)),
@@ -239,7 +245,7 @@ def _render(arguments: argparse.Namespace, found: Found) -> str:
         "# After a change `riskd check-config` finds every mistake and names what is allowed.",
         "desk: desk # names this riskd in every page",
         "mode: observe # judges and pages; nothing can be sent to a venue",
-        "data_dir: ./riskd-data # rule states, pages owed and the journal; keep it over restarts",
+        f"data_dir: ./{DATA_DIR} # rule states, pages owed and the journal; keep it over restarts",
         "",
         "venues:",
     ]

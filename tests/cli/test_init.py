@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from monitor.app.budgets import NAME
 from monitor.cli.main import main
 from monitor.config import load_config
 from monitor.sim.simulation import Simulation
@@ -43,9 +46,17 @@ def test_numbers_and_a_file_that_loads(
     venues: Simulation, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Both venues' equity beside riskd's; what is found behind the addresses stands in the file,
-    and pools that nobody watches as account lines that can be uncommented."""
-    out = tmp_path / "riskd.yaml"
+    and pools that nobody watches as account lines that can be uncommented. What the look spent of
+    the venues' minute is left to the run that follows, with what an earlier one had spent."""
+    out, data = tmp_path / "riskd.yaml", tmp_path / "riskd-data"
+    data.mkdir()
+    earlier = {"hyperliquid": [(time.time_ns(), 7.25)]}  # what a riskd that just ended had spent
+    (data / NAME).write_bytes(msgspec.msgpack.encode(earlier))
     assert main(words(venues, out)) == 0
+    rows = msgspec.msgpack.decode((data / NAME).read_bytes())
+    assert rows["hyperliquid"][0][1] == 7.25
+    assert sum(weight for _, weight in rows["hyperliquid"]) > 50.0  # accounts cost 2 to 20 each
+    assert sum(weight for _, weight in rows["dydx"]) > 5.0
     told = capsys.readouterr().out
     assert "equity (venue)" in told
     assert f"Wrote {out}" in told
