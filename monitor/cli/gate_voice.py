@@ -110,7 +110,7 @@ def _now(engine: Engine, rule: Rule, now: EngineNs) -> Iterator[str]:
     for memory in engine.rule_states():
         if memory.rule != rule.id:
             continue
-        told = engine.explain(rule.id, memory.subject, now)
+        told = engine.explain(rule.id, memory.subject, now, workings=False)
         if told is not None:
             for one in told.inputs:
                 if one.variable in names:

@@ -238,12 +238,15 @@ class Engine:
         yield from self.state.rules.values()
 
     def explain(
-        self, rule: str, subject: Subject, now: EngineNs | None = None
+        self, rule: str, subject: Subject, now: EngineNs | None = None, *, workings: bool = True
     ) -> Explanation | None:
-        """A rule about a subject as it stands; None where it is not asked about that one."""
+        """A rule about a subject as it stands, with the steps to each number or without; None where
+        it is not asked about that one."""
         asked = self._rules.asked(rule, subject)
         at = self.state.now_ns if now is None else now
-        return None if asked is None else explain(asked, self._lookout, self.state, at)
+        if asked is None:
+            return None
+        return explain(asked, self._lookout, self.state, at, workings=workings)
 
     def check_trade(
         self,

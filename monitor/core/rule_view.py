@@ -54,8 +54,11 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     at_ns: EngineNs
 
 
-def explain(asked: Asked, lookout: Lookout, state: RiskState, now: EngineNs) -> Explanation:
-    """The present standing of a rule about a subject. What is absent carries its reason."""
+def explain(
+    asked: Asked, lookout: Lookout, state: RiskState, now: EngineNs, *, workings: bool = True
+) -> Explanation:
+    """The present standing of a rule about a subject. What is absent carries its reason. The steps
+    to each number cost more than the numbers: without ``workings`` there are none."""
     names = sorted({name for _, one in expressions_of(asked.rule) for name in one.variables})
     if asked.rule.gross_to_measure:
         names.append(asked.rule.gross_to_measure)
@@ -70,7 +73,7 @@ def explain(asked: Asked, lookout: Lookout, state: RiskState, now: EngineNs) -> 
                 reading=_cited(name, asked, lookout, state, now),
                 help=_help(asked.inputs.get(name)),
                 parts=_parts(asked.inputs.get(name), lookout, now),
-                arithmetic=_arithmetic(asked.inputs.get(name), lookout, now),
+                arithmetic=_arithmetic(asked.inputs.get(name), lookout, now) if workings else (),
             )
             for name in names
         ),
@@ -103,9 +106,10 @@ def _help(instance: Instance | None) -> str:
 
 
 def _arithmetic(instance: Instance | None, lookout: Lookout, now: EngineNs) -> tuple[str, ...]:
-    if instance is None or _cell(lookout, now, instance).value is None:
+    judged = None if instance is None else _cell(lookout, now, instance)
+    if instance is None or judged is None or judged.value is None:
         return ()
-    return lookout.arithmetic(instance, now)
+    return lookout.arithmetic(instance, judged, now)
 
 
 def _parts(instance: Instance | None, lookout: Lookout, now: EngineNs) -> tuple[Part, ...]:

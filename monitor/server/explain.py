@@ -108,7 +108,7 @@ def _nearest_to_its_limit(engine: Engine, asked: list[RuleMemory], now: EngineNs
 
 def _strain(engine: Engine, memory: RuleMemory, now: EngineNs) -> float:
     """How much of a limit of its conditions is used, 1 at the limit; 0 where nothing is known."""
-    seen = engine.explain(memory.rule, memory.subject, now)
+    seen = engine.explain(memory.rule, memory.subject, now, workings=False)
     if seen is None:
         return 0.0
     values = {one.variable: one.reading.value for one in seen.inputs}

@@ -10,7 +10,7 @@ import pytest
 
 from monitor.core import events as e
 from monitor.core.measures.work_words import Term, added, listed, ranked
-from monitor.core.types import Subject
+from monitor.core.types import SECOND_NS, Subject
 from tests.core.by_hand import adds_up, by_hand, right, worked
 from tests.core.desk import DYDX, HL, HL_VENUE, MAIN, PORTFOLIO, Desk
 from tests.core.test_buckets import HEDGES, OVER, RESERVE, REVIEW, UNDER, desk_of, moved, reviewed
@@ -100,6 +100,31 @@ def book() -> Desk:
 def test_a_sum_names_whom_it_is_of(name: str, subject: Subject, first: str) -> None:
     """The biggest first, with their numbers."""
     assert adds_up(book(), name, subject)[0] == first
+
+
+def test_what_was_judged_a_moment_ago_is_not_mixed_with_what_is_now() -> None:
+    """The rule looks once in five seconds; the steps are all of now, and say so."""
+    made = book()
+    judged, before = worked(made, ASSETS, PORTFOLIO)
+    assert before[0] == "all: 1600 (BTC) + 300 (SOL) = 1900"
+    made.now += 2 * SECOND_NS
+    made.context("SOL", mark_price=1.02, oracle_price=1.02).evaluate()
+    seen = made.engine.explain("worked", PORTFOLIO, made.now)
+    assert seen is not None
+    (one,) = seen.inputs
+    assert one.reading.value == judged
+    ratio = (1600**2 + 306**2) / 1906**2
+    assert right(one.arithmetic) == pytest.approx([1906.0, ratio])
+    assert one.arithmetic[0] == f"as of now {ratio:.8g}; judged by what it was 3 s ago"
+
+
+def test_who_only_compares_subjects_asks_for_no_steps() -> None:
+    """They cost more than the numbers."""
+    made = book()
+    worked(made, "leverage", PORTFOLIO)
+    seen = made.engine.explain("worked", PORTFOLIO, made.now, workings=False)
+    assert seen is not None
+    assert [one.arithmetic for one in seen.inputs] == [()]
 
 
 def test_a_lowest_is_followed_down_to_where_it_is_worked_out() -> None:

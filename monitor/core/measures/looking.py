@@ -29,7 +29,7 @@ from monitor.core.measures.use import FOREVER_NS, Use
 from monitor.core.settings import EngineSettings, limit_ns
 from monitor.core.state.facts import PRESENT, Why
 from monitor.core.state.model import Cell, RiskState
-from monitor.core.types import EngineNs, SubjectKind
+from monitor.core.types import SECOND_NS, EngineNs, SubjectKind
 
 # How values are worked out where their own files do not say: asked only by people.
 WORKINGS = {
@@ -46,7 +46,7 @@ WORKINGS = {
 
 
 class _LookingUse(Use):
-    """A pen that asks ``peek`` for everything it reads."""
+    """A pen that asks ``peek`` for everything it reads, and trusts nothing that it has kept."""
 
     __slots__ = ()
 
@@ -121,11 +121,33 @@ class Lookout:
         cell = self._look(node, name, now)
         return PRESENT if cell.value is not None else Why(cell.reason, cell.lack)
 
-    def arithmetic(self, instance: Instance, now: EngineNs) -> tuple[str, ...]:
-        """The steps to a measure's present value, for people; empty where it has none to tell."""
-        use = Use(self._state, self._settings, self.peek)
+    def arithmetic(self, instance: Instance, judged: Cell, now: EngineNs) -> tuple[str, ...]:
+        """The steps to a measure's value as of now, for people; empty where it has none to tell.
+
+        All that they read is computed anew: kept values are of different moments, and a sum of
+        those is no sum. Where the value that was ``judged`` is of another moment, that is told.
+        """
+        definition, node = instance.definition, instance.node
+        use = _LookingUse(self._state, self._settings, self._anew)
         use.begin(now)
-        return self._steps(instance.definition, instance.node, use)
+        steps = self._steps(definition, node, use)
+        value = self._anew(node, definition.name, now).value if steps else None
+        if value is None or judged.value is None or f"{value:.8g}" == f"{judged.value:.8g}":
+            return steps
+        ago_s = max(now - judged.computed_ns, 0) / SECOND_NS
+        return (f"as of now {value:.8g}; judged by what it was {ago_s:.3g} s ago", *steps)
+
+    def _anew(self, node: Node, name: str, now: EngineNs) -> Cell:
+        """A measure as of now, and so all it reads, but for what may only be computed in a run."""
+        definition, known = self._definitions.get((name, node.kind)), node.instances.get(name)
+        if definition is None:
+            return _no_such(name, node)
+        if known is not None and (definition.always or definition.hidden):
+            current = known.cell.value is None or known.cell.expires_ns > now
+            return known.cell if current else Cell(reason=f"{name} is too old", computed_ns=now)
+        return _computed(
+            definition, node, _LookingUse(self._state, self._settings, self._anew), now
+        )
 
     def _steps(self, definition: Definition, node: Node, use: Use) -> tuple[str, ...]:
         steps = definition.arithmetic or WORKINGS.get((definition.name, definition.kind))

@@ -91,7 +91,7 @@ def work_drawdown(node: Node, use: Use) -> Steps:
     settled = known.unsettled is None
     fall = _fall(known.peak_usd, known.equity_usd, settled=settled, words="ever")
     fallen = known.equity_usd is not None and known.equity_usd < known.peak_usd
-    return (*equity_parts(node, use), *fall) if fallen else fall
+    return (*equity_parts(node, use, "equity now"), *fall) if fallen else fall
 
 
 def _work_window(name: str, words: str) -> Callable[[Node, Use], Steps]:

@@ -45,6 +45,7 @@ from monitor.core.measures.work_words import (
     ranked,
     step,
     total,
+    usd,
 )
 from monitor.core.types import SECOND_NS, SubjectKind
 
@@ -73,7 +74,7 @@ def _work_index(parts_of: Parts) -> Callable[[PortfolioNode, Use], Steps]:
 def _work_count(parts_of: Parts) -> Callable[[PortfolioNode, Use], Steps]:
     def work(node: PortfolioNode, use: Use) -> Steps:
         parts = [one for one in (parts_of(node, use) or {}).items() if one[1] > 0.0]
-        return ranked(f"{len(parts)} with more than 0 USD", parts) or ("none: 0",)
+        return ranked(f"{len(parts)} with more than 0 USD", parts, show=usd) or ("none: 0",)
 
     return work
 

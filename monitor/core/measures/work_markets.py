@@ -164,7 +164,7 @@ def work_expensive_share(node: VenueNode | PortfolioNode, use: Use) -> Steps:
         return ()
     found = sorted(dear, key=lambda one: (-abs(one[0]), one[1].subject))
     told = ", ".join(
-        f"{apr * 100:+.3g} %/yr ({one.market} on {one.venue})" for apr, one in found[:NAMED]
+        f"{apr * 100:+,.1f} %/yr ({one.market} on {one.venue})" for apr, one in found[:NAMED]
     )
     more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
     limit = use.settings.funding_expensive_per_year

@@ -64,13 +64,13 @@ def work_children(definition: Definition, node: Node, use: Use) -> tuple[Steps, 
 # --------------------------------------------------------------------------- equity and gross
 
 
-def equity_parts(node: Node, use: Use) -> Steps:
+def equity_parts(node: Node, use: Use, words: str = "equity") -> Steps:
     """Equity of a venue by account, of the portfolio by venue; nothing for an account."""
     if isinstance(node, PortfolioNode):
-        return _portfolio_parts(node, EQUITY.name, "equity", use)
+        return _portfolio_parts(node, EQUITY.name, words, use)
     if node.kind not in UPWARD:
         return ()
-    return added("equity", _read_all(node, EQUITY.name, use))
+    return added(words, _read_all(node, EQUITY.name, use))
 
 
 def gross_parts(node: Node, use: Use) -> Steps:

@@ -99,6 +99,7 @@ def ranked(
     values: Iterable[tuple[str, float]],
     *,
     highest: bool = True,
+    show: Callable[[float], str] = bare,
     named: int = NAMED,
 ) -> Steps:
     """``words: 0.9 (hyperliquid/main), 0.5 (dydx/main) and 3 more``: the one that counts first."""
@@ -106,6 +107,6 @@ def ranked(
     if not found:
         return ()
     first = found if len(found) <= named + 1 else found[:named]
-    told = ", ".join(f"{bare(value)} ({name})" for name, value in first)
+    told = ", ".join(f"{show(value)} ({name})" for name, value in first)
     more = len(found) - len(first)
     return (f"{words}: {told}{f' and {more} more' if more else ''}",)

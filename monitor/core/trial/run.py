@@ -77,7 +77,7 @@ class _Watch:
 def _differences(engine: Engine, watch: _Watch, expectation: Expectation) -> Iterator[Difference]:
     key = (expectation.rule, expectation.subject)
     now = expectation.at_ns
-    seen = engine.explain(expectation.rule, expectation.subject, now)
+    seen = engine.explain(expectation.rule, expectation.subject, now, workings=False)
     if seen is None:
         yield Difference(
             expectation=expectation,
