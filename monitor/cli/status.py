@@ -212,11 +212,13 @@ def _cannot_see(state: Document) -> list[Item]:
         if account.get("note")
     ]
     unknowns = [_wrapped("  ", _outward(text), 4) for text in state.get("unknowns", [])]
-    unfed: dict[str, list[str]] = {}
+    unfed: dict[str, list[str]] = {}  # rules by why nothing here could feed them
     for rule, why in state.get("unfed_why", {}).items():
         unfed.setdefault(why, []).append(rule)
-    for why, names in unfed.items():
-        unknowns.append(_wrapped("  never judged: ", f"{', '.join(names)}: {why}", 4))
+    # The shortest first: where a screen has one line for each, what the desk can set is on it.
+    said = sorted((f"{', '.join(names)}: {why}" for why, names in unfed.items()), key=len)
+    if said:
+        unknowns.append(_wrapped("  never judged: ", "; ".join(said), 4))
     items = [
         *notes,
         *unknowns,

@@ -120,10 +120,11 @@ def test_what_the_desk_has_not_configured_is_said_and_is_no_doubt(named: bool) -
     block = e.ChainTimeSeen(
         venue=VENUE, channel=f"{VENUE}/rest.meta", source="indexer", time_ns=NOW, height=7
     )
-    made = state(block, rules=LAG, validated=named)
-    said = f"never judged: lag: venues.{VENUE} names no validator_urls"
-    assert (said in words(made)) is not named
-    assert made["unfed"] == ([] if named else ["lag"])
+    depeg = RULES.replace("drawdown_ratio >= 0.12", "stablecoin_depeg_ratio >= 0.01")
+    made = state(block, rules=LAG + depeg, validated=named)
+    said = f"never judged: lag: venues.{VENUE} names no validator_urls; drawdown_12: no dollar"
+    assert (said in words(made)) is not named  # the setting first, where a screen has one line
+    assert made["unfed"] == ["drawdown_12", *([] if named else ["lag"])]
     assert made["safe"]["verdict"] == "safe", made["safe"]
 
 
