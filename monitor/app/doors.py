@@ -99,13 +99,12 @@ class Doors:
         self._store = store
         server.add("GET", "/v1/trading-state", self.trading.once)
         server.add("GET", "/v1/trading-state/stream", self.trading.stream)
-        if self._operators:
-            self.commands = SignedCommands(
-                self._operators,
-                Permitted(desk, rights_of(self._config.operators), desk.kill.driver.note),
-                remember=self._remember,
-            )
-            server.add("POST", COMMANDS_PATH, self.commands.handle)
+        self.commands = SignedCommands(
+            self._operators,
+            Permitted(desk, rights_of(self._config.operators), desk.kill.driver.note),
+            remember=self._remember,
+        )
+        server.add("POST", COMMANDS_PATH, self.commands.handle)
         self.pushes = tuple(self._push(webhook, keys) for webhook, keys in self._push_keys)
         self._control = ControlServer(data, desk)
         try:

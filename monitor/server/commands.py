@@ -30,6 +30,10 @@ NOT_BELIEVED = (
     "key). Why it is refused stands in riskd's log as command_refused. If you sent it before, it "
     "may have been done then: look at `riskd status` first."
 )
+NOBODY = (
+    "This riskd takes no command over HTTP: its configuration names nobody under operators. On its "
+    "own host `riskd kill` works, and so does the KILL file in its data directory."
+)
 STOPPING = (
     "riskd is stopping and takes no command. Send it again once it runs; to stop trading until "
     "then write the KILL file into its data directory."
@@ -41,7 +45,8 @@ class SignedCommands:
     """Checks signatures and hands what is believed to the desk.
 
     Args:
-        principals: Name and keys (present, previous) of each who may command.
+        principals: Name and keys (present, previous) of each who may command; with nobody in it
+            every command is refused in words.
         desk: Carries out.
         remember: Keeps a message's id durably for twice the window, with the second it was signed;
             False when it was kept before. It runs before anything is carried out.
@@ -70,6 +75,8 @@ class SignedCommands:
 
     async def handle(self, request: web.Request) -> web.Response:
         """One ``POST /v1/commands``."""
+        if not self._principals:
+            return _answer(OperatorAnswer(done=False, text=NOBODY), status=404)
         if self.closed:
             return _answer(OperatorAnswer(done=False, text=STOPPING), status=503)
         body = await request.read()  # bounded by the application

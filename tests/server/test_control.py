@@ -197,6 +197,15 @@ async def test_while_riskd_stops_nothing_is_taken() -> None:
     assert rig.desk.asked == []
 
 
+async def test_where_nobody_may_command_over_http_it_is_said() -> None:
+    """With what works instead."""
+    rig = Rig()
+    rig.commands = SignedCommands({}, rig.desk, remember=rig.remember)
+    status, body = await rig.post()
+    assert (status, b"`riskd kill` works" in body) == (404, True)
+    assert rig.desk.asked == []
+
+
 async def test_a_replay_after_a_restart_is_refused() -> None:
     """The store remembers what the process does not."""
     rig = Rig()
