@@ -138,6 +138,7 @@ def _conditions(document: Document) -> list[Line]:
 
 def _inputs(document: Document) -> list[Line]:
     lines: list[Line] = [(_ALWAYS, "READ")]
+    told: set[str] = set()
     # What is unknown first: that is what a person has to find out about.
     for one in sorted(document["inputs"], key=lambda one: one["value"] is not None):
         where = "" if one["subject"] == document["subject"] else f" of {one['subject']}"
@@ -152,9 +153,10 @@ def _inputs(document: Document) -> list[Line]:
             rank = _RULES if one["subject"].startswith("rule:") else _ALWAYS
             lines.append((rank, f"  {one['name']}{where} = {_value(one)}"))
         lines += [(_HELP, text) for text in _wrapped(one["help"])]
-        # The steps name the parts.
+        # The steps name the parts; one that two numbers share stands under the first.
         steps = one["arithmetic"]
-        lines += [(_ALWAYS, text) for text in _packed(steps)]
+        lines += [(_ALWAYS, text) for text in _packed([step for step in steps if step not in told])]
+        told.update(steps)
         lines += [
             (_PARTS, f"    from {part['measure']} {part['shown']}{_because(part['reason'])}")
             for part in ([] if steps else one["parts"])

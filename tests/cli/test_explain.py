@@ -19,6 +19,7 @@ from monitor.rulebook import builtin_files
 from monitor.server.explain import explain_document
 from tests.cli.test_asking import Server
 from tests.core.stress_desk import EXAMPLE, StressDesk
+from tests.core.test_workings_volatility import jumped
 
 START = 1_790_000_000 * SECOND_NS
 MINUTE = 60 * SECOND_NS
@@ -293,6 +294,20 @@ def test_the_stress_index_is_added_up_by_hand() -> None:
     assert sum(parts[name] for name in parts if name.endswith("_points")) == pytest.approx(
         index["value"]
     )
+
+
+def test_a_step_that_two_numbers_share_is_shown_once() -> None:
+    """Under the first: a day of moves takes three of the lines that a screen has."""
+    at = jumped(96.0)
+    at.load(
+        "- {id: jump, for_each: asset, summary: jump, severity: info, "
+        "when: jump_share_ratio > 0.5 && jump_sigmas_ratio > 4.0}\n"
+    )
+    at.evaluate()
+    lines = screen(explain_document(at.engine, "jump", "BTC", at.now))
+    assert sum("hourly log moves in %" in line for line in lines) == 1
+    assert any(line.startswith("    deviation: sqrt(") for line in lines)
+    assert any("larger of the last two / deviation" in line for line in lines)
 
 
 def test_an_alert_prints_what_the_index_is_made_of() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from monitor.core.settings import CarrySettings, EngineSettings, LeverageSettings, TradeSettings
-from monitor.core.types import account_subject
+from monitor.core.types import SECOND_NS, account_subject
 from tests.core import test_harvest as harvest
 from tests.core.by_hand import adds_up, right, worked
 from tests.core.desk import DYDX, HL, MAIN
@@ -30,6 +30,28 @@ def test_legs_are_named_with_what_they_are_worth() -> None:
     )
     net, _ = adds_up(desk, "hedge_mismatch_ratio", BTC_SET)
     assert "100,000.00 (hyperliquid/main/BTC) - 93000 (dydx/main/BTC-USD) = 7000" in net
+
+
+def test_net_and_gross_of_the_legs_are_of_one_moment() -> None:
+    """Gross is kept for a rule that reads it, net is not: at a price of now both are computed anew,
+    or the division would be of two moments."""
+    desk = Hedge()
+    desk.load(
+        "- {id: worked, for_each: hedge_set, summary: legs, severity: info, "
+        "when: hedge_mismatch_ratio > 0.0 && hedge_gross_usd > 0.0}\n"
+    )
+    desk.evaluate()
+    desk.now += SECOND_NS // 4
+    for market, venue in (("BTC", HL), ("BTC-USD", DYDX)):
+        prices = {"oracle_price": 101_000.0} | ({"mark_price": 101_000.0} if venue == HL else {})
+        desk.context(market, venue, **prices)
+    desk.evaluate()
+    seen = desk.engine.explain("worked", BTC_SET, desk.now)
+    assert seen is not None
+    gross, ratio = seen.inputs
+    assert gross.reading.value == 193_000.0
+    assert gross.arithmetic[0] == "as of now 194930; judged by what it was 0.25 s ago"
+    assert right(ratio.arithmetic) == pytest.approx([7_070.0, 7 / 193])
 
 
 def test_a_hedge_elsewhere_is_named_with_both_sides() -> None:

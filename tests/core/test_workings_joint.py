@@ -92,12 +92,29 @@ def test_one_account_alone_goes_with_nobody() -> None:
     assert lines[-1] == "fewer than two accounts at 0.01 % or more: 0"
 
 
-def test_the_crash_gap_names_what_loses_and_what_gains() -> None:
+@pytest.mark.parametrize(
+    ("held", "said"),
+    [
+        pytest.param(
+            (("BTC", 800.0), ("SOL", -100.0)),
+            "lost, all down: 0.15 x 800 (BTC) - 0.3 x 100 (SOL) = 90",
+            id="long, which a fall takes",
+        ),
+        pytest.param(
+            (("BTC", 200.0), ("SOL", -400.0)),
+            "lost, all up: 0.3 x 400 (SOL) - 0.15 x 200 (BTC) = 90",
+            id="short, which a rise takes",
+        ),
+    ],
+)
+def test_the_crash_gap_names_what_loses_and_what_gains(
+    held: tuple[tuple[str, float], ...], said: str
+) -> None:
     """BTC 15 %, others 30 %, over equity."""
-    made = gap_desk().positions(("BTC", 800.0), ("SOL", -100.0)).money(1_000)
+    made = gap_desk().positions(*held).money(1_000)
     made.evaluate()
     lines = adds_up(made, "crash_gap_loss_ratio", PORTFOLIO)
-    assert lines[0] == "lost, all down: 0.15 x 800 (BTC) - 0.3 x 100 (SOL) = 90"
+    assert lines[0] == said
 
 
 def test_spare_collateral_is_shown_now_and_at_its_least() -> None:
