@@ -17,7 +17,7 @@ _NO_ASK = float("inf")
 Top = tuple[float | None, float | None, float | None, float | None]
 
 
-class _Side:
+class Side:
     """Levels in ascending order of price, with the message id that set each.
 
     Lists side by side rather than dicts, which an update would strew over memory, and rather than
@@ -61,13 +61,14 @@ class _Side:
 
 
 class Book:
-    """Bids and asks. Prices are above zero."""
+    """Bids and asks. Prices are above zero. Who lays levels over a side ``uncross``es the two, at
+    the latest when the best of one was hit."""
 
-    __slots__ = ("_ask_horizon", "_asks", "_bid_horizon", "_bids")
+    __slots__ = ("_ask_horizon", "_bid_horizon", "asks", "bids")
 
     def __init__(self) -> None:
-        self._bids = _Side()
-        self._asks = _Side()
+        self.bids = Side()
+        self.asks = Side()
         # How deep the snapshot saw: a side of fewer than 100 levels was seen whole. Levels beyond
         # it are known only where an update happened to name them.
         self._bid_horizon = _NO_BID
@@ -91,24 +92,17 @@ class Book:
         bids: list[tuple[float, float]] | None,
         asks: list[tuple[float, float]] | None,
         clock: int,
-    ) -> bool:
-        """Lay absolute sizes over the levels; size 0 removes.
-
-        Returns:
-            Whether the touch may have changed.
-        """
-        touched = self._bids.apply(bids, clock, True) if bids else False
-        if asks and self._asks.apply(asks, clock, False):
-            touched = True
-        if touched:
-            bid_prices, ask_prices = self._bids.prices, self._asks.prices
-            while bid_prices and ask_prices and bid_prices[-1] >= ask_prices[0]:
-                self._uncross()
-        return touched
+    ) -> None:
+        """Lay absolute sizes over the levels; size 0 removes."""
+        if bids is not None:
+            self.bids.apply(bids, clock, True)
+        if asks is not None:
+            self.asks.apply(asks, clock, False)
+        self.uncross()
 
     def top(self) -> Top:
         """Bid price and size, ask price and size; None where nobody stands."""
-        bids, asks = self._bids, self._asks
+        bids, asks = self.bids, self.asks
         bid = bid_size = ask = ask_size = None
         if bids.prices:
             bid, bid_size = bids.prices[-1], bids.sizes[-1]
@@ -122,7 +116,7 @@ class Book:
         A side is None when the levels seen do not reach the band's edge, both when a side is
         empty, since then there is no mid.
         """
-        bids, asks = self._bids, self._asks
+        bids, asks = self.bids, self.asks
         if not bids.prices or not asks.prices:
             return None, None
         mid = (bids.prices[-1] + asks.prices[0]) / 2.0
@@ -138,7 +132,7 @@ class Book:
 
     def sees(self, band_ratio: float) -> bool:
         """Whether the snapshot's depth reaches the band's edges as prices stand now."""
-        bids, asks = self._bids.prices, self._asks.prices
+        bids, asks = self.bids.prices, self.asks.prices
         if not bids or not asks:
             return True  # there is no band to miss
         mid = (bids[-1] + asks[0]) / 2.0
@@ -146,22 +140,23 @@ class Book:
             1.0 + band_ratio
         )
 
-    def _uncross(self) -> None:
-        """Drop the older of the two crossing levels; of the same age, what trades against each
-        other is gone."""
-        bids, asks = self._bids, self._asks
-        older = bids.clocks[-1] - asks.clocks[0]
-        if older < 0:
-            bids.drop(-1)
-        elif older > 0:
-            asks.drop(0)
-        else:
-            left = bids.sizes[-1] - asks.sizes[0]
-            if left <= 0.0:
+    def uncross(self) -> None:
+        """While the sides cross, drop the older of the two levels that do; of the same age, what
+        trades against each other is gone."""
+        bids, asks = self.bids, self.asks
+        while bids.prices and asks.prices and bids.prices[-1] >= asks.prices[0]:
+            older = bids.clocks[-1] - asks.clocks[0]
+            if older < 0:
                 bids.drop(-1)
-            else:
-                bids.sizes[-1] = left
-            if left >= 0.0:
+            elif older > 0:
                 asks.drop(0)
             else:
-                asks.sizes[0] = -left
+                left = bids.sizes[-1] - asks.sizes[0]
+                if left <= 0.0:
+                    bids.drop(-1)
+                else:
+                    bids.sizes[-1] = left
+                if left >= 0.0:
+                    asks.drop(0)
+                else:
+                    asks.sizes[0] = -left

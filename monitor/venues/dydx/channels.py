@@ -296,9 +296,14 @@ class BookChannel:
                 self._pending.append((contents, message_id))
             return ()
         self._depth_is_old = True
-        if book.apply(contents.bids, contents.asks, message_id) or now >= self._depth_due:
-            return self._news(book, now)
-        return ()
+        # ``Book.apply`` by hand: one call less for each of hundreds a second.
+        bids, asks = contents.bids, contents.asks
+        touched = bids is not None and book.bids.apply(bids, message_id, True)
+        if (asks is not None and book.asks.apply(asks, message_id, False)) or touched:
+            book.uncross()
+        elif now < self._depth_due:
+            return ()
+        return self._news(book, now)
 
     def tick(self, now: EngineNs) -> tuple[Event, ...]:
         """The last change within a second, which nothing else would tell."""

@@ -155,17 +155,18 @@ def test_touch_is_always_the_best_of_the_levels(
     made = Book()
     for clock, (bids, asks) in enumerate(updates):
         before = made.top()
-        touched = made.apply(
-            [(float(p), float(s)) for p, s in bids], [(float(p), float(s)) for p, s in asks], clock
-        )
+        hit = made.bids.apply([(float(p), float(s)) for p, s in bids], clock, True)
+        hit |= made.asks.apply([(float(p), float(s)) for p, s in asks], clock, False)
+        if hit:
+            made.uncross()
         bid, bid_size, ask, ask_size = made.top()
-        assert touched or made.top() == before
-        assert bid == max(made._bids.prices, default=None)
-        assert ask == min(made._asks.prices, default=None)
+        assert hit or made.top() == before
+        assert bid == max(made.bids.prices, default=None)
+        assert ask == min(made.asks.prices, default=None)
         assert bid is None or ask is None or bid < ask
         assert (bid is None) == (bid_size is None)
         assert (ask is None) == (ask_size is None)
-        for side in (made._bids, made._asks):
+        for side in (made.bids, made.asks):
             assert list(side.prices) == sorted(set(side.prices))
             assert len(side.prices) == len(side.sizes) == len(side.clocks)
             assert all(size > 0.0 for size in side.sizes)
@@ -191,6 +192,6 @@ def test_levels_are_those_last_told(
         made.apply(levels[0], levels[1], clock)
         for known, side in zip(told, levels, strict=True):
             known.update(side)
-    for known, kept in zip(told, (made._bids, made._asks), strict=True):
+    for known, kept in zip(told, (made.bids, made.asks), strict=True):
         expected = sorted((price, size) for price, size in known.items() if size)
         assert list(zip(kept.prices, kept.sizes, strict=True)) == expected

@@ -556,6 +556,28 @@ def test_books_tell_touch_on_change_and_depth_once_a_second() -> None:
     assert kinds(stream.tick(at + 3 * SECOND_NS).events) == []
 
 
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        pytest.param({"bids": [["100.1", "7"]]}, (100.1, 7.0, None, None), id="bid"),
+        pytest.param({"asks": [["100", "7"]]}, (None, None, 100.0, 7.0), id="ask"),
+        pytest.param(
+            {"bids": [["100.1", "7"]], "asks": [["100.1", "0"], ["100.2", "3"]]},
+            (100.1, 7.0, 100.2, 3.0),
+            id="both sides at once",
+        ),
+    ],
+)
+def test_a_level_that_crosses_drops_the_older_one(
+    changes: dict[str, list[list[str]]], told: tuple[float | None, ...]
+) -> None:
+    """Only what one message says of both sides is told."""
+    stream, now = opened()
+    output = stream.received(frame("channel_data", 4, *BOOK, contents=changes), now)
+    (top,) = events_of(output, BookTopSeen)
+    assert (top.bid_price, top.bid_size, top.ask_price, top.ask_size) == told
+
+
 def test_an_emptied_side_is_told_as_nobody() -> None:
     """None, not zero."""
     stream, now = opened()

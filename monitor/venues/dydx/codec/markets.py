@@ -8,6 +8,7 @@ hours). *Pure.*
 from __future__ import annotations
 
 from collections.abc import Iterable
+from operator import attrgetter
 
 import msgspec
 
@@ -69,6 +70,7 @@ _RESOLUTION_S = {
 }
 # All but plain and TWAP trades were forced on somebody.
 _FORCED_TRADES = frozenset({"LIQUIDATED", "DELEVERAGED"})
+_kind_of = attrgetter("type")
 
 
 def asset_of(ticker: str) -> str:
@@ -395,7 +397,7 @@ def newest_trade(rows: list[wire.TradeRow], channel: str, market: str) -> list[E
             last_price=newest.price,
             size=newest.size,
             side=_BUY if newest.side == "BUY" else _SELL,
-            liquidation=not _FORCED_TRADES.isdisjoint([row.type for row in rows]),
+            liquidation=not _FORCED_TRADES.isdisjoint(map(_kind_of, rows)),
         )
     ]
 
