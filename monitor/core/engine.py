@@ -106,7 +106,8 @@ class Engine:
         # The hot path of ``state.apply`` by hand: one call less for each of thousands a second.
         handler = _handler_of(type(event))
         if handler is not None:
-            channel = self._channel_of(event.channel)  # type: ignore[union-attr]  # news has one
+            channel_of = self._channel_of  # first the attribute: a call would look for a method
+            channel = channel_of(event.channel)  # type: ignore[union-attr]  # news has one
             if channel is not None:
                 channel.progress_ns = now
                 handler(self.state, event, now, channel)  # type: ignore[arg-type]  # of its type
