@@ -13,6 +13,7 @@ from dataclasses import replace
 from monitor.core.measures import (
     work_accounts,
     work_book,
+    work_funding,
     work_hedges,
     work_joint,
     work_liquidation,
@@ -38,6 +39,7 @@ WORKINGS = {
     **work_joint.WORKINGS,
     **work_hedges.WORKINGS,
     **work_markets.WORKINGS,
+    **work_funding.WORKINGS,
     **work_parts.WORKINGS,
     **work_book.WORKINGS,
     **work_venues.WORKINGS,

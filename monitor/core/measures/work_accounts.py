@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from monitor.core.formulas.drawdown import DrawdownMemory
 from monitor.core.formulas.ratios import MARGIN_USAGE_MAX
 from monitor.core.measures.definition import Key
 from monitor.core.measures.drawdown import WINDOWS
@@ -72,36 +73,32 @@ def work_haircut(node: Node, use: Use) -> Steps:
 # -------------------------------------------------------------------------------------- loss
 
 
-def _fall(peak: float, shown: float | None, *, settled: bool, words: str) -> Steps:
+def _fall(node: Node, use: Use, memory: DrawdownMemory, words: str) -> Steps:
+    """Who has what now, and how far what was last seen lies below the highest."""
+    peak, shown = memory.peak_usd, memory.equity_usd
     if shown is None or peak <= 0.0:
         return ()
-    if not settled:
+    if memory.unsettled is not None:
         return (f"highest {words} {usd(peak)}, equity {usd(shown)}; a transfer is being told",)
     if shown >= peak:
         return (f"equity {usd(shown)} is the highest {words}: 0",)
     sums = f"({usd(peak)} - {usd(shown)}) / {usd(peak)}"
-    return (step(f"(highest {words} - equity) / highest", sums, (peak - shown) / peak),)
+    return (
+        *equity_parts(node, use, "equity now"),
+        step(f"(highest {words} - equity) / highest", sums, (peak - shown) / peak),
+    )
 
 
 def work_drawdown(node: Node, use: Use) -> Steps:
     """From the peak as transfers have shifted it."""
     known = use.state.drawdowns.get(node.subject)
-    if known is None:
-        return ()
-    settled = known.unsettled is None
-    fall = _fall(known.peak_usd, known.equity_usd, settled=settled, words="ever")
-    fallen = known.equity_usd is not None and known.equity_usd < known.peak_usd
-    return (*equity_parts(node, use, "equity now"), *fall) if fallen else fall
+    return () if known is None else _fall(node, use, known, "ever")
 
 
 def _work_window(name: str, words: str) -> Callable[[Node, Use], Steps]:
     def work(node: Node, use: Use) -> Steps:
         known = use.state.rolling.get(f"{name}|{node.subject}")
-        if known is None:
-            return ()
-        memory = known.drawdown
-        settled = memory.unsettled is None
-        return _fall(memory.peak_usd, memory.equity_usd, settled=settled, words=words)
+        return () if known is None else _fall(node, use, known.drawdown, words)
 
     return work
 

@@ -33,8 +33,7 @@ from monitor.core.measures.leverage import NET_LEVERAGE
 from monitor.core.measures.tree import AccountNode, AssetNode, BucketNode, PortfolioNode, VenueNode
 from monitor.core.measures.use import Use
 from monitor.core.measures.volatility import read_basket_slow
-from monitor.core.measures.work_markets import work_gross_to_cap
-from monitor.core.measures.work_parts import name_of
+from monitor.core.measures.work_parts import name_of, work_gross_to_cap
 from monitor.core.measures.work_words import (
     Steps,
     Term,

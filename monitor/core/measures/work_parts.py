@@ -112,6 +112,16 @@ def work_leverage(node: Node, use: Use) -> Steps:
     return (*parts, divided("gross / equity", gross, equity))
 
 
+def work_gross_to_cap(node: Node, use: Use) -> Steps:
+    """Leverage over its cap by liquidity and exit time."""
+    name = "leverage_gross" if node.kind is SubjectKind.ASSET else "leverage"
+    leverage, cap = use.read(node, name), use.read(node, "leverage_cap_gross")
+    if leverage is None or not cap:
+        return ()
+    sums = f"{bare(leverage)} / {bare(cap)}"
+    return (step(f"{name} / leverage_cap_gross", sums, leverage / cap),)
+
+
 # ------------------------------------------------------------------------- assets, positions
 
 
@@ -150,6 +160,10 @@ def work_notional(node: PositionNode, use: Use) -> Steps:
 _WIDE = (SubjectKind.ACCOUNT, SubjectKind.VENUE, SubjectKind.PORTFOLIO)
 WORKINGS: Mapping[Key, Callable[..., Steps]] = {
     **{("leverage", kind): work_leverage for kind in _WIDE},
+    **{
+        ("leverage_gross_to_cap_ratio", kind): work_gross_to_cap
+        for kind in (*_WIDE, SubjectKind.ASSET)
+    },
     **{("gross_exposure_usd", kind): gross_parts for kind in _WIDE},
     ("equity_usd", SubjectKind.VENUE): equity_parts,
     ("equity_usd", SubjectKind.PORTFOLIO): equity_parts,

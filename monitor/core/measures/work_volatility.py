@@ -1,4 +1,4 @@
-"""How jumps, betas, falls and strategies that are one are worked out.
+"""How percentiles, jumps, betas, falls and strategies that are one are worked out.
 
 Lines as in ``work_words``. Asked only when a person wants to know. *Pure.*
 """
@@ -10,7 +10,7 @@ from itertools import combinations
 from math import exp, pi
 
 from monitor.core.formulas.structure import correlate_pairs
-from monitor.core.formulas.volatility import Jumps, compute_jumps
+from monitor.core.formulas.volatility import Jumps, bin_floor, compute_jumps
 from monitor.core.measures.book_risk import (
     BASKET,
     betas_of,
@@ -21,9 +21,42 @@ from monitor.core.measures.definition import Key
 from monitor.core.measures.strategies import compared
 from monitor.core.measures.tree import AssetNode, Node, PortfolioNode
 from monitor.core.measures.use import Use
-from monitor.core.measures.volatility import basket_moves, read_basket_slow, read_day, read_slow
+from monitor.core.measures.volatility import (
+    basket_moves,
+    read_basket,
+    read_basket_slow,
+    read_day,
+    read_series,
+    read_slow,
+)
 from monitor.core.measures.work_words import Steps, Term, added, bare, listed, step, total, usd
+from monitor.core.state.series import HourSeries, marked_bin
 from monitor.core.types import SubjectKind
+
+# ----------------------------------------------------------------------------------- percentiles
+
+
+def _percentile(hours: HourSeries) -> Steps:
+    marked, known = marked_bin(hours.slow), sum(hours.counts)
+    if not marked or not known:
+        return ()
+    below, same = sum(hours.counts[: marked - 1]), hours.counts[marked - 1]
+    low, high = bin_floor(marked - 1), bin_floor(marked)
+    words = f"hours of 180 days below {low:.4g} a year, and half of those up to {high:.4g}, of all"
+    return (step(words, f"({below} + {same} / 2) / {known}", (below + 0.5 * same) / known),)
+
+
+def work_basket_percentile(_node: Node, use: Use) -> Steps:
+    """Hours of lower volatility, out of all that are known."""
+    basket = read_basket(use)
+    return () if basket is None else _percentile(basket)
+
+
+def work_asset_percentile(node: AssetNode, use: Use) -> Steps:
+    """The same of one asset."""
+    series = read_series(node.asset, use)
+    return () if series is None else _percentile(series.hours)
+
 
 # ---------------------------------------------------------------------------------------- jumps
 
@@ -144,6 +177,8 @@ def _work_lockstep(*, stressed: bool) -> Callable[[PortfolioNode, Use], Steps]:
 
 
 WORKINGS: Mapping[Key, Callable[..., Steps]] = {
+    ("volatility_percentile", SubjectKind.PORTFOLIO): work_basket_percentile,
+    ("volatility_percentile", SubjectKind.ASSET): work_asset_percentile,
     ("jump_share_ratio", SubjectKind.ASSET): work_jump_share,
     ("jump_sigmas_ratio", SubjectKind.ASSET): work_jump_sigmas,
     ("beta_net_usd", SubjectKind.PORTFOLIO): work_beta_net,
