@@ -18,7 +18,7 @@ from monitor.core.measures.work_parts import WORKINGS as OF_PARTS
 from monitor.core.settings import EngineSettings
 from monitor.core.state.series import HOUR_NS
 from monitor.core.structure import HedgeSet, StructureSettings
-from monitor.core.types import position_subject, subject_kind
+from monitor.core.types import SECOND_NS, position_subject, subject_kind
 from tests.core.by_hand import ROOM, RULE, sums
 from tests.core.desk import DYDX, HL, MAIN, START_NS, TIERS, Desk
 from tests.core.test_leverage_caps import closes
@@ -234,3 +234,27 @@ def test_gone_equity_is_said_and_divides_nothing() -> None:
     seen = at.engine.explain("full", MAIN, at.now)
     assert seen is not None
     assert seen.inputs[0].arithmetic == ("account: equity -5 is gone: 10",)
+
+
+def test_to_be_asked_changes_nothing() -> None:
+    """Neither what is known nor what is remembered, though everything is computed anew."""
+    at = desk()
+    at.load(
+        "".join(
+            RULE.format(
+                id=f"asked_{place}",
+                kind=kind.value,
+                name=name,
+                limit=max(DEFINITIONS[name, kind].spec.typical),
+            )
+            for place, (name, kind) in enumerate(sorted(looking.WORKINGS))
+        )
+    )
+    at.evaluate()
+    before = at.engine.snapshot()
+    later = at.now + SECOND_NS // 2
+    asked = [at.engine.explain(one.rule, one.subject, later) for one in at.engine.rule_states()]
+    assert (
+        sum(bool(one.arithmetic) for seen in asked if seen is not None for one in seen.inputs) > 60
+    )
+    assert at.engine.snapshot() == before
