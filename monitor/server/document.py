@@ -17,7 +17,7 @@ from monitor.core.measures.spec import MeasureSpec
 from monitor.core.measures.use import NO_SOURCE
 from monitor.core.rules import Rule
 from monitor.core.rules.words import duration
-from monitor.core.state.facts import Lack, StatedFact, Why
+from monitor.core.state.facts import Lack, StatedFact
 from monitor.core.state.model import (
     AccountState,
     FeedState,
@@ -240,16 +240,12 @@ def _unfed(
     feed about any of them, each with the first reason: said, and no doubt."""
     found: dict[str, str] = {}
     fed = set[str]()
-    for row in rules:
-        subject = row["subject"]
-        if subject_kind(subject) not in _WHOLE:
-            continue
-        whys: list[Why] = []
-        if row["verdict"] == "unknown":
-            named = sorted(by_id[row["id"]].measures)
-            whys = [why for one in named if (why := engine.why_absent(one, subject, now)).reason]
-        if whys and all(why.lack is Lack.CHOICE for why in whys):
-            found.setdefault(row["id"], whys[0].reason.removeprefix(NO_SOURCE))
+    for row in (one for one in rules if subject_kind(one["subject"]) in _WHOLE):
+        named = sorted(by_id[row["id"]].measures) if row["verdict"] == "unknown" else []
+        whys = [engine.why_absent(one, row["subject"], now) for one in named]
+        lacking = [why for why in whys if why.reason]
+        if lacking and all(why.lack is Lack.CHOICE for why in lacking):
+            found.setdefault(row["id"], lacking[0].reason.removeprefix(NO_SOURCE))
         else:
             fed.add(row["id"])
     return {rule: why for rule, why in sorted(found.items()) if rule not in fed}

@@ -20,7 +20,7 @@ RATE = RateBudget(capacity=100.0, reserve=20.0, window_s=60.0)
 def weights(folder: Path) -> dict[str, list[float]]:
     """What a directory says was spent."""
     rows = msgspec.msgpack.decode((folder / NAME).read_bytes())
-    return {name: [weight for _, weight in spent] for name, spent in rows.items()}
+    return {name: [row[1] for row in spent] for name, spent in rows.items()}
 
 
 async def test_what_was_spent_last_is_kept_at_the_end(tmp_path: Path) -> None:

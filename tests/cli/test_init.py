@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +13,9 @@ import pytest
 from monitor.app.budgets import NAME
 from monitor.cli.main import main
 from monitor.config import load_config
+from monitor.core.ports import RateBudget
+from monitor.runtime.budget import RequestBudget
+from monitor.runtime.clock import SystemClock
 from monitor.sim.simulation import Simulation
 from tests.cli.simulated import simulated_venues
 from tests.file_modes import file_modes_bind
@@ -50,13 +53,15 @@ def test_numbers_and_a_file_that_loads(
     the venues' minute is left to the run that follows, with what an earlier one had spent."""
     out, data = tmp_path / "riskd.yaml", tmp_path / "riskd-data"
     data.mkdir()
-    earlier = {"hyperliquid": [(time.time_ns(), 7.25)]}  # what a riskd that just ended had spent
-    (data / NAME).write_bytes(msgspec.msgpack.encode(earlier))
+    earlier = RequestBudget(RateBudget(capacity=10.0, reserve=1.0, window_s=60.0), SystemClock())
+    asyncio.run(earlier.acquire(7.25))  # a riskd that has just ended
+    (data / NAME).write_bytes(msgspec.msgpack.encode({"hyperliquid": earlier.ledger()}))
     assert main(words(venues, out)) == 0
     rows = msgspec.msgpack.decode((data / NAME).read_bytes())
-    assert rows["hyperliquid"][0][1] == 7.25
-    assert sum(weight for _, weight in rows["hyperliquid"]) > 50.0  # accounts cost 2 to 20 each
-    assert sum(weight for _, weight in rows["dydx"]) > 5.0
+    spent = {name: [weight for _, weight, *_ in one] for name, one in rows.items()}
+    assert spent["hyperliquid"][0] == 7.25
+    assert sum(spent["hyperliquid"]) > 50.0  # accounts cost 2 to 20 each
+    assert sum(spent["dydx"]) > 5.0
     told = capsys.readouterr().out
     assert "equity (venue)" in told
     assert f"Wrote {out}" in told
