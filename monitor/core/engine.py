@@ -47,7 +47,6 @@ from monitor.core.types import SECOND_NS, EngineNs, Subject, SubjectKind
 
 # Shorter than a person notices, long enough to spare a burst most of its evaluations.
 RESTATED_NS = SECOND_NS // 10
-_handler_of = NEWS.get
 _DRAWDOWN = "drawdown|"
 _FLOWS = "flows|"
 _TRANSFERS = "transfers|"
@@ -81,7 +80,6 @@ class Engine:
         self._loaded = False
         resumed = state is not None
         self.state = state if state is not None else _first_state(settings)
-        self._channel_of = self.state.channels.get
         self._evaluator = Evaluator(self.state, settings, definitions)
         self._lookout = self._evaluator.lookout
         self._evaluator.build()
@@ -104,19 +102,19 @@ class Engine:
             ConfigError: If it is a rulebook that cannot be used; nothing has changed then.
         """
         # The hot path of ``state.apply`` by hand: one call less for each of thousands a second.
-        handler = _handler_of(type(event))
-        if handler is not None:
-            channel_of = self._channel_of  # first the attribute: a call would look for a method
-            channel = channel_of(event.channel)  # type: ignore[union-attr]  # news has one
-            if channel is not None:
-                channel.progress_ns = now
-                handler(self.state, event, now, channel)  # type: ignore[arg-type]  # of its type
-                return
-        elif type(event) is RulebookLoaded:
-            book = parse_rulebook(event.files, self.catalogue)
-            self._book = book.with_modes(self._modes)
-            self._loaded = True
-        apply_event(self.state, event, now)
+        state = self.state
+        try:
+            handler = NEWS[type(event)]
+            channel = state.channels[event.channel]  # type: ignore[union-attr]  # news has one
+        except KeyError:
+            if type(event) is RulebookLoaded:
+                book = parse_rulebook(event.files, self.catalogue)
+                self._book = book.with_modes(self._modes)
+                self._loaded = True
+            apply_event(state, event, now)
+        else:
+            channel.progress_ns = now
+            handler(state, event, now, channel)  # type: ignore[arg-type]  # of its type
 
     def evaluate(self, now: EngineNs) -> Decision:
         """Conclude from everything applied since the last time, as of ``now``."""

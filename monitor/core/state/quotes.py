@@ -32,9 +32,9 @@ def market_context(  # noqa: C901, PLR0912 - fact by fact, as said below
     channel: Channel,
 ) -> None:
     """Whichever of the slow numbers the message said; one that comes late changes nothing."""
-    owner = state.venues.get(event.venue)
-    market = None if owner is None else owner.markets.get(event.market)
-    if market is None:
+    try:
+        market = state.venues[event.venue].markets[event.market]
+    except KeyError:
         market = market_of(state, event.venue, event.market)
     if event.venue_time_ns is not None and _comes_late(market, event.venue_time_ns, now):
         _prove_nothing(market, channel.name)
@@ -197,9 +197,9 @@ def oracle_prices(
 
 def book_top(state: RiskState, event: BookTopSeen, now: EngineNs, channel: Channel) -> None:
     """Best bid and ask; a non-positive side counts as suspect, never as a price."""
-    owner = state.venues.get(event.venue)
-    market = None if owner is None else owner.markets.get(event.market)
-    if market is None:
+    try:
+        market = state.venues[event.venue].markets[event.market]
+    except KeyError:
         market = market_of(state, event.venue, event.market)
     top = market.top
     if now >= market.spread_due_ns:
@@ -253,9 +253,9 @@ def depth(state: RiskState, event: DepthSeen, now: EngineNs, channel: Channel) -
     """Depth within 25 bp; other bands are not what the measures mean."""
     if abs(event.band_ratio - DEPTH_BAND_RATIO) > 1e-9:
         return
-    owner = state.venues.get(event.venue)
-    market = None if owner is None else owner.markets.get(event.market)
-    if market is None:
+    try:
+        market = state.venues[event.venue].markets[event.market]
+    except KeyError:
         market = market_of(state, event.venue, event.market)
     fact = market.depth
     fact.bid_usd, fact.ask_usd = event.bid_depth_usd, event.ask_depth_usd
