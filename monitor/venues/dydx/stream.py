@@ -164,15 +164,12 @@ class DydxStream:
             return self._of_account(frame, now)
         try:
             hot = _hot_frame(frame)
-        except (ValueError, RecursionError):
+            subscription = self._hot[hot.channel][hot.id]
+        except (ValueError, RecursionError, KeyError):
             return self._two_staged(frame, now)
-        subscription = self._hot[hot.channel].get(hot.id)
         message_id, ids = hot.message_id, self._ids
-        if (
-            subscription is None
-            or not subscription.listens
-            or message_id != ids.next  # else nothing is missing, and nothing newer came before it
-        ):
+        # If it is the next, nothing is missing, and nothing newer came before it.
+        if message_id != ids.next or not subscription.listens:
             return self._two_staged(frame, now)
         ids.next = message_id + 1
         self._frame_at = subscription.data_at = now

@@ -143,14 +143,12 @@ class MarketStream(Connection):
         which alone judge whether it is sound."""
         try:
             hot = _hot_frame(frame)
-        except UNREADABLE_JSON:
+            data, kind = hot.data, hot.channel
+            watched = self._watched[data.coin]
+        except (*UNREADABLE_JSON, KeyError):  # KeyError: not asked for, or not any more
             return super().received(frame, now)
-        data, kind = hot.data, hot.channel
-        watched = self._watched.get(data.coin)
         told: Output | None = None
-        if watched is None:
-            pass  # not asked for, or not any more: two stages know what that means
-        elif kind == "bbo":
+        if kind == "bbo":
             told = self._hot_top(watched, data, now)
         elif kind == "l2Book":
             told = self._hot_book(watched, data, now)
