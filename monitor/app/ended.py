@@ -35,6 +35,7 @@ def ended(
     waiting = {key: (hold.rule, hold.subject) for key, hold in holds.items()}
     asks = [one.ask for one in state.pendings.values()]
     asks += [one.ask for one in state.proposals.values()]
+    asks += [one.ask for one in state.series.values()]
     waiting |= {ask.key: (ask.rule, ask.subject) for ask in asks}
     found = []
     for key, (rule, subject) in waiting.items():

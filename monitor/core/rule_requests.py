@@ -65,7 +65,7 @@ class RuleRequests:
                 because=rule.because,
                 gross_to_usd=None if target is None or memory.capped else target.value,
                 gross_to_measure=rule.gross_to_measure,
-                over_s=rule.over_ns / SECOND_NS,
+                over_s=0.0 if memory.capped else rule.over_ns / SECOND_NS,
                 severity=rule.severity,
             ),
         )

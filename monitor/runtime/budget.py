@@ -19,13 +19,13 @@ import enum
 from collections import deque
 from typing import NamedTuple
 
+import msgspec
+
 from monitor.core.errors import ConfigError, TransientFeedError
 from monitor.core.ports import Clock, RateBudget
 from monitor.core.types import SECOND_NS, EngineNs
 
 WAIT_S_MAX = 60.0
-Ledger = tuple[tuple[EngineNs, float], ...]
-"""What was spent: (when, weight), oldest first."""
 # What was spent within so long is one entry of a ledger, at the time of the newest.
 LEDGER_STEP_NS = SECOND_NS // 4
 # Of what reads may spend, background reads wait once all of them but history spent this share.
@@ -46,6 +46,16 @@ class Lane(enum.Enum):
     HISTORY = "history"
 
 
+class Spent(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """So much weight was spent at a time by a lane."""
+
+    at_ns: EngineNs
+    weight: float
+    lane: Lane = Lane.READ
+
+
+Ledger = tuple[Spent, ...]
+"""What was spent, oldest first."""
 _PATIENT = frozenset({Lane.BACKGROUND, Lane.HISTORY})
 
 
@@ -89,7 +99,6 @@ class RequestBudget:
             # Nor, for a whole trip, what rules read by the hour; but half the reserve stays free.
             Lane.BACKGROUND: (
                 Ceiling(reads * BACKGROUND_RATIO, watching - history, window_ns),
-                Ceiling(reads, watching, window_ns),
                 Ceiling(reads + rate.reserve / 2.0, everyone, window_ns),
                 pace,
             ),
@@ -147,30 +156,30 @@ class RequestBudget:
     def ledger(self) -> Ledger:
         """What the venue still counts, for the process after this one."""
         self._forget(self._clock.now())
-        entries: list[tuple[EngineNs, float]] = []
-        for spent_ns, weight, _ in self._spent:
-            if entries and spent_ns // LEDGER_STEP_NS == entries[-1][0] // LEDGER_STEP_NS:
-                entries[-1] = (spent_ns, entries[-1][1] + weight)
-            else:
-                entries.append((spent_ns, weight))
-        return tuple(entries)
+        entries: dict[tuple[int, Lane], Spent] = {}
+        for spent_ns, weight, lane in self._spent:
+            step = spent_ns // LEDGER_STEP_NS, lane
+            before = entries.get(step)
+            entries[step] = Spent(spent_ns, weight + (before.weight if before else 0.0), lane)
+        return tuple(entries.values())
 
     def recall(self, ledger: Ledger) -> None:
         """Take over what an earlier process spent; before the first request of this one.
 
-        A time to come counts as now: the clock was set back since. Nobody knows what of it was
-        history: all counts as reads.
+        A time to come counts as now: the clock was set back since.
         """
         now = self._clock.now()
-        earlier = sorted((min(spent_ns, now), weight, Lane.READ) for spent_ns, weight in ledger)
+        earlier = sorted(
+            ((min(one.at_ns, now), one.weight, one.lane) for one in ledger), key=lambda one: one[0]
+        )
         self._spent.extendleft(reversed(earlier))
         self._used += sum(weight for _, weight, _ in earlier)
         self._forget(now)
 
-    def give_back(self, weight: float) -> None:
-        """What was last spent of this weight never reached the venue."""
+    def give_back(self, weight: float, lane: Lane = Lane.READ) -> None:
+        """What a lane last spent of this weight never reached the venue."""
         for index in range(len(self._spent) - 1, -1, -1):
-            if self._spent[index][1] == weight:
+            if self._spent[index][1:] == (weight, lane):
                 del self._spent[index]
                 self._used -= weight
                 return

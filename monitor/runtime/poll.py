@@ -39,6 +39,7 @@ REFUSED_PERIOD_S = 300.0
 HISTORY_WAIT_S_MAX = 3600.0  # a wait for the budget is no failure of the venue
 # Nor is it for what many accounts re-read in the same minute, and need not have in it.
 BACKGROUND_WAIT_S_MAX = 300.0
+WAITS_S_MAX = {Lane.BACKGROUND: BACKGROUND_WAIT_S_MAX, Lane.HISTORY: HISTORY_WAIT_S_MAX}
 COUNTED_S = 30.0  # how often it is told how many requests there were and how many failed
 BACKGROUND_PERIOD_S = 60.0  # what is read this rarely is history, not truth about now
 
@@ -223,19 +224,15 @@ class Poller:
         raise DecodeError(message)
 
     async def _exchange(self, poll: Poll, request: Request, lane: Lane) -> PollOutput:
-        if request.patient:
-            await self._budget.acquire(
-                request.weight, lane=Lane.HISTORY, wait_s_max=HISTORY_WAIT_S_MAX
-            )
-        else:
-            wait_s_max = BACKGROUND_WAIT_S_MAX if lane is Lane.BACKGROUND else WAIT_S_MAX
-            await self._budget.acquire(request.weight, lane=lane, wait_s_max=wait_s_max)
+        lane = Lane.HISTORY if request.patient else lane
+        wait_s_max = WAITS_S_MAX.get(lane, WAIT_S_MAX)
+        await self._budget.acquire(request.weight, lane=lane, wait_s_max=wait_s_max)
         async with self._slots:
             try:
                 response = await self._http.execute(request)
             except TransientFeedError as error:
                 if error.unsent:  # a venue that is back must not find its minute spent
-                    self._budget.give_back(request.weight)
+                    self._budget.give_back(request.weight, lane)
                 self._count(failed=True)
                 raise
         now = self._clock.now()

@@ -8,7 +8,7 @@ from monitor.app.ended import ended, not_asked
 from monitor.core.decision import ActionLevel
 from monitor.core.killswitch.facts import RuleEnded
 from monitor.core.killswitch.levels import Level
-from monitor.core.killswitch.state import Ask, Hold, KillState, Pending, Proposal
+from monitor.core.killswitch.state import Ask, Hold, KillState, Pending, Proposal, Series
 from monitor.core.rules.rule import RuleState
 from monitor.core.state.model import RuleMemory
 from monitor.core.types import AlertState, Severity, Subject
@@ -43,6 +43,7 @@ def held(*, removed: bool = False, over_ns: int | None = None) -> KillState:
 
 
 PENDING = KillState(pendings={KEY: Pending(ask=ASK, confirmed=True, not_before_ns=9)})
+SERIES = KillState(series={KEY: Series(ask=ASK, due_ns=9)})
 PROPOSED = KillState(proposals={"p-1": Proposal(id="p-1", ask=ASK, expires_ns=9, words="")})
 
 
@@ -68,6 +69,7 @@ CALM = RuleState()
         pytest.param(held(), rule_at(CALM), False, [OVER], id="a hold whose rule is over"),
         pytest.param(PENDING, rule_at(CALM), False, [OVER], id="a cut that waits"),
         pytest.param(PROPOSED, rule_at(CALM), False, [OVER], id="a proposal"),
+        pytest.param(SERIES, rule_at(CALM), False, [OVER], id="a cut in parts"),
         pytest.param(
             PENDING,
             rule_at(RuleState(reentry_pending=True)),

@@ -8,11 +8,12 @@ from decimal import Decimal
 import pytest
 
 from monitor.core import events as e
+from monitor.core.decision import ActionLevel
 from monitor.core.killswitch.precedence import rank_of
-from monitor.core.types import PORTFOLIO, Subject, asset_subject, venue_subject
+from monitor.core.types import PORTFOLIO, SECOND_NS, Subject, asset_subject, venue_subject
 from tests.core.desk import HL, Desk
 from tests.core.test_carry import BTC, ETH, book
-from tests.core.test_leverage_caps import desk, hold
+from tests.core.test_leverage_caps import CALM, QUICK, desk, hold, warm
 from tests.core.test_leverage_venues import two_venues, volume
 
 NAME, GROSS_TARGET = "leverage_cap_target_usd", "leverage_gross_target_usd"
@@ -178,3 +179,22 @@ def test_a_decision_asks_in_the_order_of_the_table() -> None:
     asked = [one.rule for one in at.evaluate().kill_requests]
     assert asked == sorted(names, key=rank_of)
     assert asked == list(reversed(names))
+
+
+def test_a_cut_over_a_time_asks_with_its_time() -> None:
+    """As the rule says it, in seconds, beside the amount."""
+    text = (
+        "- {id: slow, for_each: portfolio, summary: A slow cut, when: equity_usd > 0.0, "
+        "severity: high, mode: propose, confirm: {need: 2, of: 2, apart: 20s}, "
+        f"do: {{level: cut, gross_to: {NAME}, over: 90m}}}}\n"
+    )
+    made = warm(Desk(settings=QUICK, rules=text), BTC=(CALM, -CALM), ETH=(CALM, -CALM))
+    began = (made.now - made.ns(0.0)) / SECOND_NS
+    asked = []
+    for step in range(4):
+        made.at(began + 30.0 * step).context("BTC", mark_price=100.0)
+        made.context("ETH", mark_price=100.0)
+        asked += hold(made, 1000.0 + step, BTC=12.5).evaluate().kill_requests
+    assert asked[0].level is ActionLevel.CUT
+    assert asked[0].over_s == 5400.0
+    assert asked[0].gross_to_usd == pytest.approx(1000.0, rel=1e-2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from monitor.core.errors import ConfigError, TransientFeedError
 from monitor.core.ports import RateBudget
 from monitor.core.types import SECOND_NS
-from monitor.runtime.budget import Lane, RequestBudget
+from monitor.runtime.budget import Lane, Ledger, RequestBudget, Spent
 from tests.manual_clock import START_NS, ManualClock, settle
 
 RATE = RateBudget(capacity=100.0, window_s=60.0, reserve=20.0)
@@ -324,7 +325,7 @@ async def test_what_an_earlier_process_spent_still_counts() -> None:
     await clock.advance(20.0)
     await before.acquire(30.0)
     ledger = before.ledger()
-    assert ledger == ((START_NS, 50.0), (START_NS + 20 * SECOND_NS, 30.0))
+    assert ledger == (Spent(START_NS, 50.0), Spent(START_NS + 20 * SECOND_NS, 30.0))
     await clock.advance(10.0)
     budget = RequestBudget(RATE, clock)
     budget.recall(ledger)
@@ -339,6 +340,41 @@ async def test_what_an_earlier_process_spent_still_counts() -> None:
         assert read.done()
 
 
+async def test_who_spent_it_is_known_after_a_restart() -> None:
+    """What the kill path spent stops no truth in the next process either; a ledger that does not
+    say (an older one) counts as reads."""
+    clock = ManualClock()
+    before = RequestBudget(RATE, clock)
+    await before.acquire(60.0, lane=Lane.URGENT)
+    await before.acquire(10.0)
+    budget = RequestBudget(RATE, clock)
+    budget.recall(msgspec.msgpack.decode(msgspec.msgpack.encode(before.ledger()), type=Ledger))
+    await budget.acquire(30.0)
+    assert clock.now() == START_NS
+    older = RequestBudget(RATE, clock)
+    older.recall(msgspec.msgpack.decode(msgspec.msgpack.encode([[START_NS, 80.0]]), type=Ledger))
+    with pytest.raises(TransientFeedError):
+        await older.acquire(1.0, wait_s_max=1.0)
+
+
+async def test_reads_never_pass_the_capacity() -> None:
+    """Whatever the kill path spent: the venue counts it all."""
+    budget = RequestBudget(RATE, ManualClock())
+    await budget.acquire(90.0, lane=Lane.URGENT)
+    await budget.acquire(10.0)
+    with pytest.raises(TransientFeedError):
+        await budget.acquire(1.0, wait_s_max=1.0)
+
+
+async def test_what_is_given_back_is_of_its_own_lane() -> None:
+    """A read that never left must not free what the kill path spent."""
+    budget = RequestBudget(RATE, ManualClock())
+    await budget.acquire(10.0)
+    await budget.acquire(10.0, lane=Lane.URGENT)
+    budget.give_back(10.0)
+    assert [one.lane for one in budget.ledger()] == [Lane.URGENT]
+
+
 async def test_a_ledger_is_short_and_never_too_early() -> None:
     """A burst is one entry, at the time of its last request."""
     clock = ManualClock()
@@ -347,7 +383,7 @@ async def test_a_ledger_is_short_and_never_too_early() -> None:
         await budget.acquire(2.0)
         await clock.advance(0.01)
     (entry,) = budget.ledger()
-    assert entry == (clock.now() - 10_000_000, 20.0)
+    assert entry == Spent(clock.now() - 10_000_000, 20.0)
 
 
 @pytest.mark.parametrize(
@@ -362,7 +398,7 @@ async def test_how_long_an_earlier_process_counts(age_s: float, used: float) -> 
     """One window; what seems to lie in the future counts from now."""
     clock = ManualClock()
     budget = RequestBudget(RATE, clock)
-    budget.recall(((clock.now() - round(age_s * SECOND_NS), 40.0),))
+    budget.recall((Spent(clock.now() - round(age_s * SECOND_NS), 40.0),))
     assert budget.used_and_left()[0] == used
     await clock.advance(60.0)
     assert budget.used_and_left()[0] == 0.0

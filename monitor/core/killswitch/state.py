@@ -12,7 +12,7 @@ from decimal import Decimal
 
 import msgspec
 
-from monitor.core.decision import ActionLevel, Because
+from monitor.core.decision import ActionLevel, Because, RuleMode
 from monitor.core.errors import StoreError
 from monitor.core.killswitch.book import AccountTruth, WorkingOrder
 from monitor.core.killswitch.facts import ReduceOrder
@@ -233,6 +233,7 @@ class Ask(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     gross_to_usd: float | None = None
     gross_to_measure: str = ""  # which measure of ``subject`` said so
     severity: Severity = Severity.CRITICAL
+    mode: RuleMode = RuleMode.ACT  # what the rule itself may do, whatever the desk says
     over_s: float = 0.0
     part: int = 0  # of those that a cut over a time is proposed in, from 1; 0: it is one whole
 
@@ -265,14 +266,14 @@ class Hold(msgspec.Struct, kw_only=True):
 
 class Pending(msgspec.Struct, kw_only=True):
     """A level of 3 or more that waits for its confirmation, or for the end of a cool-down.
-    ``unknown`` once it is on record that it waits for its amount."""
+    ``paged`` once people were told that it waits for its amount."""
 
     ask: Ask
     first_ns: EngineNs | None = None
     last_ns: EngineNs | None = None
     confirmed: bool = False
     not_before_ns: EngineNs = 0
-    unknown: bool = False
+    paged: bool = False
 
 
 class Proposal(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -285,11 +286,12 @@ class Proposal(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 
 class Series(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """A cut over a time of which a part was approved: ``ask`` is the next one, proposed from
-    ``due_ns`` on."""
+    """A cut over a time: ``ask`` is its next part, proposed from ``due_ns`` on, or before people
+    now as ``proposal``."""
 
     ask: Ask
     due_ns: EngineNs
+    proposal: str = ""
 
 
 class Heard(msgspec.Struct, frozen=True, gc=False, kw_only=True):

@@ -285,7 +285,11 @@ class World:
             executable=self.executable,
             dark=self.dark,
             listed=self.markets,
-            amounts=tuple((*key, usd) for key, usd in self.amounts.items()),
+            amounts=tuple(
+                (*key, usd)
+                for key, usd in self.amounts.items()
+                if key in self.machine.state.amounts  # the daemon looks up no other
+            ),
         )
 
     # ------------------------------------------------------------------------------- facts

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
 import pytest
 
 from monitor.core.decision import RuleMode
+from monitor.core.killswitch.book import Book
 from monitor.core.killswitch.episodes.amounts import part_usd
+from monitor.core.killswitch.episodes.series import LOOK_S
 from monitor.core.killswitch.levels import Level
+from monitor.core.killswitch.policy import DaemonMode, ModeOverride
 from monitor.core.types import PORTFOLIO
-from tests.core.killswitch.kill_desk import ARMED, MAIN, World
+from tests.core.killswitch.kill_desk import ARMED, HL, MAIN, PRICES, World
 
 CAP = "leverage_cap"
 MEASURE = "leverage_cap_target_usd"
@@ -24,7 +28,7 @@ def over_an_hour(usd: float = 120_000.0, size: str = "2") -> World:
     world.ask(
         rule=CAP, gross_to_usd=usd, gross_to_measure=MEASURE, mode=RuleMode.PROPOSE, over_s=3600.0
     )
-    return world
+    return world.run(2 * LOOK_S)  # the amount is looked up from the next book on
 
 
 def proposed(world: World) -> list[str]:
@@ -130,13 +134,6 @@ def rearmed(world: World) -> None:
     world.rearm()
 
 
-def cut_at_once(world: World) -> None:
-    """Somebody else's cut goes further than this one would."""
-    world.ask(gross_to=0.5)
-    world.run(60)
-    assert world.sizes() == {"BTC": "1"}
-
-
 def pulled(world: World) -> None:
     """A person flattens."""
     world.pull(Level.FLATTEN)
@@ -144,13 +141,19 @@ def pulled(world: World) -> None:
     assert world.sizes() == {}
 
 
+def halted(world: World) -> None:
+    """A person stops everything but what reduces."""
+    world.pull(Level.HALT)
+    world.run(60)
+
+
 @pytest.mark.parametrize(
     ("happens", "why"),
     [
         pytest.param(rule_over, "the rule is over", id="the rule is over"),
         pytest.param(rearmed, "a person re-armed the scope", id="re-armed"),
-        pytest.param(cut_at_once, "nothing is left to cut", id="a harder cut"),
-        pytest.param(pulled, "nothing is left to cut", id="a pull"),
+        pytest.param(pulled, "portfolio is at FLATTEN", id="a pull"),
+        pytest.param(halted, "portfolio is at HALT", id="a halt"),
     ],
 )
 def test_what_ends_a_series(happens: Callable[[World], None], why: str) -> None:
@@ -160,7 +163,7 @@ def test_what_ends_a_series(happens: Callable[[World], None], why: str) -> None:
     happens(world)
     world.run(2 * PART_S)
     assert (proposed(world), world.machine.state.series) == ([], {})
-    assert series_end(world) == [f"{why}; parts 2 to 4 are not proposed"]
+    assert series_end(world) == [f"{why}; from part 2 of 4 on nothing is proposed"]
 
 
 @pytest.mark.parametrize("answered", [True, False], ids=["refused", "expired"])
@@ -174,8 +177,12 @@ def test_a_part_nobody_wants_is_the_last(answered: bool) -> None:
         world.approve(name, yes=False)
     else:
         world.run(ARMED.proposal_ttl_s + 1)
+        assert "no further part comes" in world.notices[-1].summary
     world.run(3 * PART_S)
     assert (proposed(world), world.sizes()) == ([], {"BTC": "1.8"})
+    assert series_end(world) == [
+        "part 2 was refused or expired; from part 2 of 4 on nothing is proposed"
+    ]
 
 
 def test_a_series_goes_on_over_a_restart() -> None:
@@ -205,3 +212,159 @@ def test_a_cut_over_a_time_in_observe_says_its_first_part() -> None:
     assert "part 1 of 4" in notice.summary
     assert "to $180k" in notice.summary
     assert world.machine.state.series == {}
+
+
+def test_a_harder_cut_is_done_at_once_and_the_series_waits() -> None:
+    """Whatever it leaves: once the book is above the goal again the next part comes."""
+    world = over_an_hour()
+    approve(world)
+    world.ask(gross_to=0.5)
+    world.run(60)
+    assert world.sizes() == {"BTC": "1"}
+    world.run(2 * PART_S)
+    assert (proposed(world), series_end(world)) == ([], [])
+    world.amounts[MEASURE, PORTFOLIO] = 40_000.0
+    world.run(10)
+    assert ["to $80k" in words for words in proposed(world)] == [True]
+
+
+@pytest.mark.parametrize("known", ["price", "account"])
+def test_no_part_is_made_of_a_gross_that_nobody_knows(
+    known: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A position without a price, an account that was never read: it waits, and goes nowhere near
+    the goal at once."""
+    book = World.book
+
+    def half_known(self: World) -> Book:
+        whole = book(self)
+        if known == "price":
+            return msgspec.structs.replace(whole, quotes=())
+        return msgspec.structs.replace(
+            whole, accounts=tuple(one for one in whole.accounts if one.venue != HL)
+        )
+
+    monkeypatch.setattr(World, "book", half_known)
+    world = over_an_hour()
+    world.run(600)
+    assert proposed(world) == []
+    monkeypatch.setattr(World, "book", book)
+    world.run(10)
+    assert ["to $180k" in words for words in proposed(world)] == [True]
+    approve(world)
+    monkeypatch.setattr(World, "book", half_known)
+    world.run(PART_S + 60)
+    assert (proposed(world), series_end(world)) == ([], [])
+    monkeypatch.setattr(World, "book", book)
+    world.run(10)
+    assert ["to $160k" in words for words in proposed(world)] == [True]
+
+
+def test_a_part_above_what_the_scope_stands_at_is_not_proposed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Approving it would do nothing: prices rose since, and the next that cuts is proposed."""
+    world = over_an_hour()
+    approve(world)
+    monkeypatch.setitem(PRICES, "BTC", 130_000.0)  # 234,000 USD; part 2 would leave 196,000
+    world.run(PART_S)
+    (words,) = proposed(world)
+    assert "part 3 of 4" in world.notices[-1].summary
+    assert "gross $234k to $177k" in words
+    approve(world)
+    assert world.sizes() == {"BTC": "1.36"}
+
+
+def test_a_cut_below_what_a_part_asks_for_is_not_done_in_its_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The latch stands at 100,000: no part of a cut to 100,000 is proposed over it."""
+    world = World().hold(BTC="2")
+    world.ask(gross_to=0.5)
+    world.run(60)
+    monkeypatch.setitem(PRICES, "BTC", 150_000.0)
+    world.amounts[MEASURE, PORTFOLIO] = 100_000.0
+    world.ask(
+        rule=CAP, gross_to_usd=1e5, gross_to_measure=MEASURE, mode=RuleMode.PROPOSE, over_s=3600.0
+    )
+    world.run(600)
+    assert (proposed(world), world.sizes()) == ([], {"BTC": "1"})
+
+
+def test_under_a_halt_no_further_part_is_promised() -> None:
+    """The answer says so."""
+    world = over_an_hour()
+    world.run(1)
+    (name,) = world.machine.state.proposals
+    world.pull(Level.HALT)
+    assert world.machine.state.proposals == {}
+    assert "no proposal" in world.approve(name).answer
+
+
+def test_a_new_episode_ends_the_series_of_the_one_before() -> None:
+    """One series of one rule at a time: two would halve the time between parts."""
+    world = over_an_hour()
+    approve(world)
+    world.run(PART_S)
+    assert len(proposed(world)) == 1
+    world.ask(
+        rule=CAP,
+        gross_to_usd=120_000.0,
+        gross_to_measure=MEASURE,
+        mode=RuleMode.PROPOSE,
+        over_s=3600.0,
+        epoch=1200.0,
+    )
+    world.run(2 * LOOK_S)
+    assert len(proposed(world)) == 1
+    assert "part 1 of 4" in world.notices[-1].summary
+
+
+def test_a_rearm_takes_back_a_part_that_is_before_people() -> None:
+    """Nobody can latch the scope again by an old page."""
+    world = over_an_hour()
+    approve(world)
+    world.run(PART_S)
+    (name,) = world.machine.state.proposals
+    world.rearm()
+    assert (proposed(world), world.machine.state.series) == ([], {})
+    assert "no proposal" in world.approve(name).answer
+
+
+def test_the_desk_takes_the_rule_back_over_a_restart() -> None:
+    """Observing since: nothing more is proposed."""
+    world = over_an_hour()
+    approve(world)
+    world.policy = msgspec.structs.replace(
+        world.policy, overrides=(ModeOverride(rule=CAP, mode=RuleMode.OBSERVE),)
+    )
+    world.restart()
+    world.run(2 * PART_S)
+    assert proposed(world) == []
+    assert "observe only" in series_end(world)[0]
+
+
+@pytest.mark.parametrize("acting", [True, False], ids=["amount unknown", "observe"])
+def test_a_series_that_waits_does_not_spin(acting: bool) -> None:
+    """It is looked at every few seconds, and in observe never."""
+    world = over_an_hour()
+    approve(world)
+    world.amounts.clear()
+    if not acting:
+        world.policy = msgspec.structs.replace(world.policy, mode=DaemonMode.OBSERVE)
+        world.restart()
+    world.run(PART_S)
+    before = len(world.steps)
+    world.run(600)
+    assert len(world.steps) - before <= (600 / LOOK_S + 5 if acting else 2)
+
+
+def test_what_may_act_is_proposed_in_parts_all_the_same() -> None:
+    """A cut over a time is never made without a person."""
+    world = World().hold(BTC="2")
+    world.amounts[MEASURE, PORTFOLIO] = 120_000.0
+    world.ask(
+        rule=CAP, gross_to_usd=120_000.0, gross_to_measure=MEASURE, mode=RuleMode.ACT, over_s=3600.0
+    )
+    world.run(600)
+    assert (world.sizes(), len(proposed(world))) == ({"BTC": "2"}, 1)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import msgspec
 import pytest
 
 from monitor.core.decision import ActionLevel, RuleMode
 from monitor.core.killswitch.episodes import waiting
+from monitor.core.killswitch.levels import Level
+from monitor.core.killswitch.policy import ModeOverride
 from monitor.core.killswitch.restore import more_restrictive
 from monitor.core.killswitch.state import unpack
 from monitor.core.types import PORTFOLIO, Severity, position_subject
@@ -247,3 +252,59 @@ def test_a_hold_asks_for_no_amount() -> None:
     world = long()
     world.ask(ActionLevel.BLOCK_NEW, gross_to_usd=1.0)
     assert world.latch().gross_to_usd is None
+
+
+def waiting_cut() -> World:
+    """A confirmed cut whose amount nobody knows, after a cool-down; people were told."""
+    world = long()
+    world.ask()
+    world.run(60)
+    world.end()
+    world.rearm()
+    world.hold(BTC="2")
+    measured(world, 150_000.0, epoch=100.0, seen=(100.0, 130.0))
+    world.amounts.clear()
+    world.run(ARMED.cool_down_s + 60)
+    assert waits(world) == [False]
+    return world
+
+
+def rearmed(world: World) -> None:
+    """The scope is cleared."""
+    world.rearm()
+
+
+def flattened(world: World) -> None:
+    """A person unwinds it."""
+    world.pull(Level.FLATTEN)
+    world.run(60)
+
+
+def taken_back(world: World) -> None:
+    """The desk lets the rule observe only, from a restart on."""
+    world.policy = msgspec.structs.replace(
+        world.policy, overrides=(ModeOverride(rule=CAP, mode=RuleMode.OBSERVE),)
+    )
+    world.restart()
+
+
+@pytest.mark.parametrize(
+    ("happens", "left"),
+    [
+        pytest.param(rearmed, {"BTC": "2"}, id="re-armed"),
+        pytest.param(flattened, {}, id="flattened"),
+        pytest.param(taken_back, {"BTC": "2"}, id="taken back"),
+    ],
+)
+def test_what_else_ends_the_wait_for_an_amount(
+    happens: Callable[[World], None], left: dict[str, str]
+) -> None:
+    """The page ends, and the cut is not made later without anybody's word."""
+    world = waiting_cut()
+    assert "it is at REDUCE_ONLY" in next(
+        one.description for one in world.notices if one.alert == waiting.ALERT
+    )
+    happens(world)
+    world.amounts[MEASURE, PORTFOLIO] = 150_000.0
+    world.run(600)
+    assert (waits(world), world.sizes()) == ([False, True], left)

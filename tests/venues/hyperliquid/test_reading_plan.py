@@ -121,8 +121,9 @@ WAIT_S_MAX = 20.0  # what a command of the kill path may take
 @pytest.mark.parametrize("count", [2, 9])
 @pytest.mark.parametrize("at_s", range(120, 180, 10))
 async def test_a_cut_never_finds_the_budget_spent(count: int, at_s: float) -> None:
-    """Whenever it begins while everything is read: the first round waits for nothing, and what
-    all slices of a dear plan read comes back before a command has to give up."""
+    """Whenever it begins, two minutes after a start, while everything is read: the first round
+    waits for nothing, and what all slices of a dear plan read comes back before a command has to
+    give up."""
     clock = ManualClock()
     budget = RequestBudget(BUDGET, clock)
     async with reads(count, budget, clock):

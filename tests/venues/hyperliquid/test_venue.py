@@ -166,7 +166,7 @@ def test_requests() -> None:
 
 
 def test_budget_keeps_a_reserve_for_the_kill_path() -> None:
-    """1200 a minute, of which 300 are not for reading."""
+    """1200 a minute, of which 480 are not for reading."""
     assert (BUDGET.capacity, BUDGET.window_s, BUDGET.reserve) == (1200.0, 60.0, 480.0)
 
 

@@ -6,10 +6,12 @@ from __future__ import annotations
 
 import msgspec
 
-from monitor.core.killswitch.planning.legs import gross_in_scope_usd
+from monitor.core.killswitch.execution.orders import concerns
+from monitor.core.killswitch.planning.legs import gross_in_scope_usd, read_legs
 from monitor.core.killswitch.state import Ask
 from monitor.core.killswitch.turn import Turn
 from monitor.core.killswitch.words import PARTS, dollars
+from monitor.core.types import Subject
 
 # Within so much of the goal nothing is left to cut: prices move by more while a person reads.
 AMOUNT_SLACK_RATIO = 0.01
@@ -20,16 +22,38 @@ def as_of_now(turn: Turn, ask: Ask) -> Ask | None:
     for certain. A share needs no renewal: it is of the gross at the first entry."""
     if not ask.gross_to_measure:
         return ask
-    book = turn.book
-    usd = None if book is None else book.amount_usd(ask.gross_to_measure, ask.subject)
-    if book is None or usd is None:
+    usd = goal_usd(turn, ask)
+    if usd is None:
         return None
+    evidence = f"{ask.evidence}, {dollars(usd)} now"
     if ask.part:
-        usd = part_usd(gross_in_scope_usd(ask.scope, book), usd, ask.part)
+        whole_usd = gross_usd(turn, ask.scope)
+        if whole_usd is None:
+            return None
+        usd, evidence = part_usd(whole_usd, usd, ask.part), ask.evidence
     if usd == ask.gross_to_usd:
         return ask
-    evidence = f"{ask.evidence}, {dollars(usd)} now"
     return msgspec.structs.replace(ask, gross_to_usd=usd, evidence=evidence)
+
+
+def goal_usd(turn: Turn, ask: Ask) -> float | None:
+    """What the measure of an ask says now, USD; None where that is not known for certain."""
+    book = turn.book
+    return None if book is None else book.amount_usd(ask.gross_to_measure, ask.subject)
+
+
+def gross_usd(turn: Turn, scope: Subject) -> float | None:
+    """Gross of a scope, USD; None where a position in it has no price, or an account of it that
+    orders could be sent for was never read: a part of nobody knows what is no part."""
+    book = turn.book
+    if book is None:
+        return None
+    known = {(one.venue, one.account) for one in book.accounts}
+    if any(concerns(scope, *place) and place not in known for place in book.executable):
+        return None
+    if any(one.price is None for one in read_legs(scope, book) if one.in_scope and one.venue):
+        return None
+    return gross_in_scope_usd(scope, book)
 
 
 def part_usd(gross_usd: float, goal_usd: float, part: int) -> float:
@@ -41,4 +65,5 @@ def part_usd(gross_usd: float, goal_usd: float, part: int) -> float:
 
 def amount_unknown(ask: Ask) -> str:
     """Why a cut to an amount is not made now."""
-    return f"{ask.gross_to_measure} of {ask.subject} is not known for certain now"
+    gross = f", or the gross of {ask.scope}," if ask.part else ""
+    return f"{ask.gross_to_measure} of {ask.subject}{gross} is not known for certain now"

@@ -31,6 +31,7 @@ from monitor.core.types import (
 )
 
 WOULD_ALERT = "KillSwitchWouldHave"
+_ACT = RuleMode.ACT
 
 
 def rule_asked(turn: Turn, fact: RuleAsked) -> None:
@@ -68,6 +69,7 @@ def rule_asked(turn: Turn, fact: RuleAsked) -> None:
         evidence=_evidence(fact, scope),
         confirmed_by=_confirmed_by(request),
         because=Because.DATA if request.capped_by_estimate else request.because,
+        mode=narrower(request.mode, request.mode_max),
         over_s=request.over_s if action is ActionLevel.CUT else 0.0,
     )
     # By both, where it reaches less than it asked for: what observes there must not act there.
@@ -76,10 +78,14 @@ def rule_asked(turn: Turn, fact: RuleAsked) -> None:
         turn.policy.mode_of(request.rule, scope, request.mode),
     )
     mode = narrower(said, request.mode_max)
+    if mode is not RuleMode.ACT:
+        _drop(turn, ask.key, "the rule may no longer act")
     if not turn.acting or mode is RuleMode.OBSERVE:
         would_have(turn, series.first_part(turn, ask))
+    elif ask.over_s:
+        series.begin(turn, ask)
     elif mode is RuleMode.PROPOSE:
-        proposals.propose(turn, series.first_part(turn, ask))
+        proposals.propose(turn, ask)
     elif action is ActionLevel.HOLD:
         holds.place(turn, ask)
     else:
@@ -93,7 +99,7 @@ def _evidence(fact: RuleAsked, scope: Subject) -> str:
         words += f"; it asked for {request.scope}, of which this account is a small or unknown part"
     if request.gross_to_usd is not None:
         words += f"; to {request.gross_to_measure} {dollars(request.gross_to_usd)}"
-    if request.over_s:
+    if request.over_s and not request.capped_by_estimate:
         words += f" over {request.over_s / 60:g} min"
     if request.capped_by_estimate:
         words += "; on estimates or missing data, so no more than a hold"
@@ -193,12 +199,32 @@ def raise_ripe(turn: Turn) -> None:
     for key, pending in list(turn.state.pendings.items()):
         if not ripe(turn, pending):
             continue
+        if turn.policy.mode_of(pending.ask.rule, pending.ask.scope, pending.ask.mode) is not _ACT:
+            _drop(turn, key, "the rule may no longer act")
+            continue
+        held = turn.state.latches.get(pending.ask.scope)
+        if held is not None and held.level is Level.FLATTEN:
+            _drop(turn, key, "the scope is unwound already")
+            continue
         ask = as_of_now(turn, pending.ask)
         if ask is not None:
             waiting.let_go(turn, key)
             latch(turn, ask, ask.level)
         else:
             waiting.wait(turn, pending)
+
+
+def _drop(turn: Turn, key: str, why: str) -> None:
+    """What waited to rise does not any more."""
+    pending = waiting.let_go(turn, key)
+    if pending is not None:
+        turn.record(
+            "dropped",
+            actor=f"rule:{pending.ask.rule}",
+            scope=pending.ask.scope,
+            level_to=pending.ask.level,
+            reason=f"{why}; what is latched stays",
+        )
 
 
 def due_ns(pending: Pending) -> EngineNs | None:
@@ -287,14 +313,6 @@ def rule_ended(turn: Turn, rule: str, subject: Subject, *, removed: bool = False
                 resolved=True,
             )
         )
-    pending = waiting.let_go(turn, key)
-    if pending is not None:
-        turn.record(
-            "dropped",
-            actor=f"rule:{rule}",
-            scope=pending.ask.scope,
-            level_to=pending.ask.level,
-            reason="the rule ended before its level was confirmed; what is latched stays",
-        )
+    _drop(turn, key, "the rule ended before its level was confirmed")
     proposals.withdraw(turn, key)
     series.end(turn, key, "the rule is over")

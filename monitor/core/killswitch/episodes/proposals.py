@@ -10,7 +10,14 @@ from monitor.core.killswitch.plan import PlanLimits, Target
 from monitor.core.killswitch.planning.legs import gross_in_scope_usd
 from monitor.core.killswitch.state import Ask, Heard, Proposal
 from monitor.core.killswitch.turn import Turn, after, digest
-from monitor.core.killswitch.words import EFFECTS, HOLD_ENDS, cut_short, dollars, part_words
+from monitor.core.killswitch.words import (
+    EFFECTS,
+    HOLD_ENDS,
+    PARTS,
+    cut_short,
+    dollars,
+    part_words,
+)
 from monitor.core.types import Severity
 
 ALERT = "KillSwitchProposed"
@@ -24,9 +31,14 @@ def propose(turn: Turn, ask: Ask) -> None:
     _put(turn, ask, digest(ask.key, ask.epoch_ns, ask.level, ask.scope))
 
 
+def propose_part(turn: Turn, ask: Ask) -> str:
+    """Put the part of a cut before people; gives the proposal's id."""
+    return _put(turn, ask, digest(ask.key, ask.epoch_ns, ask.level, ask.scope, "part", ask.part))
+
+
 def propose_rest(turn: Turn, ask: Ask) -> str:
     """Put before people what is needed now beyond what they approved; gives the proposal's id."""
-    rest = digest(ask.key, ask.epoch_ns, ask.level, ask.scope, ask.gross_to_usd, ask.part)
+    rest = digest(ask.key, ask.epoch_ns, ask.level, ask.scope, ask.gross_to_usd)
     return _put(turn, ask, rest)
 
 
@@ -87,6 +99,8 @@ def _target(turn: Turn, ask: Ask, book: Book) -> Target:
     elif ask.level is Level.CUT:
         asked = ask.gross_to_ratio
         ratio = turn.policy.default_gross_to_ratio if asked is None else asked
+    if held is not None and held.cutting and known_usd:  # a latch never goes up
+        ratio = min(ratio, held.target_ratio)
     return Target(scope=ask.scope, baseline_usd=base_usd, gross_to_ratio=ratio)
 
 
@@ -94,14 +108,17 @@ def expire(turn: Turn) -> None:
     """Say of proposals that nobody answered that nothing was done."""
     for name, proposal in list(turn.state.proposals.items()):
         if turn.now > proposal.expires_ns:
-            close(turn, name, "proposal_expired", "EXPIRED, nothing was done", actor="riskd")
+            words = "EXPIRED, nothing was done"
+            if 0 < proposal.ask.part < PARTS:
+                words += ", no further part comes"
+            close(turn, name, "proposal_expired", words, actor="riskd")
 
 
-def withdraw(turn: Turn, key: str) -> None:
-    """The rule is over: what it proposed is no longer wanted."""
+def withdraw(turn: Turn, key: str, why: str = "the rule is over") -> None:
+    """What a rule proposed is no longer wanted."""
     for name, proposal in list(turn.state.proposals.items()):
         if proposal.ask.key == key:
-            words = "WITHDRAWN, the rule is over"
+            words = f"WITHDRAWN, {why}"
             close(turn, name, "proposal_withdrawn", words, actor="riskd")
 
 

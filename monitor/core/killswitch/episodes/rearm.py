@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from monitor.core.killswitch.episodes import holds, regrowth
+from monitor.core.killswitch.episodes import holds, regrowth, series, waiting
 from monitor.core.killswitch.episodes.trips import busy, stage_of
 from monitor.core.killswitch.execution.run import residual_words
 from monitor.core.killswitch.facts import RearmConfirmed, RearmRequested
@@ -244,7 +244,8 @@ def clear(turn: Turn, latch: Latch, actor: str, reason: str) -> None:
     state.rearmed[latch.scope] = turn.now
     for key, pending in list(state.pendings.items()):
         if pending.ask.scope == latch.scope:
-            del state.pendings[key]
+            waiting.let_go(turn, key)
+    series.rearmed(turn, latch.scope)
     turn.loosens = True
     turn.record(
         "rearmed",

@@ -10,28 +10,55 @@ from __future__ import annotations
 
 import msgspec
 
+from monitor.core.decision import RuleMode
 from monitor.core.killswitch.episodes import proposals
-from monitor.core.killswitch.episodes.amounts import AMOUNT_SLACK_RATIO, as_of_now, part_usd
-from monitor.core.killswitch.planning.legs import gross_in_scope_usd
-from monitor.core.killswitch.state import Ask, Series, Stage
+from monitor.core.killswitch.episodes.amounts import (
+    AMOUNT_SLACK_RATIO,
+    goal_usd,
+    gross_usd,
+    part_usd,
+)
+from monitor.core.killswitch.levels import Level
+from monitor.core.killswitch.state import Ask, Latch, Series, Stage
 from monitor.core.killswitch.turn import Turn, after
 from monitor.core.killswitch.words import PARTS
-from monitor.core.types import EngineNs
+from monitor.core.types import EngineNs, Subject
+
+LOOK_S = 5.0  # how often a part that is due and waits for a number is looked at again
 
 
 def first_part(turn: Turn, ask: Ask) -> Ask:
-    """The first part of a cut over a time; any other ask as it is."""
+    """The first part of a cut over a time, for its words alone; any other ask as it is."""
     if not ask.over_s or ask.gross_to_usd is None:
         return ask
-    goal_usd = ask.gross_to_usd
-    if turn.book is not None:
-        goal_usd = part_usd(gross_in_scope_usd(ask.scope, turn.book), goal_usd, 1)
-    return msgspec.structs.replace(ask, part=1, gross_to_usd=goal_usd)
+    whole_usd = gross_usd(turn, ask.scope)
+    goal = ask.gross_to_usd if whole_usd is None else part_usd(whole_usd, ask.gross_to_usd, 1)
+    return msgspec.structs.replace(ask, part=1, gross_to_usd=goal)
+
+
+def begin(turn: Turn, ask: Ask) -> None:
+    """Propose a cut in parts from now on; repeated by the rule it stays the same series."""
+    heard = turn.state.heard.get(ask.key)
+    if heard is not None and heard.epoch_ns == ask.epoch_ns and heard.level >= ask.level:
+        return
+    standing = turn.state.series.get(ask.key)
+    if standing is not None and standing.ask.epoch_ns == ask.epoch_ns:
+        return
+    proposals.withdraw(turn, ask.key)
+    end(turn, ask.key, "the rule asks anew")
+    first = msgspec.structs.replace(ask, part=1)
+    turn.state.series[ask.key] = Series(ask=first, due_ns=turn.now)
 
 
 def approved(turn: Turn, ask: Ask) -> str:
-    """A part was approved: the next has its time. Gives a sentence about it, "" after the last."""
-    if not 0 < ask.part < PARTS:
+    """A part was approved and latched: the next has its time. Gives a sentence about it, "" after
+    the last."""
+    latch = turn.state.latches[ask.scope]
+    if latch.level is not Level.CUT:
+        end(turn, ask.key, f"{ask.scope} is at {latch.level.name}")
+        return f"Further parts are not proposed: {ask.scope} is at {latch.level.name}."
+    if ask.part >= PARTS:
+        turn.state.series.pop(ask.key, None)
         return ""
     pause_s = ask.over_s / (PARTS - 1)
     following = msgspec.structs.replace(ask, part=ask.part + 1)
@@ -43,24 +70,61 @@ def approved(turn: Turn, ask: Ask) -> str:
 
 
 def go_on(turn: Turn) -> None:
-    """Propose each next part whose time has come, where the one before is contained."""
+    """Propose each part whose time has come, where the one before is contained."""
     for key, series in list(turn.state.series.items()):
-        ask = series.ask
-        latch = turn.state.latches.get(ask.scope)
-        if latch is None:
-            end(turn, key, "a person re-armed the scope")
-            continue
-        if turn.now < series.due_ns or latch.stage is not Stage.CONTAINED:
-            continue
-        present = as_of_now(turn, ask)
-        if present is None or turn.book is None or present.gross_to_usd is None:
-            continue
-        gross_usd = gross_in_scope_usd(ask.scope, turn.book)
-        if gross_usd * (1.0 - AMOUNT_SLACK_RATIO) <= present.gross_to_usd:
-            end(turn, key, "nothing is left to cut")
-            continue
-        del turn.state.series[key]
-        proposals.propose_rest(turn, present)
+        why = _over(turn, series)
+        if why:
+            proposals.withdraw(turn, key, why)
+            end(turn, key, why)
+        elif not series.proposal and turn.now >= series.due_ns and _free(turn, series):
+            ask = _next(turn, series.ask)
+            if ask is not None:
+                name = proposals.propose_part(turn, ask)
+                turn.state.series[key] = msgspec.structs.replace(series, ask=ask, proposal=name)
+
+
+def _over(turn: Turn, series: Series) -> str:
+    """Why no further part may be proposed; empty while they may."""
+    ask = series.ask
+    latch = turn.state.latches.get(ask.scope)
+    if series.proposal and series.proposal not in turn.state.proposals:
+        return f"part {ask.part} was refused or expired"
+    if latch is None and ask.part > 1:
+        return "a person re-armed the scope"
+    if latch is not None and latch.level > Level.CUT:
+        return f"{ask.scope} is at {latch.level.name}"
+    if turn.policy.mode_of(ask.rule, ask.scope, RuleMode.PROPOSE) is RuleMode.OBSERVE:
+        return "the desk lets the rule observe only"
+    return ""
+
+
+def _free(turn: Turn, series: Series) -> bool:
+    """Whether nothing of the part before is under way or left over."""
+    latch = turn.state.latches.get(series.ask.scope)
+    return series.ask.part == 1 or (latch is not None and latch.stage is Stage.CONTAINED)
+
+
+def _next(turn: Turn, ask: Ask) -> Ask | None:
+    """The next part that would cut anything; None while gross or goal is unknown, while gross is
+    within the goal, or while the latch stands lower than every part of it."""
+    whole_usd, least_usd = gross_usd(turn, ask.scope), goal_usd(turn, ask)
+    if whole_usd is None or least_usd is None:
+        return None
+    if whole_usd <= least_usd * (1.0 + AMOUNT_SLACK_RATIO):
+        return None
+    standing_usd = _standing_usd(turn.state.latches.get(ask.scope))
+    for part in range(ask.part, PARTS + 1):
+        left_usd = part_usd(whole_usd, least_usd, part)
+        if standing_usd is None or left_usd < standing_usd:
+            return msgspec.structs.replace(ask, part=part, gross_to_usd=left_usd)
+    return None
+
+
+def _standing_usd(latch: Latch | None) -> float | None:
+    """What a latch lets stay already; None where it lets all."""
+    if latch is None or not latch.cutting or latch.baseline_usd is None:
+        return None
+    return latch.target_ratio * latch.baseline_usd
 
 
 def end(turn: Turn, key: str, why: str) -> None:
@@ -72,12 +136,20 @@ def end(turn: Turn, key: str, why: str) -> None:
             actor="riskd",
             scope=series.ask.scope,
             level_to=series.ask.level,
-            reason=f"{why}; parts {series.ask.part} to {PARTS} are not proposed",
+            reason=f"{why}; from part {series.ask.part} of {PARTS} on nothing is proposed",
         )
 
 
+def rearmed(turn: Turn, scope: Subject) -> None:
+    """A person cleared the scope: what was proposed of a cut that had begun goes with it."""
+    for key, series in list(turn.state.series.items()):
+        if series.ask.scope == scope and series.ask.part > 1:
+            proposals.withdraw(turn, key, "a person re-armed the scope")
+            end(turn, key, "a person re-armed the scope")
+
+
 def due_ns(turn: Turn, series: Series) -> EngineNs | None:
-    """When the next part may be proposed; None while the one before is not contained."""
-    latch = turn.state.latches.get(series.ask.scope)
-    waits = latch is not None and latch.stage is not Stage.CONTAINED
-    return None if waits and series.due_ns <= turn.now else series.due_ns
+    """When a part may be proposed by time alone; None while it waits for an answer or a proof."""
+    if series.proposal or (series.due_ns <= turn.now and not _free(turn, series)):
+        return None
+    return series.due_ns if series.due_ns > turn.now else after(turn.now, LOOK_S)

@@ -13,10 +13,10 @@ ALERT = "KillSwitchAmountUnknown"
 
 
 def wait(turn: Turn, pending: Pending) -> None:
-    """Say once that it waits; what may be latched without the amount is latched already."""
-    if pending.unknown:
+    """Say once that it waits."""
+    if pending.paged:
         return
-    pending.unknown = True
+    pending.paged = True
     turn.record(
         "waits",
         actor=f"rule:{pending.ask.rule}",
@@ -30,14 +30,16 @@ def wait(turn: Turn, pending: Pending) -> None:
 def let_go(turn: Turn, key: str) -> Pending | None:
     """It waits no longer, for whatever reason: its page ends. Gives what waited, if anything."""
     pending = turn.state.pendings.pop(key, None)
-    if pending is not None and pending.unknown:
+    if pending is not None and pending.paged:
         turn.notices.append(_notice(turn, pending, resolved=True))
     return pending
 
 
 def _notice(turn: Turn, pending: Pending, *, resolved: bool) -> KillNotice:
     ask = pending.ask
-    verb = "no longer waits" if resolved else "is confirmed and WAITS"
+    latch = turn.state.latches.get(ask.scope)
+    standing = "nothing is latched there" if latch is None else f"it is at {latch.level.name}"
+    summary = f"is confirmed and WAITS: {amount_unknown(ask)}"
     return KillNotice(
         key=f"waits/{ask.key}/{ask.epoch_ns}",
         alert=ALERT,
@@ -45,12 +47,15 @@ def _notice(turn: Turn, pending: Pending, *, resolved: bool) -> KillNotice:
         scope=ask.scope,
         at_ns=turn.now,
         summary=cut_short(
-            f"{ask.level.name} {ask.scope} by {ask.rule} {verb}: {amount_unknown(ask)}"
+            f"{ask.level.name} {ask.scope} by {ask.rule} "
+            + ("waits for its amount no longer" if resolved else summary)
         ),
         description=(
-            f"{ask.evidence}. {amount_unknown(ask)}, so nothing is cut; new risk is blocked "
-            f"meanwhile. It is cut by itself once the amount is known. `riskd explain {ask.rule} "
-            f"{ask.subject}` says what is missing; `riskd kill` with a share of your own cuts now."
+            f"{ask.evidence}. The cut is made, or no longer asked for."
+            if resolved
+            else f"{ask.evidence}. {amount_unknown(ask)}, so nothing is cut; {standing}. It is cut "
+            f"by itself once the amount is known. `riskd explain {ask.rule} {ask.subject}` says "
+            "what is missing; `riskd kill` with a share of your own cuts now."
         ),
         resolved=resolved,
     )

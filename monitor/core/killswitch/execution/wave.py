@@ -304,7 +304,8 @@ def _conclude(
         if words and wait_for_proof(turn, run, words):
             continue
         residuals = [*leftovers(turn, latch, run), *(Residual(reason=one) for one in words)]
-        if met and plan.gross_before_usd > (1.0 + DRIFT_RATIO) * goal_usd:  # met but for what others keep
+        above = plan.gross_before_usd > (1.0 + DRIFT_RATIO) * goal_usd
+        if met and above:  # met but for what others keep
             held = _held(run, latch, turn)
             residuals += [
                 Residual(reason=why, market=market)
