@@ -269,7 +269,8 @@ class BookChannel:
         self._loaded_at = now
         self._saw_band = book.sees(DEPTH_BAND_RATIO)
         self.needs_snapshot = ""
-        return Output(self._news(book, now, force_depth=True))
+        self._depth_is_old, self._depth_due = True, now
+        return Output(self._news(book, now))
 
     def data(
         self, raw: msgspec.Raw, message_id: int, now: EngineNs, *, batch: bool, number: int | None
@@ -321,7 +322,7 @@ class BookChannel:
         self._top = self._depth = None
         self.needs_snapshot = ""
 
-    def _news(self, book: Book, now: EngineNs, *, force_depth: bool = False) -> tuple[Event, ...]:
+    def _news(self, book: Book, now: EngineNs) -> tuple[Event, ...]:
         top = book.top()
         events: tuple[Event, ...] = ()
         if top != self._top:
@@ -337,7 +338,7 @@ class BookChannel:
                     ask_size=top[3],
                 ),
             )
-        if force_depth or (self._depth_is_old and now >= self._depth_due):
+        if self._depth_is_old and now >= self._depth_due:
             events += self._depth_news(book, now)
         return events
 

@@ -556,6 +556,15 @@ def test_books_tell_touch_on_change_and_depth_once_a_second() -> None:
     assert kinds(stream.tick(at + 3 * SECOND_NS).events) == []
 
 
+def test_a_snapshot_tells_depth_at_once() -> None:
+    """Though some was told within the second: what it replaces is forgotten."""
+    stream, now = opened()
+    stream.received(frame("channel_data", 4, *BOOK, contents={"bids": [["100", "5"]]}), now)
+    levels = {"bids": [{"price": "100", "size": "5"}], "asks": [{"price": "100.1", "size": "2"}]}
+    output = stream.received(frame("subscribed", 5, *BOOK, contents=levels), now + 10)
+    assert kinds(output.events) == ["ChannelOpened", "BookTopSeen", "DepthSeen"]
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
