@@ -59,7 +59,7 @@ BAD_RULES = Trouble(
 )
 NO_RULES = Trouble(
     "rulebook",
-    "cannot be read",
+    "there is no file",
     severity="critical",
     made=gone("rules.yaml"),
     mended=write("rules.yaml", RULE),
