@@ -36,7 +36,8 @@ def ended(
     asks = [one.ask for one in state.pendings.values()]
     asks += [one.ask for one in state.proposals.values()]
     asks += [one.ask for one in state.series.values()]
-    waiting |= {ask.key: (ask.rule, ask.subject) for ask in asks}
+    asked = {ask.key: (ask.rule, ask.subject) for ask in asks}
+    waiting |= asked
     found = []
     for key, (rule, subject) in waiting.items():
         memory = rules.get(key)
@@ -45,7 +46,7 @@ def ended(
         elif (
             settled
             and (memory is None or (not memory.asked and key in unasked))
-            and not (_orphaned(state, key))
+            and (key in asked or not _orphaned(state, key))
         ):
             found.append(RuleEnded(rule=rule, subject=subject, removed=True))
     return tuple(found)

@@ -28,13 +28,16 @@ from monitor.core.types import SECOND_NS, EngineNs
 WAIT_S_MAX = 60.0
 # What was spent within so long is one entry of a ledger, at the time of the newest.
 LEDGER_STEP_NS = SECOND_NS // 4
-# Of what reads may spend, background reads wait once all of them but history spent this share.
-BACKGROUND_RATIO = 0.65
+# Of what reads may spend: background reads may spend this share, and nothing once so much of all
+# reads is spent: the rest is the truth's.
+BACKGROUND_RATIO = 0.5
+BACKGROUND_WITHIN = 0.9
 # History may spend this share, and nothing once so much of all is spent: the rest is the truth's.
 HISTORY_RATIO = 0.3
 HISTORY_WITHIN = 0.8
-# Background and history together, of what reads may spend: a fifth in each sixth of the window.
-PACE_RATIO, PACE_PARTS = 0.2, 6
+# In each sixth of the window, of what reads may spend: background and history apart, since long
+# pages would never find room beside short ones.
+PACE_RATIO, PACE_PARTS = 0.12, 6
 
 
 class Lane(enum.Enum):
@@ -56,7 +59,6 @@ class Spent(msgspec.Struct, frozen=True, gc=False, array_like=True):
 
 Ledger = tuple[Spent, ...]
 """What was spent, oldest first."""
-_PATIENT = frozenset({Lane.BACKGROUND, Lane.HISTORY})
 
 
 class Ceiling(NamedTuple):
@@ -65,6 +67,10 @@ class Ceiling(NamedTuple):
     most: float
     lanes: frozenset[Lane]
     within_ns: EngineNs
+
+
+def _pace(reads: float, lane: Lane, window_ns: EngineNs) -> Ceiling:
+    return Ceiling(reads * PACE_RATIO, frozenset({lane}), window_ns // PACE_PARTS)
 
 
 class RequestBudget:
@@ -88,7 +94,6 @@ class RequestBudget:
         reads = rate.capacity - rate.reserve
         everyone, history = frozenset(Lane), frozenset({Lane.HISTORY})
         watching = everyone - {Lane.URGENT}
-        pace = Ceiling(reads * PACE_RATIO, _PATIENT, window_ns // PACE_PARTS)
         self._ceilings: dict[Lane, tuple[Ceiling, ...]] = {
             Lane.URGENT: (Ceiling(rate.capacity, everyone, window_ns),),
             # A plan waits for lots and ticks: what the kill path spends does not stop the truth.
@@ -98,14 +103,15 @@ class RequestBudget:
             ),
             # Nor, for a whole trip, what rules read by the hour; but half the reserve stays free.
             Lane.BACKGROUND: (
-                Ceiling(reads * BACKGROUND_RATIO, watching - history, window_ns),
+                Ceiling(reads * BACKGROUND_RATIO, frozenset({Lane.BACKGROUND}), window_ns),
+                Ceiling(reads * BACKGROUND_WITHIN, watching, window_ns),
                 Ceiling(reads + rate.reserve / 2.0, everyone, window_ns),
-                pace,
+                _pace(reads, Lane.BACKGROUND, window_ns),
             ),
             Lane.HISTORY: (
                 Ceiling(reads * HISTORY_RATIO, history, window_ns),
                 Ceiling(reads * HISTORY_WITHIN, everyone, window_ns),
-                pace,
+                _pace(reads, Lane.HISTORY, window_ns),
             ),
         }
 

@@ -307,7 +307,7 @@ class KillMachine:
         """The earliest moment at which time alone changes something."""
         state, policy = turn.state, turn.policy
         due = [holds.due_ns(turn, hold) for hold in state.holds.values()]
-        due += [asks.due_ns(pending) for pending in state.pendings.values()]
+        due += [asks.due_ns(pending, turn.now) for pending in state.pendings.values()]
         due += [series.due_ns(turn, one) for one in state.series.values() if turn.acting]
         due += [proposal.expires_ns + 1 for proposal in state.proposals.values()]
         due += [offer.expires_ns + 1 for offer in state.hold_offers.values()]

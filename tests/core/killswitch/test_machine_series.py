@@ -14,7 +14,7 @@ from monitor.core.killswitch.episodes.series import LOOK_S
 from monitor.core.killswitch.levels import Level
 from monitor.core.killswitch.policy import DaemonMode, ModeOverride
 from monitor.core.types import PORTFOLIO
-from tests.core.killswitch.kill_desk import ARMED, HL, MAIN, PRICES, World
+from tests.core.killswitch.kill_desk import ARMED, MAIN, PRICES, World
 
 CAP = "leverage_cap"
 MEASURE = "leverage_cap_target_usd"
@@ -240,9 +240,13 @@ def test_no_part_is_made_of_a_gross_that_nobody_knows(
         whole = book(self)
         if known == "price":
             return msgspec.structs.replace(whole, quotes=())
-        return msgspec.structs.replace(
-            whole, accounts=tuple(one for one in whole.accounts if one.venue != HL)
-        )
+        unread = [
+            msgspec.structs.replace(one, read_ns=0, positions=(), orders=())
+            if (one.venue, one.account) == MAIN
+            else one
+            for one in whole.accounts
+        ]
+        return msgspec.structs.replace(whole, accounts=tuple(unread), dark=(MAIN,))
 
     monkeypatch.setattr(World, "book", half_known)
     world = over_an_hour()
@@ -368,3 +372,48 @@ def test_what_may_act_is_proposed_in_parts_all_the_same() -> None:
     )
     world.run(600)
     assert (world.sizes(), len(proposed(world))) == ({"BTC": "2"}, 1)
+
+
+def test_an_approval_that_would_cut_nothing_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prices rose over the page: the part is not used up, and comes again."""
+    world = over_an_hour()
+    approve(world)
+    world.run(PART_S)
+    (name,) = world.machine.state.proposals
+    monkeypatch.setitem(PRICES, "BTC", 125_000.0)
+    answer = world.approve(name).answer
+    assert "Nothing was done: prices moved" in answer
+    assert world.sizes() == {"BTC": "1.8"}
+    world.run(2 * LOOK_S)
+    assert len(proposed(world)) == 1
+    assert "of 4" in world.notices[-1].summary
+
+
+def test_a_rearm_of_somebody_elses_cut_ends_no_series(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first part that was proposed was not the first of all, and none was approved."""
+    world = World().hold(BTC="2")
+    world.pull(Level.CUT, gross_to=0.85)
+    world.run(60)
+    monkeypatch.setitem(PRICES, "BTC", 115_000.0)
+    world.amounts[MEASURE, PORTFOLIO] = 120_000.0
+    world.ask(
+        rule=CAP, gross_to_usd=1.2e5, gross_to_measure=MEASURE, mode=RuleMode.PROPOSE, over_s=3600.0
+    )
+    world.run(2 * LOOK_S)
+    assert len(proposed(world)) == 1
+    world.rearm()
+    world.run(2 * LOOK_S)
+    assert (len(proposed(world)), series_end(world)) == (1, [])
+
+
+def test_a_whole_cut_that_waits_goes_when_its_rule_asks_in_parts() -> None:
+    """A reloaded rule says `over`: nothing of it is done without a person any more."""
+    world = World().hold(BTC="2")
+    world.pull(Level.REDUCE_ONLY)
+    world.run(30)
+    world.rearm()
+    for over_s in (0.0, 3600.0):
+        world.amounts[MEASURE, PORTFOLIO] = 120_000.0
+        world.ask(rule=CAP, gross_to_usd=1.2e5, gross_to_measure=MEASURE, over_s=over_s)
+    world.run(4 * 3600)
+    assert world.sizes() == {"BTC": "2"}

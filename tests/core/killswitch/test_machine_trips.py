@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import msgspec
 import pytest
 
 from monitor.core.decision import ActionLevel
-from monitor.core.killswitch.facts import CancelOrders, PersonPulled, PlaceOrders
+from monitor.core.killswitch.facts import (
+    CancelOrders,
+    OrderOutcome,
+    PersonPulled,
+    PlaceOrders,
+    ReduceOrder,
+)
 from monitor.core.killswitch.levels import Level
 from monitor.core.killswitch.policy import DaemonMode
 from monitor.core.killswitch.trading import Trading
@@ -367,3 +375,35 @@ def test_what_was_never_cut_is_cut_however_little() -> None:
     world.ask(gross_to=0.999)
     world.run(60)
     assert world.sizes() == {"BTC": "19.98"}
+
+
+def test_the_tolerance_leaves_nothing_of_what_is_flattened() -> None:
+    """Two hundredths of a bitcoin beside ten that cannot be reached yet are no drift."""
+    world = World().hold(BTC="10").hold(SIDE, BTC="0.06")
+    world.slow.add(MAIN)
+    execute, first = world.execute, [True]
+
+    def in_part(place: tuple[str, str], order: ReduceOrder) -> OrderOutcome:
+        if place == SIDE and first:
+            first.pop()
+            order = msgspec.structs.replace(order, size=Decimal("0.04"))
+        return execute(place, order)
+
+    world.execute = in_part  # type: ignore[method-assign]  # the venue fills less, once
+    world.pull(Level.FLATTEN)
+    world.run(300)
+    world.slow.clear()
+    world.run(3600)
+    assert (world.sizes(), world.sizes(SIDE), world.stage()) == ({}, {}, "contained")
+
+
+def test_the_tolerance_is_of_what_can_be_reached() -> None:
+    """A small account that comes late is cut by its share, however large the other one is."""
+    world = World().hold(BTC="100").hold(SIDE, BTC="0.2")
+    world.slow.add(SIDE)
+    world.pull(Level.CUT, gross_to=0.5)
+    world.run(120)
+    world.slow.clear()
+    world.run(600)
+    assert world.stage() == "contained"
+    assert float(world.sizes(SIDE)["BTC-USD"]) <= 0.1

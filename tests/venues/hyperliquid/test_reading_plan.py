@@ -61,13 +61,12 @@ async def reads(
     """All re-reads of so many accounts, and the past: the longest waits, s, and who reads it."""
     waited = dict.fromkeys(Lane, 0.0)
 
-    async def steady(period_s: float, weights: list[float]) -> None:
+    async def steady(period_s: float, weight: float) -> None:
         lane = Lane.BACKGROUND if period_s >= BACKGROUND_PERIOD_S else Lane.READ
         while True:
             due = clock.now()
-            for weight in weights:
-                await budget.acquire(weight, lane=lane, wait_s_max=BACKGROUND_WAIT_S_MAX)
-                waited[lane] = max(waited[lane], (clock.now() - due) / SECOND_NS)
+            await budget.acquire(weight, lane=lane, wait_s_max=BACKGROUND_WAIT_S_MAX)
+            waited[lane] = max(waited[lane], (clock.now() - due) / SECOND_NS)
             await clock.sleep(period_s - (clock.now() - due) / SECOND_NS)
 
     async def history(pages: tuple[float, ...]) -> None:
@@ -75,8 +74,9 @@ async def reads(
             await budget.acquire(weight, lane=Lane.HISTORY, wait_s_max=HISTORY_WAIT_S_MAX)
 
     tasks = [
-        asyncio.create_task(steady(period, weights), name=f"every {period:g} s")
+        asyncio.create_task(steady(period, weight), name=f"every {period:g} s")
         for period, weights in plan(count).items()
+        for weight in weights
     ]
     past = [asyncio.create_task(history(pages), name="history") for pages in (FUNDING, PRICES)]
     try:

@@ -48,8 +48,10 @@ def gross_usd(turn: Turn, scope: Subject) -> float | None:
     book = turn.book
     if book is None:
         return None
-    known = {(one.venue, one.account) for one in book.accounts}
-    if any(concerns(scope, *place) and place not in known for place in book.executable):
+    known = {(one.venue, one.account) for one in book.accounts} - set(book.dark)
+    if any(
+        concerns(scope, *place) and place not in known for place in (*book.executable, *book.dark)
+    ):
         return None
     if any(one.price is None for one in read_legs(scope, book) if one.in_scope and one.venue):
         return None

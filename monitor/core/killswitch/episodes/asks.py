@@ -18,6 +18,7 @@ from monitor.core.killswitch.levels import LEVEL_OF_ACTION, Level
 from monitor.core.killswitch.planning.legs import gross_in_scope_usd
 from monitor.core.killswitch.scope import scope_parts
 from monitor.core.killswitch.state import Ask, Cause, Heard, Pending
+from monitor.core.killswitch.trading import effective
 from monitor.core.killswitch.turn import Turn, after
 from monitor.core.killswitch.words import cut_short, dollars, part_words
 from monitor.core.types import (
@@ -32,6 +33,7 @@ from monitor.core.types import (
 
 WOULD_ALERT = "KillSwitchWouldHave"
 _ACT = RuleMode.ACT
+LOOK_S = 5.0  # how often an amount that is not known is looked up again
 
 
 def rule_asked(turn: Turn, fact: RuleAsked) -> None:
@@ -78,7 +80,7 @@ def rule_asked(turn: Turn, fact: RuleAsked) -> None:
         turn.policy.mode_of(request.rule, scope, request.mode),
     )
     mode = narrower(said, request.mode_max)
-    if mode is not RuleMode.ACT:
+    if mode is not RuleMode.ACT or ask.over_s:
         _drop(turn, ask.key, "the rule may no longer act")
     if not turn.acting or mode is RuleMode.OBSERVE:
         would_have(turn, series.first_part(turn, ask))
@@ -202,8 +204,7 @@ def raise_ripe(turn: Turn) -> None:
         if turn.policy.mode_of(pending.ask.rule, pending.ask.scope, pending.ask.mode) is not _ACT:
             _drop(turn, key, "the rule may no longer act")
             continue
-        held = turn.state.latches.get(pending.ask.scope)
-        if held is not None and held.level is Level.FLATTEN:
+        if effective(turn.state, pending.ask.scope) is Level.FLATTEN:
             _drop(turn, key, "the scope is unwound already")
             continue
         ask = as_of_now(turn, pending.ask)
@@ -227,8 +228,10 @@ def _drop(turn: Turn, key: str, why: str) -> None:
         )
 
 
-def due_ns(pending: Pending) -> EngineNs | None:
+def due_ns(pending: Pending, now: EngineNs) -> EngineNs | None:
     """When a pending level may be reached by time alone; None while it waits for confirmation."""
+    if pending.paged:  # it waits for its amount, which no moment brings
+        return after(now, LOOK_S)
     return pending.not_before_ns if pending.confirmed else None
 
 

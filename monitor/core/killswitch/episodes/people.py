@@ -158,6 +158,12 @@ def approved(turn: Turn, fact: PersonApproved) -> None:
         )
         turn.record("approval_refused", actor=actor, scope=granted.scope, reason=turn.answer)
         return
+    idle = series.nothing_to_cut(turn, granted if present is None else present)
+    if idle:
+        words = "WITHDRAWN, prices moved and it would cut nothing"
+        proposals.close(turn, proposal.id, "proposal_withdrawn", words, actor, fact.reason)
+        turn.answer = idle
+        return
     words = f"APPROVED by {fact.principal}"
     proposals.close(turn, proposal.id, "proposal_approved", words, actor, fact.reason)
     more = present is not None and _asks_for_more(present, granted)

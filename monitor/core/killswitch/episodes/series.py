@@ -21,7 +21,7 @@ from monitor.core.killswitch.episodes.amounts import (
 from monitor.core.killswitch.levels import Level
 from monitor.core.killswitch.state import Ask, Latch, Series, Stage
 from monitor.core.killswitch.turn import Turn, after
-from monitor.core.killswitch.words import PARTS
+from monitor.core.killswitch.words import PARTS, dollars
 from monitor.core.types import EngineNs, Subject
 
 LOOK_S = 5.0  # how often a part that is due and waits for a number is looked at again
@@ -89,7 +89,7 @@ def _over(turn: Turn, series: Series) -> str:
     latch = turn.state.latches.get(ask.scope)
     if series.proposal and series.proposal not in turn.state.proposals:
         return f"part {ask.part} was refused or expired"
-    if latch is None and ask.part > 1:
+    if latch is None and _begun(turn, ask):
         return "a person re-armed the scope"
     if latch is not None and latch.level > Level.CUT:
         return f"{ask.scope} is at {latch.level.name}"
@@ -98,10 +98,17 @@ def _over(turn: Turn, series: Series) -> str:
     return ""
 
 
+def _begun(turn: Turn, ask: Ask) -> bool:
+    """Whether a part of it was approved: one that is not the first may be the first proposed, where
+    somebody else's latch stands lower."""
+    heard = turn.state.heard.get(ask.key)
+    return heard is not None and heard.epoch_ns == ask.epoch_ns and heard.level >= ask.level
+
+
 def _free(turn: Turn, series: Series) -> bool:
     """Whether nothing of the part before is under way or left over."""
     latch = turn.state.latches.get(series.ask.scope)
-    return series.ask.part == 1 or (latch is not None and latch.stage is Stage.CONTAINED)
+    return not _begun(turn, series.ask) or (latch is not None and latch.stage is Stage.CONTAINED)
 
 
 def _next(turn: Turn, ask: Ask) -> Ask | None:
@@ -118,6 +125,23 @@ def _next(turn: Turn, ask: Ask) -> Ask | None:
         if standing_usd is None or left_usd < standing_usd:
             return msgspec.structs.replace(ask, part=part, gross_to_usd=left_usd)
     return None
+
+
+def nothing_to_cut(turn: Turn, ask: Ask) -> str:
+    """Why approving a part would cut nothing, since prices moved; it is then proposed anew. Empty
+    where it cuts, and for what is no part."""
+    standing_usd = _standing_usd(turn.state.latches.get(ask.scope))
+    series = turn.state.series.get(ask.key)
+    if not ask.part or standing_usd is None or ask.gross_to_usd is None or series is None:
+        return ""
+    if ask.gross_to_usd < standing_usd:
+        return ""
+    turn.state.series[ask.key] = msgspec.structs.replace(series, due_ns=turn.now, proposal="")
+    return (
+        f"Nothing was done: prices moved, this part would leave {dollars(ask.gross_to_usd)} now, "
+        f"and {ask.scope} is latched at {dollars(standing_usd)} already. The next part that cuts "
+        "is proposed as soon as there is one."
+    )
 
 
 def _standing_usd(latch: Latch | None) -> float | None:
@@ -143,7 +167,7 @@ def end(turn: Turn, key: str, why: str) -> None:
 def rearmed(turn: Turn, scope: Subject) -> None:
     """A person cleared the scope: what was proposed of a cut that had begun goes with it."""
     for key, series in list(turn.state.series.items()):
-        if series.ask.scope == scope and series.ask.part > 1:
+        if series.ask.scope == scope and _begun(turn, series.ask):
             proposals.withdraw(turn, key, "a person re-armed the scope")
             end(turn, key, "a person re-armed the scope")
 

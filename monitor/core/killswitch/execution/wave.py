@@ -27,10 +27,12 @@ from monitor.core.killswitch.execution.run import (
 from monitor.core.killswitch.execution.truths import (
     basis_usd,
     fix_baseline,
+    gross_by_position,
     reachable_goal_usd,
     trip_book,
 )
 from monitor.core.killswitch.facts import PlaceOrders, ReduceOrder
+from monitor.core.killswitch.levels import Level
 from monitor.core.killswitch.plan import Plan, PlanLimits, PlannedOrder, Target
 from monitor.core.killswitch.planning.legs import SIDES_DISAGREE, read_legs
 from monitor.core.killswitch.state import Intent, Latch, Outcome, Residual, Run, Work
@@ -207,14 +209,18 @@ def make_plan(
             hedge_sets=turn.policy.hedge_sets,
         ),
     )
-    cut_before = turnover_usd(turn.state, latch.trip_id) > 0
-    return _but_for_drift(plan) if cut_before else plan
+    if latch.level is not Level.CUT or not turnover_usd(turn.state, latch.trip_id):
+        return plan
+    elsewhere_usd = fsum(usd for name, usd in gross_by_position(latch, book).items() if stuck(name))
+    return _but_for_drift(plan, elsewhere_usd)
 
 
-def _but_for_drift(plan: Plan) -> Plan:
-    """A plan that only follows prices, of what was cut already, is no plan: the goal is met."""
+def _but_for_drift(plan: Plan, elsewhere_usd: float) -> Plan:
+    """A plan that only follows prices, of what was cut already, is no plan: the goal is met. What
+    lies elsewhere, where this plan reaches nothing, gives no room to what it does reach."""
     gross_usd = plan.gross_before_usd
-    if plan.unpriced or not plan.goal_usd < gross_usd <= (1.0 + DRIFT_RATIO) * plan.goal_usd:
+    drift_usd = DRIFT_RATIO * max(0.0, plan.goal_usd - elsewhere_usd)
+    if plan.unpriced or not plan.goal_usd < gross_usd <= plan.goal_usd + drift_usd:
         return plan
     return msgspec.structs.replace(
         plan,
