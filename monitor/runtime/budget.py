@@ -6,10 +6,6 @@ capacity in its first window, and venues answer that with a ban.) Reads leave th
 a cancel never waits behind them. History has a share of its own: it takes no more than that, so a
 start that reads much of it does not blind the daemon, and nothing about the present may take it, so
 that it comes to an end however many accounts there are.
-
-What can wait is paced: spent all at once, as soon as the window allows, it would also return all
-at once, and a kill path that needs more than its reserve would find nothing until then. Paced, a
-part of it comes back every few seconds, and the kill path is the first that may spend it.
 """
 
 from __future__ import annotations
@@ -28,16 +24,11 @@ from monitor.core.types import SECOND_NS, EngineNs
 WAIT_S_MAX = 60.0
 # What was spent within so long is one entry of a ledger, at the time of the newest.
 LEDGER_STEP_NS = SECOND_NS // 4
-# Of what reads may spend: background reads may spend this share, and nothing once so much of all
-# reads is spent: the rest is the truth's.
-BACKGROUND_RATIO = 0.5
-BACKGROUND_WITHIN = 0.9
+# Of what reads may spend, background reads wait once all of them but history spent this share.
+BACKGROUND_RATIO = 0.6
 # History may spend this share, and nothing once so much of all is spent: the rest is the truth's.
 HISTORY_RATIO = 0.3
 HISTORY_WITHIN = 0.8
-# In each sixth of the window, of what reads may spend: background and history apart, since long
-# pages would never find room beside short ones.
-PACE_RATIO, PACE_PARTS = 0.12, 6
 
 
 class Lane(enum.Enum):
@@ -62,15 +53,10 @@ Ledger = tuple[Spent, ...]
 
 
 class Ceiling(NamedTuple):
-    """The most that some lanes may have spent within a time."""
+    """The most that some lanes may have spent within a window."""
 
     most: float
     lanes: frozenset[Lane]
-    within_ns: EngineNs
-
-
-def _pace(reads: float, lane: Lane, window_ns: EngineNs) -> Ceiling:
-    return Ceiling(reads * PACE_RATIO, frozenset({lane}), window_ns // PACE_PARTS)
 
 
 class RequestBudget:
@@ -85,7 +71,7 @@ class RequestBudget:
             raise ConfigError(message)
         self._rate = rate
         self._clock = clock
-        self._window_ns = window_ns = round(rate.window_s * SECOND_NS)
+        self._window_ns = round(rate.window_s * SECOND_NS)
         self._spent: deque[tuple[EngineNs, float, Lane]] = deque()
         self._used = 0.0
         self._held_until_ns: EngineNs = 0
@@ -95,23 +81,20 @@ class RequestBudget:
         everyone, history = frozenset(Lane), frozenset({Lane.HISTORY})
         watching = everyone - {Lane.URGENT}
         self._ceilings: dict[Lane, tuple[Ceiling, ...]] = {
-            Lane.URGENT: (Ceiling(rate.capacity, everyone, window_ns),),
+            Lane.URGENT: (Ceiling(rate.capacity, everyone),),
             # A plan waits for lots and ticks: what the kill path spends does not stop the truth.
             Lane.READ: (
-                Ceiling(reads, watching, window_ns),
-                Ceiling(rate.capacity, everyone, window_ns),
+                Ceiling(reads, watching),
+                Ceiling(rate.capacity, everyone),
             ),
             # Nor, for a whole trip, what rules read by the hour; but half the reserve stays free.
             Lane.BACKGROUND: (
-                Ceiling(reads * BACKGROUND_RATIO, frozenset({Lane.BACKGROUND}), window_ns),
-                Ceiling(reads * BACKGROUND_WITHIN, watching, window_ns),
-                Ceiling(reads + rate.reserve / 2.0, everyone, window_ns),
-                _pace(reads, Lane.BACKGROUND, window_ns),
+                Ceiling(reads * BACKGROUND_RATIO, watching - history),
+                Ceiling(reads + rate.reserve / 2.0, everyone),
             ),
             Lane.HISTORY: (
-                Ceiling(reads * HISTORY_RATIO, history, window_ns),
-                Ceiling(reads * HISTORY_WITHIN, everyone, window_ns),
-                _pace(reads, Lane.HISTORY, window_ns),
+                Ceiling(reads * HISTORY_RATIO, history),
+                Ceiling(reads * HISTORY_WITHIN, everyone),
             ),
         }
 
@@ -130,8 +113,7 @@ class RequestBudget:
             TransientFeedError: The wait would be longer than ``wait_s_max``.
             ConfigError: The weight can never be spent.
         """
-        window_ns = self._window_ns  # a heavy one may leave by itself, however short the pace
-        ceiling = min(one.most for one in self._ceilings[lane] if one.within_ns == window_ns)
+        ceiling = min(one.most for one in self._ceilings[lane])
         if weight > ceiling:
             message = (
                 f"A request of weight {weight:g} can never be sent: the budget allows {ceiling:g} "
@@ -213,17 +195,12 @@ class RequestBudget:
         """
         self._forget(now)
         free_at_ns = now
-        for ceiling in self._ceilings[lane]:
-            most = max(ceiling.most, weight)
-            spent = [
-                (spent_ns, amount)
-                for spent_ns, amount, spender in self._spent
-                if spender in ceiling.lanes and now - spent_ns < ceiling.within_ns
-            ]
-            used = sum(amount for _, amount in spent)
-            for spent_ns, amount in spent:
+        for most, lanes in self._ceilings[lane]:
+            used = sum(amount for _, amount, spender in self._spent if spender in lanes)
+            for spent_ns, amount, spender in self._spent:
                 if used + weight <= most:
                     break
-                used -= amount
-                free_at_ns = max(free_at_ns, spent_ns + ceiling.within_ns)
+                if spender in lanes:
+                    used -= amount
+                    free_at_ns = max(free_at_ns, spent_ns + self._window_ns)
         return free_at_ns if lane is Lane.URGENT else max(free_at_ns, self._held_until_ns)

@@ -59,7 +59,7 @@ def test_numbers_and_a_file_that_loads(
     assert main(words(venues, out)) == 0
     rows = msgspec.msgpack.decode((data / NAME).read_bytes())
     spent = {name: [weight for _, weight, *_ in one] for name, one in rows.items()}
-    assert spent["hyperliquid"][0] == 7.25
+    assert sum(spent["hyperliquid"]) % 1.0 == 0.25  # an entry may hold some of both
     assert sum(spent["hyperliquid"]) > 50.0  # accounts cost 2 to 20 each
     assert sum(spent["dydx"]) > 5.0
     told = capsys.readouterr().out

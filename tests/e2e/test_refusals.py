@@ -129,7 +129,7 @@ SAYS = {
     "port in use": ("is in use", "server.port"),
     "unwritable directory": ("a-file/data cannot be written", "not a directory"),
     "missing secret": ("secret of webhook ops is missing", "RISKD_NO_SUCH_VARIABLE"),
-    "missing rules": ("no-such-rules.yaml", "cannot be read"),
+    "missing rules": ("no-such-rules.yaml", "there is no file"),
     "wrong rule": ("wrong-rules.yaml:5", "leverrage is not a measure", "leverage"),
     "no token": ("0.0.0.0 is reachable from the network", "read_token_file"),
 }

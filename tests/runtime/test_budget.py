@@ -36,15 +36,6 @@ async def test_reads_stop_at_the_reserve_and_the_kill_path_does_not() -> None:
         assert read.done()
 
 
-async def paced(budget: RequestBudget, clock: ManualClock, lane: Lane, parts: int) -> None:
-    """A tenth of what reads may spend, every sixth of the window: at once, not waited for."""
-    for _ in range(parts):
-        began = clock.now()
-        await budget.acquire(8.0, lane=lane)
-        assert clock.now() == began
-        await clock.advance(10.0)
-
-
 async def test_what_the_kill_path_spends_does_not_stop_the_truth() -> None:
     """A plan needs lots and ticks that a start has not read yet, and a long trip must not blind
     the rules; history gives way to it, and the background as well from half the reserve on."""
@@ -67,36 +58,19 @@ async def test_what_the_kill_path_spends_does_not_stop_the_truth() -> None:
         assert more.done()
 
 
-async def test_the_background_leaves_room_for_the_truth() -> None:
+async def test_history_leaves_room_for_the_truth() -> None:
     """However much is read in the background, the re-reads of accounts go on at once."""
     clock = ManualClock()
     budget = RequestBudget(RATE, clock)
-    await paced(budget, clock, Lane.BACKGROUND, 5)
+    await budget.acquire(48.0, lane=Lane.BACKGROUND)
     async with asyncio.TaskGroup() as tasks:
-        background = tasks.create_task(budget.acquire(1.0, lane=Lane.BACKGROUND), name="more")
+        history = tasks.create_task(budget.acquire(1.0, lane=Lane.BACKGROUND), name="history")
         await settle()
-        assert not background.done()
+        assert not history.done()
         await budget.acquire(32.0)
-        assert clock.now() == START_NS + 50 * SECOND_NS
-        await clock.advance(10.0)
-        assert background.done()
-
-
-async def test_the_last_tenth_of_reads_is_the_truths() -> None:
-    """Where there is much of it the background waits, though its own share is not spent."""
-    clock = ManualClock()
-    budget = RequestBudget(RATE, clock)
-    await budget.acquire(64.0)
-    await budget.acquire(8.0, lane=Lane.BACKGROUND)
-    await clock.advance(10.0)
-    async with asyncio.TaskGroup() as tasks:
-        background = tasks.create_task(budget.acquire(1.0, lane=Lane.BACKGROUND), name="more")
-        await settle()
-        assert not background.done()
-        await budget.acquire(8.0)
-        assert clock.now() == START_NS + 10 * SECOND_NS
-        await clock.advance(50.0)
-        assert background.done()
+        assert clock.now() == START_NS
+        await clock.advance(60.0)
+        assert history.done()
 
 
 async def test_half_a_year_of_prices_has_a_share_of_its_own() -> None:
@@ -104,77 +78,31 @@ async def test_half_a_year_of_prices_has_a_share_of_its_own() -> None:
     hourly read waiting."""
     clock = ManualClock()
     budget = RequestBudget(RATE, clock)
-    await paced(budget, clock, Lane.HISTORY, 3)
+    await budget.acquire(24.0, lane=Lane.HISTORY)
     async with asyncio.TaskGroup() as tasks:
         prices = tasks.create_task(budget.acquire(1.0, lane=Lane.HISTORY), name="prices")
         await settle()
         assert not prices.done()
-        await budget.acquire(8.0, lane=Lane.BACKGROUND)
-        assert clock.now() == START_NS + 30 * SECOND_NS
-        await clock.advance(30.0)
+        await budget.acquire(48.0, lane=Lane.BACKGROUND)
+        assert clock.now() == START_NS
+        await clock.advance(60.0)
         assert prices.done()
 
 
-async def test_history_leaves_the_last_fifth_to_the_truth() -> None:
-    """Though its own share is not spent."""
+async def test_history_comes_to_its_turn_beside_all_background_reads() -> None:
+    """As much as these may spend leaves it a part at once; the last fifth is the truth's."""
     clock = ManualClock()
     budget = RequestBudget(RATE, clock)
-    await budget.acquire(24.0)
-    await paced(budget, clock, Lane.BACKGROUND, 4)
-    await paced(budget, clock, Lane.HISTORY, 1)
+    await budget.acquire(48.0, lane=Lane.BACKGROUND)
+    await budget.acquire(16.0, lane=Lane.HISTORY)
     async with asyncio.TaskGroup() as tasks:
         history = tasks.create_task(budget.acquire(1.0, lane=Lane.HISTORY), name="history")
         await settle()
         assert not history.done()
         await budget.acquire(16.0)
-        assert clock.now() == START_NS + 50 * SECOND_NS
-        await clock.advance(10.0)
-        assert history.done()
-
-
-async def test_long_pages_find_room_beside_short_ones() -> None:
-    """A background read every few seconds keeps no page of history waiting."""
-    clock = ManualClock()
-    budget = RequestBudget(RATE, clock)
-    for _ in range(5):
-        await budget.acquire(1.5, lane=Lane.BACKGROUND)
-        await clock.advance(2.0)
-    before = clock.now()
-    await budget.acquire(20.0, lane=Lane.HISTORY)
-    assert clock.now() == before
-
-
-@pytest.mark.parametrize("lane", [Lane.BACKGROUND, Lane.HISTORY])
-async def test_what_can_wait_is_paced(lane: Lane) -> None:
-    """Not much of it in a sixth of the window, so that it comes back in parts;
-    truth and the kill path wait for no pace."""
-    clock = ManualClock()
-    budget = RequestBudget(RATE, clock)
-    await budget.acquire(16.0, lane=lane)
-    async with asyncio.TaskGroup() as tasks:
-        more = tasks.create_task(budget.acquire(1.0, lane=lane), name="more")
-        await settle()
-        await budget.acquire(10.0)
-        await budget.acquire(10.0, lane=Lane.URGENT)
         assert clock.now() == START_NS
-        assert not more.done()
-        await clock.advance(9.999)
-        assert not more.done()
-        await clock.advance(0.001)
-        assert more.done()
-
-
-async def test_one_request_heavier_than_the_pace_leaves_by_itself() -> None:
-    """It waits for the others, and is no mistake of the configuration."""
-    clock = ManualClock()
-    budget = RequestBudget(RATE, clock)
-    await budget.acquire(1.0, lane=Lane.HISTORY)
-    async with asyncio.TaskGroup() as tasks:
-        heavy = tasks.create_task(budget.acquire(20.0, lane=Lane.HISTORY), name="heavy")
-        await settle()
-        assert not heavy.done()
-        await clock.advance(10.0)
-        assert heavy.done()
+        await clock.advance(60.0)
+        assert history.done()
 
 
 async def test_what_never_reached_the_venue_is_given_back() -> None:

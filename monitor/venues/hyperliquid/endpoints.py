@@ -12,9 +12,7 @@ from monitor.core.errors import DecodeError, FeedError, TransientFeedError
 from monitor.core.ports import RateBudget, Request, Response
 
 Argument = str | int | dict[str, str | int] | None
-# One cut of two accounts with positions on two dexes reads some 370 within four seconds, a second
-# round 130 more: that must be there at once.
-BUDGET = RateBudget(capacity=1200.0, window_s=60.0, reserve=480.0, connects_per_minute=30)
+BUDGET = RateBudget(capacity=1200.0, window_s=60.0, reserve=300.0, connects_per_minute=30)
 RETRY_AFTER_MIN_S = 10.0  # no Retry-After was ever observed on a 429
 
 _LIGHT = frozenset(
