@@ -19,7 +19,7 @@ from monitor.core.measures.definition import (
     Relation,
     rank_definitions,
 )
-from monitor.core.measures.instance import Instance, Watcher
+from monitor.core.measures.instance import Instance, Watcher, appended
 from monitor.core.measures.looking import Lookout
 from monitor.core.measures.patience import find_lazy
 from monitor.core.measures.tree import AccountNode, MarketNode, Node, PositionNode, Tree
@@ -146,9 +146,13 @@ class Evaluator:
             return
         readers = source.dependents if whole else source.witnesses
         if instance not in readers:
-            readers.append(instance)
+            readers = appended(readers, instance)
+            if whole:
+                source.dependents = readers
+            else:
+                source.witnesses = readers
             source.set_previewable()
-            instance.inputs.append(source)
+            instance.inputs = appended(instance.inputs, source)
 
     def demand(self, name: str, node: Node) -> Instance | None:
         """The instance of a measure about a subject, made with all it reads; None where the
@@ -432,7 +436,7 @@ class Evaluator:
                 instance.set_guard()
             touched.extend(instance.unguarded)
         if instance.attentive:
-            touched.extend(instance.attentive.values())
+            touched.extend(instance.attentive)
 
     def _crossing(self, instance: Instance, now: EngineNs) -> EngineNs:
         """When an age reaches the next limit asked about; soon while it may also fall."""

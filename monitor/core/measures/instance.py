@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
+from collections.abc import Callable, Sequence
 from math import inf
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from monitor.core.measures.definition import Definition
 from monitor.core.measures.tree import Node
@@ -24,6 +25,22 @@ class Watcher(Protocol):
     """Who wants to be asked again when a measure moves: a rule about a subject."""
 
     due: bool
+
+
+T = TypeVar("T")
+
+
+def appended(
+    known: Sequence[T], item: T, *, key: Callable[[T], float] | None = None
+) -> Sequence[T]:
+    """``known`` with one more, in the order of ``key`` where there is one; what is empty becomes a
+    list, and a list stays the same one."""
+    entries = known if isinstance(known, list) else []
+    if key is None:
+        entries.append(item)
+    else:
+        insort(entries, item, key=key)
+    return entries
 
 
 class Instance:
@@ -81,9 +98,10 @@ class Instance:
         # With a cadence and nothing that dirties it, it is computed every so often.
         self.periodic = bool(self.cadence_ns) and not definition.bits and not definition.needs
         self.max_age = FOREVER_NS if spec.max_age_s is None else limit_ns(spec.max_age_s)
-        self.inputs: list[Instance] = []
-        self.dependents: list[Instance] = []
-        self.witnesses: list[Instance] = []  # dependents that only ask whether it is known
+        # Most of these stay empty, and there are dozens of thousands: a list comes with its first.
+        self.inputs: Sequence[Instance] = ()
+        self.dependents: Sequence[Instance] = ()
+        self.witnesses: Sequence[Instance] = ()  # dependents that only ask whether it is known
         # Read by nobody but those with a cadence: computed when one of them is, not before.
         self.lazy = False
         self.pulled: tuple[Instance, ...] = ()  # the lazy ones among its inputs
@@ -92,10 +110,10 @@ class Instance:
         self.hot: tuple[Instance, ...] = ()
         self.slow: tuple[Instance, ...] = ()
         self.slow_until_ns = 0
-        self.limits: list[tuple[float, Watcher]] = []  # ascending
-        self.unguarded: list[Watcher] = []  # asked at every change of value
-        self.attentive: dict[int, Watcher] = {}  # asked at every observation, by id
-        self.watchers: list[Watcher] = []
+        self.limits: Sequence[tuple[float, Watcher]] = ()  # ascending
+        self.unguarded: Sequence[Watcher] = ()  # asked at every change of value
+        self.attentive: Sequence[Watcher] = ()  # asked at every observation
+        self.watchers: Sequence[Watcher] = ()
         self.guard_low, self.guard_high = -inf, inf
         self.queued = False
         self.preview = definition.preview
@@ -110,21 +128,20 @@ class Instance:
 
     def attend(self, watcher: Watcher, *, every: bool) -> None:
         """Whether ``watcher`` must see every observation."""
-        if every:
-            self.attentive[id(watcher)] = watcher
-        else:
-            self.attentive.pop(id(watcher), None)
+        if every is not any(one is watcher for one in self.attentive):
+            others = [one for one in self.attentive if one is not watcher]
+            self.attentive = (*others, watcher) if every else tuple(others)
         self.set_previewable()
 
     def watch(self, watcher: Watcher, limits: tuple[float, ...] | None) -> None:
         """Ask ``watcher`` again when the value crosses one of ``limits``, or with None whenever it
         changes; always when it becomes present or absent."""
-        self.watchers.append(watcher)
+        self.watchers = appended(self.watchers, watcher)
         if limits is None:
-            self.unguarded.append(watcher)
+            self.unguarded = appended(self.unguarded, watcher)
         else:
             for limit in limits:
-                insort(self.limits, (limit, watcher), key=_limit)
+                self.limits = appended(self.limits, (limit, watcher), key=_limit)
         self.set_guard()
         self.set_previewable()
 
