@@ -72,7 +72,7 @@ class RequestBudget:
         self._rate = rate
         self._clock = clock
         self._window_ns = round(rate.window_s * SECOND_NS)
-        self._spent: deque[tuple[EngineNs, float, Lane]] = deque()
+        self._spent: deque[Spent] = deque()
         self._used = 0.0
         self._held_until_ns: EngineNs = 0
         # A lock hands over in order of arrival: that is the whole queue.
@@ -83,10 +83,7 @@ class RequestBudget:
         self._ceilings: dict[Lane, tuple[Ceiling, ...]] = {
             Lane.URGENT: (Ceiling(rate.capacity, everyone),),
             # A plan waits for lots and ticks: what the kill path spends does not stop the truth.
-            Lane.READ: (
-                Ceiling(reads, watching),
-                Ceiling(rate.capacity, everyone),
-            ),
+            Lane.READ: (Ceiling(reads, watching), Ceiling(rate.capacity, everyone)),
             # Nor, for a whole trip, what rules read by the hour; but half the reserve stays free.
             Lane.BACKGROUND: (
                 Ceiling(reads * BACKGROUND_RATIO, watching - history),
@@ -100,8 +97,8 @@ class RequestBudget:
 
     async def acquire(
         self, weight: float, *, lane: Lane = Lane.READ, wait_s_max: float = WAIT_S_MAX
-    ) -> None:
-        """Wait until ``weight`` may be spent, and spend it.
+    ) -> Spent:
+        """Wait until ``weight`` may be spent, and spend it; what was spent is for ``give_back``.
 
         Args:
             weight: What the request costs, in the venue's own units.
@@ -138,17 +135,20 @@ class RequestBudget:
                     )
                     raise TransientFeedError(message)
                 await self._clock.sleep((free_at_ns - now) / SECOND_NS)
-            self._spent.append((now, weight, lane))
+            spent = Spent(now, weight, lane)
+            self._spent.append(spent)
             self._used += weight
+            return spent
 
     def ledger(self) -> Ledger:
         """What the venue still counts, for the process after this one."""
         self._forget(self._clock.now())
         entries: dict[tuple[int, Lane], Spent] = {}
-        for spent_ns, weight, lane in self._spent:
-            step = spent_ns // LEDGER_STEP_NS, lane
+        for one in self._spent:
+            step = one.at_ns // LEDGER_STEP_NS, one.lane
             before = entries.get(step)
-            entries[step] = Spent(spent_ns, weight + (before.weight if before else 0.0), lane)
+            weight = one.weight + (before.weight if before else 0.0)
+            entries[step] = Spent(one.at_ns, weight, one.lane)
         return tuple(entries.values())
 
     def recall(self, ledger: Ledger) -> None:
@@ -157,20 +157,19 @@ class RequestBudget:
         A time to come counts as now: the clock was set back since.
         """
         now = self._clock.now()
-        earlier = sorted(
-            ((min(one.at_ns, now), one.weight, one.lane) for one in ledger), key=lambda one: one[0]
-        )
-        self._spent.extendleft(reversed(earlier))
-        self._used += sum(weight for _, weight, _ in earlier)
+        earlier = [Spent(min(one.at_ns, now), one.weight, one.lane) for one in ledger]
+        self._spent.extendleft(sorted(earlier, key=lambda one: one.at_ns, reverse=True))
+        self._used += sum(one.weight for one in earlier)
         self._forget(now)
 
-    def give_back(self, weight: float, lane: Lane = Lane.READ) -> None:
-        """What a lane last spent of this weight never reached the venue."""
-        for index in range(len(self._spent) - 1, -1, -1):
-            if self._spent[index][1:] == (weight, lane):
-                del self._spent[index]
-                self._used -= weight
-                return
+    def give_back(self, spent: Spent) -> None:
+        """It never reached the venue. What is over by now, or was given back before, is not owed.
+
+        Of several that are equal, whichever goes is the same.
+        """
+        if spent in self._spent:
+            self._spent.remove(spent)
+            self._used -= spent.weight
 
     def hold_reads(self, seconds: float) -> None:
         """The venue asked for a pause (429): no read leaves before it is over; urgent ones do."""
@@ -184,8 +183,8 @@ class RequestBudget:
 
     def _forget(self, now: EngineNs) -> None:
         spent = self._spent
-        while spent and now - spent[0][0] >= self._window_ns:
-            self._used -= spent.popleft()[1]
+        while spent and now - spent[0].at_ns >= self._window_ns:
+            self._used -= spent.popleft().weight
         if not spent:
             self._used = 0.0  # sums of floats drift; an empty ledger is exactly zero
 
@@ -196,11 +195,11 @@ class RequestBudget:
         self._forget(now)
         free_at_ns = now
         for most, lanes in self._ceilings[lane]:
-            used = sum(amount for _, amount, spender in self._spent if spender in lanes)
-            for spent_ns, amount, spender in self._spent:
+            counted = [one for one in self._spent if one.lane in lanes]
+            used = sum(one.weight for one in counted)
+            for one in counted:
                 if used + weight <= most:
                     break
-                if spender in lanes:
-                    used -= amount
-                    free_at_ns = max(free_at_ns, spent_ns + self._window_ns)
+                used -= one.weight
+                free_at_ns = max(free_at_ns, one.at_ns + self._window_ns)
         return free_at_ns if lane is Lane.URGENT else max(free_at_ns, self._held_until_ns)

@@ -226,13 +226,13 @@ class Poller:
     async def _exchange(self, poll: Poll, request: Request, lane: Lane) -> PollOutput:
         lane = Lane.HISTORY if request.patient else lane
         wait_s_max = WAITS_S_MAX.get(lane, WAIT_S_MAX)
-        await self._budget.acquire(request.weight, lane=lane, wait_s_max=wait_s_max)
+        spent = await self._budget.acquire(request.weight, lane=lane, wait_s_max=wait_s_max)
         async with self._slots:
             try:
                 response = await self._http.execute(request)
             except TransientFeedError as error:
                 if error.unsent:  # a venue that is back must not find its minute spent
-                    self._budget.give_back(request.weight, lane)
+                    self._budget.give_back(spent)
                 self._count(failed=True)
                 raise
         now = self._clock.now()

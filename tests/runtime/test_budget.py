@@ -108,11 +108,11 @@ async def test_history_comes_to_its_turn_beside_all_background_reads() -> None:
 async def test_what_never_reached_the_venue_is_given_back() -> None:
     """Once, and only what was spent."""
     budget = RequestBudget(RATE, ManualClock())
-    await budget.acquire(20.0)
+    unsent = await budget.acquire(20.0)
     await budget.acquire(30.0)
-    budget.give_back(20.0)
+    budget.give_back(unsent)
     assert budget.used_and_left() == (30.0, 70.0)
-    budget.give_back(20.0)
+    budget.give_back(unsent)
     assert budget.used_and_left() == (30.0, 70.0)
 
 
@@ -315,13 +315,18 @@ async def test_reads_never_pass_the_capacity() -> None:
         await budget.acquire(1.0, wait_s_max=1.0)
 
 
-async def test_what_is_given_back_is_of_its_own_lane() -> None:
-    """A read that never left must not free what the kill path spent."""
-    budget = RequestBudget(RATE, ManualClock())
-    await budget.acquire(10.0)
+async def test_what_is_given_back_is_what_was_not_sent() -> None:
+    """Neither a later one of the same weight, which the venue counts for longer, nor what the kill
+    path spent."""
+    clock = ManualClock()
+    budget = RequestBudget(RATE, clock)
+    unsent = await budget.acquire(10.0)
     await budget.acquire(10.0, lane=Lane.URGENT)
-    budget.give_back(10.0)
-    assert [one.lane for one in budget.ledger()] == [Lane.URGENT]
+    await clock.advance(9.0)
+    await budget.acquire(10.0)
+    budget.give_back(unsent)
+    kept = [(one.at_ns, one.lane) for one in budget.ledger()]
+    assert kept == [(START_NS, Lane.URGENT), (START_NS + 9 * SECOND_NS, Lane.READ)]
 
 
 async def test_a_ledger_is_short_and_never_too_early() -> None:
