@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from monitor.core.killswitch.facts import RuleEnded
 from monitor.core.killswitch.state import KillState
 from monitor.core.state.model import RuleMemory
-from monitor.core.types import AlertState
+from monitor.core.types import AlertState, Subject
 
 
 def ended(
@@ -19,8 +19,8 @@ def ended(
     settled: bool,
     unasked: Collection[str] = (),
 ) -> tuple[RuleEnded, ...]:
-    """The ends of rules that holds, unconfirmed levels and proposals wait for, by what the rules
-    say now.
+    """The ends of rules that holds, unconfirmed levels, proposals and pages of what would have been
+    done wait for, by what the rules say now.
 
     Args:
         state: Of the kill switch.
@@ -37,6 +37,9 @@ def ended(
     asks += [one.ask for one in state.proposals.values()]
     asks += [one.ask for one in state.series.values()]
     asked = {ask.key: (ask.rule, ask.subject) for ask in asks}
+    for key in state.would:
+        rule, _, subject = key.partition("|")
+        asked[key] = rule, Subject(subject)
     waiting |= asked
     found = []
     for key, (rule, subject) in waiting.items():

@@ -8,7 +8,7 @@ from monitor.app.ended import ended, not_asked
 from monitor.core.decision import ActionLevel
 from monitor.core.killswitch.facts import RuleEnded
 from monitor.core.killswitch.levels import Level
-from monitor.core.killswitch.state import Ask, Hold, KillState, Pending, Proposal, Series
+from monitor.core.killswitch.state import Ask, Heard, Hold, KillState, Pending, Proposal, Series
 from monitor.core.rules.rule import RuleState
 from monitor.core.state.model import RuleMemory
 from monitor.core.types import AlertState, Severity, Subject
@@ -43,7 +43,9 @@ def held(*, removed: bool = False, over_ns: int | None = None) -> KillState:
 
 
 PENDING = KillState(pendings={KEY: Pending(ask=ASK, confirmed=True, not_before_ns=9)})
+WOULD = KillState(would={KEY: Heard(epoch_ns=1, level=Level.CUT)})
 SERIES = KillState(series={KEY: Series(ask=ASK, due_ns=9)})
+ORPHAN_AND_SERIES = KillState(holds=held(removed=True).holds, series=SERIES.series)
 PROPOSED = KillState(proposals={"p-1": Proposal(id="p-1", ask=ASK, expires_ns=9, words="")})
 
 
@@ -70,6 +72,8 @@ CALM = RuleState()
         pytest.param(PENDING, rule_at(CALM), False, [OVER], id="a cut that waits"),
         pytest.param(PROPOSED, rule_at(CALM), False, [OVER], id="a proposal"),
         pytest.param(SERIES, rule_at(CALM), False, [OVER], id="a cut in parts"),
+        pytest.param(ORPHAN_AND_SERIES, {}, True, [ORPHANED], id="parts beside an orphaned hold"),
+        pytest.param(WOULD, rule_at(CALM), False, [OVER], id="what would have been done"),
         pytest.param(
             PENDING,
             rule_at(RuleState(reentry_pending=True)),
