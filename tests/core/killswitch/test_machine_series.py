@@ -9,8 +9,7 @@ import pytest
 
 from monitor.core.decision import RuleMode
 from monitor.core.killswitch.book import Book
-from monitor.core.killswitch.episodes.amounts import part_usd
-from monitor.core.killswitch.episodes.series import LOOK_S
+from monitor.core.killswitch.episodes.amounts import LOOK_S, part_usd
 from monitor.core.killswitch.levels import Level
 from monitor.core.killswitch.policy import DaemonMode, ModeOverride
 from monitor.core.types import PORTFOLIO

@@ -181,9 +181,13 @@ def test_an_approval_waits_for_an_amount_that_is_not_known_now() -> None:
     assert world.sizes() == {"BTC": "1.6"}
 
 
-@pytest.mark.parametrize("now_usd", [120_000.0, 180_000.0], ids=["less may stay", "more may"])
-def test_what_cooled_down_is_cut_to_the_amount_of_then(now_usd: float) -> None:
-    """A rule that acts by itself saw nobody's eyes: both ways it is the need of now."""
+def waits(world: World) -> list[bool]:
+    """Of the pages that a confirmed cut waits for its amount: whether it ended, in order."""
+    return [one.resolved for one in world.notices if one.alert == waiting.ALERT]
+
+
+def waiting_cut() -> World:
+    """A confirmed cut whose amount nobody knows, after a cool-down; people were told."""
     world = long()
     world.ask()
     world.run(60)
@@ -195,9 +199,16 @@ def test_what_cooled_down_is_cut_to_the_amount_of_then(now_usd: float) -> None:
     assert world.sizes() == {"BTC": "2"}  # cooling down
     world.amounts.clear()
     world.run(ARMED.cool_down_s + 60)
+    assert waits(world) == [False]
+    return world
+
+
+@pytest.mark.parametrize("now_usd", [120_000.0, 180_000.0], ids=["less may stay", "more may"])
+def test_what_cooled_down_is_cut_to_the_amount_of_then(now_usd: float) -> None:
+    """A rule that acts by itself saw nobody's eyes: both ways it is the need of now."""
+    world = waiting_cut()
     assert world.sizes() == {"BTC": "2"}
     assert world.actions().count("waits") == 1
-    assert waits(world) == [False]
     world.amounts[MEASURE, PORTFOLIO] = now_usd
     world.run(60)
     assert world.sizes() == {"BTC": f"{now_usd / 100_000:g}"}
@@ -205,22 +216,9 @@ def test_what_cooled_down_is_cut_to_the_amount_of_then(now_usd: float) -> None:
     assert waits(world) == [False, True]
 
 
-def waits(world: World) -> list[bool]:
-    """Of the pages that a confirmed cut waits for its amount: whether it ended, in order."""
-    return [one.resolved for one in world.notices if one.alert == waiting.ALERT]
-
-
 def test_a_cut_that_waits_for_its_amount_and_is_over_ends_its_page() -> None:
     """Once told, and ended with its rule; a restart between tells nobody twice."""
-    world = long()
-    world.ask()
-    world.run(60)
-    world.end()
-    world.rearm()
-    world.hold(BTC="2")
-    measured(world, 150_000.0, epoch=100.0, seen=(100.0, 130.0))
-    world.amounts.clear()
-    world.run(ARMED.cool_down_s + 60)
+    world = waiting_cut()
     world.restart()
     world.run(60)
     assert waits(world) == [False]
@@ -252,21 +250,6 @@ def test_a_hold_asks_for_no_amount() -> None:
     world = long()
     world.ask(ActionLevel.BLOCK_NEW, gross_to_usd=1.0)
     assert world.latch().gross_to_usd is None
-
-
-def waiting_cut() -> World:
-    """A confirmed cut whose amount nobody knows, after a cool-down; people were told."""
-    world = long()
-    world.ask()
-    world.run(60)
-    world.end()
-    world.rearm()
-    world.hold(BTC="2")
-    measured(world, 150_000.0, epoch=100.0, seen=(100.0, 130.0))
-    world.amounts.clear()
-    world.run(ARMED.cool_down_s + 60)
-    assert waits(world) == [False]
-    return world
 
 
 def rearmed(world: World) -> None:

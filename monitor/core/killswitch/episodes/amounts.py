@@ -15,6 +15,7 @@ from monitor.core.types import Subject
 
 # Within so much of the goal nothing is left to cut: prices move by more while a person reads.
 AMOUNT_SLACK_RATIO = 0.01
+LOOK_S = 5.0  # how often what is not known is looked up again
 
 
 def as_of_now(turn: Turn, ask: Ask) -> Ask | None:

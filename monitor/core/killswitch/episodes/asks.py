@@ -10,7 +10,7 @@ from __future__ import annotations
 from monitor.core.decision import ActionLevel, Because, KillRequest, RuleMode, narrower
 from monitor.core.killswitch.book import Book
 from monitor.core.killswitch.episodes import holds, proposals, series, waiting
-from monitor.core.killswitch.episodes.amounts import as_of_now
+from monitor.core.killswitch.episodes.amounts import LOOK_S, as_of_now
 from monitor.core.killswitch.episodes.trips import trip
 from monitor.core.killswitch.execution.orders import concerns
 from monitor.core.killswitch.facts import KillNotice, RuleAsked
@@ -32,8 +32,6 @@ from monitor.core.types import (
 )
 
 WOULD_ALERT = "KillSwitchWouldHave"
-_ACT = RuleMode.ACT
-LOOK_S = 5.0  # how often an amount that is not known is looked up again
 
 
 def rule_asked(turn: Turn, fact: RuleAsked) -> None:
@@ -201,7 +199,8 @@ def raise_ripe(turn: Turn) -> None:
     for key, pending in list(turn.state.pendings.items()):
         if not ripe(turn, pending):
             continue
-        if turn.policy.mode_of(pending.ask.rule, pending.ask.scope, pending.ask.mode) is not _ACT:
+        mode = turn.policy.mode_of(pending.ask.rule, pending.ask.scope, pending.ask.mode)
+        if mode is not RuleMode.ACT:
             _drop(turn, key, "the rule may no longer act")
             continue
         if effective(turn.state, pending.ask.scope) is Level.FLATTEN:

@@ -158,7 +158,7 @@ def approved(turn: Turn, fact: PersonApproved) -> None:
         )
         turn.record("approval_refused", actor=actor, scope=granted.scope, reason=turn.answer)
         return
-    idle = series.nothing_to_cut(turn, granted if present is None else present)
+    idle = series.put_off(turn, granted if present is None else present)
     if idle:
         words = "WITHDRAWN, prices moved and it would cut nothing"
         proposals.close(turn, proposal.id, "proposal_withdrawn", words, actor, fact.reason)

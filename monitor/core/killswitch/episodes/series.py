@@ -14,6 +14,7 @@ from monitor.core.decision import RuleMode
 from monitor.core.killswitch.episodes import proposals
 from monitor.core.killswitch.episodes.amounts import (
     AMOUNT_SLACK_RATIO,
+    LOOK_S,
     goal_usd,
     gross_usd,
     part_usd,
@@ -23,8 +24,6 @@ from monitor.core.killswitch.state import Ask, Latch, Series, Stage
 from monitor.core.killswitch.turn import Turn, after
 from monitor.core.killswitch.words import PARTS, dollars
 from monitor.core.types import EngineNs, Subject
-
-LOOK_S = 5.0  # how often a part that is due and waits for a number is looked at again
 
 
 def first_part(turn: Turn, ask: Ask) -> Ask:
@@ -127,8 +126,8 @@ def _next(turn: Turn, ask: Ask) -> Ask | None:
     return None
 
 
-def nothing_to_cut(turn: Turn, ask: Ask) -> str:
-    """Why approving a part would cut nothing, since prices moved; it is then proposed anew. Empty
+def put_off(turn: Turn, ask: Ask) -> str:
+    """Have a part proposed anew that would cut nothing by now, since prices moved. Gives why; empty
     where it cuts, and for what is no part."""
     standing_usd = _standing_usd(turn.state.latches.get(ask.scope))
     series = turn.state.series.get(ask.key)
