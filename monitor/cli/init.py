@@ -20,6 +20,13 @@ from monitor.app.budgets import hand_over, take_along
 from monitor.app.lifecycle import Daemon
 from monitor.cli.first_numbers import first_numbers
 from monitor.cli.runner import new_runner
+from monitor.cli.sim_line import (
+    SimulatedClock,
+    SimulatedLine,
+    living_in,
+    read_line,
+    simulated_clock,
+)
 from monitor.cli.status import dark_feeds
 from monitor.config import Config, parse_config
 from monitor.core.errors import ConfigError, Problem
@@ -68,6 +75,20 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     for venue in ("hyperliquid", "dydx"):
         simulated.add_argument(f"--{venue}-rest", metavar="URL", help=f"of {venue}'s REST API")
         simulated.add_argument(f"--{venue}-ws", metavar="URL", help=f"of {venue}'s WebSocket")
+    simulated.add_argument(
+        "--dydx-validator",
+        action="append",
+        default=[],
+        metavar="URL",
+        help="RPC of a dydx node, which tells a halt from a slow API; may be given several times",
+    )
+    simulated.add_argument(
+        "--sim",
+        type=Path,
+        metavar="FILE",
+        help="look at the `riskd sim` whose line is in FILE, in its time; URLs and addresses that "
+        "are not given are those of its line",
+    )
     parser.epilog = (
         "exit code: 0 the file was written, 2 an address, the way to a venue or --out is wrong"
     )
@@ -75,6 +96,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """0 with the file written; ConfigError says what is wrong with an address or the way to it."""
+    if arguments.sim is not None:
+        _fill_in(arguments, read_line(arguments.sim))
     if not arguments.hyperliquid and not arguments.dydx:
         raise ConfigError("Give at least one address: --hyperliquid 0x… or --dydx dydx1….")
     if arguments.out.exists() and not arguments.force:
@@ -82,11 +105,12 @@ def run(arguments: argparse.Namespace) -> int:
     _check_writable(arguments.out)
     configure_logging(level="critical")  # what was not reached is told in sentences
     trial = _trial(arguments)
+    clock = None if arguments.sim is None else simulated_clock(arguments.sim, trial)
     kept = arguments.out.parent / DATA_DIR
     with tempfile.TemporaryDirectory(prefix="riskd-init-") as folder, new_runner() as runner:
         data = Path(folder) / DATA_DIR
         take_along(kept, data)
-        found = runner.run(_look(trial, Path(folder)))
+        found = runner.run(_look(trial, Path(folder), clock))
         text = _render(arguments, found)
         parse_config(text, source=str(arguments.out))
         try:
@@ -94,9 +118,25 @@ def run(arguments: argparse.Namespace) -> int:
         except OSError as error:
             raise ConfigError(f"{arguments.out} cannot be written: {error.strerror}.") from error
         hand_over(data, kept)  # the venues count this minute's requests, whoever asked
-    print(f"\nWrote {arguments.out}. Next: riskd run --config {arguments.out}")
+    with_sim = "" if arguments.sim is None else f" --sim {arguments.sim}"
+    print(f"\nWrote {arguments.out}. Next: riskd run --config {arguments.out}{with_sim}")
     print("It only watches. How it acts where it may (cancels, cuts, proves): riskd demo")
     return 0
+
+
+def _fill_in(arguments: argparse.Namespace, line: SimulatedLine) -> None:
+    """What was not said, from the line of a simulator: its URLs, and its desk's main addresses
+    where no address was given at all."""
+    whose = {} if arguments.hyperliquid or arguments.dydx else line.addresses
+    for venue, urls in line.urls.items():
+        if "main" in whose.get(venue, {}):
+            setattr(arguments, venue, [whose[venue]["main"]])
+        for kind in ("rest", "ws"):
+            name = f"{venue}_{kind}"
+            setattr(arguments, name, getattr(arguments, name, None) or urls.get(kind))
+    validator = line.urls.get("dydx", {}).get("rpc")
+    if validator and not arguments.dydx_validator:
+        arguments.dydx_validator = [validator]
 
 
 def _trial(arguments: argparse.Namespace) -> Config:
@@ -137,7 +177,7 @@ def _check_writable(out: Path) -> None:
         ) from error
 
 
-async def _look(config: Config, folder: Path) -> Found:
+async def _look(config: Config, folder: Path, clock: SimulatedClock | None) -> Found:
     """Run a whole daemon for a moment, show its first numbers, and say what was found."""
     config = config.model_copy(
         update={
@@ -147,7 +187,15 @@ async def _look(config: Config, folder: Path) -> Found:
             "venues": config.venues.model_copy(update=_without_history(config)),
         }
     )
-    daemon = Daemon(config, SystemClock(), base=folder)
+    if clock is None:
+        return await _first_look(Daemon(config, SystemClock(), base=folder))
+    async with living_in(clock):
+        return await _first_look(
+            Daemon(config, clock, base=folder, to_wall_ns=clock.to_wall_ns, simulated=True)
+        )
+
+
+async def _first_look(daemon: Daemon) -> Found:
     print("Asking the venues…", flush=True)
     await daemon.start()
     try:
@@ -266,7 +314,10 @@ def _render(arguments: argparse.Namespace, found: Found) -> str:
             how = " (to watch one with an address, remove its #)" if offered else ""
             lines.append(f"      # Found behind these addresses{how}:")
             lines += [f"      {text}" for text in texts]
-        if venue == "dydx":
+        if venue == "dydx" and arguments.dydx_validator:
+            urls = ", ".join(f'"{url}"' for url in arguments.dydx_validator)
+            lines.append(f"    validator_urls: [{urls}]")
+        elif venue == "dydx":
             lines += [
                 "    # A validator, your own or a public one, tells a halt from a slow API;",
                 "    # without one nobody sees the indexer lag (indexer_lag_blocks is unknown):",

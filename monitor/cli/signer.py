@@ -31,8 +31,8 @@ from monitor.actions.signer import (
     SignerServer,
     SignerState,
 )
-from monitor.cli.run import clock_of_line
 from monitor.cli.runner import new_runner
+from monitor.cli.sim_line import clock_of_line
 from monitor.config import read_config
 from monitor.core.errors import ConfigError, Problem
 from monitor.core.ports import Clock

@@ -17,15 +17,16 @@ START_S = 60.0
 
 
 @contextmanager
-def simulated_venues(seed: int = 7) -> Iterator[Simulation]:
-    """Both venues on loopback in ordinary time; its ``urls`` and ``addresses`` may be read."""
+def simulated_venues(seed: int = 7, *, ahead_s: float = 0.0) -> Iterator[Simulation]:
+    """Both venues on loopback in ordinary time, or ``ahead_s`` of it; its ``urls`` and
+    ``addresses`` may be read."""
     started = threading.Event()
     found: list[Simulation] = []
     stops: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
     failed: list[BaseException] = []
 
     async def serve() -> None:
-        start_s = time.time()
+        start_s = time.time() + ahead_s
         world = World(seed, start_s)
         stopping = asyncio.Event()
         clock = ScaledClock(1.0, start_ns=round(start_s * SECOND_NS))

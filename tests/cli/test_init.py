@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from monitor.app.budgets import NAME
 from monitor.cli.main import main
 from monitor.config import load_config
 from monitor.core.ports import RateBudget
+from monitor.core.types import SECOND_NS
 from monitor.runtime.budget import RequestBudget
 from monitor.runtime.clock import SystemClock
 from monitor.sim.simulation import Simulation
@@ -84,6 +86,42 @@ def test_numbers_and_a_file_that_loads(
     more = load_config(out).venues.hyperliquid
     assert more is not None
     assert vault in {account.address for account in more.accounts}
+
+
+def test_in_the_time_of_a_simulator(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its world may be far from the wall's time: read by the wall, every statement there would be
+    of the future, and nothing known. Its line names URLs and addresses as well."""
+    ahead_s = 3600.0
+    line_path, out = tmp_path / "sim.json", tmp_path / "riskd.yaml"
+    with simulated_venues(ahead_s=ahead_s) as simulation:
+        clock = {
+            "speed": 1.0,
+            "start_ns": round((time.time() + ahead_s) * SECOND_NS),
+            "since_ns": time.time_ns(),
+        }
+        line = {"clock": clock, "urls": simulation.urls, "addresses": simulation.addresses}
+        line_path.write_bytes(msgspec.json.encode(line))
+        assert main(["init", f"--out={out}", f"--sim={line_path}"]) == 0
+        validator = simulation.urls["dydx"]["rpc"]
+    told = capsys.readouterr().out
+    for account in ("hyperliquid/main", "dydx/main"):
+        row = told.split(f"\n{account} ")[1].splitlines()[0]
+        assert "unknown" not in row, told
+    assert f"riskd run --config {out} --sim {line_path}" in told
+    dydx = load_config(out).venues.dydx
+    assert dydx is not None
+    assert list(dydx.validator_urls) == [validator]
+
+
+def test_a_simulators_line_does_not_hide_the_real_venues(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Addresses without URLs are those of the public networks, whose time is the wall's."""
+    line_path = tmp_path / "sim.json"
+    line_path.write_text('{"clock": {"speed": 1.0}}')
+    asked = ["--hyperliquid=0x" + "12" * 20, f"--sim={line_path}"]
+    assert main(["init", f"--out={tmp_path / 'riskd.yaml'}", *asked]) == 2
+    assert "simulated venues on this machine only" in capsys.readouterr().err
 
 
 def test_a_socket_that_is_never_reached_is_told(
