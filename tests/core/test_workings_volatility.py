@@ -149,6 +149,17 @@ def test_the_worst_index_names_what_is_not_known(unknown: bool, said: str) -> No
     assert sum(points) == pytest.approx(value, abs=0.025)
 
 
+def test_a_part_of_which_most_is_not_known_is_told_as_at_its_worst() -> None:
+    """A number without end would say nothing to whoever does the sum again."""
+    desk = StressDesk(*EXAMPLE)
+    for number in range(len(EXAMPLE) + 2):
+        desk.join(Told(f"NEW{number}", 0.1, 0.0, 0.0, open_interest_usd=1e3), history=5)
+    desk.evaluate()
+    _, lines = worked(desk, "funding_stress_worst_index", PORTFOLIO)
+    assert lines[0] == "level not known, at its worst: 1 x 25 = 25.00"
+    assert "inf" not in " ".join(lines)
+
+
 # ------------------------------------------------------------------------------------ strategies
 
 

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 from monitor.core.formulas.funding_stress import ramp
 from monitor.core.measures.tree import Node, PortfolioNode
 from monitor.core.measures.use import Use
@@ -79,7 +81,9 @@ def _parts(values: tuple[float, ...], use: Use) -> list[str]:
 
 def _part(name: str, value: float, low: float, high: float, weight: float) -> str:
     share = ramp(value, low, high)
-    if value <= low:
+    if value == inf:  # the middle one of the assets is not known
+        found = "not known, at its worst: 1"
+    elif value <= low:
         found = f"{value:.4g} <= {low:g}: 0"
     elif value >= high:
         found = f"{value:.4g} >= {high:g}: 1"
