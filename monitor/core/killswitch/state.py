@@ -287,11 +287,14 @@ class Proposal(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 class Series(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """A cut over a time: ``ask`` is its next part, proposed from ``due_ns`` on, or before people
-    now as ``proposal``."""
+    now as ``proposal``. ``unknown_ns`` is since when it waits for an amount, ``paged`` once people
+    were told so."""
 
     ask: Ask
     due_ns: EngineNs
     proposal: str = ""
+    unknown_ns: EngineNs | None = None
+    paged: bool = False
 
 
 class Heard(msgspec.Struct, frozen=True, gc=False, kw_only=True):

@@ -9,6 +9,7 @@ import pytest
 
 from monitor.core.decision import RuleMode
 from monitor.core.killswitch.book import Book
+from monitor.core.killswitch.episodes import waiting
 from monitor.core.killswitch.episodes.amounts import LOOK_S, part_usd
 from monitor.core.killswitch.levels import Level
 from monitor.core.killswitch.policy import DaemonMode, ModeOverride
@@ -41,6 +42,11 @@ def approve(world: World) -> str:
     answer = world.approve(name).answer
     world.run(60)
     return answer
+
+
+def waits(world: World) -> list[bool]:
+    """Of the pages that a part waits for its amount: whether it ended, in order."""
+    return [one.resolved for one in world.notices if one.alert == waiting.ALERT]
 
 
 def series_end(world: World) -> list[str]:
@@ -112,15 +118,45 @@ def test_a_part_is_of_what_is_held_and_allowed_by_then(now_usd: float, left: str
 
 
 def test_a_part_waits_for_an_amount_that_is_not_known() -> None:
-    """Nothing is proposed on a number nobody has, and the series is not over for that."""
+    """Nothing is proposed on a number nobody has, and the series is not over for that. People hear
+    of it once, when it stays so, and again when it is over."""
+    world = over_an_hour()
+    approve(world)
+    world.amounts.clear()
+    world.run(PART_S - 60)  # nobody would have proposed anything yet
+    assert waits(world) == []
+    world.run(PART_S)
+    assert proposed(world) == []
+    assert waits(world) == [False]
+    assert "part 2 of 4 is not proposed" in world.notices[-1].summary
+    assert world.actions().count("waits") == 1
+    world.amounts[MEASURE, PORTFOLIO] = 120_000.0
+    world.run(10)
+    assert len(proposed(world)) == 1
+    assert waits(world) == [False, True]
+
+
+def test_a_part_that_waits_for_a_moment_is_no_news() -> None:
+    """An amount is away for a moment at each restart."""
+    world = over_an_hour()
+    approve(world)
+    world.run(PART_S - 70)
+    world.amounts.clear()
+    world.run(world.policy.say_within_s)
+    world.amounts[MEASURE, PORTFOLIO] = 120_000.0
+    world.run(10)
+    assert (len(proposed(world)), waits(world)) == (1, [])
+
+
+def test_a_series_that_ends_ends_its_page() -> None:
+    """The rule is over while a part waits for its amount."""
     world = over_an_hour()
     approve(world)
     world.amounts.clear()
     world.run(2 * PART_S)
-    assert proposed(world) == []
-    world.amounts[MEASURE, PORTFOLIO] = 120_000.0
+    world.end(rule=CAP)
     world.run(10)
-    assert len(proposed(world)) == 1
+    assert (waits(world), world.machine.state.series) == ([False, True], {})
 
 
 def rule_over(world: World) -> None:

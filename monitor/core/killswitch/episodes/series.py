@@ -11,7 +11,7 @@ from __future__ import annotations
 import msgspec
 
 from monitor.core.decision import RuleMode
-from monitor.core.killswitch.episodes import proposals
+from monitor.core.killswitch.episodes import proposals, waiting
 from monitor.core.killswitch.episodes.amounts import (
     AMOUNT_SLACK_RATIO,
     LOOK_S,
@@ -76,10 +76,29 @@ def go_on(turn: Turn) -> None:
             proposals.withdraw(turn, key, why)
             end(turn, key, why)
         elif not series.proposal and turn.now >= series.due_ns and _free(turn, series):
-            ask = _next(turn, series.ask)
-            if ask is not None:
-                name = proposals.propose_part(turn, ask)
-                turn.state.series[key] = msgspec.structs.replace(series, ask=ask, proposal=name)
+            turn.state.series[key] = _look(turn, series)
+
+
+def _look(turn: Turn, series: Series) -> Series:
+    """The series with its next part proposed, or waiting for one that cuts; people hear of it where
+    that is because nobody knows the gross or the goal, and stays so."""
+    whole_usd, goal = gross_usd(turn, series.ask.scope), goal_usd(turn, series.ask)
+    if whole_usd is not None and goal is not None:
+        _waits_no_longer(turn, series)
+        ask = _next(turn, series.ask, whole_usd, goal)
+        name = "" if ask is None else proposals.propose_part(turn, ask)
+        return Series(ask=ask or series.ask, due_ns=series.due_ns, proposal=name)
+    since_ns = turn.now if series.unknown_ns is None else series.unknown_ns
+    paged = series.paged
+    if not paged and turn.now >= after(since_ns, turn.policy.say_within_s):
+        waiting.say_wait(turn, series.ask, "no part is proposed before it is")
+        paged = True
+    return msgspec.structs.replace(series, unknown_ns=since_ns, paged=paged)
+
+
+def _waits_no_longer(turn: Turn, series: Series) -> None:
+    if series.paged:
+        waiting.say_no_longer(turn, series.ask)
 
 
 def _over(turn: Turn, series: Series) -> str:
@@ -110,12 +129,9 @@ def _free(turn: Turn, series: Series) -> bool:
     return not _begun(turn, series.ask) or (latch is not None and latch.stage is Stage.CONTAINED)
 
 
-def _next(turn: Turn, ask: Ask) -> Ask | None:
-    """The next part that would cut anything; None while gross or goal is unknown, while gross is
-    within the goal, or while the latch stands lower than every part of it."""
-    whole_usd, least_usd = gross_usd(turn, ask.scope), goal_usd(turn, ask)
-    if whole_usd is None or least_usd is None:
-        return None
+def _next(turn: Turn, ask: Ask, whole_usd: float, least_usd: float) -> Ask | None:
+    """The next part that would cut anything; None while gross is within the goal, or while the
+    latch stands lower than every part of it."""
     if whole_usd <= least_usd * (1.0 + AMOUNT_SLACK_RATIO):
         return None
     standing_usd = _standing_usd(turn.state.latches.get(ask.scope))
@@ -154,6 +170,7 @@ def end(turn: Turn, key: str, why: str) -> None:
     """No further part is proposed."""
     series = turn.state.series.pop(key, None)
     if series is not None:
+        _waits_no_longer(turn, series)
         turn.record(
             "series_ended",
             actor="riskd",
