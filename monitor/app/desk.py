@@ -22,7 +22,7 @@ from monitor.server.explain import PATH, Explainer
 if TYPE_CHECKING:
     from monitor.app.lifecycle import Daemon
 
-_NEWS = frozenset({Verb.FLAG_SET, Verb.FLAG_CLEAR, Verb.FLAGS})
+_NEWS = frozenset({Verb.FLAG_SET, Verb.FLAG_CLEAR})
 
 
 class Desk:
@@ -77,15 +77,19 @@ class Desk:
         self, request: OperatorRequest, *, principal: str, channel: str
     ) -> OperatorAnswer:
         """Hand a request to whom it is for."""
-        if request.verb in _NEWS:
+        if request.verb is Verb.FLAGS:
             return await self.news.run(request, principal=principal)
-        if request.verb is Verb.REVIEWED:
-            return await self.reviews.run(request, principal=principal)
-        if request.verb is Verb.APPROVE_RULES:
+        if request.verb in _NEWS:
+            answer = await self.news.run(request, principal=principal)
+        elif request.verb is Verb.REVIEWED:
+            answer = await self.reviews.run(request, principal=principal)
+        elif request.verb is Verb.APPROVE_RULES:
             # Whoever may open the socket is one principal, as for a re-arm.
             who = HOST if channel == "cli" else principal
-            return await self.approval.run(request, principal=who, channel=channel)
-        return await self.kill.run(request, principal=principal, channel=channel)
+            answer = await self.approval.run(request, principal=who, channel=channel)
+        else:
+            return await self.kill.run(request, principal=principal, channel=channel)
+        return await self.kill.on_record(answer)
 
     def _note(
         self,

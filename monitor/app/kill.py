@@ -224,9 +224,12 @@ class KillSwitch:
             principal = HOST
         if request.verb is Verb.PLAN:
             return self._plan(scope, request.gross_to_ratio or 0.0)
-        answer = await self._do(request, scope, principal, channel)
-        # Said once it is on record; what makes safer is done in any case.
-        if await self.driver.settled():
+        return await self.on_record(await self._do(request, scope, principal, channel))
+
+    async def on_record(self, answer: OperatorAnswer) -> OperatorAnswer:
+        """An answer that is said once the audit has what was done, and says so where it has not:
+        what makes safer is done in any case."""
+        if not answer.kept or await self.driver.settled():
             return answer
         return OperatorAnswer(done=answer.done, text=f"{answer.text}\n{NOT_KEPT}", kept=False)
 
