@@ -18,7 +18,7 @@ from monitor.actions.nonces import NonceBook
 from monitor.actions.settings import ActingAccount, HyperliquidActionSettings
 from monitor.actions.signer import Signer, SignerServer, SignerState
 from monitor.actions.signer_client import SignerClient
-from monitor.core.killswitch.book import AccountTruth, WorkingOrder
+from monitor.core.killswitch.book import AccountTruth, Look, WorkingOrder
 from monitor.core.killswitch.facts import (
     AccountRead,
     CancelOrders,
@@ -124,9 +124,9 @@ class ActionDesk:
         assert isinstance(fact, kind), fact
         return fact
 
-    async def truth(self, account: str = "main", *, whole: bool = False) -> AccountTruth:
+    async def truth(self, account: str = "main", look: Look = Look.USUAL) -> AccountTruth:
         """Read an account."""
-        command = ReadAccount(**self._command(account), whole=whole)  # type: ignore[arg-type]  # names of texts
+        command = ReadAccount(**self._command(account), look=look)  # type: ignore[arg-type]  # names of texts
         return (await self.run(command, AccountRead)).truth
 
     async def unreadable(self, account: str = "main") -> CommandFailed:

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from monitor.core.killswitch.book import WorkingOrder
+from monitor.core.killswitch.book import Look, WorkingOrder
 from monitor.core.killswitch.facts import CancelsAnswered, CommandFailed, OrderEnd, OrdersAnswered
 from monitor.core.types import Side
 from monitor.sim.addresses import (
@@ -98,6 +98,21 @@ async def test_an_idle_dex_is_looked_at_less_often(tmp_path: Path) -> None:
         assert number in {one.order_id for one in (await desk.truth("sub")).orders}
 
 
+async def test_positions_alone_cost_a_fraction_of_a_look(tmp_path: Path) -> None:
+    """On every dex, as the whole look has them; of orders nothing is said."""
+    async with action_desk(tmp_path) as desk:
+        whole = await desk.truth()
+        assert whole.orders
+        before, _ = desk.budget.used_and_left()
+        alone = await desk.truth(look=Look.POSITIONS)
+        after, _ = desk.budget.used_and_left()
+        assert after - before == 2 * 2  # two dexes
+        assert {one.market for one in alone.positions} == {one.market for one in whole.positions}
+        assert any(":" in one.market for one in alone.positions)
+        assert (alone.orders, alone.orders_ns, alone.twaps_ns) == ((), None, None)
+        assert alone.read_ns > 0
+
+
 async def test_an_idle_dex_of_shared_collateral_proves_nothing_unlisted(tmp_path: Path) -> None:
     """A unified account's collateral is in none of its dexes, so an order may stand in an empty
     one: the truth says how old its list is, and a whole look finds it."""
@@ -110,7 +125,7 @@ async def test_an_idle_dex_of_shared_collateral_proves_nothing_unlisted(tmp_path
         hasty = await desk.truth("unified")
         assert number not in {one.order_id for one in hasty.orders}
         assert hasty.idle_orders_ns == first.read_ns
-        whole = await desk.truth("unified", whole=True)
+        whole = await desk.truth("unified", Look.WHOLE)
         assert number in {one.order_id for one in whole.orders}
         assert whole.idle_orders_ns is None
         assert (await desk.truth("sub")).idle_orders_ns is None

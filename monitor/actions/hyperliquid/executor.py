@@ -145,7 +145,7 @@ class HyperliquidExecutor:
         deadline_s = self._settings.command_deadline_s
         try:
             async with asyncio.timeout(deadline_s):
-                truth = await self._reader.truth(account, whole=command.whole)
+                truth = await self._reader.truth(account, command.look)
         except TimeoutError:
             return _failed(command, f"the account could not be read within {deadline_s:g} s")
         except FeedError as error:

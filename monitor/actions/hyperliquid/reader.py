@@ -15,7 +15,7 @@ import msgspec
 
 from monitor.actions.settings import ActingAccount
 from monitor.core.errors import DecodeError, FeedError, TransientFeedError
-from monitor.core.killswitch.book import AccountTruth, HeldPosition, WorkingOrder
+from monitor.core.killswitch.book import AccountTruth, HeldPosition, Look, WorkingOrder
 from monitor.core.killswitch.facts import OrderOutcome
 from monitor.core.ports import Clock, Request, Response
 from monitor.core.types import SECOND_NS, AccountMode, EngineNs
@@ -83,31 +83,32 @@ class Reader:
 
     # ------------------------------------------------------------------------------------ truth
 
-    async def truth(self, account: ActingAccount, *, whole: bool = False) -> AccountTruth:
-        """Everything the account holds and has working, on every dex.
+    async def truth(self, account: ActingAccount, look: Look = Look.USUAL) -> AccountTruth:
+        """What the account holds on every dex, and what it has working there.
 
         Args:
             account: Whose.
-            whole: List the orders of every dex, also of those that were idle a moment ago.
+            look: Whether working orders are listed, and also those of dexes that were idle a moment
+                ago.
 
         Raises:
             FeedError: If any part of it cannot be read: half of the truth is none.
         """
         read_ns = self._clock.now()
+        listing = look is not Look.POSITIONS
         async with together() as tasks:
             asked_mode = tasks.create_task(self._mode(account))
             asked_dexes = tasks.create_task(self._dexes())
-            asked_twaps = tasks.create_task(self._twaps(account))
+            asked_twaps = tasks.create_task(self._twaps(account)) if listing else None
         mode, why = asked_mode.result()
         if mode is AccountMode.UNREADABLE:
             raise DecodeError(f"hyperliquid account {account.alias!r} cannot be read: {why}")
         async with together() as tasks:
             parts = [
-                tasks.create_task(self._dex(account, dex, whole=whole))
-                for dex in asked_dexes.result()
+                tasks.create_task(self._dex(account, dex, look)) for dex in asked_dexes.result()
             ]
         held: list[HeldPosition] = []
-        orders: list[WorkingOrder] = list(asked_twaps.result())
+        orders: list[WorkingOrder] = [] if asked_twaps is None else list(asked_twaps.result())
         equity = wires.ZERO if mode is AccountMode.STANDARD else None
         idle_ns: list[EngineNs] = []
         for state, working, listed_ns in (part.result() for part in parts):
@@ -127,22 +128,24 @@ class Reader:
             positions=tuple(held),
             orders=tuple(orders),
             equity_usd=equity,
-            orders_ns=read_ns,
-            twaps_ns=read_ns,
+            orders_ns=read_ns if listing else None,
+            twaps_ns=read_ns if listing else None,
             idle_orders_ns=min(idle_ns, default=None),
         )
 
     async def _dex(
-        self, account: ActingAccount, dex: str, *, whole: bool
+        self, account: ActingAccount, dex: str, look: Look
     ) -> tuple[wires.State, tuple[WorkingOrder, ...], EngineNs | None]:
         """One dex. Its orders are listed with its state, or only where there is something, if it
         was found idle a short while ago: the last value is when, where they were not listed."""
         key = (account.alias, dex)
         looked_ns = self._looked_ns.get(key)
         now = self._clock.now()
-        idle = looked_ns is not None and now - looked_ns < self._idle_look_ns and not whole
+        lately = looked_ns is not None and now - looked_ns < self._idle_look_ns
         try:
-            if idle:
+            if look is Look.POSITIONS:
+                return await self._state(account, dex), (), None
+            if lately and look is not Look.WHOLE:
                 state = await self._state(account, dex)
                 if not state.used:
                     return state, (), looked_ns

@@ -6,6 +6,7 @@ Sizes are signed base units, exact; USD and prices are floats except where they 
 
 from __future__ import annotations
 
+import enum
 from decimal import Decimal
 
 import msgspec
@@ -53,13 +54,22 @@ class HeldPosition(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     size: Decimal
 
 
+class Look(enum.StrEnum):
+    """How much of an account is read; its positions always are."""
+
+    POSITIONS = "positions"  # and nothing else
+    USUAL = "usual"  # working orders, but where nothing is held and none was a moment ago
+    WHOLE = "whole"  # and there too
+
+
 class AccountTruth(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """One account re-read from the venue, whole: every dex, trigger orders and TWAPs included.
 
     ``read_ns`` is when the request left: what happened after it may be missing. ``orders_ns`` and
     ``twaps_ns`` say the same of the working orders and of the TWAPs among them; None where nobody
-    knows how old they are, or whether any runs. ``idle_orders_ns`` is when the orders of pools that
-    hold nothing were listed, where that was not done again; None where ``orders_ns`` is of all.
+    knows how old they are, or whether any runs, and after a look at positions alone.
+    ``idle_orders_ns`` is when the orders of pools that hold nothing were listed, where that was not
+    done again; None where ``orders_ns`` is of all.
     """
 
     venue: str

@@ -12,7 +12,7 @@ from decimal import Decimal
 import msgspec
 
 from monitor.core.decision import KillRequest
-from monitor.core.killswitch.book import AccountTruth, WorkingOrder
+from monitor.core.killswitch.book import AccountTruth, Look, WorkingOrder
 from monitor.core.killswitch.levels import Level
 from monitor.core.types import EngineNs, Severity, Side, Subject
 
@@ -181,10 +181,10 @@ class _Command(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag=True):
 
 
 class ReadAccount(_Command, frozen=True, gc=False, kw_only=True):
-    """Re-read positions and every working order from the venue. ``whole``: also the orders of pools
-    that hold nothing and were looked at a moment ago."""
+    """Re-read the account from the venue, as much of it as ``look`` says. Who knows more at no cost
+    may tell more."""
 
-    whole: bool = False
+    look: Look = Look.USUAL
 
 
 class CancelOrders(_Command, frozen=True, gc=False, kw_only=True):

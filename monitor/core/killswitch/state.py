@@ -14,7 +14,7 @@ import msgspec
 
 from monitor.core.decision import ActionLevel, Because, RuleMode
 from monitor.core.errors import StoreError
-from monitor.core.killswitch.book import AccountTruth, WorkingOrder
+from monitor.core.killswitch.book import AccountTruth, Look, WorkingOrder
 from monitor.core.killswitch.facts import ReduceOrder
 from monitor.core.killswitch.levels import Level
 from monitor.core.types import PORTFOLIO, EngineNs, Severity, Subject
@@ -78,10 +78,11 @@ class Run(msgspec.Struct, kw_only=True):
     ``wait_ns`` when the next command may leave. ``bases`` are sizes when the round was planned,
     ``floors`` what our own fills left, ``met`` what was held when the goal was met, ``firsts``
     unsigned sizes when the trip first looked. ``grown`` says what is held beside ``met`` that no
-    hedge is. ``in_the_way`` are reduce-only orders that a cut has to take
-    away, since they would take off the same position. ``whole`` where the next look has to be at
-    everything, since it is to prove that nothing is left. ``trying_ns`` is when the first command
-    left since anything had an effect, and ``trouble`` what stood in the way last.
+    hedge is. ``in_the_way`` are reduce-only orders that a cut has to take away, since they would
+    take off the same position. ``look`` is what the next look is at: positions alone between
+    rounds, since lists of orders cost most of it and a cut in a thin book takes many; everything,
+    where it is to prove that nothing is left. ``trying_ns`` is when the first command left since
+    anything had an effect, and ``trouble`` what stood in the way last.
     """
 
     venue: str
@@ -101,7 +102,7 @@ class Run(msgspec.Struct, kw_only=True):
     ordered_ns: EngineNs = 0
     verifying: bool = False
     given_up: bool = False
-    whole: bool = False
+    look: Look = Look.USUAL
     cut_done: bool = False
     stopped: str = ""
     grown: str = ""

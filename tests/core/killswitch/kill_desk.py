@@ -14,6 +14,7 @@ from monitor.core.killswitch.book import (
     Book,
     HeldPosition,
     Instrument,
+    Look,
     Quote,
     WorkingOrder,
 )
@@ -448,12 +449,15 @@ class World:
         match command:
             case ReadAccount():
                 truth = self.truth(place)
-                if place in self.idle:
+                if command.look is Look.POSITIONS:
+                    truth = msgspec.structs.replace(truth, orders=(), orders_ns=None, twaps_ns=None)
+                elif place in self.idle:
                     listed_ns, hidden = self.idle[place]
+                    whole = command.look is Look.WHOLE
                     truth = msgspec.structs.replace(
                         truth,
-                        orders=(*truth.orders, *(hidden if command.whole else ())),
-                        idle_orders_ns=None if command.whole else listed_ns,
+                        orders=(*truth.orders, *(hidden if whole else ())),
+                        idle_orders_ns=None if whole else listed_ns,
                     )
                 return AccountRead(command_id=command.id, truth=truth)
             case CancelOrders():

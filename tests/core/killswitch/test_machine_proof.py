@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from monitor.core.killswitch.book import WorkingOrder
+from monitor.core.killswitch.book import Look, WorkingOrder
 from monitor.core.killswitch.facts import (
     AccountRead,
     CancelOrders,
@@ -188,7 +188,7 @@ def test_an_order_where_nothing_is_held_is_found_before_anything_is_contained() 
     assert not world.orders[MAIN]
     assert not world.idle[MAIN][1], "cancelled as well"
     # Once for the proof after each of the two cancels, not at every look.
-    assert [one.whole for one in world.sent(ReadAccount)].count(True) == 2
+    assert [one.look is Look.WHOLE for one in world.sent(ReadAccount)].count(True) == 2
 
 
 def test_an_old_list_of_what_is_idle_does_not_hold_up_a_cut() -> None:
@@ -198,7 +198,7 @@ def test_an_old_list_of_what_is_idle_does_not_hold_up_a_cut() -> None:
     world.pull(Level.CUT, SCOPE, gross_to=0.5)
     world.run(3)
     assert world.positions[MAIN]["BTC"] == Decimal("0.5")
-    whole = [one.whole for one in world.sent(ReadAccount)]
+    whole = [one.look is Look.WHOLE for one in world.sent(ReadAccount)]
     assert whole[0] is False
     assert whole.count(True) == 1
     assert world.stage(SCOPE) == "contained"

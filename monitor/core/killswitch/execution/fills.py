@@ -7,7 +7,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 
-from monitor.core.killswitch.execution.run import barren_round, had_effect, unresolved
+from monitor.core.killswitch.book import Look
+from monitor.core.killswitch.execution.run import (
+    barren_round,
+    had_effect,
+    unresolved,
+)
 from monitor.core.killswitch.facts import OrderEnd, OrderOutcome
 from monitor.core.killswitch.state import Intent, KillState, Latch, Run, Turnover, Work
 from monitor.core.killswitch.turn import Turn
@@ -22,13 +27,14 @@ def answered(
     """The answer to ``PlaceOrders`` or ``ResolveOrders``; a late one (not ``in_time``) only tells
     what is certain."""
     told = {one.client_id: one for one in outcomes}
-    filled, left = Decimal(0), []
+    filled, left, all_filled = Decimal(0), [], True
     for intent in run.intents:
         outcome = told.get(intent.order.client_id)
         if outcome is None or outcome.end is OrderEnd.UNKNOWN:
             left.append(intent)
             continue
         size = min(max(outcome.filled_size, Decimal(0)), intent.order.size)
+        all_filled = all_filled and size == intent.order.size
         if outcome.end is OrderEnd.FILLED and size:
             filled += size
             _book_fill(turn, latch, run, intent, size, outcome)
@@ -55,6 +61,8 @@ def answered(
     else:
         pause_s = turn.policy.attempt_pause_s * (run.barren + 1)
         barren_round(turn, latch, run, detail, pause_s)
+    if not all_filled or turn.now < latch.pause_ns:  # it is not done yet
+        run.look = Look.POSITIONS
 
 
 def _book_fill(

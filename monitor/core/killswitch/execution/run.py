@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from monitor.core.killswitch.book import AccountTruth
+import msgspec
+
+from monitor.core.killswitch.book import AccountTruth, Look
 from monitor.core.killswitch.execution.growth import accept, growth_in
 from monitor.core.killswitch.execution.orders import asset_of, held_in, unproved
 from monitor.core.killswitch.execution.taking import left_alone, to_take_away
@@ -51,7 +53,7 @@ def begin(run: Run, turn: Turn) -> None:
     """Look at the account anew, from the venue's own list."""
     run.work = Work.READ
     run.tries = run.cancel_tries = 0
-    run.given_up = run.whole = False
+    run.given_up, run.look = False, Look.USUAL
     run.inflight = ""
     run.wait_ns = turn.now
     run.wake_ns = None
@@ -172,6 +174,8 @@ def drive(turn: Turn, latch: Latch, run: Run) -> None:
         return
     match run.work:
         case Work.READ:
+            if run.look is Look.POSITIONS and not _listed_lately(turn, run):
+                run.look = Look.USUAL
             _send(turn, run, _command(latch, run))
         case Work.CANCEL:
             run.cancel_tries += 1
@@ -183,6 +187,11 @@ def drive(turn: Turn, latch: Latch, run: Run) -> None:
             _send(turn, run, _command(latch, run))
         case _:
             return  # READY waits for the plan of the whole trip
+
+
+def _listed_lately(turn: Turn, run: Run) -> bool:
+    listed_ns = None if run.truth is None else run.truth.orders_ns
+    return listed_ns is not None and turn.now < after(listed_ns, turn.policy.orders_age_s)
 
 
 def _cancel_words(run: Run) -> tuple[tuple[str, str], ...]:
@@ -207,7 +216,7 @@ def _command(latch: Latch, run: Run) -> Command:
     if run.work is Work.RESOLVE:
         ids = tuple(intent.order.client_id for intent in run.intents)
         return ResolveOrders(id=name, trip_id=trip_id, venue=venue, account=account, client_ids=ids)
-    return ReadAccount(id=name, trip_id=trip_id, venue=venue, account=account, whole=run.whole)
+    return ReadAccount(id=name, trip_id=trip_id, venue=venue, account=account, look=run.look)
 
 
 def _send(turn: Turn, run: Run, command: Command) -> None:
@@ -328,7 +337,7 @@ def cancelled(turn: Turn, latch: Latch, run: Run, outcomes: Sequence[CancelOutco
 
 def read(turn: Turn, latch: Latch, run: Run, truth: AccountTruth) -> None:
     """Venue truth, as asked for: what is left to cancel, what has grown back, what comes next."""
-    run.inflight, run.whole = "", False
+    run.inflight, look, run.look = "", run.look, Look.USUAL
     pause_ns = after(turn.now, turn.policy.attempt_pause_s)
     if (truth.venue, truth.account) != (run.venue, run.account):
         run.wait_ns = pause_ns
@@ -349,9 +358,10 @@ def read(turn: Turn, latch: Latch, run: Run, truth: AccountTruth) -> None:
         run.firsts.setdefault(market, abs(size))
     grown = growth_in(turn, latch, run, truth)
     if grown and latch.cutting and turn.now < after(run.ordered_ns, turn.policy.verify_within_s):
-        run.wait_ns = pause_ns  # the venue may take a moment to show our own fills
+        run.wait_ns, run.look = pause_ns, look  # the venue may take a moment to show our own fills
         return
-    run.truth, run.tries = truth, 0
+    between = look is Look.POSITIONS and run.truth is not None
+    run.truth, run.tries = _with_orders_of(truth, run.truth) if between else truth, 0
     accept(run, grown.hedges)
     # Nobody works against our orders here: a lower target cuts it with the rest.
     run.grown = ", ".join(grown.beside)
@@ -359,10 +369,26 @@ def read(turn: Turn, latch: Latch, run: Run, truth: AccountTruth) -> None:
         run.stopped = "grown back after a cut, cutting stopped until a person pulls again: "
         run.stopped += ", ".join(grown.undone)
         turn.note(latch, "regrowth_stop", reason=run.stopped, details=(("account", run.key),))
-    judge(turn, latch, run, truth)
+    judge(turn, latch, run, run.truth, between=between)
 
 
-def judge(turn: Turn, latch: Latch, run: Run, truth: AccountTruth) -> None:
+def _with_orders_of(truth: AccountTruth, before: AccountTruth | None) -> AccountTruth:
+    """A look at positions, with the orders of the look before, as old as they are. Where the answer
+    says more it stands as it is."""
+    if before is None or truth.orders_ns is not None:
+        return truth
+    return msgspec.structs.replace(
+        truth,
+        orders=before.orders,
+        orders_ns=before.orders_ns,
+        twaps_ns=before.twaps_ns,
+        idle_orders_ns=before.idle_orders_ns,
+    )
+
+
+def judge(
+    turn: Turn, latch: Latch, run: Run, truth: AccountTruth, *, between: bool = False
+) -> None:
     """Cancel what is left to cancel; else go on to the plan, or settle.
 
     What is read off feeds may be older in its orders than in its positions: a list of before our
@@ -372,9 +398,15 @@ def judge(turn: Turn, latch: Latch, run: Run, truth: AccountTruth) -> None:
     missing = unproved(truth, last_action_ns(turn, latch, run))
     touched_ns = turn.state.touched.get(run.key, 0)
     old = truth.orders_ns is not None and truth.orders_ns < touched_ns
+    left = to_take_away(turn, latch, run, truth)
+    cutting = latch.cutting and not run.stopped and not run.cut_done
+    if between and cutting:
+        # By the list of before; what is to be cancelled by it, a new one has to show.
+        run.work = Work.READ if left else Work.READY
+        run.given_up, run.cancels = False, ()
+        return
     if old and wait_for_proof(turn, run, missing):
         return
-    left = to_take_away(turn, latch, run, truth)
     if left and not old and run.cancel_tries < turn.policy.cancel_attempts:
         if run.outcome is Outcome.CONTAINED:
             run.outcome = Outcome.NONE
@@ -384,11 +416,11 @@ def judge(turn: Turn, latch: Latch, run: Run, truth: AccountTruth) -> None:
         return
     run.given_up = bool(left)
     run.cancels = left
-    if latch.cutting and not run.stopped and not run.cut_done:
+    if cutting:
         run.work = Work.READY
         return
     if missing and wait_for_proof(turn, run, missing):
-        run.whole = truth.idle_orders_ns is not None
+        run.look = Look.USUAL if truth.idle_orders_ns is None else Look.WHOLE
         return
     unshown = tuple(Residual(reason=f"nobody can say that it is done: {one}") for one in missing)
     settle(turn, latch, run, (*leftovers(turn, latch, run), *unshown))

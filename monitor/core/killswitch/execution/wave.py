@@ -9,7 +9,7 @@ from math import fsum
 
 import msgspec
 
-from monitor.core.killswitch.book import Book
+from monitor.core.killswitch.book import Book, Look
 from monitor.core.killswitch.execution.checks import checked, with_kept
 from monitor.core.killswitch.execution.fills import turnover_usd
 from monitor.core.killswitch.execution.orders import asset_of, held_in, size_in
@@ -69,6 +69,7 @@ def gate(turn: Turn, latch: Latch) -> None:
     for run in ready:
         if run.truth is None or turn.now > after(run.truth.read_ns, turn.policy.truth_age_s):
             run.work, run.wait_ns = Work.READ, turn.now
+            run.look = Look.POSITIONS
     ready = [run for run in ready if run.work is Work.READY]
     # Where orders do not fill, the others must not be cut in its place: it is planned by itself.
     ready = [run for run in ready if not run.barren] or ready
@@ -253,6 +254,7 @@ def _place(turn: Turn, latch: Latch, ready: list[Run], orders: list[PlannedOrder
         if not mine or run.truth is None:
             run.work, run.verifying = Work.READ, True
             run.wait_ns = after(turn.now, turn.policy.attempt_pause_s)
+            run.look = Look.POSITIONS
             continue
         run.intents = [
             Intent(
