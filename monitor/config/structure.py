@@ -18,6 +18,7 @@ from monitor.core.structure import (
     Strategy,
     StructureSettings,
     WeighBy,
+    covers_any,
 )
 
 NAME = r"^[a-z0-9][a-z0-9_-]{0,31}$"
@@ -74,11 +75,13 @@ class BucketSettings(_Strict):
 
 
 class StrategySettings(_Strict):
-    """One entry of ``structure.strategies``: whole accounts, or everything held in some assets."""
+    """One entry of ``structure.strategies``: whole accounts, or everything held in some assets, and
+    its share of the book's risk."""
 
     name: Name
     accounts: tuple[Account, ...] = ()
     assets: tuple[str, ...] = ()
+    risk_share: Annotated[float, Field(gt=0, le=1)] | None = None
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
@@ -89,7 +92,10 @@ class StrategySettings(_Strict):
     def strategy(self) -> Strategy:
         """The core's."""
         return Strategy(
-            name=self.name, accounts=tuple(map(_account, self.accounts)), assets=self.assets
+            name=self.name,
+            accounts=tuple(map(_account, self.accounts)),
+            assets=self.assets,
+            risk_share=self.risk_share,
         )
 
 
@@ -120,6 +126,33 @@ class StructureSection(_Strict):
                     f"equity is of accounts alone: bucket {', '.join(wrong)} names assets or "
                     "positions; write weigh_by: gross"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _risk_shares(self) -> Self:
+        """Shares are of one whole: every strategy has one, and nothing belongs to two."""
+        unsaid = [one.name for one in self.strategies if one.risk_share is None]
+        if len(unsaid) == len(self.strategies):
+            return self
+        if unsaid:
+            raise ValueError(f"each strategy has a risk_share or none has: {', '.join(unsaid)}")
+        total = fsum(one.risk_share or 0.0 for one in self.strategies)
+        if abs(total - 1.0) > TARGETS_ROUNDING:
+            raise ValueError(f"the risk_share of all is to be 1 together, found {total:g}")
+        if len({bool(one.accounts) for one in self.strategies}) > 1:
+            raise ValueError(
+                "with risk_share strategies are all of accounts or all of assets: what belonged to "
+                "two would count twice"
+            )
+        assets = [asset for one in self.strategies for asset in one.assets]
+        refs = [_account(account) for one in self.strategies for account in one.accounts]
+        twice = sorted(
+            {asset for asset in assets if assets.count(asset) > 1}
+            | {f"{venue}/{alias}" for venue, alias in refs
+               if sum(covers_any((ref,), venue, alias) for ref in refs) > 1}
+        )  # fmt: skip
+        if twice:
+            raise ValueError(f"with risk_share nothing is of two strategies: {', '.join(twice)}")
         return self
 
     def settings(self, hedge_sets: tuple[tuple[str, tuple[LegRef, ...]], ...]) -> StructureSettings:

@@ -61,11 +61,14 @@ class Bucket(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Strategy(msgspec.Struct, frozen=True, kw_only=True):
-    """What makes or loses money by one idea: whole accounts, or everything held in some assets."""
+    """What makes or loses money by one idea: whole accounts, or everything held in some assets.
+    ``risk_share`` is how much of the expected shortfall of all it is meant to make, ``(0, 1]``;
+    None where the desk does not say."""
 
     name: str
     accounts: tuple[AccountRef, ...] = ()
     assets: tuple[str, ...] = ()
+    risk_share: float | None = None
 
 
 class WeighBy(enum.StrEnum):

@@ -58,6 +58,11 @@ def bucket(name: str, target: float, members: str = "accounts: [hyperliquid/main
     return f"    - {{name: {name}, target: {target}, {members}}}\n"
 
 
+def shares(one: str, other: str) -> str:
+    """Two strategies."""
+    return f"structure:\n  strategies: [{{name: a, {one}}}, {{name: b, {other}}}]\n"
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -92,6 +97,36 @@ def bucket(name: str, target: float, members: str = "accounts: [hyperliquid/main
             id="a strategy of both",
         ),
         pytest.param(
+            shares("assets: [BTC], risk_share: 0.4", "assets: [ETH]"),
+            "each strategy has a risk_share or none has: b",
+            id="one share alone",
+        ),
+        pytest.param(
+            shares("assets: [BTC], risk_share: 0.4", "assets: [ETH], risk_share: 0.4"),
+            "risk_share of all is to be 1 together, found 0.8",
+            id="shares of no whole",
+        ),
+        pytest.param(
+            shares("assets: [BTC], risk_share: 0.4", "assets: [BTC], risk_share: 0.6"),
+            "nothing is of two strategies: BTC",
+            id="shares of the same asset",
+        ),
+        pytest.param(
+            shares(
+                "accounts: [hyperliquid/main], risk_share: 0.4",
+                "accounts: [hyperliquid/main.xyz], risk_share: 0.6",
+            ),
+            "nothing is of two strategies: hyperliquid/main.xyz",
+            id="an account and its pool",
+        ),
+        pytest.param(
+            shares(
+                "accounts: [hyperliquid/main], risk_share: 0.4", "assets: [BTC], risk_share: 0.6"
+            ),
+            "all of accounts or all of assets",
+            id="shares of accounts and of assets",
+        ),
+        pytest.param(
             "kill: {hedge_sets: [{name: x, legs: [hyperliquid/main/BTC, dydx/main/BTC-USD]}]}\n",
             "names dydx/main, which riskd does not watch",
             id="a leg that nobody watches",
@@ -102,6 +137,13 @@ def test_mistakes_are_refused(text: str, words: str) -> None:
     """What would never be known, or mean nothing, does not start."""
     with pytest.raises(ConfigError, match=words):
         parse_config(VENUES + text, source="riskd.yaml")
+
+
+def test_shares_of_risk_are_told_to_the_core() -> None:
+    """As they stand, 1 together."""
+    text = shares("assets: [BTC], risk_share: 0.4", "assets: [ETH], risk_share: 0.6")
+    structure = engine_settings(parse_config(VENUES + text, source="a")).structure
+    assert [one.risk_share for one in structure.strategies] == [0.4, 0.6]
 
 
 def test_weights_by_gross_may_name_anything() -> None:

@@ -78,6 +78,7 @@ TELLING = (
     ("BUCKET_BAND, contingency", "bucket_band_contingency", "high", 1.0),
     ("LOCKSTEP", "lockstep", "warning", 0.6),
     ("LOCKSTEP, stressed", "lockstep_stressed", "warning", 0.6),
+    ("BUDGET_MIX", "budget_mix", "info", 0.10),
     ("CADENCE, overdue > 25 %", "cadence", "warning", 1.25),
     ("CADENCE_COST", "cadence_cost", "info", 0.5),
     ("CLOCK_SKEW", "clock_skew", "warning", 1.0),

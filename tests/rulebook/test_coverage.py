@@ -87,7 +87,7 @@ SECTIONS: dict[int, dict[str, tuple[str, ...]]] = {
         "CADENCE": ("cadence",),
         "CADENCE_COST": ("cadence_cost",),
         "BUCKET_BAND": ("bucket_band", "bucket_band_contingency"),
-        "BUDGET_MIX": (),
+        "BUDGET_MIX": ("budget_mix",),
         "LOCKSTEP": ("lockstep", "lockstep_stressed"),
         "GAMMA_LIQUIDITY": (),
         "OPTIONS_LIQUIDITY": (),

@@ -148,3 +148,41 @@ def choose_stressed_hours(returns: Mapping[int, float], *, share: float) -> froz
     """
     ranked = sorted(returns, key=lambda hour: (abs(returns[hour]), hour), reverse=True)
     return frozenset(ranked[: int(len(ranked) * share)])
+
+
+class TailShares(NamedTuple):
+    """Expected shortfall of several together and who makes it.
+
+    ``shortfall_usd`` is the mean loss of the ``worst`` hours (> 0 a loss); ``shares`` are of each
+    series, 1 together: below 0 for one that earned in those hours. Both are None where too few of
+    ``hours`` are known; ``shares`` also where nothing was lost.
+    """
+
+    shortfall_usd: float | None
+    shares: tuple[float, ...] | None
+    worst: tuple[int, ...]
+    hours: int
+
+
+def compute_tail_shares(
+    series: Sequence[Mapping[int, float]], *, tail: float, hours_min: int
+) -> TailShares:
+    """Historical expected shortfall by the hour, and each one's part of it: its mean loss in the
+    hours in which all together lost most (sheet *stress and VaR*, section 1).
+
+    Args:
+        series: Profit by hour, USD; hours that one of them does not know are left out.
+        tail: Share of the hours that counts as the tail, ``(0, 1)``; at least one hour does.
+        hours_min: Fewest hours that all must share.
+    """
+    shared = sorted(set.intersection(*(set(one) for one in series))) if series else []
+    if len(shared) < max(hours_min, 1):
+        return TailShares(None, None, (), len(shared))
+    together = {hour: fsum(one[hour] for one in series) for hour in shared}
+    count = max(1, int(len(shared) * tail))
+    worst = tuple(sorted(shared, key=lambda hour: (together[hour], hour))[:count])
+    shortfall_usd = -fsum(together[hour] for hour in worst) / count
+    if shortfall_usd <= 0.0:
+        return TailShares(shortfall_usd, None, worst, len(shared))
+    shares = tuple(-fsum(one[hour] for hour in worst) / count / shortfall_usd for one in series)
+    return TailShares(shortfall_usd, shares, worst, len(shared))

@@ -47,7 +47,7 @@ class Relation(enum.Enum):
     ALL_ACCOUNTS = "all_accounts"  # of the portfolio or an asset
     HOLDERS = "holders"  # of an asset: the accounts that have (had) a position in it
     BUCKETS = "buckets"  # of a bucket: all of them
-    STRATEGIES = "strategies"  # of the portfolio
+    STRATEGIES = "strategies"  # of the portfolio or a strategy: all of them
     PORTFOLIO = "portfolio"  # of a venue
 
 

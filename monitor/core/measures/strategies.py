@@ -127,7 +127,7 @@ def _prices(node: StrategyNode) -> dict[str, float]:
     return found
 
 
-def _profits(use: Use) -> dict[str, dict[int, float]]:
+def profits(use: Use) -> dict[str, dict[int, float]]:
     """Of each strategy by the hour, thirty days back."""
     memory = use.state.structure.profits
     names = [one.name for one in use.settings.structure.strategies]
@@ -138,9 +138,9 @@ def compared(use: Use, *, stressed: bool) -> dict[str, dict[int, float]]:
     """Profits by strategy and hour that are compared: all that are known, or those of the hours
     alone in which the market moved most. Such are chosen by the market and not by the strategies:
     hours in which all of them lost would make any two look alike, or opposed."""
-    profits = _profits(use)
+    known_profits = profits(use)
     if not stressed:
-        return profits
+        return known_profits
     basket = use.state.basket
     returns = basket.list_returns(HOURS_KEPT)
     first = basket.hour - len(returns) + 1
@@ -148,35 +148,41 @@ def compared(use: Use, *, stressed: bool) -> dict[str, dict[int, float]]:
     hours = choose_stressed_hours(known, share=STRESSED_SHARE)
     return {
         name: {hour: one for hour, one in of_one.items() if hour in hours}
-        for name, of_one in profits.items()
+        for name, of_one in known_profits.items()
     }
+
+
+def is_recent(use: Use) -> bool:
+    """Whether every strategy knows an hour that ended lately, which is how old the reading is."""
+    newest = (max(one, default=-1) for one in profits(use).values())
+    as_of = (min(newest) + 1) * HOUR_NS
+    if as_of + LOCKSTEP_NS <= use.now:
+        use.absent("the profit of a strategy is not known for hours")
+        return False
+    use.as_of = min(use.as_of, as_of)
+    use.observed = min(use.observed, as_of)
+    use.expires = min(use.expires, as_of + LOCKSTEP_NS)
+    return True
 
 
 def _correlated(use: Use, *, stressed: bool) -> float | None:
     """None where each two know too few of the hours, or none lately."""
-    profits = compared(use, stressed=stressed)
-    if len(profits) < 2:
+    of_each = compared(use, stressed=stressed)
+    if len(of_each) < 2:
         return 0.0
     needed = STRESSED_HOURS_MIN if stressed else LOCKSTEP_HOURS_MIN
-    found = compute_lockstep(list(profits.values()), hours_min=needed)
+    found = compute_lockstep(list(of_each.values()), hours_min=needed)
     if found.correlation is None:
         days = max((needed - found.hours) / 24.0, 1.0)
         use.absent(
             f"{found.hours} of {needed} {'restless ' if stressed else ''}hours known that "
-            f"each two of {', '.join(profits)} share"
+            f"each two of {', '.join(of_each)} share"
             + ("" if stressed else f"; {days:.0f} days to go"),
             Lack.FILLING,
         )
         return None
-    # As old as the newest hour of all that both know, restless or not.
-    newest = (max(one, default=-1) for one in _profits(use).values())
-    as_of = (min(newest) + 1) * HOUR_NS
-    if as_of + LOCKSTEP_NS <= use.now:
-        use.absent("the profit of a strategy is not known for hours")
+    if not is_recent(use):  # of all hours that both know, restless or not
         return None
-    use.as_of = min(use.as_of, as_of)
-    use.observed = min(use.observed, as_of)
-    use.expires = min(use.expires, as_of + LOCKSTEP_NS)
     return min(max(found.correlation, -1.0), 1.0)
 
 

@@ -313,6 +313,8 @@ class Tree:
                 self._link(bucket, Relation.BUCKETS, other)
         for strategy in strategies:
             self._link(self.portfolio, Relation.STRATEGIES, strategy)
+            for every in strategies:
+                self._link(strategy, Relation.STRATEGIES, every)
         return groups
 
     def _add_venue(self, name: str) -> list[Node]:

@@ -6,6 +6,7 @@ Lines as in ``work_words``. Asked only when a person wants to know. *Pure.*
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from itertools import combinations
 from math import exp, pi
 
@@ -18,8 +19,9 @@ from monitor.core.measures.book_risk import (
     read_book,
 )
 from monitor.core.measures.definition import Key
-from monitor.core.measures.strategies import compared
-from monitor.core.measures.tree import AssetNode, Node, PortfolioNode
+from monitor.core.measures.risk_shares import SHARE, tail_shares
+from monitor.core.measures.strategies import compared, profits
+from monitor.core.measures.tree import AssetNode, Node, PortfolioNode, StrategyNode
 from monitor.core.measures.use import Use
 from monitor.core.measures.volatility import (
     basket_moves,
@@ -29,7 +31,17 @@ from monitor.core.measures.volatility import (
     read_series,
     read_slow,
 )
-from monitor.core.measures.work_words import Steps, Term, added, bare, listed, step, total, usd
+from monitor.core.measures.work_words import (
+    Steps,
+    Term,
+    added,
+    bare,
+    divided,
+    listed,
+    step,
+    total,
+    usd,
+)
 from monitor.core.state.series import HourSeries, marked_bin
 from monitor.core.types import SubjectKind
 
@@ -176,6 +188,38 @@ def _work_lockstep(*, stressed: bool) -> Callable[[PortfolioNode, Use], Steps]:
     return work
 
 
+def _told(hour: int) -> str:
+    """``03 Nov 14:00``."""
+    return datetime.fromtimestamp(hour * 3600, UTC).strftime("%d %b %H:00")
+
+
+def work_share(node: StrategyNode, use: Use) -> Steps:
+    """The tail, what all lost in it, and this strategy's part of that."""
+    found = tail_shares(use)
+    if found.shortfall_usd is None or found.shares is None:
+        return ()
+    made = profits(use)[node.strategy.name]
+    losses = [Term(_told(hour), -made[hour]) for hour in found.worst]
+    mean = total(losses) / len(losses)
+    return (
+        f"mean loss of all in the worst {len(losses)} of {found.hours} hours: "
+        + usd(found.shortfall_usd),
+        step(f"{node.strategy.name} lost", f"({listed(losses)}) / {len(losses)}", mean),
+        divided("share", mean, found.shortfall_usd),
+    )
+
+
+def work_share_off(node: StrategyNode, use: Use) -> Steps:
+    """The share less what is meant."""
+    meant = node.strategy.risk_share
+    share = use.read(node, SHARE)
+    if meant is None:
+        return ("no risk_share is configured: 0",)
+    if share is None:
+        return ()
+    return (*work_share(node, use), step("off", f"{bare(share)} - {meant:g}", share - meant))
+
+
 WORKINGS: Mapping[Key, Callable[..., Steps]] = {
     ("volatility_percentile", SubjectKind.PORTFOLIO): work_basket_percentile,
     ("volatility_percentile", SubjectKind.ASSET): work_asset_percentile,
@@ -185,4 +229,6 @@ WORKINGS: Mapping[Key, Callable[..., Steps]] = {
     ("basket_return_72h_ratio", SubjectKind.PORTFOLIO): work_basket_return,
     ("strategies_correlation", SubjectKind.PORTFOLIO): _work_lockstep(stressed=False),
     ("strategies_stressed_correlation", SubjectKind.PORTFOLIO): _work_lockstep(stressed=True),
+    (SHARE, SubjectKind.STRATEGY): work_share,
+    ("strategy_shortfall_off_ratio", SubjectKind.STRATEGY): work_share_off,
 }

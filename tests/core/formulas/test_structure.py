@@ -13,6 +13,7 @@ from monitor.core.formulas.structure import (
     compute_drift,
     compute_hedge_mismatch,
     compute_lockstep,
+    compute_tail_shares,
 )
 
 usd = st.floats(-1e9, 1e9)
@@ -141,3 +142,47 @@ def test_lockstep_of_too_few_hours_is_none() -> None:
     assert compute_lockstep(series, hours_min=3).correlation is not None
     with pytest.raises(ValueError, match="two strategies"):
         compute_lockstep(series[:1], hours_min=1)
+
+
+# Sheet *stress and VaR*, section 1: twenty profits.
+TWENTY = (
+    -120.0, -85.0, -60.0, -42.0, -30.0, -22.0, -15.0, -8.0, -3.0, 0.0,
+    4.0, 6.0, 9.0, 12.0, 15.0, 20.0, 26.0, 33.0, 45.0, 70.0,
+)  # fmt: skip
+
+
+def test_expected_shortfall_is_the_sheets() -> None:
+    """The two worst of twenty at 90 %, whatever their order, and all of it one strategy's."""
+    found = compute_tail_shares([hours(*reversed(TWENTY))], tail=0.10, hours_min=20)
+    assert (found.shortfall_usd, found.shares, found.hours) == (102.5, (1.0,), 20)
+    assert found.worst == (19, 18)
+
+
+@pytest.mark.parametrize(
+    ("series", "shares"),
+    [
+        pytest.param((hours(-30, 5, 5, 5), hours(-10, 5, 5, 5)), (0.75, 0.25), id="both lose"),
+        pytest.param((hours(-30, 5, 5, 5), hours(10, -9, 0, 0)), (1.5, -0.5), id="a hedge earns"),
+        pytest.param(
+            (hours(-30, None, 5, 5, 5), hours(-10, -99, 5, 5, 5)),
+            (0.75, 0.25),
+            id="an hour that one does not know",
+        ),
+    ],
+)
+def test_shares_of_the_worst_hour(
+    series: tuple[dict[int, float], ...], shares: tuple[float, ...]
+) -> None:
+    """The hour is the worst of all together; the shares are 1 together."""
+    found = compute_tail_shares(series, tail=0.025, hours_min=4)
+    assert found.shares == pytest.approx(shares)
+    assert sum(found.shares or ()) == pytest.approx(1.0)
+
+
+def test_shares_are_none_where_nothing_is_known_or_lost() -> None:
+    """A share of a gain is no share of risk."""
+    assert compute_tail_shares([], tail=0.1, hours_min=0).shortfall_usd is None
+    few = compute_tail_shares([hours(-1, 2, 3)], tail=0.1, hours_min=4)
+    assert (few.shortfall_usd, few.shares, few.hours) == (None, None, 3)
+    gains = compute_tail_shares([hours(1, 2), hours(3, 4)], tail=0.1, hours_min=2)
+    assert (gains.shortfall_usd, gains.shares) == (-4.0, None)
