@@ -168,6 +168,44 @@ def test_far_is_near_where_help_is_slow(
     assert found[0] is expected
 
 
+@pytest.mark.parametrize("distance", [0.07, 0.26, 0.60])
+def test_a_chance_of_a_percent_is_near_at_any_distance(distance: float) -> None:
+    """A coin at 400 % a year is liquidated from 26 % away one day in four; what has begun ends at
+    0.3 %, and not while the chance is unknown."""
+    rule = rule_of("liquidation_likely")
+    away = {"liquidation_distance_ratio": distance, "liquidation_hedge_break_ratio": distance}
+    assert verdicts(rule, **away, liquidation_probability_24h_ratio=0.01)[0] is Verdict.TRUE
+    assert verdicts(rule, **away, liquidation_probability_24h_ratio=0.0031)[1] is Verdict.FALSE
+    assert verdicts(rule, **away, liquidation_probability_24h_ratio=0.003)[1] is Verdict.TRUE
+    unknown = verdicts(rule, **away, liquidation_probability_24h_ratio=None)
+    assert unknown == (Verdict.UNKNOWN, Verdict.UNKNOWN)
+
+
+@pytest.mark.parametrize(
+    ("name", "no", "yes", "stays", "ends"),
+    [
+        ("concentration_venue", 0.67, 0.68, 0.66, 0.65),
+        ("concentration_venue_high", 0.81, 0.82, 0.79, 0.78),
+    ],
+)
+def test_two_venues_are_judged_by_limits_of_their_own(
+    name: str, no: float, yes: float, stays: float, ends: float
+) -> None:
+    """Four fifths, and nine tenths, on one of them; with a third venue the sheet's limits hold, and
+    one venue alone is no choice."""
+    rule = rule_of(name)
+
+    def found(hhi: float, venues: float) -> tuple[Verdict, Verdict]:
+        return verdicts(rule, equity_concentration_hhi=hhi, equity_venues_count=venues)
+
+    assert found(no, 2.0)[0] is Verdict.FALSE
+    assert found(yes, 2.0)[0] is Verdict.TRUE
+    assert found(stays, 2.0)[1] is Verdict.FALSE
+    assert found(ends, 2.0)[1] is Verdict.TRUE
+    assert found(ends, 3.0) == (Verdict.TRUE, Verdict.FALSE)
+    assert found(1.0, 1.0) == (Verdict.FALSE, Verdict.TRUE)
+
+
 def test_a_dark_venue_is_no_matter_of_its_health() -> None:
     """venue_unreachable says it."""
     for name in ("venue_health", "venue_health_high"):

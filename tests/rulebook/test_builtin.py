@@ -108,11 +108,11 @@ def test_pages_say_what_the_rule_would_have_done() -> None:
 
 @every_rule
 def test_built_in_rules_start_in_observe(rule: Rule) -> None:
-    """Nothing that ships acts by itself, and nothing that ships halts or flattens; eight cuts
+    """Nothing that ships acts by itself, and nothing that ships halts or flattens; nine cuts
     are proposed to whoever armed riskd."""
     proposed = rule.id in {
-        "funding_stress", "any_two_cut", "any_two_cut_book", "leverage_cap",
-            "leverage_portfolio_cut", "leverage_venue_cut", "leverage_asset_cut", "vol_and_fall",
+        "funding_stress", "funding_stress_deeper", "any_two_cut", "any_two_cut_book",
+            "leverage_cap","leverage_portfolio_cut", "leverage_venue_cut", "leverage_asset_cut", "vol_and_fall",
     }  # fmt: skip
     assert rule.mode is (RuleMode.PROPOSE if proposed else RuleMode.OBSERVE)
     assert rule.level not in {ActionLevel.HALT, ActionLevel.FLATTEN}

@@ -39,6 +39,15 @@ TABLE = (
     ("VOL_AND_FALL", "vol_and_fall", "high", CUT, "70% of gross", "portfolio", 0.85),
     ("MARGIN_USAGE", "margin_usage_high", "high", BLOCK, "", "account", 0.30),
     ("MARGIN_USAGE", "margin_usage_critical", "critical", CUT, "70% of gross", "account", 0.45),
+    (
+        "FUNDING_STRESS, re-based",
+        "funding_stress_deeper",
+        "critical",
+        CUT,
+        "49% of gross",
+        "portfolio",
+        85.0,
+    ),
     ("ANY_TWO, level 2", "any_two", "high", BLOCK, "", "portfolio", 35.0),
     ("ANY_TWO, a 15 % cut", "any_two_cut", "warning", CUT, "85% of gross", "asset", 0.5),
     ("ANY_TWO, of the book", "any_two_cut_book", "warning", CUT, "85% of gross", "portfolio", 0.5),
@@ -52,7 +61,7 @@ TABLE = (
 # The catalogue's own word for each.
 PROPOSED = frozenset(
     {
-        "funding_stress", "any_two_cut", "any_two_cut_book", "leverage_cap", "vol_and_fall",
+        "funding_stress", "funding_stress_deeper", "any_two_cut", "any_two_cut_book", "leverage_cap", "vol_and_fall",
         "leverage_portfolio_cut", "leverage_venue_cut", "leverage_asset_cut",
     }
 )  # fmt: skip

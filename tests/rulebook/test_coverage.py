@@ -17,7 +17,7 @@ README = Path(__file__).parents[2] / "README.md"
 # Section -> catalogue's name -> built-in rules, most of them in a file of that subject.
 SECTIONS: dict[int, dict[str, tuple[str, ...]]] = {
     1: {
-        "FUNDING_STRESS": ("funding_stress", "funding_broad_expense"),
+        "FUNDING_STRESS": ("funding_stress", "funding_stress_deeper", "funding_broad_expense"),
         "FUNDING_ELEVATED": ("funding_elevated",),
         "FUNDING_NORMAL": ("funding_stress",),  # its way back
         "FUNDING_SPIKE": ("funding_spike", "funding_spike_market", "funding_spike_held"),

@@ -273,5 +273,9 @@ def test_stress_proposes_to_whoever_receives() -> None:
         for rule in BOOK.rules
         if rule.family == "funding" and rule.gross_to_ratio is not None
     }
-    assert modes == {"funding_stress": "propose", "funding_broad_expense": "observe"}
+    assert modes == {
+        "funding_stress": "propose",
+        "funding_stress_deeper": "propose",
+        "funding_broad_expense": "observe",
+    }
     assert "funding_stress" in PROPOSED
