@@ -30,6 +30,7 @@ from tests.core.desk import (
 
 POSITION = position_subject(HL, "main", "BTC")
 FIVE = (e.MarginTier(0.0, 0.05, 0.03),)
+DAY_S = 86_400.0
 
 
 def hl_desk(size: float = 2.0, price: float = 30_000.0, equity: float = 10_000.0) -> Desk:
@@ -695,6 +696,30 @@ def test_a_flow_under_water_moves_no_ladder(usd: float, told_first: bool) -> Non
         assert desk.value("drawdown_30d_ratio", PORTFOLIO) == pytest.approx(0.12)
     both(desk.at(510), 7_600 + usd - (17_600 + usd) / 10, 10_000)
     assert desk.value("drawdown_30d_ratio", PORTFOLIO) == pytest.approx(0.208)
+
+
+@pytest.mark.parametrize(
+    ("window", "within_s", "over_s"),
+    [
+        pytest.param("1h", 3_500.0, 3_700.0, id="an hour"),
+        pytest.param("24h", 85_000.0, 87_500.0, id="a day"),
+        pytest.param("7d", 6.9 * DAY_S, 7.1 * DAY_S, id="a week"),
+        pytest.param("30d", 29.9 * DAY_S, 30.1 * DAY_S, id="thirty days"),
+    ],
+)
+def test_a_peak_counts_for_the_length_of_its_window(
+    window: str, within_s: float, over_s: float
+) -> None:
+    """The ladder of cuts reads thirty days: a rung that fell away after a week would let a book
+    grow back into the fall."""
+    desk, name = two_accounts(), f"drawdown_{window}_ratio"
+    both(desk.at(10), 7_600, 10_000)
+    assert desk.value(name, PORTFOLIO) == pytest.approx(0.12)
+    for step in range(1, 11):  # looked at meanwhile: after a gap an old peak counts once more
+        both(desk.at(within_s * step / 10), 7_600, 10_000)
+        assert desk.value(name, PORTFOLIO) == pytest.approx(0.12)
+    both(desk.at(over_s), 7_600, 10_000)
+    assert desk.value(name, PORTFOLIO) == 0.0
 
 
 def test_transfers_of_before_are_no_news() -> None:

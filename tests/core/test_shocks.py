@@ -37,6 +37,22 @@ def test_the_nearest_shock_breaks_the_hedge() -> None:
     assert "-13.8 % hedges break" in told.summary
 
 
+@pytest.mark.parametrize(
+    ("market", "least"),
+    [
+        # Longs of 1 000 with 100 of equity at 3 %: they end at a fall of 70 / 970.
+        pytest.param("BTC", 70 / 970, id="the leader falls as far as it falls"),
+        pytest.param("ETH", 70 / 970 / 1.3, id="the others 1.3 times as far"),
+    ],
+)
+def test_others_move_further_than_the_leader(market: str, least: float) -> None:
+    """The sheet's second direction: the smallest move of the leader that liquidates is told."""
+    desk = Desk((HL, "main")).list_market(market, tiers=THREE)
+    desk.context(market, mark_price=100.0, oracle_price=100.0)
+    desk.positions((market, 10)).money(100.0)
+    assert desk.after(MOVE, MAIN) == pytest.approx(least, abs=1e-6)
+
+
 def test_stressed_usage_is_the_worse_way() -> None:
     """4 590 of 21 000 after the fall."""
     desk = hedged()
@@ -99,7 +115,7 @@ def two(first: float, second: float, *, opposite: bool = False, tell: int = 2) -
     [
         pytest.param(two(181.0, 181.0), 2.0, id="both, by the same fall"),
         pytest.param(two(183.0, 181.0), 1.0, id="just one"),
-        pytest.param(two(190.0, 190.0, opposite=True), 1.0, id="each by another move"),
+        pytest.param(two(181.0, 181.0, opposite=True), 1.0, id="each by another move"),
         pytest.param(two(181.0, 181.0, tell=1), None, id="one that is not known"),
     ],
 )

@@ -112,7 +112,8 @@ def test_built_in_rules_start_in_observe(rule: Rule) -> None:
     are proposed to whoever armed riskd."""
     proposed = rule.id in {
         "funding_stress", "funding_stress_deeper", "any_two_cut", "any_two_cut_book",
-            "leverage_cap","leverage_portfolio_cut", "leverage_venue_cut", "leverage_asset_cut", "vol_and_fall",
+        "leverage_cap", "leverage_portfolio_cut", "leverage_venue_cut", "leverage_asset_cut",
+        "vol_and_fall",
     }  # fmt: skip
     assert rule.mode is (RuleMode.PROPOSE if proposed else RuleMode.OBSERVE)
     assert rule.level not in {ActionLevel.HALT, ActionLevel.FLATTEN}
