@@ -5,6 +5,8 @@ Plain values; the configuration file is parsed elsewhere and handed in. *Pure.*
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import msgspec
 
 from monitor.core.decision import RuleMode
@@ -252,6 +254,13 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     structure: StructureSettings = StructureSettings()
 
 
+@lru_cache(maxsize=256)  # all markets share one number; there are some dozens of them
 def limit_ns(seconds: float) -> int:
     """A limit in seconds as the first age that is too old, nanoseconds."""
     return round(seconds * SECOND_NS) + 1
+
+
+@lru_cache(maxsize=256)  # likewise
+def cadence_ns(seconds: float) -> int:
+    """A cadence in seconds as nanoseconds."""
+    return round(seconds * SECOND_NS)

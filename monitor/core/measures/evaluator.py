@@ -24,7 +24,7 @@ from monitor.core.measures.looking import Lookout
 from monitor.core.measures.patience import find_lazy
 from monitor.core.measures.tree import AccountNode, MarketNode, Node, PositionNode, Tree
 from monitor.core.measures.use import FOREVER_NS, RETRY_NS, Use
-from monitor.core.settings import EngineSettings
+from monitor.core.settings import EngineSettings, cadence_ns
 from monitor.core.state.facts import MarketBit
 from monitor.core.state.model import Cell, RiskState
 from monitor.core.types import SECOND_NS, EngineNs, Subject, asset_subject
@@ -170,7 +170,7 @@ class Evaluator:
             cell = self._state.cells[key] = Cell()
         instance = Instance(definition, node, cell, self._ranks[name, node.kind])
         if name == HOLDINGS:
-            instance.cadence_ns = round(self._settings.valuation_cadence_s * SECOND_NS)
+            instance.cadence_ns = cadence_ns(self._settings.valuation_cadence_s)
         node.instances[name] = instance
         node.by_bits.clear()
         if isinstance(node, AccountNode):

@@ -13,9 +13,8 @@ from typing import Protocol, TypeVar
 from monitor.core.measures.definition import Definition
 from monitor.core.measures.tree import Node
 from monitor.core.measures.use import FOREVER_NS
-from monitor.core.settings import limit_ns
+from monitor.core.settings import cadence_ns, limit_ns
 from monitor.core.state.model import Cell
-from monitor.core.types import SECOND_NS
 
 # Beyond this no measure is plausible; rules refuse to judge such numbers.
 VALUE_MAX = 1e60
@@ -93,7 +92,7 @@ class Instance:
         self.clock = definition.clock
         self.low, self.high = max(spec.low, -VALUE_MAX), min(spec.high, VALUE_MAX)
         cadence_s = spec.cadence_s if definition.cadence_s is None else definition.cadence_s
-        self.cadence_ns = round(cadence_s * SECOND_NS)
+        self.cadence_ns = cadence_ns(cadence_s)
         self.patient = definition.patient
         # With a cadence and nothing that dirties it, it is computed every so often.
         self.periodic = bool(self.cadence_ns) and not definition.bits and not definition.needs
