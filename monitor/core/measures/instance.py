@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right, insort
-from collections.abc import Callable, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from math import inf
 from typing import Protocol, TypeVar
 
@@ -18,6 +18,7 @@ from monitor.core.state.model import Cell
 
 # Beyond this no measure is plausible; rules refuse to judge such numbers.
 VALUE_MAX = 1e60
+_LOWEST = -inf  # the same object everywhere
 
 
 class Watcher(Protocol):
@@ -29,17 +30,19 @@ class Watcher(Protocol):
 T = TypeVar("T")
 
 
-def appended(
-    known: Sequence[T], item: T, *, key: Callable[[T], float] | None = None
-) -> Sequence[T]:
-    """``known`` with one more, in the order of ``key`` where there is one; what is empty becomes a
-    list, and a list stays the same one."""
-    entries = known if isinstance(known, list) else []
-    if key is None:
-        entries.append(item)
-    else:
-        insort(entries, item, key=key)
+def inserted(known: Sequence[T], at: int, item: T) -> Sequence[T]:
+    """``known`` with one more before the entry at ``at``. One alone stands in a tuple, which is all
+    that most ever hold; several in a list, and a list stays the same one."""
+    if not known:
+        return (item,)
+    entries = known if isinstance(known, list) else list(known)
+    entries.insert(at, item)
     return entries
+
+
+def appended(known: Sequence[T], item: T) -> Sequence[T]:
+    """``known`` with one more at its end."""
+    return inserted(known, len(known), item)
 
 
 class Instance:
@@ -63,6 +66,7 @@ class Instance:
         "hot",
         "inputs",
         "lazy",
+        "limited",
         "limits",
         "low",
         "max_age",
@@ -97,7 +101,7 @@ class Instance:
         # With a cadence and nothing that dirties it, it is computed every so often.
         self.periodic = bool(self.cadence_ns) and not definition.bits and not definition.needs
         self.max_age = FOREVER_NS if spec.max_age_s is None else limit_ns(spec.max_age_s)
-        # Most of these stay empty, and there are dozens of thousands: a list comes with its first.
+        # Most of these stay empty, and there are dozens of thousands: see ``appended``.
         self.inputs: Sequence[Instance] = ()
         self.dependents: Sequence[Instance] = ()
         self.witnesses: Sequence[Instance] = ()  # dependents that only ask whether it is known
@@ -109,11 +113,12 @@ class Instance:
         self.hot: tuple[Instance, ...] = ()
         self.slow: tuple[Instance, ...] = ()
         self.slow_until_ns = 0
-        self.limits: Sequence[tuple[float, Watcher]] = ()  # ascending
+        self.limits: Sequence[float] = ()  # ascending
+        self.limited: Sequence[Watcher] = ()  # whose each of them is
         self.unguarded: Sequence[Watcher] = ()  # asked at every change of value
         self.attentive: Sequence[Watcher] = ()  # asked at every observation
         self.watchers: Sequence[Watcher] = ()
-        self.guard_low, self.guard_high = -inf, inf
+        self.guard_low, self.guard_high = _LOWEST, inf
         self.queued = False
         self.preview = definition.preview
         self.previewable = self.preview is not None
@@ -140,7 +145,9 @@ class Instance:
             self.unguarded = appended(self.unguarded, watcher)
         else:
             for limit in limits:
-                self.limits = appended(self.limits, (limit, watcher), key=_limit)
+                at = bisect_right(self.limits, limit)
+                self.limits = inserted(self.limits, at, limit)
+                self.limited = inserted(self.limited, at, watcher)
         self.set_guard()
         self.set_previewable()
 
@@ -148,20 +155,14 @@ class Instance:
         """The band in which the present value lies."""
         value = self.cell.value
         if value is None or not self.limits:
-            self.guard_low, self.guard_high = -inf, inf
+            self.guard_low, self.guard_high = _LOWEST, inf
             return
-        below = bisect_right(self.limits, value, key=_limit) - 1
-        above = bisect_left(self.limits, value, key=_limit)
-        self.guard_low = self.limits[below][0] if below >= 0 else -inf
-        self.guard_high = self.limits[above][0] if above < len(self.limits) else inf
+        below = bisect_right(self.limits, value) - 1
+        above = bisect_left(self.limits, value)
+        self.guard_low = self.limits[below] if below >= 0 else _LOWEST
+        self.guard_high = self.limits[above] if above < len(self.limits) else inf
 
-    def crossed(self, before: float, after: float) -> list[Watcher]:
+    def crossed(self, before: float, after: float) -> Sequence[Watcher]:
         """Whose limits lie between two values, ends included."""
         low, high = (before, after) if before <= after else (after, before)
-        first = bisect_left(self.limits, low, key=_limit)
-        last = bisect_right(self.limits, high, key=_limit)
-        return [entry[1] for entry in self.limits[first:last]]
-
-
-def _limit(entry: tuple[float, Watcher]) -> float:
-    return entry[0]
+        return self.limited[bisect_left(self.limits, low) : bisect_right(self.limits, high)]
