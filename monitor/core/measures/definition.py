@@ -34,7 +34,7 @@ Detail = Callable[["Node", "RiskState", EngineNs], str]
 Arithmetic = Callable[["Node", Use], tuple[str, ...]]
 
 
-class Relation(enum.Enum):
+class Relation(enum.StrEnum):  # of text, whose hash is at hand: links are looked up all the time
     """From a subject to the subjects whose measures it reads."""
 
     SELF = "self"

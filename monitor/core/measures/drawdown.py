@@ -127,7 +127,9 @@ def _highest(equity_usd: float, memory: DrawdownMemory | None) -> float:
     return equity_usd if memory is None else max(equity_usd, memory.peak_usd)
 
 
-def _preview_drawdown(node: Node, accounts: Iterable[AccountState], *, whole: bool) -> float | None:
+def _preview_drawdown(
+    node: AccountNode | VenueNode | PortfolioNode, accounts: Iterable[AccountState], *, whole: bool
+) -> float | None:
     """While nothing flows and no new peak is reached, the peak alone decides."""
     memory = node.drawdowns.get(node.subject)
     cell = node.instances[EQUITY.name].cell

@@ -43,6 +43,9 @@ if TYPE_CHECKING:
     from monitor.core.measures.instance import Instance
 
 
+_SELF = Relation.SELF
+
+
 class Node:
     """One subject. ``ancestors`` are where a rule about it looks for a measure, nearest first."""
 
@@ -52,14 +55,13 @@ class Node:
         self.subject = subject
         self.instances: dict[str, Instance] = {}
         self.by_bits: dict[int, tuple[Instance, ...]] = {}
-        self.links: dict[Relation, list[Node]] = {Relation.SELF: [self]}
+        self.links: dict[Relation, list[Node]] = {}
         self.ancestors: list[Node] = []
         self.owners: list[Node] = []  # who has this node among its links
-        self.drawdowns: dict[str, DrawdownMemory] = {}  # the state's own
 
     def related(self, relation: Relation) -> list[Node]:
         """Nodes on the other end; empty where there are none (yet)."""
-        return self.links.get(relation, [])
+        return [self] if relation is _SELF else self.links.get(relation, [])
 
 
 class Correlation(NamedTuple):
@@ -72,8 +74,9 @@ class Correlation(NamedTuple):
 class PortfolioNode(Node):
     """Everything."""
 
-    def __init__(self) -> None:
+    def __init__(self, drawdowns: dict[str, DrawdownMemory]) -> None:
         super().__init__(PORTFOLIO)
+        self.drawdowns = drawdowns  # the state's own, as in the nodes below
         self.venues: list[VenueNode] = []
         self.funding_windows: dict[str, MarketWindows] = {}  # by market subject
         # Of two series of hourly returns, by their names; dear, and true until one of them changes.
@@ -86,9 +89,15 @@ class VenueNode(Node):
 
     kind = SubjectKind.VENUE
 
-    def __init__(self, venue: VenueState, settings: EngineSettings) -> None:
+    def __init__(
+        self,
+        venue: VenueState,
+        drawdowns: dict[str, DrawdownMemory],
+        settings: EngineSettings,
+    ) -> None:
         super().__init__(venue.subject)
         self.venue = venue
+        self.drawdowns = drawdowns
         self.freshness = freshness = settings.freshness
         self.block_limit = limit_ns(freshness.block_s)
         self.health_limit = limit_ns(freshness.venue_status_s)
@@ -139,10 +148,17 @@ class AccountNode(Node):
 
     kind = SubjectKind.ACCOUNT
 
-    def __init__(self, account: AccountState, holdings: Holdings, settings: EngineSettings) -> None:
+    def __init__(
+        self,
+        account: AccountState,
+        holdings: Holdings,
+        drawdowns: dict[str, DrawdownMemory],
+        settings: EngineSettings,
+    ) -> None:
         super().__init__(account.subject)
         self.account = account
         self.holdings = holdings
+        self.drawdowns = drawdowns
         self.markets: dict[str, MarketNode] = {}
         freshness = settings.freshness
         self.account_limit = limit_ns(freshness.account_s)
@@ -245,9 +261,8 @@ class Tree:
     def __init__(self, state: RiskState, settings: EngineSettings) -> None:
         self._state = state
         self._settings = settings
-        self.portfolio = PortfolioNode()
+        self.portfolio = PortfolioNode(state.drawdowns)
         self.portfolio.issuers = dict(settings.margin.issuers)
-        self.portfolio.drawdowns = state.drawdowns
         self.nodes: dict[Subject, Node] = {PORTFOLIO: self.portfolio}
         self._groups = self._add_groups()
 
@@ -320,10 +335,9 @@ class Tree:
     def _add_venue(self, name: str) -> list[Node]:
         if venue_subject(name) in self.nodes:
             return []
-        node = VenueNode(self._state.venues[name], self._settings)
+        node = VenueNode(self._state.venues[name], self._state.drawdowns, self._settings)
         node.ancestors = [self.portfolio]
         node.links[Relation.PORTFOLIO] = [self.portfolio]
-        node.drawdowns = self._state.drawdowns
         self.portfolio.venues.append(node)
         self._link(self.portfolio, Relation.VENUES, node)
         self.nodes[node.subject] = node
@@ -354,10 +368,10 @@ class Tree:
             return []
         made = self._add_venue(venue)
         holdings = self._state.holdings.setdefault(subject, Holdings())
-        node = AccountNode(self._state.venues[venue].accounts[name], holdings, self._settings)
+        account, drawdowns = self._state.venues[venue].accounts[name], self._state.drawdowns
+        node = AccountNode(account, holdings, drawdowns, self._settings)
         owner = self.nodes[venue_subject(venue)]
         node.ancestors = [owner, self.portfolio]
-        node.drawdowns = self._state.drawdowns
         self._link(owner, Relation.ACCOUNTS, node)
         self._link(self.portfolio, Relation.ALL_ACCOUNTS, node)
         for other in self.nodes.values():
