@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Iterable, Sequence
+from itertools import dropwhile
 from math import fsum, inf, sqrt
 from statistics import median
 from typing import NamedTuple
@@ -145,7 +146,10 @@ class RobustWindow:
 
     def __init__(self, values: Iterable[float | None] = (), size: int = WINDOW_HOURS) -> None:
         self._size = size
-        self._values: deque[float | None] = deque(values, maxlen=size)
+        # From the first that is known on: of most markets a venue's history is not read, and what
+        # comes before it leaves without a trace.
+        known = dropwhile(lambda one: one is None, values)
+        self._values: deque[float | None] = deque(known, maxlen=size)
         self._ordered = sorted([one for one in self._values if one is not None])
 
     @property
