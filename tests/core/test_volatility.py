@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from math import exp, log, sqrt
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -365,6 +366,19 @@ def test_the_histogram_forgets() -> None:
     assert len(hours.bins) == 2 * HISTORY_HOURS
     hours.close(hours.hour + 10 * HISTORY_HOURS, 0.02)
     assert hours.known == 1
+
+
+def test_the_histogram_of_another_version() -> None:
+    """A series that was packed with its histogram as a list has the same one again."""
+    hours = HourSeries()
+    for hour in range(500):
+        hours.close(hour, 0.01 + 0.00002 * hour)
+    packed = msgspec.to_builtins(hours, builtin_types=(bytearray,))
+    packed["counts"] = list(hours.counts)
+    del packed["histogram"]
+    again = msgspec.msgpack.decode(msgspec.msgpack.encode(packed), type=HourSeries)
+    assert again == hours
+    assert sum(again.counts) == again.known > 400
 
 
 def test_level_of_a_return() -> None:

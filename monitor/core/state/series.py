@@ -47,8 +47,9 @@ class HourSeries(msgspec.Struct):
     ``returns`` are 32-bit floats, NaN where unknown; ``bins`` 16-bit numbers: the histogram bin of
     the slow volatility at each hour plus one, 0 where unknown; ``closes`` prices. All three end
     with ``hour``. The long ones are bytes, so that a snapshot of hundreds of them stays small.
-    ``counts`` is the histogram of the known bins, ``known`` how many there are; ``first`` is the
-    oldest hour of which a return was ever known; ``version`` grows with every change.
+    ``histogram`` says how many of the known bins each is, in 16-bit numbers, empty before the first
+    is known; ``known`` is how many there are, ``first`` the oldest hour of which a return was ever
+    known; ``version`` grows with every change.
     """
 
     hour: int = -1
@@ -59,8 +60,18 @@ class HourSeries(msgspec.Struct):
     returns: bytearray = msgspec.field(default_factory=bytearray)
     bins: bytearray = msgspec.field(default_factory=bytearray)
     closes: list[float | None] = msgspec.field(default_factory=list)
-    counts: list[int] = msgspec.field(default_factory=lambda: [0] * BINS)
+    histogram: bytearray = msgspec.field(default_factory=bytearray)
     known: int = 0
+
+    def __post_init__(self) -> None:
+        """What was packed before there was this histogram gets it from its bins."""
+        if self.known and not self.histogram:
+            self._count(array("H", self.bins))
+
+    @property
+    def counts(self) -> Sequence[int]:
+        """The histogram: how many of the known bins each is."""
+        return array("H", self.histogram)
 
     def close(self, hour: int, log_return: float | None, price: float | None = None) -> None:
         """``hour`` is over; hours in between are unknown. An hour already closed stays as it is."""
@@ -122,11 +133,13 @@ class HourSeries(msgspec.Struct):
         self.closes = list(closes[-CLOSES_HOURS:])
         kept = bins[-HISTORY_HOURS:]
         self.bins = bytearray(array("H", kept).tobytes())
-        self.counts = [0] * BINS
-        for marked in kept:
-            if marked:
-                self.counts[marked - 1] += 1
-        self.known = sum(self.counts)
+        self._count(kept)
+
+    def _count(self, bins: Sequence[int]) -> None:
+        """The histogram anew, of bins plus one."""
+        self.histogram, self.known = bytearray(), 0
+        for marked in bins:
+            self._follow(marked, 1)
 
     def _push(self, log_return: float | None, marked: int, price: float | None) -> None:
         self.returns += _floats((log_return,))
@@ -134,15 +147,19 @@ class HourSeries(msgspec.Struct):
         self.closes.append(price)
         del self.closes[:-CLOSES_HOURS]
         self.bins += array("H", (marked,)).tobytes()
-        if marked:
-            self.counts[marked - 1] += 1
-            self.known += 1
+        self._follow(marked, 1)
         if len(self.bins) > 2 * HISTORY_HOURS:
             (oldest,) = array("H", self.bins[:2])
             del self.bins[:2]
-            if oldest:
-                self.counts[oldest - 1] -= 1
-                self.known -= 1
+            self._follow(oldest, -1)
+
+    def _follow(self, marked: int, by: int) -> None:
+        """One more or less (``by``) of a bin plus one; 0 counts for nothing."""
+        if marked:
+            if not self.histogram:
+                self.histogram = bytearray(2 * BINS)
+            memoryview(self.histogram).cast("H")[marked - 1] += by
+            self.known += by
 
 
 def follow_slow(slow: Ewma, log_return: float) -> Ewma:
