@@ -14,7 +14,7 @@ from monitor.backtest.arms import Arm
 from monitor.backtest.basket import Basket
 from monitor.backtest.bootstrap import Difference, Lift, compare, lift_of
 from monitor.backtest.history import HOUR_S, History
-from monitor.backtest.run import Result
+from monitor.backtest.run import ONLY, Result
 from monitor.backtest.statistics import (
     CRASH_RATIO,
     CRASH_WITHIN_H,
@@ -175,12 +175,14 @@ def _judged(blind: Sequence[int], period: Period) -> float:
 
 
 def _states(result: Result) -> list[tuple[str, Sequence[Span], Sequence[int]]]:
-    """Rules about the whole book that ever fired, in the rulebook's order, and the trigger; each
-    with the hours in which it could not be judged."""
+    """Rules about the whole book that ever fired, or that an arm follows alone, in the rulebook's
+    order, and the trigger; each with the hours in which it could not be judged."""
+    followed = {arm.name[len(ONLY) :] for arm in result.arms if arm.name.startswith(ONLY)}
     found: list[tuple[str, Sequence[Span], Sequence[int]]] = [
         (rule.id, spans, result.blind[rule.id])
         for rule in result.task.rules.book.rules
-        if (spans := result.spans.get((rule.id, Subject(PORTFOLIO))))
+        for spans in [result.spans.get((rule.id, Subject(PORTFOLIO)), [])]
+        if spans or (rule.id in followed and rule.id in result.blind)
     ]
     return [*found, (TRIGGER_NAME, result.trigger, result.trigger_blind)]
 

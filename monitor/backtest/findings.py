@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from monitor.backtest.bootstrap import Interval
 from monitor.backtest.figures import TRIGGER_NAME, ArmFigures, Figures, StateFigures
+from monitor.backtest.run import ONLY
 from monitor.backtest.words import DASH, MINUS, TIMES
 from monitor.core.decision import ActionLevel
 
@@ -51,10 +52,10 @@ def findings(figures: Figures) -> list[tuple[str, str]]:
         states = figures.states_of(name)
         if states:
             found += [
-                (f"{name} as a warning", " ".join(_warning(states))),
+                (f"{name} as a warning", " ".join(_warning(states)) + _unconfirmed(figures, name)),
                 (f"{name} as a gauge and gate", " ".join(_gauge(states[0]))),
             ]
-        arm = next((one for one in figures.arms if one.arm.name == f"only_{name}"), None)
+        arm = next((one for one in figures.arms if one.arm.name == f"{ONLY}{name}"), None)
         if arm is not None and arm.difference is not None:
             found.append((f"{name} as conduct", _conduct(arm)))
     found.append(("Reaction time", _reactions(figures)))
@@ -64,7 +65,7 @@ def findings(figures: Figures) -> list[tuple[str, str]]:
 
 def market_cuts(figures: Figures) -> list[str]:
     """Rules that cut by what the market does, whatever the book holds."""
-    followers = {one.arm.name.removeprefix("only_") for one in figures.arms}
+    followers = {one.arm.name.removeprefix(ONLY) for one in figures.arms}
     rules = figures.result.task.rules.book.rules
     return [one.id for one in rules if one.level is ActionLevel.CUT and one.id in followers]
 
@@ -93,6 +94,18 @@ def _warning(states: tuple[StateFigures, ...]) -> Iterator[str]:
             yield "It raised crash odds since 2023 only."
         else:
             yield "In neither half can its timing of crashes be told from chance."
+
+
+def _unconfirmed(figures: Figures, name: str) -> str:
+    """How often it held without the second observation that a cut wants: on hours that settle
+    together, that is a whole settlement later."""
+    count = figures.result.unconfirmed.get(name, 0)
+    if not count:
+        return ""
+    return (
+        f" {count} time{'s' if count > 1 else ''} it held at one observation and no longer at the "
+        "next that told it anew, and did not fire."
+    )
 
 
 def _known(one: StateFigures) -> str:

@@ -24,6 +24,7 @@ from monitor.backtest.charts import (
 from monitor.backtest.figures import TRIGGER_NAME, ArmFigures, Figures, never_judged
 from monitor.backtest.findings import findings, market_cuts, percent, times
 from monitor.backtest.outputs import MEASURES, SUMMARY, TRANSITIONS, instant, opened
+from monitor.backtest.run import ONLY
 from monitor.backtest.statistics import Bin, Span
 from monitor.backtest.words import DASH, METHOD, MINUS, STYLE, TIMES, contribution_names
 from monitor.core.decision import ActionLevel
@@ -140,7 +141,7 @@ def _drawn(figures: Figures) -> list[tuple[Arm, str]]:
     """The arms that are drawn, and how: the quickest and the slowest of those with rules."""
     arms = figures.result.arms
     judged = [arm for arm in arms if arm.judged]
-    only = [arm for arm in arms if arm.name.startswith("only_")]
+    only = [arm for arm in arms if arm.name.startswith(ONLY)]
     chosen = [(arms[0], "arm-none"), *((arm, "arm-rules") for arm in judged[:1])]
     chosen += [(arm, "arm-late") for arm in judged[1:][-1:]]
     chosen += [(arm, "arm-trigger") for arm in arms if arm.name == "trigger"]

@@ -43,13 +43,16 @@ class Task:
     reactions_min: tuple[int, ...] = REACTIONS_MIN
 
 
+ONLY = "only_"  # how the names of arms begin that follow a single rule
+
+
 @dataclass(slots=True)
 class Result:
     """What a run gave. ``spans`` are the firing times of the first engine by (rule, subject),
     ``measures`` hourly series, None where absent; ``trigger`` and ``trigger_volatility`` are of the
     plain trigger and the basket it reads. ``blind`` has a 1 for each hour in which a rule about the
     whole book (by id) could not be judged, ``trigger_blind`` likewise: not firing then is no
-    verdict."""
+    verdict. ``unconfirmed`` is how often such a rule held and was not seen to hold again."""
 
     task: Task
     basket: Basket
@@ -61,6 +64,7 @@ class Result:
     markets: tuple[tuple[str, str], ...]
     blind: dict[str, bytearray]
     trigger_blind: bytearray
+    unconfirmed: dict[str, int] = field(default_factory=dict)
     evaluations: int = 0
     rulings: dict[str, int] = field(default_factory=dict)
 
@@ -237,6 +241,7 @@ class _First(_Judged):
             for rule in task.rules.book.rules
             if rule.for_each is SubjectKind.PORTFOLIO
         }
+        self.unconfirmed: dict[str, int] = {}
         self.open: dict[tuple[str, Subject], int] = {}
         self.spans: dict[tuple[str, Subject], list[Span]] = {}
         self.measures: dict[tuple[str, Subject], list[float | None]] = {
@@ -253,7 +258,7 @@ class _First(_Judged):
         for rule in self.task.rules.book.rules:
             if rule.level is ActionLevel.CUT and judges_market_only(rule):
                 book = Book(self.task.settings, self.task.overlay)
-                yield Arm(f"only_{rule.id}", f"Only {rule.id}, at once", book, obeys([rule.id]))
+                yield Arm(f"{ONLY}{rule.id}", f"Only {rule.id}, at once", book, obeys([rule.id]))
 
     def hour(self, hour: Hour) -> None:
         """Live through one hour, the plain books first."""
@@ -278,6 +283,9 @@ class _First(_Judged):
                 self.open.setdefault(key, index)
             elif key in self.open:
                 self._close(key, self.open.pop(key), index)
+            elif transition.before is AlertState.PENDING and transition.rule in self.blind:
+                count = self.unconfirmed.get(transition.rule, 0)
+                self.unconfirmed[transition.rule] = count + 1
 
     def look(self, arm: Arm, judge: Judge, at: int) -> None:
         """As every arm; the first engine's measures are kept."""
@@ -319,6 +327,7 @@ class _First(_Judged):
             markets=self.feed.markets,
             blind=self.blind,
             trigger_blind=self.trigger_blind,
+            unconfirmed=self.unconfirmed,
             evaluations=self.rest(),
         )
 

@@ -106,6 +106,28 @@ def test_what_the_files_say(history: Path, tmp_path: Path) -> None:
     assert float(shares[50]) == pytest.approx(0.5 * float(shares[48]), rel=0.03)
 
 
+def test_a_cut_that_never_came_is_told(tmp_path: Path) -> None:
+    """One hot settlement is one observation, and a cut wants two: the report has the rule all the
+    same, with no episode and the reason."""
+    history = small_past(
+        tmp_path / "history",
+        HOURS,
+        rate=lambda hour: 0.001 if hour == 48 else 0.0001,
+        price=lambda hour: 100.0 + hour % 3,
+        assets=ASSETS,
+    )
+    out = tmp_path / "out"
+    rules = rules_file(tmp_path)
+    rules.write_text(RULES.replace("apart: 5m", "apart: 9h"))
+    assert backtest(history, out, "--rulebook", str(rules)) == 0
+    summary = orjson.loads((out / "summary.json").read_bytes())
+    state = next(one for one in summary["states"] if one["state"] == "hot")
+    assert (state["active_ratio"], state["judged_ratio"]) == (0.0, 1.0)
+    report = (out / "report.html").read_text(encoding="utf-8")
+    assert "hot as a warning" in report
+    assert "1 time it held at one observation and no longer at the next" in report
+
+
 class Page(HTMLParser):
     """Collects what a page would load, and checks that tags close."""
 

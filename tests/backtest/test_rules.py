@@ -75,11 +75,14 @@ def test_who_judges_the_market_alone() -> None:
     assert judged == {"hot": True, "thin": False, "lost": False}
 
 
-def test_of_the_builtin_rules_that_cut_only_one_reads_the_market_alone() -> None:
+def test_of_the_builtin_rules_that_cut_only_stress_reads_the_market_alone() -> None:
     """A drawdown of thirty days is stated of the portfolio alone, and yet is of the book."""
     rules = hourly_rules(builtin_files())
     cutting = [rule for rule in rules.book.rules if rule.level is ActionLevel.CUT]
-    assert [rule.id for rule in cutting if judges_market_only(rule)] == ["funding_stress"]
+    assert [rule.id for rule in cutting if judges_market_only(rule)] == [
+        "funding_stress",
+        "funding_stress_deeper",
+    ]
 
 
 def test_what_only_pages_about_a_part_is_not_asked() -> None:

@@ -69,6 +69,9 @@ PLACES: Mapping[SubjectKind, tuple[SubjectKind, ...]] = {
     kind: scopes if kind in scopes else (kind, *scopes) for kind, scopes in SCOPES.items()
 }
 
+# The most that a cut of a built-in rule may leave, whoever rewrites it: less is another rule.
+MOST_LEFT: Mapping[str, float] = {"funding_stress": 0.70}
+
 RULE_VARIABLES = {
     "firing__": "rule_firing",
     "state_s__": "rule_state_s",
@@ -279,6 +282,14 @@ def _check_action(rule: Rule, fields: Fields) -> None:
     if rule.level is ActionLevel.CUT and not rule.target and silent:
         fields.problem(
             "do", "a cut must say gross_to: the share of gross that remains, or a measure in USD."
+        )
+    most, left = MOST_LEFT.get(rule.id), rule.gross_to_ratio
+    if most is not None and left is not None and left > most:
+        fields.problem(
+            "do.gross_to",
+            "leaves more than the least cut of this rule does.",
+            found=f"{left:g}",
+            allowed=f"at most {most:g}; for a smaller cut give the rule an id of its own",
         )
     if rule.level is not ActionLevel.CUT and rule.target:
         fields.problem("do", f"gross_to belongs to level cut, not {rule.level.value}.")

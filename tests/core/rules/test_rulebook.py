@@ -306,6 +306,20 @@ def test_mistakes(fields: dict[str, str | None], field: str, says: str) -> None:
     assert found[0].where.startswith("a.yaml:")
 
 
+@pytest.mark.parametrize(("left", "fine"), [(0.70, True), (0.71, False), (0.2, True)])
+def test_the_cut_for_funding_stress_has_a_least_size(left: float, fine: bool) -> None:
+    """30 % off or more, whoever rewrites the rule; the same of any other rule is its own affair."""
+    cut = {"do": f"{{level: cut, gross_to: {left}}}", "severity": "critical", **CONFIRMED}
+    rule = text(**cut).replace("id: r\n", "id: funding_stress\n")
+    assert parse(text(**cut)).get("r") is not None
+    if fine:
+        assert parse(rule).get("funding_stress") is not None
+        return
+    (found,) = problems(rule)
+    assert found.field == "funding_stress.do.gross_to"
+    assert "Allowed: at most 0.7; for a smaller cut" in str(found)
+
+
 def test_a_slip_in_a_condition_hides_no_misspelt_measure() -> None:
     """Both are told at once, each with what would be right."""
     found = problems(text(when="stres >= 60 && max(leverage) > 1.0"))
