@@ -22,6 +22,7 @@ from monitor.core.killswitch.facts import (
     PlaceOrders,
     ReadAccount,
     ResolveOrders,
+    TimePassed,
 )
 from monitor.core.killswitch.levels import Level
 from monitor.core.killswitch.plan import Plan, PlanLimits, Target
@@ -361,6 +362,25 @@ def nobody_takes(command: Command) -> KillFact | None:
             for o in command.orders
         ),
     )
+
+
+def test_a_refusal_that_comes_too_late_does_not_spare_the_question() -> None:
+    """An answer of after its time is not believed over the venue's own data: what became of the
+    orders is found out, and nothing else is sent before."""
+    world = World(executable=(MAIN,)).hold(BTC="1")
+    world.pull(Level.FLATTEN)
+    world.one()
+    (place,) = world.out
+    assert isinstance(place, PlaceOrders)
+    world.out.clear()
+    world.now += round((ARMED.answer_within_s + 1) * SECOND_NS)
+    world.tell(TimePassed())
+    assert [type(one) for one in world.out] == [ResolveOrders]
+    world.tell(world.fail(place))
+    assert [type(one) for one in world.out] == [ResolveOrders]
+    world.work()
+    world.run(60)
+    assert (world.sizes(), world.stage()) == ({}, "contained")
 
 
 def test_what_nobody_takes_is_not_asked_for_whole_again_and_again() -> None:

@@ -88,7 +88,8 @@ class WatchedWorld(World):
                 self.open.get(place, set()).difference_update(ended)
             case CommandFailed():
                 place = (fact.venue, fact.account)
-                if not fact.uncertain:
+                # One that comes too late tells nobody: what became of the orders is asked anyway.
+                if not fact.uncertain and self.is_awaited(fact.command_id):
                     self.open.get(place, set()).difference_update(
                         self.placing.get(fact.command_id, set())
                     )
@@ -96,6 +97,11 @@ class WatchedWorld(World):
                 self.last_change[(fact.venue, fact.account)] = self.now
             case _:
                 pass
+
+    def is_awaited(self, command_id: str) -> bool:
+        """Whether a run still waits for the answer to a command."""
+        latches = self.machine.state.latches.values()
+        return any(run.inflight == command_id for one in latches for run in one.runs.values())
 
     def check_twin(self, fact: KillFact, step: Step, *, blind: bool) -> None:
         """The same facts give the same step, and packing changes nothing."""
