@@ -19,13 +19,13 @@ from monitor.core.events import (
     TransfersReported,
 )
 from monitor.core.ports import PollOutput, Refresh, Request, Response
-from monitor.core.types import SECOND_NS, EngineNs
+from monitor.core.types import SECOND_NS, EngineNs, channel_id
 from monitor.venues.dydx.accounts import Accounts, Parent, Pool, shortened
 from monitor.venues.dydx.codec import account, activity, wire
 from monitor.venues.dydx.endpoints import Endpoints, NotFoundError
 from monitor.venues.dydx.heights import ChainHeights
 from monitor.venues.dydx.polls import RestPoll
-from monitor.venues.dydx.settings import VENUE
+from monitor.venues.dydx.settings import PARENTS, VENUE
 
 WORKING = "OPEN,UNTRIGGERED,BEST_EFFORT_OPENED"
 ROWS_MAX = 1000  # the indexer's own ceiling of ``limit``
@@ -34,6 +34,8 @@ FILLS_PAGES_MAX = 10
 PAYMENTS_PAGES_MAX = 10
 TRANSFERS_PAGES_MAX = 10
 REREAD_AFTER_S = 2.0
+ADDRESSES_S = 3600.0
+TRUTH_FEED = "rest.parentSubaccount"
 _HISTORY_NS = 25 * 3600 * SECOND_NS  # a day of funding, and the hour in which it began
 _OVERLAP_NS = 3 * 3600 * SECOND_NS
 
@@ -95,17 +97,20 @@ class _ParentPoll(RestPoll):
 
 
 class AddressPoll(RestPoll):
-    """``/addresses/{a}``: which subaccounts exist, asked once at the start.
+    """``/addresses/{a}``: which subaccounts exist, asked at the start and every hour.
 
     Money under a parent that nobody configured is out of sight; ``unwatched`` names such numbers
-    for whoever writes the configuration.
+    for whoever writes the configuration. Positions and money are told with the first answer alone,
+    so that held markets are known when connections are planned, and in the name of the channel
+    that re-reads them: what lists subaccounts by the hour must not vouch for them.
     """
 
     def __init__(self, alias: str, address: str, api: Endpoints, accounts: Accounts) -> None:
-        super().__init__("rest.addresses", alias, 3600.0, api)
+        super().__init__("rest.addresses", alias, ADDRESSES_S, api)
         self._alias = alias
         self._address = address
         self._parents = [p for p in accounts.parents if p.address == address]
+        self._answered = False
         self.unwatched: tuple[int, ...] = ()
 
     def request(self, now: EngineNs) -> Request:
@@ -114,23 +119,14 @@ class AddressPoll(RestPoll):
         return self.api.get(f"/addresses/{self._address}")
 
     def told(self, body: bytes, now: EngineNs, response: Response) -> PollOutput:
-        """Positions and money of every watched pool."""
+        """Subaccounts that nobody watches; at first what every watched pool holds, too."""
         del now, response
         rows = wire.read(_ADDRESSES, body, "addresses body").subaccounts
-        events: list[Event] = []
-        watched: set[int] = set()
-        for parent in self._parents:
-            mine = [row for row in rows if _is_child(row.subaccount_number, parent)]
-            watched |= {row.subaccount_number for row in mine if row.subaccount_number is not None}
-            whole = wire.SubaccountRow(address=self._address, child_subaccounts=mine)
-            if mine:
-                events += account.whole(
-                    whole, parent, channel=self.name, source=account.TRUTH, height=None
-                ).events
-            else:
-                events += account.nothing(parent, channel=self.name)
+        events = [] if self._answered else self._holdings(rows)
+        self._answered = True
         numbers = {row.subaccount_number for row in rows if row.subaccount_number is not None}
-        self.unwatched = tuple(sorted(numbers - watched))
+        watched = {parent.number for parent in self._parents}
+        self.unwatched = tuple(sorted(one for one in numbers if one % PARENTS not in watched))
         events += [
             AccountDiscovered(
                 venue=VENUE,
@@ -146,24 +142,43 @@ class AddressPoll(RestPoll):
 
     def absent(self, error: NotFoundError, now: EngineNs) -> PollOutput:
         """Raises ``AuthError``: an address that never held anything is taken for a mistyped one,
-        since it would read as flat for ever."""
+        since it would read as flat for ever. One that was there before was forgotten."""
         del now
+        if self._answered:
+            raise TransientFeedError(
+                f"The dYdX indexer has forgotten the address of {self._alias}, which it knew"
+                " before; what it said of its subaccounts stands."
+            ) from error
         raise AuthError(
             f"dydx account {self._alias!r}: {shortened(self._address)} has no subaccount: it never"
             " held anything there. Check the address and the network, or remove the account from"
             " the configuration until it has been funded."
         ) from error
 
+    def _holdings(self, rows: list[wire.SubaccountRow]) -> list[Event]:
+        events: list[Event] = []
+        for parent in self._parents:
+            mine = [row for row in rows if _is_child(row.subaccount_number, parent)]
+            channel = channel_id(VENUE, TRUTH_FEED, parent.pool_name)
+            if mine:
+                whole = wire.SubaccountRow(address=self._address, child_subaccounts=mine)
+                events += account.whole(
+                    whole, parent, channel=channel, source=account.TRUTH, height=None
+                ).events
+            else:
+                events += account.nothing(parent, channel=channel)
+        return events
+
 
 def _is_child(number: int | None, parent: Parent) -> bool:
-    return number is not None and number % 128 == parent.number
+    return number is not None and number % PARENTS == parent.number
 
 
 class TruthPoll(_ParentPoll):
     """``/addresses/{a}/parentSubaccountNumber/{n}``: positions and money as REST has them."""
 
     def __init__(self, parent: Parent, period_s: float, api: Endpoints) -> None:
-        super().__init__("rest.parentSubaccount", parent, period_s, api)
+        super().__init__(TRUTH_FEED, parent, period_s, api)
         self._vanished = ""
 
     def request(self, now: EngineNs) -> Request:

@@ -7,6 +7,7 @@ import functools
 from monitor.core.ports import Poll, StreamProtocol
 from monitor.venues.dydx.account_channel import AccountChannel
 from monitor.venues.dydx.account_polls import (
+    TRUTH_FEED,
     AddressPoll,
     FillsPoll,
     OrdersPoll,
@@ -140,7 +141,7 @@ class DydxVenue:
                 TransfersPoll(parent, periods.transfers_s, api, self.accounts),
                 PaymentsPoll(parent, periods.funding_payments_s, api),
             ]
-        return (*polls, *self._screens())
+        return (*polls, *self._addresses, *self._screens())
 
     def _screens(self) -> list[Poll]:
         period_s = self.settings.periods.compliance_s
@@ -150,9 +151,7 @@ class DydxVenue:
         ]
 
     def _rereads(self, pool_name: str) -> tuple[str, ...]:
-        return tuple(
-            f"{VENUE}/{feed}/{pool_name}" for feed in ("rest.parentSubaccount", "rest.orders")
-        )
+        return tuple(f"{VENUE}/{feed}/{pool_name}" for feed in (TRUTH_FEED, "rest.orders"))
 
     def _leaders(self) -> tuple[str, ...]:
         """Whose history is read: the watched ones first, for the desk's own caps wait for them."""

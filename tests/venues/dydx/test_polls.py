@@ -236,6 +236,28 @@ def test_bootstrap_names_subaccounts_that_nobody_watches() -> None:
     assert [event.account for event in of(output, AccountReported)] == ["main", "main.128"]
 
 
+def test_the_list_of_subaccounts_vouches_for_no_position() -> None:
+    """It tells them once, in the name of the channel that re-reads them: an hour later, that the
+    list was read says nothing of what they are."""
+    poll = poll_of(venue(), "addresses/main")
+    rows = [subaccount(0, ETH_USD="1"), subaccount(3)]
+    first = poll.received(answer({"subaccounts": rows}), NOW)
+    told = (*of(first, PositionsReported), *of(first, AccountReported))
+    assert {event.channel for event in told} == {"dydx/rest.parentSubaccount/main"}
+    later = poll.received(answer({"subaccounts": [subaccount(3)]}), NOW + HOUR_NS)
+    assert kinds(later.events) == ["AccountDiscovered"]
+
+
+def test_an_address_that_was_there_is_no_mistyped_one() -> None:
+    """The indexer forgot it: the feed is lost and asked again soon, and not put aside."""
+    made = venue()
+    poll = poll_of(made, "addresses/main")
+    poll.received(answer({"subaccounts": [subaccount(0), subaccount(3)]}), NOW)
+    with pytest.raises(TransientFeedError, match="forgotten"):
+        poll.received(answer({"errors": []}, 404), NOW + HOUR_NS)
+    assert made.unwatched == {"main": (3,)}
+
+
 def test_bootstrap_refuses_an_address_that_never_held_anything() -> None:
     """It would read as flat and safe for ever; a mistyped address looks just like that."""
     with pytest.raises(AuthError, match=r"has no subaccount.*Check the address"):
