@@ -214,6 +214,18 @@ def test_parts_of_another_moment_leave_the_last_verdict_for_a_while() -> None:
     assert "not told together" in made.why(MISMATCH, MAIN)
 
 
+@pytest.mark.parametrize("mode", [AccountMode.UNIFIED, AccountMode.PORTFOLIO_MARGIN])
+def test_an_equity_of_spot_balances_has_no_parts(mode: AccountMode) -> None:
+    """Whatever cash and positions the margin account shows: they do not make that equity."""
+    made = desk().mode(mode)
+    assert made.after(MISMATCH, MAIN) is None
+    assert made.why(MISMATCH, MAIN) == (
+        "the equity of a unified or portfolio-margin account is the worth of its spot balances; no"
+        " cash and positions are stated with it"
+    )
+    assert made.mode(AccountMode.STANDARD).after(MISMATCH, MAIN) == 0.0
+
+
 def test_prices_from_entry_and_profit() -> None:
     """dYdX states no mark: its price of a position is entry plus profit per unit."""
     made = Desk((DYDX, "main")).list_market("BTC-USD", DYDX)

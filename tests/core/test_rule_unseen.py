@@ -12,6 +12,7 @@ from monitor.core.rule_unseen import HISTORY_NS, JUDGED_NS, Unseen, UnseenRules
 from monitor.core.settings import EngineSettings
 from monitor.core.state.facts import Lack, Why
 from monitor.core.types import PORTFOLIO, SECOND_NS, AccountMode, Subject, asset_subject
+from monitor.rulebook import builtin_files
 from tests.core.desk import BTC, DBTC, DYDX, HL, HL_VENUE, MAIN, START_NS, Desk
 
 RULES = """
@@ -137,6 +138,32 @@ def test_a_validator_that_nobody_named_is_not_missing(named: bool) -> None:
     ((_, why),) = at.engine.absent_inputs("lag", HL_VENUE, at.now)
     assert "validator_urls" in why.reason
     assert why.lack is (Lack.MISSING if named else Lack.CHOICE)
+
+
+@pytest.mark.parametrize(
+    ("mode", "cash", "told"),
+    [
+        pytest.param(AccountMode.UNIFIED, None, [], id="unified: there are no parts"),
+        pytest.param(AccountMode.PORTFOLIO_MARGIN, None, [], id="portfolio margin: nor here"),
+        pytest.param(AccountMode.STANDARD, -50_000.0, [], id="standard, with its cash"),
+        pytest.param(
+            AccountMode.STANDARD, None, ["equity_mismatch"], id="standard, and its cash is missing"
+        ),
+    ],
+)
+def test_parts_that_an_equity_does_not_have_are_not_missing(
+    mode: AccountMode, cash: float | None, told: list[str]
+) -> None:
+    """By the rule as it ships: a page about such an account would never end."""
+    at = Desk((HL, "main"), rules=dict(builtin_files())["data.yaml"]).list_market().mode(mode)
+    for second in range(0, 331, 10):
+        at.at(second).context(mark_price=30_000.0, oracle_price=30_000.0)
+        at.positions(("BTC", 2.0), mark_price=30_000.0).money(10_000, cash=cash)
+        at.evaluate()
+    found = [one.rule for one in look(at).values() if one.subject == MAIN]
+    assert [rule for rule in found if rule == "equity_mismatch"] == told
+    why = at.engine.why_absent("equity_difference_ratio", MAIN, at.now)
+    assert why.lack is (Lack.MISSING if mode is AccountMode.STANDARD else Lack.CHOICE)
 
 
 @pytest.mark.parametrize(

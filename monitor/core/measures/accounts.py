@@ -23,7 +23,7 @@ from monitor.core.measures.tree import (
     VenueNode,
 )
 from monitor.core.measures.use import Use, known_ns
-from monitor.core.state.facts import AccountBit, StatedFact
+from monitor.core.state.facts import AccountBit, Lack, StatedFact
 from monitor.core.state.model import DAY_NS, AccountState, DifferenceMemory
 from monitor.core.types import SECOND_NS, AccountMode, SubjectKind
 
@@ -111,7 +111,11 @@ def _equity_difference(node: AccountNode, use: Use) -> float | None:
     if not _readable(account, use):
         return None
     if account.mode is not None and account.mode is not _STANDARD:
-        use.absent("this account's cash is not in its margin account")
+        use.absent(
+            "the equity of a unified or portfolio-margin account is the worth of its spot balances;"
+            " no cash and positions are stated with it",
+            Lack.CHOICE,
+        )
         return None
     stated = _stated(node, account.equity, "equity", use)
     if stated is None:
