@@ -15,11 +15,13 @@ from monitor.core.events import (
     ChannelLost,
     ChannelOpened,
     FundingSettled,
+    MarginTier,
     MarketContextSeen,
+    MarketListed,
     TransfersReported,
 )
 from monitor.core.ports import Output, Poll, PollOutput
-from monitor.core.types import SECOND_NS
+from monitor.core.types import SECOND_NS, MarketStatus
 from monitor.venues.dydx.codec import wire
 from monitor.venues.dydx.codec.markets import Universe
 from monitor.venues.dydx.heights import FIRST_HEIGHT_MAX, HEIGHT_JUMP_MAX, ChainHeights
@@ -183,6 +185,42 @@ def test_oracle_times_from_the_future_are_refused(ahead_s: int, *, good: bool) -
     except DecodeError:
         told = 0
     assert told == good
+
+
+# ----------------------------------------------------------------------------------- differences
+
+
+def settled() -> Universe:
+    """A market that is over, as it was listed."""
+    universe = Universe()
+    rows = {"MATIC-USD": market("MATIC-USD", status="FINAL_SETTLEMENT")}
+    universe.stream(json.dumps({"markets": rows}).encode(), NOW)
+    return universe
+
+
+def difference(universe: Universe, **fields: str) -> list[MarketListed]:
+    """What a difference of the market's row lists anew."""
+    raw = json.dumps({"trading": {"MATIC-USD": fields}}).encode()
+    return [event for event in universe.stream(raw, NOW) if isinstance(event, MarketListed)]
+
+
+def test_a_difference_takes_back_nothing_that_it_leaves_out() -> None:
+    """The indexer tells single keys: a market that is over stays over when its interest is told."""
+    universe = settled()
+    assert not universe.is_live("MATIC-USD")
+    assert difference(universe, openInterest="11") == []
+    assert not universe.is_live("MATIC-USD")
+
+
+def test_a_difference_of_the_status_lists_the_market_anew() -> None:
+    """With the parameters that were told before it, and none of them lost on the way."""
+    universe = settled()
+    difference(universe, openInterest="11")
+    (listed,) = difference(universe, status="ACTIVE")
+    assert (listed.market, listed.status) == ("MATIC-USD", MarketStatus.ACTIVE)
+    assert listed.margin_tiers == (MarginTier(0.0, 0.02, 0.012),)
+    assert (listed.size_step, listed.price_tick) == (Decimal("0.0001"), Decimal(1))
+    assert universe.is_live("MATIC-USD")
 
 
 # ---------------------------------------------------------------------------- running funding
