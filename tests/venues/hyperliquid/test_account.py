@@ -315,9 +315,14 @@ def test_portfolio_margin_without_ratio_has_no_maintenance() -> None:
         pytest.param(prices(usdh=1.0, hype=30.0), NOW + 181 * SECOND_NS, id="prices too old"),
     ],
 )
-def test_equity_is_absent_while_a_balance_is_unpriced(known: SpotPrices | None, now: int) -> None:
-    """Absent for a reason that names the token; never the sum of the rest."""
-    (mode, _, money) = spot("portfolioMargin", BALANCES, known, now=now)
+@pytest.mark.parametrize("turned", [False, True], ids=["unpriced last", "unpriced first"])
+def test_equity_is_absent_while_a_balance_is_unpriced(
+    known: SpotPrices | None, now: int, *, turned: bool
+) -> None:
+    """Absent for a reason that names the token; never the sum of the rest, whether that comes
+    before it or after."""
+    balances = BALANCES[::-1] if turned else BALANCES
+    (mode, _, money) = spot("portfolioMargin", balances, known, now=now)
     assert isinstance(mode, AccountModeSeen)
     assert isinstance(money, AccountReported)
     assert mode.mode is AccountMode.UNREADABLE
