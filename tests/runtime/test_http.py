@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import aiohttp
 import pytest
 
-from monitor.core.errors import ConfigError, DecodeError, FeedError
+from monitor.core.errors import ConfigError, DecodeError, FeedError, TransientFeedError
 from monitor.core.ports import Request, Response
 from monitor.runtime.http import HttpClient, host_of, open_session, parse_retry_after_s
 from tests.faults.transport import Peer, ScriptedServer, free_port, http_answer
@@ -111,9 +111,23 @@ async def test_a_giant_body_is_a_decode_error_with_a_trimmed_copy() -> None:
 
 
 async def test_nothing_listens() -> None:
-    """Refused is said as refused."""
-    with pytest.raises(FeedError, match="refused the connection; nothing listens there"):
+    """Refused is said as refused, and nobody can have counted the request."""
+    with pytest.raises(
+        TransientFeedError, match="refused the connection; nothing listens there"
+    ) as caught:
         await ask(f"http://127.0.0.1:{free_port()}/")
+    assert caught.value.unsent
+
+
+@pytest.mark.parametrize("script", [_silent, _resets, _cuts_off])
+async def test_what_reached_the_venue_may_have_been_counted(
+    script: Callable[[Peer], Awaitable[None]],
+) -> None:
+    """However it ended after that."""
+    async with ScriptedServer(script) as server:
+        with pytest.raises(TransientFeedError) as caught:
+            await ask(server.http_url)
+        assert not caught.value.unsent
 
 
 async def test_a_server_without_tls_is_not_believed() -> None:

@@ -22,7 +22,13 @@ from monitor.core.ports import PollOutput, RateBudget, Refresh, Request, Respons
 from monitor.core.types import SECOND_NS, EngineNs
 from monitor.observability.metrics import DaemonMetrics
 from monitor.runtime.budget import RequestBudget
-from monitor.runtime.poll import PAGES_MAX, Poller, poll_family
+from monitor.runtime.poll import (
+    FAILED_RETRY_S,
+    PAGES_MAX,
+    RETRY_AFTER_S_MAX,
+    Poller,
+    poll_family,
+)
 from tests.manual_clock import START_NS, ManualClock, settle
 from tests.runtime.fakes import RecordingSink, progress
 
@@ -58,11 +64,12 @@ class FakePoll:
 
 
 class FakeHttp:
-    """Answers at once, unless a URL is told to hang."""
+    """Answers at once, unless a URL is told to hang or to fail."""
 
     def __init__(self) -> None:
         self.urls: list[str] = []
         self.hanging: set[str] = set()
+        self.failing: dict[str, TransientFeedError] = {}
         self.under_way = 0
         self.under_way_max = 0
 
@@ -75,6 +82,8 @@ class FakeHttp:
             if request.url in self.hanging:
                 await asyncio.Event().wait()
             await asyncio.sleep(0)
+            if (error := self.failing.get(request.url)) is not None:
+                raise error
             return Response(status=200, headers=(), body=b"body")
         finally:
             self.under_way -= 1
@@ -338,6 +347,41 @@ async def test_retry_after_holds_all_polls_of_the_venue() -> None:
         await rig.clock.advance(1.0)
         assert len(rig.http.urls) == 4
         assert limited.asked_s == [0.0, 20.0]
+
+
+async def test_retry_after_is_believed_for_five_minutes_at_most() -> None:
+    """A venue that says an hour, or its garbled header, blinds nobody for so long: it is asked
+    again, by whoever was refused and by the others."""
+    rig = Rig()
+    limited = rig.poll("fake/a", 3600.0, TransientFeedError("429", retry_after_s=3600.0))
+    other = rig.poll("fake/b", 5.0)
+    async with rig.running(limited, other):
+        await rig.clock.advance(RETRY_AFTER_S_MAX - 1.0)
+        assert rig.http.urls == ["http://fake/fake/a", "http://fake/fake/b"]
+        await rig.clock.advance(FAILED_RETRY_S + 1.0)
+        assert rig.http.urls.count("http://fake/fake/a") == 2
+        assert rig.http.urls.count("http://fake/fake/b") > 1
+    assert limited.asked_s == [0.0, RETRY_AFTER_S_MAX]
+
+
+@pytest.mark.parametrize(
+    ("unsent", "used"),
+    [
+        pytest.param(True, 0.0, id="no connection: the venue counted nothing"),
+        pytest.param(False, 1.0, id="no answer: it may have counted"),
+    ],
+)
+async def test_what_never_left_costs_nothing(*, unsent: bool, used: float) -> None:
+    """A venue that is back must not find its minute spent on attempts that did not reach it."""
+    rig = Rig()
+    fault = TransientFeedError("no connection to the venue")
+    fault.unsent = unsent
+    rig.http.failing["http://fake/fake/a"] = fault
+    async with rig.running(rig.poll("fake/a", 100.0)):
+        assert len(rig.http.urls) == 1
+        assert rig.metrics.registry.get_sample_value(
+            "riskd_request_budget_used", {"venue": "fake"}
+        ) == pytest.approx(used)
 
 
 async def test_a_pause_the_venue_asks_for_holds_all_its_polls() -> None:
