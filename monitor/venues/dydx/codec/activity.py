@@ -276,15 +276,12 @@ def transfer(row: wire.TransferRow, pool: Pool, name_of: Naming) -> TransferRepo
     amount = wire.money(row.size, "transfer size")
     incoming = _is(row.recipient, pool)
     outgoing = _is(row.sender, pool)
-    if incoming == outgoing:  # neither end names the pool (parent form), so its type decides
+    if incoming == outgoing:  # neither end is the pool (a recording has none): its type decides
         incoming, outgoing = row.type in _IN, row.type in _OUT
     if incoming == outgoing:
         raise DecodeError(f"dYdX transfer of type {row.type[:20]!r} has no direction for us.")
     other = row.sender if incoming else row.recipient
-    number = other.subaccount_number
-    if number is None:
-        number = other.parent_subaccount_number
-    counterparty, own = name_of(other.address, number)
+    counterparty, own = name_of(other.address, other.subaccount_number)
     direction = "in" if incoming else "out"
     proof = row.transaction_hash or row.created_at
     return TransferReport(

@@ -271,7 +271,6 @@ class Party(_Wire):
 
     address: str
     subaccount_number: SubaccountNumber | None = None
-    parent_subaccount_number: SubaccountNumber | None = None
 
 
 class TransferRow(_Wire):
