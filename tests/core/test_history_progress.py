@@ -67,7 +67,7 @@ def test_before_anything_was_read_nothing_is_said() -> None:
     ("at_s", "read", "said"),
     [
         pytest.param(99.0, 0, "funding: the first market is being read", id="its first page"),
-        pytest.param(59.9, 2, "funding: the pace is not known in the first minute", id="burst"),
+        pytest.param(59.9, 2, "funding: its pace is known after a minute of it", id="burst"),
         pytest.param(60.0, 2, 240.0, id="a minute of it"),
         pytest.param(120.0, 6, 80.0, id="faster since"),
         pytest.param(600.0, 10, 0.0, id="done"),
@@ -92,11 +92,31 @@ def test_the_time_left_runs_down_and_ends_where_nothing_is_read() -> None:
     assert eta(desk) == pytest.approx(450.0)
 
 
+@pytest.mark.parametrize("read", [0, 2], ids=["a page of the first market", "two markets"])
+@pytest.mark.parametrize(
+    ("silent_s", "stopped"),
+    [pytest.param(120, False, id="two minutes"), pytest.param(121, True, id="and a second")],
+)
+def test_a_reading_that_stopped_within_its_first_minute_is_said_to_have(
+    read: int, silent_s: int, *, stopped: bool
+) -> None:
+    """The venue went dark: no pace will come of waiting, and the first minute is long over."""
+    desk = progress(Desk().at(20), read)
+    said = (
+        "the first market is being read" if not read else "its pace is known after a minute of it"
+    )
+    assert eta(desk) == f"funding: {said}"
+    desk.at(20 + silent_s)
+    assert eta(desk) == (
+        f"funding: nothing was read for {silent_s} s" if stopped else f"funding: {said}"
+    )
+
+
 def test_the_slower_kind_decides() -> None:
     """And while one pace is unknown, so is the whole."""
     desk = progress(Desk().at(100), 5)
     progress(desk, 1, kind=PRICES, began_s=50.0)
-    assert eta(desk) == "prices: the pace is not known in the first minute"
+    assert eta(desk) == "prices: its pace is known after a minute of it"
     progress(desk.at(110), 3, kind=PRICES, began_s=50.0)
     assert eta(desk) == pytest.approx(140.0)
     assert (known(desk), known(desk, PRICES)) == (0.5, pytest.approx(0.3))
@@ -203,8 +223,7 @@ def test_a_reader_says_only_what_is_news() -> None:
         pytest.param(
             9,
             2,
-            "hyperliquid: funding 2 of 10 markets; funding: the pace is not known in the first "
-            "minute",
+            "hyperliquid: funding 2 of 10 markets; funding: its pace is known after a minute of it",
             id="unknown",
         ),
         pytest.param(100, 10, "hyperliquid: funding 10 of 10 markets", id="ready"),

@@ -42,15 +42,15 @@ def eta_ns(found: HistoryState, now: EngineNs) -> tuple[int | None, str]:
         return 0, ""
     if not found.waiting:
         return None, f"{len(found.unread)} markets could not be read; they are tried again"
-    elapsed_ns = found.told_ns - found.began_ns
-    if found.read < 1:
-        return None, "the first market is being read"
-    if elapsed_ns < PACE_NS_MIN:
-        return None, "the pace is not known in the first minute"
-    pace_ns = elapsed_ns / found.read
-    silent_ns = now - found.told_ns
+    elapsed_ns, silent_ns = found.told_ns - found.began_ns, now - found.told_ns
+    known = found.read >= 1 and elapsed_ns >= PACE_NS_MIN
+    pace_ns = elapsed_ns / found.read if known else 0.0
     if silent_ns > max(LATE_PACES * pace_ns, LATE_NS_MIN):
         return None, f"nothing was read for {silent_ns // SECOND_NS} s"
+    if found.read < 1:
+        return None, "the first market is being read"
+    if not known:
+        return None, "its pace is known after a minute of it"
     return max(round(found.waiting * pace_ns) - silent_ns, 0), ""
 
 
