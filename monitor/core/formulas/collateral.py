@@ -104,3 +104,23 @@ def compute_worst_depeg(prices: Sequence[float]) -> float | None:
     """``|1 - price|`` of whichever source is furthest from a dollar; None without a source. It may
     warn and never act."""
     return max((abs(1.0 - price) for price in prices), default=None)
+
+
+def compute_depeg_add_on(
+    price: float,
+    penalty_notional_usd: float,
+    *,
+    threshold: float = 0.98,
+    factor: float = 1.5,
+) -> float:
+    """USD that a venue adds to initial margin while the dollar token it settles in is off its peg:
+    ``max(threshold - price, 0) x factor x notional of the positions it penalises``. Source: sheet
+    *margin and liquidation*, section 2 (Derive). At least 0.
+
+    Args:
+        price: Of the token, USD.
+        penalty_notional_usd: Unsigned notional of those positions, USD.
+        threshold: Price below which it adds anything.
+        factor: How much for each cent below.
+    """
+    return max(threshold - price, 0.0) * factor * penalty_notional_usd

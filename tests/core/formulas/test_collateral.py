@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from monitor.core.formulas.collateral import (
     compute_concentration,
     compute_depeg,
+    compute_depeg_add_on,
     compute_haircut_value,
     compute_worst_depeg,
     haircut_of,
@@ -89,3 +90,17 @@ def test_depeg(prices: tuple[float, ...], by_median: float | None, worst: float 
         (compute_worst_depeg(prices), worst),
     ):
         assert found == (None if expected is None else pytest.approx(expected))
+
+
+@pytest.mark.parametrize(
+    ("price", "expected"),
+    [
+        pytest.param(0.95, 45.0, id="the sheet's 4.5 %"),
+        pytest.param(0.98, 0.0, id="at the threshold"),
+        pytest.param(1.01, 0.0, id="above its peg"),
+        pytest.param(0.0, 1_470.0, id="worth nothing"),
+    ],
+)
+def test_depeg_add_on(price: float, expected: float) -> None:
+    """Of 1 000 USD of penalised positions."""
+    assert compute_depeg_add_on(price, 1_000.0) == pytest.approx(expected)
