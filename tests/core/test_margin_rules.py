@@ -168,10 +168,10 @@ def test_far_is_near_where_help_is_slow(
     assert found[0] is expected
 
 
-@pytest.mark.parametrize("distance", [0.07, 0.26, 0.60])
-def test_a_chance_of_a_percent_is_near_at_any_distance(distance: float) -> None:
+@pytest.mark.parametrize("distance", [0.07, 0.26, 0.50])
+def test_a_chance_of_a_percent_is_near_within_a_half(distance: float) -> None:
     """A coin at 400 % a year is liquidated from 26 % away one day in four; what has begun ends at
-    0.3 %, and not while the chance is unknown."""
+    0.3 %, and not while the chance is unknown. Further away an hour's panic makes any chance."""
     rule = rule_of("liquidation_likely")
     away = {"liquidation_distance_ratio": distance, "liquidation_hedge_break_ratio": distance}
     assert verdicts(rule, **away, liquidation_probability_24h_ratio=0.01)[0] is Verdict.TRUE
@@ -179,6 +179,9 @@ def test_a_chance_of_a_percent_is_near_at_any_distance(distance: float) -> None:
     assert verdicts(rule, **away, liquidation_probability_24h_ratio=0.003)[1] is Verdict.TRUE
     unknown = verdicts(rule, **away, liquidation_probability_24h_ratio=None)
     assert unknown == (Verdict.UNKNOWN, Verdict.UNKNOWN)
+    away = {"liquidation_distance_ratio": 0.51, "liquidation_hedge_break_ratio": 0.51}
+    far = verdicts(rule, **away, liquidation_probability_24h_ratio=0.2)
+    assert far == (Verdict.FALSE, Verdict.TRUE)
 
 
 @pytest.mark.parametrize(
