@@ -89,7 +89,8 @@ class Desk:
             answer = await self.approval.run(request, principal=who, channel=channel)
         else:
             return await self.kill.run(request, principal=principal, channel=channel)
-        return await self.kill.on_record(answer)
+        changed = answer.done and (request.verb is not Verb.REVIEWED or request.bucket)
+        return await self.kill.on_record(answer) if changed else answer
 
     def _note(
         self,

@@ -63,7 +63,8 @@ class Look(enum.StrEnum):
 
 
 class AccountTruth(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """One account re-read from the venue, whole: every dex, trigger orders and TWAPs included.
+    """One account re-read from the venue: on every dex, trigger orders and TWAPs included, as far
+    as the look went.
 
     ``read_ns`` is when the request left: what happened after it may be missing. ``orders_ns`` and
     ``twaps_ns`` say the same of the working orders and of the TWAPs among them; None where nobody

@@ -74,8 +74,8 @@ class KillPolicy(msgspec.Struct, frozen=True, kw_only=True):
         escalate_s: Between repeated pages of an INCOMPLETE trip; the last one for ever.
         plan_wait_s: How long a plan waits for the other accounts of its scope.
         truth_age_s: A plan is not made on positions read longer ago than this.
-        orders_age_s: Between the rounds of a cut positions are read alone; working orders were
-            listed within so long.
+        orders_age_s: Between the rounds of a cut positions are read alone, unless working orders
+            were last listed so long before.
         verify_within_s: How long a venue may take to show our own fills.
         answer_within_s: A command without answer for so long counts as uncertain.
         order_expiry_s: The venue must refuse an order after so long.

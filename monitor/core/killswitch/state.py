@@ -80,9 +80,9 @@ class Run(msgspec.Struct, kw_only=True):
     unsigned sizes when the trip first looked. ``grown`` says what is held beside ``met`` that no
     hedge is. ``in_the_way`` are reduce-only orders that a cut has to take away, since they would
     take off the same position. ``look`` is what the next look is at: positions alone between
-    rounds, since lists of orders cost most of it and a cut in a thin book takes many; everything,
-    where it is to prove that nothing is left. ``trying_ns`` is when the first command left since
-    anything had an effect, and ``trouble`` what stood in the way last.
+    rounds, since lists of orders cost most of it and a cut in a thin book takes many; orders
+    everywhere, where the proof lacks those of what is idle. ``trying_ns`` is when the first command
+    left since anything had an effect, and ``trouble`` what stood in the way last.
     """
 
     venue: str

@@ -136,6 +136,22 @@ def test_a_part_waits_for_an_amount_that_is_not_known() -> None:
     assert waits(world) == [False, True]
 
 
+def test_the_page_of_a_wait_ends_when_the_amount_is_known() -> None:
+    """Also where the part cannot be proposed yet, since a harder cut is being worked off."""
+    world = over_an_hour()
+    approve(world)
+    world.amounts.clear()
+    world.run(2 * PART_S)
+    world.refuse = lambda command: world.fail(command, "503")
+    world.pull(Level.CUT, gross_to=0.85, pull_id="harder")
+    world.run(20)
+    assert waits(world) == [False]
+    assert world.stage() != "contained"
+    world.amounts[MEASURE, PORTFOLIO] = 120_000.0
+    world.run(10)
+    assert waits(world) == [False, True]
+
+
 def test_a_part_that_waits_for_a_moment_is_no_news() -> None:
     """An amount is away for a moment at each restart."""
     world = over_an_hour()

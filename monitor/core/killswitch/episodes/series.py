@@ -77,6 +77,8 @@ def go_on(turn: Turn) -> None:
             end(turn, key, why)
         elif not series.proposal and turn.now >= series.due_ns and _free(turn, series):
             turn.state.series[key] = _look(turn, series)
+        elif series.unknown_ns is not None and _known(turn, series.ask):
+            turn.state.series[key] = _no_longer_unknown(turn, series)
 
 
 def _look(turn: Turn, series: Series) -> Series:
@@ -84,10 +86,10 @@ def _look(turn: Turn, series: Series) -> Series:
     that is because nobody knows the gross or the goal, and stays so."""
     whole_usd, goal = gross_usd(turn, series.ask.scope), goal_usd(turn, series.ask)
     if whole_usd is not None and goal is not None:
-        _waits_no_longer(turn, series)
+        series = _no_longer_unknown(turn, series)
         ask = _next(turn, series.ask, whole_usd, goal)
         name = "" if ask is None else proposals.propose_part(turn, ask)
-        return Series(ask=ask or series.ask, due_ns=series.due_ns, proposal=name)
+        return msgspec.structs.replace(series, ask=ask or series.ask, proposal=name)
     since_ns = turn.now if series.unknown_ns is None else series.unknown_ns
     paged = series.paged
     if not paged and turn.now >= after(since_ns, turn.policy.say_within_s):
@@ -96,9 +98,15 @@ def _look(turn: Turn, series: Series) -> Series:
     return msgspec.structs.replace(series, unknown_ns=since_ns, paged=paged)
 
 
-def _waits_no_longer(turn: Turn, series: Series) -> None:
+def _known(turn: Turn, ask: Ask) -> bool:
+    return gross_usd(turn, ask.scope) is not None and goal_usd(turn, ask) is not None
+
+
+def _no_longer_unknown(turn: Turn, series: Series) -> Series:
+    """Its page ends, if there is one, and the next wait begins anew."""
     if series.paged:
         waiting.say_no_longer(turn, series.ask)
+    return msgspec.structs.replace(series, unknown_ns=None, paged=False)
 
 
 def _over(turn: Turn, series: Series) -> str:
@@ -170,7 +178,7 @@ def end(turn: Turn, key: str, why: str) -> None:
     """No further part is proposed."""
     series = turn.state.series.pop(key, None)
     if series is not None:
-        _waits_no_longer(turn, series)
+        _no_longer_unknown(turn, series)
         turn.record(
             "series_ended",
             actor="riskd",

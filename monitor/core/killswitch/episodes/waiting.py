@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from monitor.core.killswitch.episodes.amounts import amount_unknown
 from monitor.core.killswitch.facts import KillNotice
+from monitor.core.killswitch.levels import Level
 from monitor.core.killswitch.state import Ask, Pending
+from monitor.core.killswitch.trading import effective
 from monitor.core.killswitch.turn import Turn
 from monitor.core.killswitch.words import PARTS, cut_short
 from monitor.core.types import Severity
@@ -36,8 +38,8 @@ def say_wait(turn: Turn, ask: Ask, so: str) -> None:
         level_to=ask.level,
         reason=f"{amount_unknown(ask)}; {so}",
     )
-    latch = turn.state.latches.get(ask.scope)
-    standing = "nothing is latched there" if latch is None else f"it is at {latch.level.name}"
+    level = effective(turn.state, ask.scope)
+    standing = "nothing is latched there" if level is Level.NORMAL else f"it is at {level.name}"
     if ask.part:
         state = f"part {ask.part} of {PARTS} is not proposed"
         following = "The part is proposed by itself once they are known."

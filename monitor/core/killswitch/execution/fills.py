@@ -61,7 +61,7 @@ def answered(
     else:
         pause_s = turn.policy.attempt_pause_s * (run.barren + 1)
         barren_round(turn, latch, run, detail, pause_s)
-    if not all_filled or turn.now < latch.pause_ns:  # it is not done yet
+    if filled and (not all_filled or turn.now < latch.pause_ns):  # it goes on, and as it should
         run.look = Look.POSITIONS
 
 

@@ -174,7 +174,7 @@ def drive(turn: Turn, latch: Latch, run: Run) -> None:
         return
     match run.work:
         case Work.READ:
-            if run.look is Look.POSITIONS and not _listed_lately(turn, run):
+            if run.look is Look.POSITIONS and not _between_rounds(turn, latch, run):
                 run.look = Look.USUAL
             _send(turn, run, _command(latch, run))
         case Work.CANCEL:
@@ -189,9 +189,16 @@ def drive(turn: Turn, latch: Latch, run: Run) -> None:
             return  # READY waits for the plan of the whole trip
 
 
-def _listed_lately(turn: Turn, run: Run) -> bool:
+def _between_rounds(turn: Turn, latch: Latch, run: Run) -> bool:
+    """Whether a look may be at positions alone: the cut goes on, and the working orders were listed
+    a short while ago."""
     listed_ns = None if run.truth is None else run.truth.orders_ns
-    return listed_ns is not None and turn.now < after(listed_ns, turn.policy.orders_age_s)
+    listed = listed_ns is not None and turn.now < after(listed_ns, turn.policy.orders_age_s)
+    return listed and _cutting(latch, run)
+
+
+def _cutting(latch: Latch, run: Run) -> bool:
+    return latch.cutting and not run.stopped and not run.cut_done
 
 
 def _cancel_words(run: Run) -> tuple[tuple[str, str], ...]:
@@ -360,8 +367,7 @@ def read(turn: Turn, latch: Latch, run: Run, truth: AccountTruth) -> None:
     if grown and latch.cutting and turn.now < after(run.ordered_ns, turn.policy.verify_within_s):
         run.wait_ns, run.look = pause_ns, look  # the venue may take a moment to show our own fills
         return
-    between = look is Look.POSITIONS and run.truth is not None
-    run.truth, run.tries = _with_orders_of(truth, run.truth) if between else truth, 0
+    before, run.truth, run.tries = run.truth, truth, 0
     accept(run, grown.hedges)
     # Nobody works against our orders here: a lower target cuts it with the rest.
     run.grown = ", ".join(grown.beside)
@@ -369,13 +375,20 @@ def read(turn: Turn, latch: Latch, run: Run, truth: AccountTruth) -> None:
         run.stopped = "grown back after a cut, cutting stopped until a person pulls again: "
         run.stopped += ", ".join(grown.undone)
         turn.note(latch, "regrowth_stop", reason=run.stopped, details=(("account", run.key),))
-    judge(turn, latch, run, run.truth, between=between)
+    if look is Look.POSITIONS and before is not None and _cutting(latch, run):
+        run.truth = _with_orders_of(truth, before)
+        # What is to be cancelled by the list of before, a new one has to show.
+        left = to_take_away(turn, latch, run, run.truth)
+        run.work = Work.READ if left else Work.READY
+        run.given_up, run.cancels = False, ()
+        return
+    judge(turn, latch, run, truth)
 
 
-def _with_orders_of(truth: AccountTruth, before: AccountTruth | None) -> AccountTruth:
+def _with_orders_of(truth: AccountTruth, before: AccountTruth) -> AccountTruth:
     """A look at positions, with the orders of the look before, as old as they are. Where the answer
     says more it stands as it is."""
-    if before is None or truth.orders_ns is not None:
+    if truth.orders or truth.orders_ns is not None:
         return truth
     return msgspec.structs.replace(
         truth,
@@ -386,9 +399,7 @@ def _with_orders_of(truth: AccountTruth, before: AccountTruth | None) -> Account
     )
 
 
-def judge(
-    turn: Turn, latch: Latch, run: Run, truth: AccountTruth, *, between: bool = False
-) -> None:
+def judge(turn: Turn, latch: Latch, run: Run, truth: AccountTruth) -> None:
     """Cancel what is left to cancel; else go on to the plan, or settle.
 
     What is read off feeds may be older in its orders than in its positions: a list of before our
@@ -398,15 +409,9 @@ def judge(
     missing = unproved(truth, last_action_ns(turn, latch, run))
     touched_ns = turn.state.touched.get(run.key, 0)
     old = truth.orders_ns is not None and truth.orders_ns < touched_ns
-    left = to_take_away(turn, latch, run, truth)
-    cutting = latch.cutting and not run.stopped and not run.cut_done
-    if between and cutting:
-        # By the list of before; what is to be cancelled by it, a new one has to show.
-        run.work = Work.READ if left else Work.READY
-        run.given_up, run.cancels = False, ()
-        return
     if old and wait_for_proof(turn, run, missing):
         return
+    left = to_take_away(turn, latch, run, truth)
     if left and not old and run.cancel_tries < turn.policy.cancel_attempts:
         if run.outcome is Outcome.CONTAINED:
             run.outcome = Outcome.NONE
@@ -416,14 +421,12 @@ def judge(
         return
     run.given_up = bool(left)
     run.cancels = left
-    if cutting:
+    if _cutting(latch, run):
         run.work = Work.READY
         return
-    if missing and wait_for_proof(turn, run, missing):
-        run.look = Look.USUAL if truth.idle_orders_ns is None else Look.WHOLE
+    if missing and list_again(turn, run, truth, missing):
         return
-    unshown = tuple(Residual(reason=f"nobody can say that it is done: {one}") for one in missing)
-    settle(turn, latch, run, (*leftovers(turn, latch, run), *unshown))
+    settle(turn, latch, run, (*leftovers(turn, latch, run), *unshown(missing)))
 
 
 def last_action_ns(turn: Turn, latch: Latch, run: Run) -> EngineNs:
@@ -439,8 +442,22 @@ def wait_for_proof(turn: Turn, run: Run, missing: tuple[str, ...]) -> bool:
         return False
     run.trouble, run.trying_ns = "; ".join(missing), begun_ns
     run.work, run.verifying = Work.READ, True
+    run.look = Look.USUAL
     run.wait_ns = after(turn.now, turn.policy.attempt_pause_s)
     return True
+
+
+def list_again(turn: Turn, run: Run, truth: AccountTruth, missing: tuple[str, ...]) -> bool:
+    """Have read what is ``missing`` of a proof, for as long as nobody need be told."""
+    if not wait_for_proof(turn, run, missing):
+        return False
+    run.look = Look.USUAL if truth.idle_orders_ns is None else Look.WHOLE
+    return True
+
+
+def unshown(missing: tuple[str, ...]) -> tuple[Residual, ...]:
+    """What is said where a proof never came."""
+    return tuple(Residual(reason=f"nobody can say that it is done: {one}") for one in missing)
 
 
 def leftovers(turn: Turn, latch: Latch, run: Run) -> tuple[Residual, ...]:

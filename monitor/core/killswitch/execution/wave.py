@@ -12,7 +12,7 @@ import msgspec
 from monitor.core.killswitch.book import Book, Look
 from monitor.core.killswitch.execution.checks import checked, with_kept
 from monitor.core.killswitch.execution.fills import turnover_usd
-from monitor.core.killswitch.execution.orders import asset_of, held_in, size_in
+from monitor.core.killswitch.execution.orders import asset_of, held_in, size_in, unproved
 from monitor.core.killswitch.execution.reach import steps_down
 from monitor.core.killswitch.execution.readings import unsure_of
 from monitor.core.killswitch.execution.run import (
@@ -20,8 +20,11 @@ from monitor.core.killswitch.execution.run import (
     command_id,
     had_effect,
     judge,
+    last_action_ns,
     leftovers,
+    list_again,
     settle,
+    unshown,
     wait_for_proof,
 )
 from monitor.core.killswitch.execution.truths import (
@@ -56,7 +59,8 @@ def gate(turn: Turn, latch: Latch) -> None:
         return
     if latch.gate_ns is None:
         latch.gate_ns = turn.now
-        _join(turn, latch, retried=any(run.failures for run in ready))
+        if not all(run.barren for run in ready):  # those are planned by themselves
+            _join(turn, latch, retried=any(run.failures for run in ready))
     waiting = any(
         run.reachable and run.work not in {Work.IDLE, Work.READY} for run in latch.runs.values()
     )
@@ -341,7 +345,19 @@ def _conclude(
             if run.truth is not None:
                 judge(turn, latch, run, run.truth)
             continue
-        settle(turn, latch, run, tuple(residuals))
+        missing = _old(turn, latch, run)
+        if missing and run.truth is not None and list_again(turn, run, run.truth, missing):
+            continue
+        settle(turn, latch, run, tuple(residuals) or unshown(missing))
+
+
+def _old(turn: Turn, latch: Latch, run: Run) -> tuple[str, ...]:
+    """What of an account was last listed before the last action, in words; what nobody ever knew is
+    no reason to ask again."""
+    truth, since_ns = run.truth, last_action_ns(turn, latch, run)
+    if truth is None or truth.orders_ns is None or truth.orders_ns >= since_ns:
+        return ()
+    return unproved(truth, since_ns)
 
 
 def _clear_the_way(turn: Turn, ready: list[Run], plan: Plan) -> bool:
