@@ -12,6 +12,7 @@ from aiohttp import web
 
 from monitor.core.decision import CitedReading, RuleMode
 from monitor.core.engine import Engine
+from monitor.core.measures.spec import Unit
 from monitor.core.rule_view import Explanation, Input
 from monitor.core.rules.checks import expressions_of
 from monitor.core.rules.describe import action_text
@@ -212,6 +213,13 @@ def _number(reading: CitedReading) -> str:
     return f"{'~' if reading.estimated else ''}{reading.value:.8g}"
 
 
+def _shown(reading: CitedReading) -> str:
+    """As on a page, with every line of the measure's own text."""
+    if reading.unit == Unit.BOOL:
+        return reading.text or cited(reading)
+    return "\n".join((cited(reading), *reading.text.splitlines()[1:]))
+
+
 def _flags(seen: Explanation, now: EngineNs) -> Iterator[Json]:
     for flag in seen.step.state.flags:
         yield {
@@ -230,7 +238,7 @@ def _input(one: Input, now: EngineNs) -> Json:
         "subject": reading.subject,
         "value": reading.value,
         "number": _number(reading),
-        "shown": reading.text or cited(reading),
+        "shown": _shown(reading),
         "unit": reading.unit,
         "age_s": _age(reading.as_of_ns, now),
         "estimated": reading.estimated,

@@ -315,7 +315,7 @@ def test_an_alert_prints_what_the_index_is_made_of() -> None:
     desk = StressDesk(*EXAMPLE)
     desk.engine.apply(RulebookLoaded(files=builtin_files(), loaded_by="test"), desk.now)
     told = next(one for one in desk.evaluate().transitions if one.rule == "funding_elevated")
-    assert told.fact == "index 69.3: DDD 90 %, BBB 62 % and AAA 48 % a year"
+    assert "69.3 >= 40, DDD 90 %, BBB 62 %" in told.summary
     assert len(told.summary) <= 120
     for line in (
         "level 0.55: ramp 0.8889, 22.22 points",

@@ -224,3 +224,26 @@ def test_funding_that_turned_against_us(rates: list[float], turned: float) -> No
     for back, rate in enumerate(reversed(rates)):
         desk.tell(settlement("ETH", rate, hour - back))
     assert desk.after("funding_flip_against", ETH) == turned
+
+
+@pytest.mark.parametrize(
+    ("rates", "asked", "told"),
+    [
+        pytest.param(
+            [-1e-5, 2e-5, 1e-5], "> 0.5", "8.76 %/yr > 4.38 %/yr, 2 times; position", id="turned"
+        ),
+        pytest.param(
+            [1e-5, -1e-5, 1e-5], "< 0.5", "funding did not turn; position", id="it did not"
+        ),
+    ],
+)
+def test_the_page_says_how_far_funding_turned(rates: list[float], asked: str, told: str) -> None:
+    """What the newest settlement charges, against what counts as being charged."""
+    desk = book()
+    hour = desk.now // (HOUR * 10**9)
+    for back, rate in enumerate(reversed(rates)):
+        desk.tell(settlement("ETH", rate, hour - back))
+    when = f"funding_flip_against {asked}"
+    desk.load(f"- {{id: a, summary: a, for_each: position, when: {when}, severity: info}}\n")
+    (page,) = [one for one in desk.evaluate().transitions if one.subject == ETH]
+    assert told in page.summary

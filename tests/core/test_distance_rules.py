@@ -49,13 +49,13 @@ def test_several_longs_are_judged_together(equity: float, fires: set[str]) -> No
 
 
 def test_the_page_says_which_is_nearer() -> None:
-    """Both moves where all together are nearer; the market alone where it is."""
+    """What is nearest, and the market alone where all together are nearer."""
     (together,) = [one for one in book(168.0).evaluate().transitions if "critical" in one.rule]
-    assert "3.0 % together, 11.9 % ARB" in together.summary
+    assert "2.987 % <= 3 %, all together, ARB…; account" in together.summary
     desk = Desk((HL, "main")).list_market().context(mark_price=100.0, oracle_price=100.0)
     desk.positions(("BTC", 10)).money(40).load(MARGIN_RULES)
     (alone,) = [one for one in desk.evaluate().transitions if "critical" in one.rule]
-    assert "% BTC;" in alone.summary
+    assert "%, BTC; account" in alone.summary
     assert "together" not in alone.summary
 
 

@@ -146,7 +146,10 @@ def test_the_ladder_of_a_hedged_account(distance: float, rules: set[str]) -> Non
     found = fired(hedged(equity), equity)
     assert set(found) == rules
     if "liquidation_imminent" in found:
-        assert "long SOL, short XRP" in found["liquidation_imminent"]
+        assert (
+            "sigmas < 1.5, SOL/XRP 2.4 %; account hyperliquid/main. "
+            in found["liquidation_imminent"]
+        )
 
 
 @pytest.mark.parametrize(

@@ -245,4 +245,4 @@ def test_a_wild_market_is_near_at_a_tenth() -> None:
         told += desk.evaluate().transitions
     (page,) = [one for one in told if one.after.value == "firing" and one.rule.startswith("liq")]
     assert page.rule == "liquidation_imminent"
-    assert "nearest: 13.1 % down in" in page.summary
+    assert "1.179 sigmas < 1.5, long BTC 13.1 %; account hyperliquid/main. " in page.summary

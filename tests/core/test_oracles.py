@@ -338,7 +338,7 @@ def test_it_takes_a_minute() -> None:
 def test_the_page_says_how_far_liquidation_is_at_both_prices() -> None:
     """``check d at both prices``: the median is the nearer one here."""
     (one,) = began(last(judged(), 101.1, until=65))
-    assert "Oracle is off: +1.10 %; position hyperliquid/main/BTC" in one.summary
+    assert "Oracle is off: 1.1x > 1x, +1.10 %; position hyperliquid/main/BTC" in one.summary
     told = "account:hyperliquid/main is liquidated at 61.8734: 38.8 % from 101.1, 38.1 % from the "
     assert f"{told}median 100" in one.description
 

@@ -237,7 +237,7 @@ def test_the_page_says_which_way_and_where() -> None:
     for one in (desk, again):
         one.load(rule)
         (told,) = one.at(1).evaluate().transitions
-        assert "nearest: 14.1 % down in" in told.summary
+        assert "0.6813 % > 0, BTC -14.1 % in 24 h; account" in told.summary
 
 
 def test_the_median_of_half_a_year() -> None:

@@ -27,7 +27,7 @@ def test_what_fired_by_absence_ends_once_data_is_back() -> None:
     assert (fired.after, fired.reason) == (AlertState.FIRING, "missing_data")
     assert fired.summary == (
         "Account truth is stale: account age unknown for 60 s, limit 60 s; "
-        "account hyperliquid/main. WOULD HAVE held the account"
+        "account hyperliquid/main. WOULD HAVE held it"
     )
     assert [(one.level, one.scope) for one in decision.kill_requests] == [(ActionLevel.HOLD, MAIN)]
 

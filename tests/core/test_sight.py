@@ -256,15 +256,20 @@ def test_an_outage_is_one_page_with_a_count() -> None:
         desk.lose(f"{HL}/{feed}/")
     ((rule, text),) = pages(desk, 200, from_s=60)
     assert rule == "venue_unreachable"
-    assert "5 of 6 feeds lost; venue hyperliquid. WOULD HAVE held the venue" in text
+    assert "5 of 6 feeds lost; venue hyperliquid. WOULD HAVE held it" in text
 
 
 @pytest.mark.parametrize(
     ("dead", "rule", "words"),
     [
-        pytest.param((f"{HL}/ctx/BTC",), "channel_lost", "1 channel lost: ctx/BTC", id="channel"),
         pytest.param(
-            (f"{HL}/ctx/BTC", f"{HL}/ctx/SOL"), "data_stale", "1 feed silent: ctx", id="feed"
+            (f"{HL}/ctx/BTC",), "channel_lost", "1 channel lost (limit 0), ctx/BTC", id="channel"
+        ),
+        pytest.param(
+            (f"{HL}/ctx/BTC", f"{HL}/ctx/SOL"),
+            "data_stale",
+            "1 feed silent (limit 0), ctx",
+            id="feed",
         ),
     ],
 )
@@ -285,7 +290,9 @@ def test_failing_polls_are_one_page() -> None:
         lost(desk, name)
     ((rule, text),) = pages(desk, 200)
     assert rule == "feed_disconnected"
-    assert "2 connections down: rest.exchangeStatus, rest.account; venue hyperliquid" in text
+    assert (
+        "2 connections down (limit 0), rest.exchangeStatus, rest.account; venue hyperliquid" in text
+    )
 
 
 def test_an_outage_is_not_told_again_per_account() -> None:

@@ -138,7 +138,9 @@ def test_a_bad_oracle_is_one_page_and_a_louder_one_where_it_is_worse(tmp_path: P
     played = run_scenario(tmp_path, BAD_ORACLE, minutes=4.5, look_at=[2.4])
     check(played, ("OracleContradicted", DYDX), ("OracleContradictedCritical", DYDX), ended=False)
     first, second = played.pages
-    assert "-1.50 %; position dydx/main/BTC-USD. WOULD HAVE held the market" in first.summary
+    assert (
+        "x > 1x, -1.50 %; position dydx/main/BTC-USD. WOULD HAVE held the market" in first.summary
+    )
     assert "BTC-USD 4.0 %; venue dydx" in second.summary
     assert ("MidDivergence", DYDX) not in firing(played, 2.4)
 

@@ -181,8 +181,22 @@ def _flip_against(node: PositionNode, use: Use) -> float | None:
             held += 1
         else:
             turned = cost < -FLIP_RATE and hours_ago <= FLIP_HOURS
+            use.say(
+                _FLIP.name, node, f"{_yearly(costs[0][1])} > {_yearly(FLIP_RATE)}, {held} times"
+            )
             return float(held >= 2 and turned)
     return 0.0
+
+
+def _yearly(rate: float) -> str:
+    return f"{rate * HOURS_PER_DAY * DAYS_PER_YEAR * 100:.3g} %/yr"
+
+
+def _turned_told(node: Node, state: RiskState, _now: EngineNs) -> str:
+    """``12 %/yr > 4.38 %/yr, 3 times``: what the newest settlement charged, and how many did."""
+    cell = state.cells.get(f"{_FLIP.name}|{node.subject}")
+    turned = cell is not None and cell.value == 1.0
+    return state.words.get(f"{_FLIP.name}|{node.subject}", "") if turned else ""
 
 
 def _drift(node: PositionNode, use: Use) -> float | None:
@@ -208,10 +222,9 @@ def _drift(node: PositionNode, use: Use) -> float | None:
     return min(abs(total) / daily, DRIFT_MAX) if daily > 0.0 else DRIFT_MAX
 
 
-def _costliest(node: Node, state: RiskState, _now: EngineNs) -> str:
-    """``112 % of budget: BTC on hyperliquid $1.5/h and ETH on dydx $0.4/h``: the legs that pay most
-    at the rates predicted now."""
-    cell = state.cells.get(f"{_BUDGET.name}|{node.subject}")
+def _costliest(node: Node, _state: RiskState, _now: EngineNs) -> str:
+    """``BTC on hyperliquid $1.5/h, ETH on dydx $0.4/h``: the legs that pay most at the rates
+    predicted now."""
     paying: list[tuple[float, str]] = []
     for account in node.related(Relation.ALL_ACCOUNTS):
         if not isinstance(account, AccountNode):
@@ -221,11 +234,8 @@ def _costliest(node: Node, state: RiskState, _now: EngineNs) -> str:
             if rate is not None and oracle is not None and size * rate > 0.0:
                 hourly = compute_hourly_cost(size=size, price=oracle, funding_rate_hourly=rate)
                 paying.append((hourly, f"{place.market.market} on {place.market.venue}"))
-    if cell is None or cell.value is None or not paying:
-        return ""
     paying.sort(key=lambda one: (-one[0], one[1]))
-    named = [f"{name} ${hourly:.3g}/h" for hourly, name in paying[:NAMES_MAX]]
-    return f"{cell.value * 100:.4g} % of budget: {', '.join(named)}"
+    return ", ".join(f"{name} ${hourly:.3g}/h" for hourly, name in paying[:NAMES_MAX])
 
 
 _BUDGET = MeasureSpec(
@@ -308,5 +318,6 @@ DEFINITIONS: tuple[Definition, ...] = (
         _flip_against,
         market_bits=MarketBit.SETTLED,
         needs=_FROM_OWNER,
+        detail=_turned_told,
     ),
 )

@@ -113,18 +113,23 @@ def _of_minimum(node: AccountNode, use: Use) -> float | None:
 
 
 def _sides(node: Node, _state: RiskState, _now: EngineNs) -> str:
-    """``long BTC, short ETH``: the largest of either side."""
+    """``BTC/ETH``: the largest that it is long of, and short of; ``long BTC`` of one side."""
     if not isinstance(node, AccountNode) or node.holdings.liquidation.reason:
         return ""
     nets = nets_of(pool_of(node))
     longs = max(((usd, asset) for asset, usd in nets.items() if usd > 0.0), default=None)
     shorts = max(((-usd, asset) for asset, usd in nets.items() if usd < 0.0), default=None)
-    told = [
-        f"{side} {found[1]}"
-        for side, found in (("long", longs), ("short", shorts))
-        if found is not None
-    ]
-    return ", ".join(told)
+    if longs is not None and shorts is not None:
+        return f"{longs[1]}/{shorts[1]}"
+    sides = (("long", longs), ("short", shorts))
+    return "".join(f"{side} {found[1]}" for side, found in sides if found is not None)
+
+
+def _away(node: Node, state: RiskState, now: EngineNs) -> str:
+    """``BTC/ETH 4.1 %``: how far the two must move apart."""
+    sides, instance = _sides(node, state, now), node.instances.get(BREAK.name)
+    distance = None if instance is None else instance.cell.value
+    return sides if distance is None else f"{sides} {distance * 100:.1f} %"
 
 
 SIGMA = MeasureSpec(
@@ -189,7 +194,7 @@ DEFINITIONS: tuple[Definition, ...] = (
         SubjectKind.ACCOUNT,
         _sigmas,
         needs=_FROM_BREAK,
-        detail=_sides,
+        detail=_away,
     ),
     *upward(SIGMAS, empty=SIGMAS_MAX),
     define(
@@ -197,7 +202,7 @@ DEFINITIONS: tuple[Definition, ...] = (
         SubjectKind.ACCOUNT,
         _of_minimum,
         needs=_FROM_BREAK,
-        detail=_sides,
+        detail=_away,
     ),
     *upward(OF_MINIMUM, empty=OF_MINIMUM_MAX),
 )

@@ -183,14 +183,14 @@ def _preview_account_distance(node: AccountNode) -> float | None:
 
 
 def _nearest_named(node: Node, _state: RiskState, _now: EngineNs) -> str:
-    """``5.2 % together, 9.5 % BTC``: what is nearer first."""
+    """``all together, BTC 9.5 %``: what is nearest first, its distance being the number."""
     if not isinstance(node, AccountNode) or node.holdings.liquidation.reason:
         return ""
     alone, market = _nearest_alone(node.holdings)
-    parts = [f"{alone * 100:.1f} % {market}"] if alone < OUT_OF_REACH_RATIO else []
-    if (joint := _together(node.holdings)) < alone * NEARER:
-        parts.insert(0, f"{joint * 100:.1f} % together")
-    return ", ".join(parts)
+    if _together(node.holdings) < alone * NEARER:
+        apart = f", {market} {alone * 100:.1f} %" if alone < OUT_OF_REACH_RATIO else ""
+        return f"all together{apart}"
+    return market
 
 
 DISTANCE = MeasureSpec(

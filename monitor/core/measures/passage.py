@@ -6,6 +6,8 @@ barriers of which one is the likeliest.
 
 from __future__ import annotations
 
+from functools import partial
+
 from monitor.core.formulas.first_passage import (
     LONGEST_S,
     compute_latency_move,
@@ -187,7 +189,7 @@ def leg_survival(leg: PositionNode, use: Use) -> float | None:
 
 
 def _barrier_named(node: Node, _state: RiskState, _now: EngineNs) -> str:
-    """``nearest: 4.2 % down in BTC``."""
+    """``BTC -4.2 %``: the nearest, and at which move of it."""
     if not isinstance(node, AccountNode) or node.holdings.liquidation.reason:
         return ""
     known = [
@@ -199,7 +201,7 @@ def _barrier_named(node: Node, _state: RiskState, _now: EngineNs) -> str:
     if not known:
         return ""
     distance, name, up = min(known)
-    return f"nearest: {distance * 100:.1f} % {'up' if up else 'down'} in {name}"
+    return _way(distance, name, up=up)
 
 
 def _likeliest_named(node: Node, state: RiskState, now: EngineNs) -> str:
@@ -210,7 +212,23 @@ def _likeliest_named(node: Node, state: RiskState, now: EngineNs) -> str:
         return _barrier_named(node, state, now)
     one = min(found, key=lambda barrier: (barrier.sigmas, barrier.name))
     name = "all together" if one.name == TOGETHER else one.name
-    return f"nearest: {one.distance_ratio * 100:.1f} % {'up' if one.up else 'down'} in {name}"
+    return _way(one.distance_ratio, name, up=one.up)
+
+
+def _way(distance: float, name: str, *, up: bool) -> str:
+    return f"{name} {'+' if up else '-'}{distance * 100:.1f} %"
+
+
+def _chance_told(horizon: str, node: Node, state: RiskState, now: EngineNs) -> str:
+    """``BTC -4.2 % in 24 h``."""
+    named = _likeliest_named(node, state, now)
+    return f"{named} in {horizon}" if named else ""
+
+
+def _least_told(node: Node, state: RiskState, now: EngineNs) -> str:
+    """``BTC -4.2 %, of the least distance``."""
+    named = _barrier_named(node, state, now)
+    return f"{named}, of the least distance" if named else ""
 
 
 SIGMAS = MeasureSpec(
@@ -324,13 +342,22 @@ DEFINITIONS: tuple[Definition, ...] = (
     *upward(SIGMAS, empty=SIGMAS_MAX),
     *(
         part
-        for spec, compute in ((CHANCE_DAY, _day_chance), (CHANCE_WEEK, _week_chance))
+        for spec, compute, horizon in (
+            (CHANCE_DAY, _day_chance, "24 h"),
+            (CHANCE_WEEK, _week_chance, "7 d"),
+        )
         for part in (
-            define(spec, SubjectKind.ACCOUNT, compute, needs=SOLVED_HERE, detail=_likeliest_named),
+            define(
+                spec,
+                SubjectKind.ACCOUNT,
+                compute,
+                needs=SOLVED_HERE,
+                detail=partial(_chance_told, horizon),
+            ),
             *upward(spec),
         )
     ),
-    define(OF_MINIMUM, SubjectKind.ACCOUNT, _of_minimum, needs=SOLVED_HERE, detail=_barrier_named),
+    define(OF_MINIMUM, SubjectKind.ACCOUNT, _of_minimum, needs=SOLVED_HERE, detail=_least_told),
     *upward(OF_MINIMUM, empty=OF_MINIMUM_MAX),
     define(RUNWAY, SubjectKind.ACCOUNT, _runway, needs=SOLVED_HERE, detail=_likeliest_named),
     *upward(RUNWAY, empty=LONGEST_S),

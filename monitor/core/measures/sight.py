@@ -133,16 +133,13 @@ def _dark_ratio(node: VenueNode, use: Use) -> float | None:
     return min(lost, sight.mute / sight.pushed) if sight.pushed else lost
 
 
-def _named(pick: Pick, one: str, many: str, node: Node, state: RiskState, now: EngineNs) -> str:
-    """``2 connections down: market-1, rest.account``; empty while nothing is dark."""
+def _named(pick: Pick, node: Node, state: RiskState, now: EngineNs) -> str:
+    """``market-1, rest.account``; empty while nothing is dark."""
     if not isinstance(node, VenueNode):
         return ""
     names = pick(seen(node, state, now))
-    if not names:
-        return ""
     more = len(names) - NAMES_MAX
-    shown = ", ".join(names[:NAMES_MAX]) + (f" and {more} more" if more > 0 else "")
-    return f"{len(names)} {one if len(names) == 1 else many}: {shown}"
+    return ", ".join(names[:NAMES_MAX]) + (f" and {more} more" if more > 0 else "")
 
 
 def _share(node: Node, state: RiskState, now: EngineNs) -> str:
@@ -185,12 +182,11 @@ def _spec(
 
 
 def _counted(spec: MeasureSpec, pick: Pick) -> Definition:
-    one, many = spec.words
     return define(
         spec,
         SubjectKind.VENUE,
         partial(_count, pick),
-        detail=partial(_named, pick, one, many),
+        detail=partial(_named, pick),
     )
 
 

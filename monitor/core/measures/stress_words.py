@@ -28,14 +28,14 @@ def say_coverage(_node: Node, state: RiskState, _now: EngineNs) -> str:
 
 
 def say_index(node: Node, state: RiskState, _now: EngineNs) -> str:
-    """``index 69.3: SOL 90 %, ETH 62 % and BTC 55 % a year``, and below it each part with its raw
-    value, ramp and points, and the coverage."""
+    """``SOL 90 %, ETH 62 % and BTC 55 % a year``, and below it each part with its raw value, ramp
+    and points, and the coverage."""
     now = state.stress.now
     if now.index is None or not isinstance(node, PortfolioNode):
         return ""
     named = [f"{asset} {apr * 100:.3g} %" for asset, apr, _ in now.top]
     listed = named[0] if len(named) < 2 else f"{', '.join(named[:-1])} and {named[-1]}"
-    lines = [f"index {now.index:.1f}: {listed} a year"]
+    lines = [f"{listed} a year"]
     lines += [
         f"{name} {value:.4g}: ramp {share:.4g}, {points:.2f} points"
         for name, value, share, points in zip(

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from monitor.core.decision import ActionLevel, AlertTransition, CitedReading, RuleMode, narrower
 from monitor.core.measures.spec import Unit
 from monitor.core.rules.checks import expressions_of, rule_input
+from monitor.core.rules.deciding import find_deciding
 from monitor.core.rules.expression import Expression
 from monitor.core.rules.rule import Rule, RuleState, Step, page_subject, scope_subject
 from monitor.core.rules.words import (
@@ -22,17 +23,20 @@ from monitor.core.rules.words import (
     label,
     listed,
     number,
+    remark,
     scope_text,
     target_text,
-    within,
 )
-from monitor.core.types import SECOND_NS, AlertState, EngineNs, Subject, Verdict
+from monitor.core.types import PORTFOLIO, SECOND_NS, AlertState, EngineNs, Subject, Verdict
 
 Cite = Callable[[str], CitedReading]
 
 SUMMARY_CHARS_MAX = 120
-# Below these a part of the first line is not shortened any further.
-WHAT_CHARS_MIN, SCOPE_CHARS_MIN = 24, 20
+# Below these a part of the first line is not shortened any further: first the scope down to what
+# an account or a position is mostly called, then the words, then the scope again.
+SCOPE_CHARS_READABLE, WHAT_CHARS_MIN, SCOPE_CHARS_MIN = 30, 20, 20
+# So much of a measure's own text is worth some of the words: BTC -13.1 %.
+DETAIL_CHARS_MIN = 16
 _LEAVING = (AlertState.RECOVERING, AlertState.INACTIVE)
 
 
@@ -64,6 +68,7 @@ def describe(
     target = cite(rule.gross_to_measure) if rule.gross_to_measure else None
     action = action_text(rule, subject, after, allowed, target=target)
     brief = action_text(rule, subject, after, allowed, target=target, brief=True)
+    told = _headline(rule, step, inputs, now)
     place = page_subject(rule, subject)
     return AlertTransition(
         rule=rule.id,
@@ -76,7 +81,7 @@ def describe(
         firing_epoch_ns=after.firing_epoch_ns or state.firing_epoch_ns,
         expression=rule.condition,
         inputs=(*(inputs[name] for name in names), *(() if target is None else (target,))),
-        summary=_summary(rule, step, subject, inputs, brief, now),
+        summary=_summary(rule, step, subject, told, brief),
         description=_description(rule, state, step, subject, inputs, action, now, target),
         action=action,
         runbook=rule.runbook,
@@ -84,7 +89,7 @@ def describe(
         place="" if place == subject else place,
         covered_by=rule.covered_by,
         title=rule.summary,
-        fact=_headline(rule, step, inputs, now),
+        fact=told[0] or told[1],
         brief=brief,
     )
 
@@ -127,25 +132,27 @@ def action_text(
     return f"ASKED to {todo.format(**words)}"
 
 
-def _summary(
-    rule: Rule,
-    step: Step,
-    subject: Subject,
-    inputs: dict[str, CitedReading],
-    action: str,
-    now: EngineNs,
-) -> str:
-    """What, number against limit, scope, action. The action is never cut, and the number last:
-    names of venues and markets give way first, then the words."""
+def _summary(rule: Rule, step: Step, subject: Subject, told: tuple[str, str], action: str) -> str:
+    """What, number against limit, scope, action. The action is never cut, and the number last: a
+    measure's own text gives way first, then long names of venues and markets, then the words."""
     what = ("Ended: " if step.state.state is AlertState.INACTIVE else "") + rule.summary
-    fact = _headline(rule, step, inputs, now)
-    if fact:
-        fact = f": now {fact}" if step.state.state in _LEAVING else f": {fact}"
+    begin = ": now " if step.state.state in _LEAVING else ": "
+    fact, detail = (begin + told[0] if told[0] else ""), told[1]
+    if subject != PORTFOLIO and scope_subject(rule, subject) == subject:
+        action = action.replace(f" the {rule.scope.value}", " it")  # it is named just before
     end = f". {action}" if action else ""
-    room = SUMMARY_CHARS_MAX - len(end) - 2
-    scope = _shortened(scope_text(subject), room - len(what) - len(fact), least=SCOPE_CHARS_MIN)
-    what = _cut(what, max(room - len(scope) - len(fact), WHAT_CHARS_MIN))
+    room, whole = SUMMARY_CHARS_MAX - len(end) - 2, scope_text(subject)
+    left = room - len(fact)
+    scope = _shortened(whole, left - len(what), least=SCOPE_CHARS_READABLE)
+    what = _cut(what, max(left - len(scope), WHAT_CHARS_MIN))
+    scope = _shortened(whole, left - len(what), least=SCOPE_CHARS_MIN)
     fact = _cut(fact, room - len(scope) - len(what))
+    then = ", " if fact else begin
+    least = min(len(detail), DETAIL_CHARS_MIN)
+    spare = room - len(fact) - len(scope) - len(then)
+    if detail and least <= spare - min(len(what), WHAT_CHARS_MIN):
+        what = _cut(what, spare - least)
+        fact += then + _cut(detail, spare - len(what))
     return f"{what}{fact}; {scope}{end}"
 
 
@@ -163,22 +170,24 @@ def _cut(text: str, room: int) -> str:
     return text if len(text) <= room else text[: room - 1].rstrip(" :,(") + "…"
 
 
-def _headline(rule: Rule, step: Step, inputs: dict[str, CitedReading], now: EngineNs) -> str:
-    """The comparison that decided, or the flags that are true, or what is missing."""
+def _headline(
+    rule: Rule, step: Step, inputs: dict[str, CitedReading], now: EngineNs
+) -> tuple[str, str]:
+    """The comparison that decided and what its measure says of it (all that there is where it is
+    true or false); or how many flags are true and which; or what is missing."""
     if step.by_absence:
-        return _absence(rule, step, inputs, now)
+        return _absence(rule, step, inputs, now), ""
     if rule.flags:
         true = [
             flag.name
             for flag in step.state.flags
             if flag.counted(rule.within_ns, now) is Verdict.TRUE
         ]
-        return f"{len(true)} of {len(rule.flags)} flags ({', '.join(true) or 'none'})"
+        return f"{len(true)} of {len(rule.flags)} flags (limit {rule.at_least})", ", ".join(true)
     if rule.when is None:
-        return ""
+        return "", ""
     if step.state.state in _LEAVING:
-        shown = rule.until or rule.when
-        return _deciding(shown, inputs, wanted=rule.until is not None)
+        return _deciding(rule.until or rule.when, inputs, wanted=rule.until is not None)
     return _deciding(rule.when, inputs, wanted=True)
 
 
@@ -198,17 +207,21 @@ def _absence(rule: Rule, step: Step, inputs: dict[str, CitedReading], now: Engin
     return f"last known {duration((now - min(told)) / SECOND_NS)} ago, limit {limit}"
 
 
-def _deciding(expression: Expression, inputs: dict[str, CitedReading], *, wanted: bool) -> str:
-    """The first comparison on the wanted side; arithmetic is told by the numbers that went in."""
+def _deciding(
+    expression: Expression, inputs: dict[str, CitedReading], *, wanted: bool
+) -> tuple[str, str]:
+    """Arithmetic is told by the numbers that went in; where it did not come out as wanted (an alert
+    goes on between its two limits), by what it came out as."""
     if not expression.plain:
         used = [one for name, one in inputs.items() if name in expression.variables]
-        return listed([f"{label(one)} {cited(one)}" for one in used])
-    # A limit of zero only asks which side of a position it is: any other says more.
-    for comparison in sorted(expression.comparisons, key=lambda one: one.limit == 0.0):
-        reading = inputs[comparison.name]
-        if reading.value is not None and comparison.holds(reading.value) is wanted:
-            return against(comparison, reading) if wanted else within(comparison, reading)
-    return _missing(inputs)
+        return listed([f"{label(one)} {cited(one)}" for one in used]), ""
+    for side in (wanted, not wanted):
+        found = find_deciding(expression.tree, inputs.__getitem__, wanted=side)
+        if found is not None:
+            reading = inputs[found.name]
+            told = against(found, reading)
+            return ("", told) if reading.unit == Unit.BOOL else (told, remark(reading))
+    return _missing(inputs), ""
 
 
 def _missing(inputs: dict[str, CitedReading]) -> str:

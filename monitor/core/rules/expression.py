@@ -61,8 +61,9 @@ class Expression:
     """A compiled condition.
 
     ``variables`` are the names it reads; ``comparisons`` its measure-against-number parts, left to
-    right; ``plain`` is True when it consists of nothing but those, joined by ``&& || !``;
-    ``error_text`` explains the last ERROR and is empty otherwise. Not thread-safe: one writer.
+    right; ``plain`` is True when ``tree``, the text as parsed, consists of nothing but those,
+    joined by ``&& || !``; ``error_text`` explains the last ERROR and is empty otherwise. Not
+    thread-safe: one writer.
 
     Raises:
         ExpressionError: If the text is not part of the rule language.
@@ -79,6 +80,7 @@ class Expression:
         if refused:
             raise ExpressionError(f"{', '.join(refused)} may not be used in a rule")
         self.text = text.strip()
+        self.tree = tree
         self.variables = frozenset(references["variables"])
         if not self.variables:
             raise ExpressionError("no measure stands in it, so it can never change")
@@ -165,7 +167,7 @@ def _constant(node: Node) -> float | None:
     return None
 
 
-def _comparison(node: Node) -> Comparison | None:
+def comparison_of(node: Node) -> Comparison | None:
     """The node as ``measure op limit``, mirrored where the number stands first."""
     if not isinstance(node, Compare):
         return None
@@ -178,7 +180,7 @@ def _comparison(node: Node) -> Comparison | None:
 
 
 def _comparisons(node: Node) -> list[Comparison]:
-    own = _comparison(node)
+    own = comparison_of(node)
     if own is not None:
         return [own]
     return [found for child in children(node) for found in _comparisons(child)]
@@ -187,7 +189,7 @@ def _comparisons(node: Node) -> list[Comparison]:
 def _plain(node: Node) -> bool:
     if isinstance(node, Both | Either | Not):
         return all(_plain(child) for child in children(node))
-    return _comparison(node) is not None
+    return comparison_of(node) is not None
 
 
 def _native(node: Node) -> _Judge:
@@ -200,7 +202,7 @@ def _native(node: Node) -> _Judge:
         case Not():
             return _negated(_native(node.operand))
         case _:
-            comparison = _comparison(node)
+            comparison = comparison_of(node)
             if comparison is None:
                 raise ExpressionError("not a plain comparison")
             return _compared(comparison)

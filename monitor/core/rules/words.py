@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import floor
 
 from monitor.core.decision import ActionLevel, CitedReading, KillRequest
 from monitor.core.measures.spec import Unit
@@ -68,6 +69,8 @@ def number(value: float | None, unit: str, words: Sequence[str] = ()) -> str:
             return f"{percent(value)}/yr"
         case Unit.USD:
             return f"{'-' if value < 0 else ''}${_grouped(abs(value))}"
+        case Unit.POINTS:
+            return f"{value:.3g}"
         case Unit.SECONDS:
             return duration(value)
         case Unit.BOOL:
@@ -75,7 +78,8 @@ def number(value: float | None, unit: str, words: Sequence[str] = ()) -> str:
             return yes if value >= 0.5 else no
         case Unit.COUNT:
             noun = (f" {words[0]}" if value == 1.0 else f" {words[1]}") if len(words) == 2 else ""
-            return f"{value:.6g}{noun}"
+            # Whole ones are counted; sigmas are not, and four digits say enough of them.
+            return f"{value:.{6 if value.is_integer() else 4}g}{noun}"
         case _:
             return _grouped(value)
 
@@ -85,18 +89,28 @@ def _grouped(value: float) -> str:
 
 
 def cited(reading: CitedReading) -> str:
-    """A reading's number, with a tilde where it was estimated; the first line of its own text where
-    it has one."""
-    if _whole(reading):
-        return reading.text.partition("\n")[0]
+    """A reading's number, with a tilde where it was estimated, and what its measure says of it."""
+    text = remark(reading)
+    return f"{_said(reading)}, {text}" if text else _said(reading)
+
+
+def remark(reading: CitedReading) -> str:
+    """What a measure says beside its number: the first line of its own text."""
+    return "" if reading.unit == Unit.BOOL else _own_text(reading)
+
+
+def _said(reading: CitedReading) -> str:
+    """The number; what is true or false the measure's own text says alone, where there is one."""
+    if reading.unit == Unit.BOOL and (text := _own_text(reading)):
+        return text
     return ("~" if reading.estimated else "") + number(reading.value, reading.unit, reading.words)
 
 
-def _whole(reading: CitedReading) -> bool:
-    """Whether its own text says it; of another rule that tells whom it fires about, which is more
-    than a first line has room for, unless it is asked about one asset alone."""
-    other = reading.subject.startswith("rule:")
-    return bool(reading.text) and (not other or "@" in reading.subject)
+def _own_text(reading: CitedReading) -> str:
+    """Its first line. Of another rule that tells whom it fires about, which is more than a page has
+    room for, unless it is asked about one asset alone."""
+    other = reading.subject.startswith("rule:") and "@" not in reading.subject
+    return "" if other else reading.text.partition("\n")[0]
 
 
 def label(reading: CitedReading) -> str:
@@ -110,31 +124,34 @@ def label(reading: CitedReading) -> str:
 
 
 def against(comparison: Comparison, reading: CitedReading) -> str:
-    """``32 % >= 30 %``: the number as read, the asked relation, the limit in the same unit.
+    """A number with the limit that made it count: ``32 % >= 30 %`` while the relation holds,
+    ``28 %, limit 30 %`` where it does not any more.
 
     What is true or false is said in words, and a count in words with what is allowed.
     """
-    found = cited(reading)
-    if _whole(reading):
-        return found
+    told = _said(reading)
     if reading.unit == Unit.BOOL:
         named = not reading.words or reading.subject.startswith("rule:")
-        return f"{label(reading)} {found}" if named else found
-    if comparison.limit == 0.0:  # asks only on which side of nothing it is
-        return f"{label(reading)} {found}"
-    if reading.unit == Unit.COUNT and reading.words:
-        fewest = comparison.limit == 1.0 and comparison.op in {">=", "<"}
-        return f"{found} (limit {0 if fewest else number(comparison.limit, Unit.COUNT)})"
-    return f"{found} {comparison.op} {number(comparison.limit, reading.unit, reading.words)}"
+        return f"{label(reading)} {told}" if named and not _own_text(reading) else told
+    holds = reading.value is not None and comparison.holds(reading.value)
+    if comparison.limit != 0.0:
+        return told + _limit(comparison, reading, holds=holds)
+    told = f"{label(reading)} {told}"
+    if reading.value == 0.0:  # a position is closed, nothing is projected: that says it
+        return told
+    return f"{told} {comparison.op} 0" if holds else f"{told}, limit 0"
 
 
-def within(comparison: Comparison, reading: CitedReading) -> str:
-    """The number and its limit, where the asked relation does not hold any more."""
-    said = reading.words and reading.unit in {Unit.BOOL, Unit.COUNT}
-    if _whole(reading) or said or comparison.limit == 0.0:
-        return against(comparison, reading)
-    limit = number(comparison.limit, reading.unit, reading.words)
-    return f"{cited(reading)}, limit {limit}"
+def _limit(comparison: Comparison, reading: CitedReading, *, holds: bool) -> str:
+    value, limit = reading.value, comparison.limit
+    if reading.unit == Unit.COUNT and reading.words and value is not None and value.is_integer():
+        if limit == 1.0 and comparison.op in {">=", "<"}:
+            return " (limit 0)"
+        if comparison.op in {">=", ">"}:
+            most = float(floor(limit)) if comparison.op == ">" else limit
+            return f" (limit {number(most, Unit.COUNT)})"
+    text = number(limit, reading.unit, () if reading.unit == Unit.COUNT else reading.words)
+    return f" {comparison.op} {text}" if holds else f", limit {text}"
 
 
 def listed(texts: Sequence[str]) -> str:

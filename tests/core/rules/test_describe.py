@@ -112,7 +112,7 @@ def test_a_firing_rule_says_number_limit_scope_and_action() -> None:
     told = tell(USAGE, MAIN, {"margin_usage_ratio": 0.3245})
     assert told.summary == (
         "Margin usage is high: 32.45 % >= 30 %; account hyperliquid/main. "
-        "WOULD HAVE blocked new risk on the account"
+        "WOULD HAVE blocked new risk on it"
     )
     assert told.action == "WOULD HAVE blocked new risk on account hyperliquid/main"
     assert (told.rule, told.alert, told.severity) == (
@@ -198,7 +198,7 @@ def test_unknown_is_drawn_as_unknown() -> None:
     assert told.after is AlertState.FIRING
     assert told.summary == (
         "Margin usage is high: margin usage unknown; account hyperliquid/main. "
-        "WOULD HAVE blocked new risk on the account"
+        "WOULD HAVE blocked new risk on it"
     )
     assert "  margin_usage_ratio unknown >= 30 %: unknown" in told.description
     assert "Input margin_usage_ratio of account:hyperliquid/main: unknown (channel lost)." in (
@@ -214,7 +214,7 @@ def test_firing_by_absence_says_that_nothing_was_seen() -> None:
     assert told.reason == "missing_data"
     assert told.summary == (
         "Account truth is stale: margin usage unknown for 40 s, limit 30 s; "
-        "account hyperliquid/main. WOULD HAVE held the account"
+        "account hyperliquid/main. WOULD HAVE held it"
     )
     assert told.action == "WOULD HAVE held account hyperliquid/main (reduce only)"
 
@@ -256,10 +256,30 @@ def test_the_number_that_matters(text: str, values: dict[str, float | None], fac
     assert f": {fact}; position hl/main/BTC" in told.summary
 
 
+def test_between_its_two_limits_it_says_where_it_is() -> None:
+    """An alert that comes back although its condition does not hold: neither limit is crossed."""
+    leaving = RuleState(state=AlertState.RECOVERING, firing_epoch_ns=at(40), since_ns=at(50))
+    told = tell(USAGE, MAIN, {"margin_usage_ratio": 0.27}, leaving)
+    assert told.after is AlertState.FIRING
+    assert told.summary.startswith("Margin usage is high: 27 %, limit 30 %; account hyperliquid")
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [(-5.0, "notional -$5 < 0"), (5.0, "notional $5, limit 0"), (0.0, "notional $0")],
+)
+def test_a_limit_of_zero_is_said(value: float, told: str) -> None:
+    """With whose number it is; at nothing, nothing more is to be said."""
+    reading = CitedReading(
+        measure="notional_usd", subject=MAIN, value=value, unit=Unit.USD, as_of_ns=1
+    )
+    assert against(Comparison("notional_usd", "<", 0.0), reading) == told
+
+
 def test_flags_are_listed() -> None:
     """Which flags are true, and since when each is what it is."""
     told = tell(FLAGS, PORTFOLIO, {"stress": 40.0, "leverage": 6.0})
-    assert told.summary == "Two flags: 2 of 3 flags (stress, leverage); portfolio"
+    assert told.summary == "Two flags: 2 of 3 flags (limit 2), stress, leverage; portfolio"
     assert "Flag stress: true for 0 ms, counts as true." in told.description
     assert "Flag usage: unknown for 0 ms, counts as unknown." in told.description
 
@@ -280,7 +300,7 @@ def test_long_names_give_way_before_the_number_and_the_action() -> None:
     told = tell(text, position_subject("dydx", "main.128", market), {"margin_usage_ratio": 0.4})
     assert len(told.summary) <= SUMMARY_CHARS_MAX
     assert told.summary.startswith("Margin usage is high: 40 % >= 30 %; position ")
-    assert told.summary.endswith("WOULD HAVE blocked new risk on the position")
+    assert told.summary.endswith("WOULD HAVE blocked new risk on it")
     assert market in told.description
 
 
@@ -384,7 +404,7 @@ def test_missing_longer_than_tolerated_is_said_with_both_numbers() -> None:
     told = tell(text, MAIN, {"margin_usage_ratio": 0.1}, RuleState())
     assert told.summary == (
         "Account truth is stale: last known 2 s ago, limit 1 s; account hyperliquid/main. "
-        "WOULD HAVE held the account"
+        "WOULD HAVE held it"
     )
 
 
