@@ -96,4 +96,4 @@ def _told(clock: ScaledClock | SharedClock, time_file: Path | None) -> dict[str,
     """What ``riskd run --sim`` needs to live in this world's time."""
     if isinstance(clock, ScaledClock):
         return {"speed": clock.speed, "start_ns": clock.start_ns, "since_ns": clock.since_ns}
-    return {"speed": clock.speed, "time_file": str(time_file)}
+    return {"speed": clock.speed, "time_file": str(Path(time_file or "").absolute())}

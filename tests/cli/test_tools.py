@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import msgspec
 import orjson
@@ -308,12 +309,13 @@ def test_a_recording_of_nothing(
     ]
 
 
-@pytest.mark.component
-def test_the_simulator_prints_one_line_of_json() -> None:
-    """URLs, addresses and its time; then it serves until it is told to stop, and ends with 0."""
+def simulator_line(folder: Path, *flags: str) -> dict[str, Any]:
+    """What a simulator prints in ``folder``; it serves until it is told to stop, and ends with
+    0."""
     sim = subprocess.Popen(
-        [sys.executable, "-m", "monitor", "sim", "--seed=3"],
+        [sys.executable, "-m", "monitor", "sim", *flags],
         stdout=subprocess.PIPE,
+        cwd=folder,
         env={"PATH": os.environ["PATH"]},
         preexec_fn=die_with_parent(),  # noqa: PLW1509 - it takes no lock
     )
@@ -327,6 +329,13 @@ def test_the_simulator_prints_one_line_of_json() -> None:
             sim.kill()
             sim.wait()
     assert (sim.returncode, rest) == (0, b"")
+    return dict(line)
+
+
+@pytest.mark.component
+def test_the_simulator_prints_one_line_of_json(tmp_path: Path) -> None:
+    """URLs, addresses and its time."""
+    line = simulator_line(tmp_path, "--seed=3")
     assert line["simulated"] is True
     assert line["seed"] == 3
     assert line["scenario"] == "calm"
@@ -334,6 +343,13 @@ def test_the_simulator_prints_one_line_of_json() -> None:
     assert set(line["urls"]["dydx"]) >= {"rest", "ws", "rpc"}
     assert line["addresses"]["dydx"]["main"].startswith("dydx1")
     assert line["clock"]["speed"] == 1.0
+
+
+@pytest.mark.component
+def test_the_simulator_s_time_is_found_from_any_directory(tmp_path: Path) -> None:
+    """Whoever lives in it was started elsewhere."""
+    line = simulator_line(tmp_path, "--time-file=sim.time")
+    assert line["clock"]["time_file"] == str(tmp_path / "sim.time")
 
 
 @pytest.mark.parametrize("verb", [name for name, _, _ in COMMANDS])
