@@ -97,6 +97,7 @@ class Daemon:
         self._kill_deadline_s = kill_deadline_s
         self._jitter = jitter or random.Random()  # noqa: S311 - spreads retries, no secret
         self._stack = AsyncExitStack()
+        self._refused = False
         self._stopping = asyncio.Event()
         self._drivers: tuple[VenueDriver, ...] = ()
         self._listeners: list[Callable[[Decision], None]] = []
@@ -138,7 +139,8 @@ class Daemon:
         """
         try:
             await self._start()
-        except BaseException:
+        except BaseException as error:
+            self._refused = isinstance(error, ConfigError)
             await self.close()
             raise
 
@@ -172,7 +174,7 @@ class Daemon:
             degraded=self.degraded,
             kill_deadline_s=self._kill_deadline_s,
         )
-        self._stack.callback(self.store.close)
+        self._stack.callback(lambda: self.store.close(unused=self._refused))
         await self.inputs.recall(self.store)
         await self._restore_engine()
         session = open_session(user_agent=f"riskd/{__version__}")

@@ -117,6 +117,7 @@ class Store:
             self._release()
             raise
         self._audit_head = head
+        self._apart = second_directory not in {None, directory}
         self._second = Second(second_directory or directory, checkpoint=checkpoint)
         self._kill = KillKeeper(
             self._thread,
@@ -139,10 +140,17 @@ class Store:
         """Jobs waiting for the store's thread."""
         return self._thread.queue_length
 
-    def close(self) -> bool:
-        """Finish what is queued and give the directory back; False when the disk hung."""
+    def close(self, *, unused: bool = False) -> bool:
+        """Finish what is queued and give the directory back; False when the disk hung.
+
+        ``unused``: nothing came of opening it. A directory that was made for it is removed, unless
+        something is on record by now, or the other copy is elsewhere and tells of this one.
+        """
         finished = self._thread.close()
         finished = self._second.close() and finished
+        forget = unused and finished and self.audit_head is None and not self._apart
+        if forget and self._directory is not None:
+            self._directory.remove()
         self._release()
         return finished
 

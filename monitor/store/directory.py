@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 from pathlib import Path
 from typing import IO
 
 from monitor.core.errors import ConfigError
+from monitor.core.kill_file import KILL_FILE_NAME
 
 LOCK_NAME = "riskd.lock"
 
@@ -32,17 +34,24 @@ class DataDirectory:
             ConfigError: If it cannot be made or written.
         """
         self.path = path
-        self._lock = _open_lock(path)
+        self._made, self._lock = _open_lock(path)
 
     def close(self) -> None:
         """Give the directory back. The lock file stays; only the lock counts."""
         self._lock.close()
 
+    def remove(self) -> None:
+        """Remove all of a directory that this process made, before it is given back; one that was
+        there before stays as it is, and so does one in which somebody put a KILL file since."""
+        if self._made and not (self.path / KILL_FILE_NAME).exists():
+            shutil.rmtree(self.path, ignore_errors=True)
 
-def _open_lock(path: Path) -> IO[str]:
+
+def _open_lock(path: Path) -> tuple[bool, IO[str]]:
+    """Whether the directory had to be made, and its lock."""
     lock_path = path / LOCK_NAME
     try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        made = _make(path)
         lock = lock_path.open("a+", encoding="ascii")
     except OSError as error:
         raise ConfigError(
@@ -70,7 +79,17 @@ def _open_lock(path: Path) -> IO[str]:
             f"The data directory {path} cannot be written ({_reason(error)}). "
             "Free some space, or set another directory."
         ) from error
-    return lock
+    return made, lock
+
+
+def _make(path: Path) -> bool:
+    """False where it is there already, whoever makes it at the same moment."""
+    try:
+        path.mkdir(mode=0o700, parents=True)
+    except FileExistsError:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)  # a file of that name is an error
+        return False
+    return True
 
 
 def _reason(error: OSError) -> str:

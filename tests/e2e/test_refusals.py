@@ -151,11 +151,12 @@ async def test_a_wrong_start_is_refused_in_one_sentence(
 
 @pytest.mark.parametrize("name", NAMES)
 async def test_nothing_is_left_of_a_refused_start(name: str, started: dict[str, Started]) -> None:
-    """Nobody listens on its port, and its directory can be used by the next start at once."""
+    """Nobody listens on its port, and what it made is gone again."""
     refused = started[name]
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", refused.port))
-    assert not list(refused.folder.glob("data/*-wal"))
+    given = {"riskd.yaml", "a-file", "wrong-rules.yaml"}
+    assert {one.name for one in refused.folder.iterdir()} == given
 
 
 async def test_a_second_riskd_on_the_same_directory_is_refused(

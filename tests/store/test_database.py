@@ -22,6 +22,7 @@ from monitor.store.database import Store
 from monitor.store.schema import MIGRATIONS, migrate, schema_version
 from monitor.store.thread import StoreThread
 from tests.store.rows import entry, phase, rule_state
+from tests.store.test_kill import audit
 
 KILLED = Path(__file__).parent / "killed.py"
 
@@ -424,3 +425,54 @@ async def test_a_read_that_is_not_awaited_any_more_is_not_run() -> None:
         disk_back.set()
     thread.close()
     assert ran == ["write"]
+
+
+def left_behind(directory: Path) -> set[str]:
+    """What is in it; nothing where it is gone."""
+    return {one.name for one in directory.iterdir()} if directory.exists() else set()
+
+
+def test_a_directory_made_for_nothing_is_gone(tmp_path: Path) -> None:
+    """A first start that is refused leaves the disk as it was, and the next one makes it anew."""
+    for _ in range(2):
+        store = Store(tmp_path / "data")
+        (tmp_path / "data" / "journal").mkdir()
+        store.close(unused=True)
+        assert not left_behind(tmp_path)
+
+
+def test_a_directory_of_somebody_else_stays(tmp_path: Path) -> None:
+    """What was there before is not this start's to remove, were it empty."""
+    (tmp_path / "data").mkdir()
+    Store(tmp_path / "data").close(unused=True)
+    assert "riskd.db" in left_behind(tmp_path / "data")
+    Store(tmp_path / "data").close(unused=True)
+    assert "riskd.db" in left_behind(tmp_path / "data")
+
+
+def test_a_kill_file_stays_with_all_that_is_beside_it(tmp_path: Path) -> None:
+    """Somebody pulled the switch while riskd was about to be refused."""
+    store = Store(tmp_path / "data")
+    (tmp_path / "data" / "KILL").write_text("reason: test\n")
+    store.close(unused=True)
+    assert {"KILL", "riskd.db"} <= left_behind(tmp_path / "data")
+
+
+async def test_what_is_on_record_stays(tmp_path: Path) -> None:
+    """A person's word that was answered once it was kept is not forgotten."""
+    store = Store(tmp_path / "data", phase_deadline_s=10.0, kill_deadline_s=10.0)
+    await store.persist(Phase(at_ns=1, kill_state=b"1", audit=(audit(),)))
+    store.close(unused=True)
+    assert "riskd.db" in left_behind(tmp_path / "data")
+
+
+def test_a_copy_elsewhere_is_not_left_alone(tmp_path: Path) -> None:
+    """Its anchor would tell the next start that this store's records were taken away."""
+    Store(tmp_path / "data", second_directory=tmp_path / "other").close(unused=True)
+    assert "riskd.db" in left_behind(tmp_path / "data")
+
+
+def test_a_store_that_was_of_use_stays(tmp_path: Path) -> None:
+    """An orderly stop removes nothing."""
+    Store(tmp_path / "data").close()
+    assert "riskd.db" in left_behind(tmp_path / "data")
