@@ -43,6 +43,11 @@ SEALED = (
     "nobody without. Mend server.read_token_file or server.read_token_env; its log says what is "
     "wrong."
 )
+NOT_ASKED_AS = (
+    "This riskd has no read token and answers to names of its own machine alone, lest a web page "
+    "make a browser read the book. Ask for 127.0.0.1 or localhost, write the name that your proxy "
+    "sends into server.names, or set server.read_token_file."
+)
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
     "connect-src 'self'; img-src data:; base-uri 'none'; frame-ancestors 'none'",
@@ -177,6 +182,11 @@ class Server:
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         if self._sealed and request.path not in OPEN_PATHS:
             return _json({"error": SEALED}, status=503)
+        if self._token is None and request.path not in OPEN_PATHS:
+            host = request.headers.get("Host")
+            # Every browser sends one; what does not is none.
+            if host is not None and not self._settings.is_asked_as(host):
+                return _json({"error": NOT_ASKED_AS}, status=421)
         if self._token is not None and request.path not in OPEN_PATHS:
             given = _given_token(request.headers.get("Authorization", ""))
             if not hmac.compare_digest(

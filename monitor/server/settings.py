@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from typing import Annotated, Self
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
@@ -17,6 +18,10 @@ class ServerSettings(BaseModel):
 
     Anything wider than loopback shows the book to others on the network, so it needs a read token.
     The token itself stands in a file or an environment variable, never in the configuration.
+
+    ``names`` are those under which a proxy on this machine asks for riskd, besides the machine's
+    own: without a read token it answers to no other, for whatever name a web page makes a browser
+    ask for may lead here too (DNS rebinding).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -25,16 +30,25 @@ class ServerSettings(BaseModel):
     port: Annotated[int, Field(ge=0, le=65535)] = 9470
     read_token_file: str | None = None
     read_token_env: str | None = None
+    names: tuple[
+        Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$")], ...
+    ] = ()
 
     @property
     def loopback(self) -> bool:
         """True when only programs on this machine can connect."""
-        if self.host == "localhost":
-            return True
+        return _is_loopback(self.host)
+
+    def is_asked_as(self, authority: str) -> bool:
+        """Whether the ``Host`` of a request is riskd's: a name or address of this machine alone,
+        the one it is bound to, or one of ``names``; the port says nothing."""
         try:
-            return ipaddress.ip_address(self.host).is_loopback
+            host = urlsplit(f"//{authority}").hostname or ""
         except ValueError:
             return False
+        host = host.rstrip(".")
+        known = {one.lower() for one in (self.host, *self.names)}
+        return host in known or _is_loopback(host)
 
     @model_validator(mode="after")
     def _wide_needs_token(self) -> Self:
@@ -46,6 +60,15 @@ class ServerSettings(BaseModel):
                 "set read_token_file (or read_token_env), or bind 127.0.0.1"
             )
         return self
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def checked_token(text: str, *, origin: str) -> SecretStr:

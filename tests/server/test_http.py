@@ -179,6 +179,64 @@ async def test_read_token(
         await server.close()
 
 
+PROXY = "riskd.example.com"
+
+
+@pytest.mark.parametrize(
+    ("host", "path", "status"),
+    [
+        pytest.param("127.0.0.1:9470", "/v1/state", 200, id="by address"),
+        pytest.param("127.0.0.2", "/v1/state", 200, id="another of this machine's own"),
+        pytest.param("localhost:9470", "/", 200, id="by name"),
+        pytest.param("LOCALHOST.", "/metrics", 200, id="by name, written in full"),
+        pytest.param("[::1]:9470", "/v1/alerts", 200, id="by address of IPv6"),
+        pytest.param("Riskd.Example.com", "/v1/state", 200, id="the proxy's name"),
+        pytest.param("evil.example.org:9470", "/v1/state", 421, id="a name that leads here"),
+        pytest.param("localhost.example.org", "/", 421, id="it only begins like one of ours"),
+        pytest.param("127.0.0.1.example.org", "/metrics", 421, id="or like an address"),
+        pytest.param("10.0.0.5:9470", "/v1/measures", 421, id="an address of the network"),
+        pytest.param("[::1", "/v1/state", 421, id="no address"),
+        pytest.param("", "/runbooks/data_stale", 421, id="nothing"),
+        pytest.param("evil.example.org", "/nothing", 421, id="nor what is there"),
+        pytest.param("evil.example.org", "/livez", 200, id="liveness shows nothing"),
+    ],
+)
+async def test_without_a_token_only_this_machine_s_names_are_answered(
+    client: aiohttp.ClientSession, host: str, path: str, status: int
+) -> None:
+    """A web page can make a trader's browser ask for its own name at 127.0.0.1, and read along."""
+    server = Server(ServerSettings(port=0, names=(PROXY,)), FakeSource())
+    await server.start()
+    try:
+        async with client.get(server.url + path, headers={"Host": host}) as answer:
+            assert answer.status == status
+            if status == 421:
+                told = (await answer.json())["error"]
+                assert "127.0.0.1 or localhost" in told
+                assert "server.names" in told
+    finally:
+        await server.close()
+
+
+async def test_with_a_token_any_name_is_answered(client: aiohttp.ClientSession) -> None:
+    """Prometheus asks for the name of the service; a page in a browser does not know the token."""
+    server = Server(ServerSettings(port=0), FakeSource(), token=SecretStr(TOKEN))
+    await server.start()
+    headers = {"Authorization": f"Bearer {TOKEN}", "Host": "riskd:9470"}
+    try:
+        async with client.get(f"{server.url}/metrics", headers=headers) as answer:
+            assert answer.status == 200
+    finally:
+        await server.close()
+
+
+@pytest.mark.parametrize("name", ["", "a b", "http://x", "x:9470", "x/"])
+def test_a_name_is_a_host(name: str) -> None:
+    """Without a scheme, a port or a path, none of which is compared."""
+    with pytest.raises(ValidationError, match="names"):
+        ServerSettings(names=(name,))
+
+
 async def test_port_in_use_is_one_clear_sentence(server: Server) -> None:
     """The second riskd says which port and what to set."""
     port = int(server.url.rpartition(":")[2])
