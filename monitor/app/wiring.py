@@ -76,8 +76,10 @@ def engine_settings(config: Config) -> EngineSettings:
 
 
 def runbook_base_url(config: Config, server_url: str) -> str:
-    """Where a page's runbook is read: the desk's own place, else riskd serves them itself."""
-    own = f"{server_url}/runbooks" if server_url else ""
+    """Where a page's runbook is read: the desk's own place, else riskd serves them itself; empty
+    where it listens everywhere, for then nobody but the desk knows how it is reached: a page names
+    its runbook without a link sooner than with a dead one."""
+    own = f"{server_url}/runbooks" if server_url and not config.server.everywhere else ""
     return config.notify.runbook_base_url or own
 
 

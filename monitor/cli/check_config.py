@@ -37,6 +37,12 @@ def run(arguments: argparse.Namespace) -> int:
     print(f"{path}: fine. Accounts: {', '.join(watched)}. Rules: {len(rulebook.rules)}.")
     if config.notify.alertmanager is None and not config.notify.webhooks:
         print("Note: nobody would be paged, since notify: names no channel.")
+    if config.server.everywhere and config.notify.runbook_base_url is None:
+        print(
+            "Note: pages name their runbook without a link, since server.host"
+            f" {config.server.host} is no address to open. Write where people reach riskd, such as"
+            f" notify.runbook_base_url: http://riskd.example.com:{config.server.port}/runbooks."
+        )
     dydx = config.venues.dydx
     if dydx is not None and not dydx.validator_urls:
         print(

@@ -50,6 +50,15 @@ class ServerSettings(BaseModel):
         known = {one.lower() for one in (self.host, *self.names)}
         return host in known or _is_loopback(host)
 
+    @property
+    def everywhere(self) -> bool:
+        """True when it listens on every address of the machine (``0.0.0.0``, ``::``), which is none
+        that anybody else could open."""
+        try:
+            return ipaddress.ip_address(self.host).is_unspecified
+        except ValueError:
+            return False
+
     @model_validator(mode="after")
     def _wide_needs_token(self) -> Self:
         if self.read_token_file and self.read_token_env:

@@ -14,6 +14,8 @@ venues:
   hyperliquid:
     accounts: [{alias: main, address: "0xdfc24b077bc1425ad1dea75bcb6f8158e10df303"}]
 """
+WIDE = "server: {{host: {}, read_token_env: TOKEN}}\n"
+EVERYWHERE = WIDE.format("0.0.0.0")  # noqa: S104 - bound by nobody
 SERVER = "http://127.0.0.1:9470"
 
 
@@ -26,10 +28,18 @@ SERVER = "http://127.0.0.1:9470"
             "https://wiki.example/riskd",
             id="the desk keeps its own",
         ),
+        pytest.param(EVERYWHERE, "", id="a link to everywhere leads nowhere"),
+        pytest.param(WIDE.format("'::'"), "", id="and of the newer kind"),
+        pytest.param(
+            EVERYWHERE + "notify: {runbook_base_url: 'https://wiki.example/riskd'}\n",
+            "https://wiki.example/riskd",
+            id="listening everywhere, the desk says where",
+        ),
+        pytest.param(WIDE.format("10.0.0.5"), f"{SERVER}/runbooks", id="one address is one"),
     ],
 )
 def test_pages_name_where_their_runbook_is_read(section: str, base_url: str) -> None:
-    """A page without a link to what to do is half a page."""
+    """A page without a link to what to do is half a page, and a dead link is worse."""
     policy = dispatch_policy(parse_config(CONFIG + section, source="test"), server_url=SERVER)
     assert policy.runbook_base_url == base_url
 

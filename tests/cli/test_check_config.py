@@ -45,6 +45,34 @@ def test_fine_says_what_is_watched(check: Check) -> None:
     assert len(lines) == 2
 
 
+@pytest.mark.parametrize(
+    ("host", "notify", "noted"),
+    [
+        pytest.param("0.0.0.0", "", True, id="everywhere"),  # noqa: S104 - bound by nobody
+        pytest.param("'::'", "", True, id="everywhere, of the newer kind"),
+        pytest.param("10.0.0.5", "", False, id="at one address"),
+        pytest.param(
+            "0.0.0.0",  # noqa: S104
+            "notify: {runbook_base_url: 'https://wiki.example.com/riskd'}\n",
+            False,
+            id="everywhere, and the desk says where",
+        ),
+    ],
+)
+def test_pages_without_a_link_are_told(
+    check: Check, tmp_path: Path, host: str, notify: str, *, noted: bool
+) -> None:
+    """Only the desk knows how a riskd that listens everywhere is reached."""
+    (tmp_path / "token").write_text("a-test-token-of-enough-length")
+    code, lines = check(f"{VENUES}{notify}server: {{host: {host}, read_token_file: token}}\n")
+    assert code == 0
+    told = [line for line in lines if "runbook" in line]
+    assert len(told) == noted
+    assert all(
+        "notify.runbook_base_url: http://riskd.example.com:9470/runbooks" in one for one in told
+    )
+
+
 LIMITS = """\
 - id: dd20
   for_each: portfolio
