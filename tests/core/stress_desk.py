@@ -8,7 +8,7 @@ from monitor.core import events as e
 from monitor.core.formulas.funding import HOURS_PER_YEAR
 from monitor.core.settings import EngineSettings
 from monitor.core.state.series import HOUR_NS
-from monitor.core.types import EngineNs
+from monitor.core.types import EngineNs, MarketStatus
 from tests.core.desk import HL, START_NS, Desk
 
 FLOOR = 3e-6
@@ -93,6 +93,17 @@ class StressDesk(Desk):
         self.context(told.market, told.venue, open_interest_base=told.open_interest_usd)
         if history:
             self.tell(past(told, self.hour, history))
+        return self
+
+    def become(self, status: MarketStatus, *markets: Told) -> StressDesk:
+        """The venues say what may be done in these markets from now on."""
+        for one in markets:
+            channel = f"{one.venue}/v4_markets"
+            self.tell(
+                e.MarketStatusSeen(
+                    venue=one.venue, channel=channel, market=one.market, status=status
+                )
+            )
         return self
 
     def settle_all(self, rate: float, *markets: str) -> StressDesk:

@@ -6,11 +6,13 @@ import pytest
 
 from monitor.core.engine import Engine, restore_snapshot
 from monitor.core.settings import EngineSettings
-from monitor.core.types import PORTFOLIO, asset_subject, market_subject
+from monitor.core.types import PORTFOLIO, MarketStatus, asset_subject, market_subject
 from tests.core.desk import DYDX, HL
 from tests.core.stress_desk import CALM, EXAMPLE, StressDesk, Told, settlement
 
 INDEX = "funding_stress_index"
+WORST = "funding_stress_worst_index"
+COVERAGE = "funding_stress_coverage_ratio"
 
 
 def near(value: float, half_digit: float) -> object:
@@ -218,3 +220,86 @@ def test_settlements_over_a_dead_oracle_say_nothing(moves: bool) -> None:
         assert "stood still" in desk.why(INDEX, PORTFOLIO)
     desk.later(3600).settle_all(4e-5, *names)
     assert desk.after(INDEX, PORTFOLIO) is not None
+
+
+HOT = tuple(Told(f"H{number}", 0.90, 9.0, 9.0) for number in range(10))
+COOL = tuple(Told(f"C{number}-USD", 0.1095, 0.0, 0.0, venue=DYDX) for number in range(5))
+CLOSED = (
+    MarketStatus.PAUSED, MarketStatus.CANCEL_ONLY, MarketStatus.POST_ONLY,
+    MarketStatus.INITIALIZING, MarketStatus.UNKNOWN,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("status", CLOSED)
+def test_hot_markets_that_close_are_not_known(status: MarketStatus) -> None:
+    """Ten dear assets that close leave five calm ones, a third of the open interest: no index, and
+    not one of 0. With two of them closed the other thirteen have one, and it is no lower with
+    those two at their worst."""
+    desk = StressDesk(*HOT, *COOL)
+    before = desk.after(INDEX, PORTFOLIO)
+    assert before is not None
+    assert before > 45.0
+    desk.become(status, *HOT).later(5).evaluate()
+    assert desk.value(INDEX, PORTFOLIO) is None
+    assert desk.value(WORST, PORTFOLIO) is None
+    assert desk.value(COVERAGE, PORTFOLIO) == near(5 / 15, 1e-9)
+    assert f"its status is {status}" in desk.why(INDEX, PORTFOLIO)
+    assert desk.value("funding_stress_unknown_s", PORTFOLIO) == 5.0
+    desk.become(MarketStatus.ACTIVE, *HOT[2:]).later(5).evaluate()
+    assert desk.value(COVERAGE, PORTFOLIO) == near(13 / 15, 1e-9)
+    worst = desk.value(WORST, PORTFOLIO)
+    assert worst is not None
+    assert worst >= before
+
+
+@pytest.mark.parametrize("status", [MarketStatus.FINAL_SETTLEMENT, MarketStatus.DELISTED])
+def test_what_is_gone_for_good_has_no_say(status: MarketStatus) -> None:
+    """Nobody can hold it any more."""
+    desk = StressDesk(*HOT, *COOL).become(status, *HOT)
+    assert desk.after(INDEX, PORTFOLIO) == 0.0
+    assert desk.value(COVERAGE, PORTFOLIO) == 1.0
+
+
+def test_a_market_that_opens_still_has_no_say() -> None:
+    """Nothing was ever held or settled in it: it hides nothing, and is counted once it opens."""
+    desk = StressDesk(*EXAMPLE)
+    for number in range(9):
+        desk.list_market(f"N{number}", status=MarketStatus.INITIALIZING)
+    assert desk.after(WORST, PORTFOLIO) == near(69.31, 5e-3)
+    desk.become(MarketStatus.ACTIVE, *(Told(f"N{number}", 0, 0, 0) for number in range(9)))
+    assert desk.later(5).after(INDEX, PORTFOLIO) is None
+    assert "only 5 of 14 markets" in desk.why(INDEX, PORTFOLIO)
+
+
+def test_what_settles_in_a_closed_market_is_nobodys_rate() -> None:
+    """dYdX charges its default there: it neither averages nor spreads."""
+    desk = StressDesk(*EXAMPLE, Told("AAA-USD", 9.0, 0.0, 0.0, open_interest_usd=1.0, venue=DYDX))
+    desk.become(MarketStatus.PAUSED, Told("AAA-USD", 0, 0, 0, venue=DYDX)).evaluate()
+    assert desk.value("funding_weighted_apr", PORTFOLIO) == near(0.58, 1e-9)
+    assert desk.value("funding_dispersion_apr", PORTFOLIO) is None
+
+
+def test_a_market_whose_prices_are_all_suspect_is_weighed() -> None:
+    """By the last price believed: an asset must not leave the index while its price jumps."""
+    desk = StressDesk(*EXAMPLE).later(5)
+    desk.context("DDD", oracle_price=3.0, mark_price=3.0)
+    assert desk.after(INDEX, PORTFOLIO) == near(69.31, 5e-3)
+    assert desk.value("oracle_price", market_subject(HL, "DDD")) is None
+    assert desk.value("mark_price", market_subject(HL, "DDD")) is None
+
+
+def test_the_gate_does_not_count_what_closed_markets_hide() -> None:
+    """Five calm assets are an index of 0; with the six smaller ones that closed at their worst it
+    is far above 30, and no settlement counts until they are open and calm themselves."""
+    cool = [one._replace(venue=HL) for one in COOL]
+    hot = [one._replace(open_interest_usd=1e5) for one in HOT[:6]]
+    desk = StressDesk(*hot, *cool).become(MarketStatus.PAUSED, *hot)
+    gate, names = "funding_settlements_below_exit", [one.market for one in (*hot, *cool)]
+    for _ in range(4):
+        desk.later(3600).settle_all(1.25e-5, *names).evaluate()
+    assert desk.value(INDEX, PORTFOLIO) == 0.0
+    assert desk.value(gate, PORTFOLIO) == 0.0
+    desk.become(MarketStatus.ACTIVE, *hot)
+    for _ in range(12):
+        desk.later(3600).settle_all(1.25e-5, *names).evaluate()
+    assert desk.value(gate, PORTFOLIO) == 11.0  # since the first of them

@@ -189,6 +189,7 @@ SENTENCES = (
         "property: removing a market from the feed cannot lower severity",
         (
             "tests.properties.test_core_engine::test_removing_data_never_lowers_severity",
+            "tests.properties.test_funding_closed::test_a_market_that_closes_never_cools_the_index",
             "tests.properties.test_storm::test_another_market_hides_none",
             "tests.core.formulas.test_oracles::test_another_witness_hides_none",
         ),

@@ -39,6 +39,7 @@ from monitor.core.types import SECOND_NS, MarketStatus
 TOP = 3
 CADENCE_NS = 5 * SECOND_NS
 BUCKET_HOURS, BUCKETS, BUCKETS_MIN = 8, 90, 60
+_GONE = frozenset({MarketStatus.FINAL_SETTLEMENT, MarketStatus.DELISTED})
 _NONE = FundingSeries()
 
 
@@ -51,7 +52,7 @@ class Member(NamedTuple):
 
 
 Universe = dict[str, list[Member]]
-# Active markets by asset with their open interest in USD.
+# Markets by asset with their open interest in USD.
 Weighed = dict[str, list[tuple[MarketState, float]]]
 
 
@@ -80,19 +81,34 @@ def market_scores(windows: dict[str, MarketWindows], use: Use, market: MarketSta
     )
 
 
+def is_open(market: MarketState) -> bool:
+    """Whether what settles in a market is its traders' doing. One of which no status was told is
+    taken to be: what is not known is not left out."""
+    return market.status.value in {None, MarketStatus.ACTIVE}
+
+
+def _counts(state: RiskState, market: MarketState) -> bool:
+    """Whether a market belongs to what the index is about. One that is paused, or whose status
+    nobody can read, does: a hot market that closes must not cool the index. One that is gone for
+    good does not, nor one that opens still, of which nothing was ever held or settled."""
+    if not market.listed or market.status.value in _GONE:
+        return False
+    opens = market.status.value is MarketStatus.INITIALIZING
+    return not opens or bool(market.open_interest.value) or market.subject in state.funding
+
+
 def weigh(use: Use) -> tuple[Weighed, int, int]:
-    """Active markets by asset with their open interest in USD, and of how many it was told. The
-    last known open interest weighs even when it is old: a feed that dies must not shrink what it
-    is a share of."""
+    """Markets by asset with their open interest in USD, how many there are, and of how many it was
+    told. The last known open interest weighs even when it is old: a feed that dies, or a market
+    that is paused, must not shrink what it is a share of."""
     assets: Weighed = {}
-    active = told = 0
+    count = told = 0
     equal = use.settings.funding_stress.equal_weights
     for venue in use.state.venues.values():
         for market in venue.markets.values():
-            status = market.status.value
-            if not market.listed or (status is not None and status is not MarketStatus.ACTIVE):
+            if not _counts(use.state, market):
                 continue
-            active += 1
+            count += 1
             price = market.oracle.value or market.mark.value or market.oracle.reference
             base = market.open_interest.value
             if equal:
@@ -102,7 +118,7 @@ def weigh(use: Use) -> tuple[Weighed, int, int]:
             told += 1
             if base > 0.0:
                 assets.setdefault(market.asset, []).append((market, base * price))
-    return assets, active, told
+    return assets, count, told
 
 
 def largest_assets(use: Use, assets: Weighed) -> list[str]:
@@ -113,8 +129,8 @@ def largest_assets(use: Use, assets: Weighed) -> list[str]:
 
 
 def _universe(node: PortfolioNode, use: Use, assets: Weighed) -> Universe:
-    """The largest assets with the scores of their markets. Those of a venue whose oracle stood
-    still while the newest settlement was being averaged say nothing."""
+    """The largest assets with the scores of their markets. Those that are not open say nothing,
+    nor do those of a venue whose oracle stood still while the newest settlement was averaged."""
     majors = use.settings.freshness.majors
     dead = {
         name: stood_still_until(venue, majors, use.now) for name, venue in use.state.venues.items()
@@ -123,13 +139,19 @@ def _universe(node: PortfolioNode, use: Use, assets: Weighed) -> Universe:
     for asset in largest_assets(use, assets):
         members = chosen[asset] = []
         for market, weight in assets[asset]:
-            scores = market_scores(node.funding_windows, use, market)
+            scores = _scores(node, use, market)
             if isinstance(scores, Scores):
                 began_ns = scores.hour * HOUR_NS - market.funding_interval_s * SECOND_NS
                 if dead[market.venue] > began_ns:
                     scores = Why("its oracle stood still")
             members.append(Member(market, weight, scores))
     return chosen
+
+
+def _scores(node: PortfolioNode, use: Use, market: MarketState) -> Scores | Why:
+    if not is_open(market):
+        return Why(f"its status is {market.status.value}")
+    return market_scores(node.funding_windows, use, market)
 
 
 def asset_funding(members: list[tuple[float, Scores]], use: Use) -> AssetFunding:
@@ -150,14 +172,14 @@ def compute_stress(node: PortfolioNode, use: Use) -> float:
     if memory.now.at_ns and 0 <= use.now - memory.now.at_ns < CADENCE_NS:
         use.wake_at(memory.now.at_ns + CADENCE_NS)
         return float(memory.now.assets)
-    assets, active, told = weigh(use)
+    assets, count, told = weigh(use)
     universe = _universe(node, use, assets)
     before, found = memory.now, StressNow(at_ns=use.now, why=PRESENT)
     memory.now = found
     found.common, found.common_hour = before.common, before.common_hour
-    _fill(found, universe, use, active, told)
+    _fill(found, universe, use, count, told)
     settled = _newest(universe)
-    memory.follow_calm(found.index, settled, use.now, use.settings.funding_stress.calm)
+    memory.follow_calm(found.worst, settled, use.now, use.settings.funding_stress.calm)
     if found.index is not None:
         memory.note(hour, found.index)
         memory.known_ns = use.now
@@ -181,7 +203,7 @@ def _newest(universe: Universe) -> int:
     )
 
 
-def _fill(found: StressNow, universe: Universe, use: Use, active: int, told: int) -> None:
+def _fill(found: StressNow, universe: Universe, use: Use, count: int, told: int) -> None:
     """The index and all it is made of."""
     anchors = use.settings.funding_stress
     known: dict[str, AssetFunding] = {}
@@ -211,7 +233,7 @@ def _fill(found: StressNow, universe: Universe, use: Use, active: int, told: int
     found.as_of_ns, found.expires_ns, found.observed_ns = as_of, expires, observed
     found.coverage = used / total if total > 0.0 else None
     _fill_context(found, universe, use)
-    found.why = _why_not(found, missing[1], use, active, told)
+    found.why = _why_not(found, missing[1], use, count, told)
     parts = compute_stress_parts(list(known.values()), anchors)
     if found.why.reason or parts is None:
         if not found.why.reason:
@@ -234,16 +256,16 @@ def _fill(found: StressNow, universe: Universe, use: Use, active: int, told: int
     found.top = tuple(ranked[:TOP])
 
 
-def _why_not(found: StressNow, missing: str, use: Use, active: int, told: int) -> Why:
+def _why_not(found: StressNow, missing: str, use: Use, count: int, told: int) -> Why:
     """Why there is no index, with what is missing most; no words where there is one.
 
     History that is missing counts as being read even where a settlement is too old: that an index
     which was known is no more is told by a rule of its own."""
     anchors = use.settings.funding_stress
-    if not active:
-        return Why("no active market is known")
-    if told < use.settings.funding_known_ratio_min * active:
-        return Why(f"open interest is known for only {told} of {active} active markets")
+    if not count:
+        return Why("no market is known")
+    if told < use.settings.funding_known_ratio_min * count:
+        return Why(f"open interest is known for only {told} of {count} markets")
     if found.coverage is None:
         return Why("no market has open interest")
     if found.coverage < anchors.coverage_min:
@@ -268,7 +290,7 @@ def _fill_context(found: StressNow, universe: Universe, use: Use) -> None:
     for members in universe.values():
         by_venue: list[float] = []
         for market, weight, _ in members:
-            rate = current_rate(use.state, market, hour)
+            rate = current_rate(use.state, market, hour) if is_open(market) else None
             if rate is not None:
                 by_venue.append(rate * HOURS_PER_YEAR)
                 weighted.append((weight, rate * HOURS_PER_YEAR))

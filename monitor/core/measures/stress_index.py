@@ -69,7 +69,7 @@ def _points(number: int, now: StressNow) -> float | None:
 
 
 def _settlements(node: PortfolioNode, use: Use) -> float | None:
-    """Hours that settled since the index has been known and calm."""
+    """Hours that settled since the index has been calm, what is not known at its worst."""
     if _read(lambda now: now.index, PRESENT, node, use) is None:
         return None
     return float(use.state.stress.calm_settlements)
@@ -385,7 +385,8 @@ DEFINITIONS: tuple[Definition, ...] = (
         _spec(
             "funding_settlements_below_exit",
             Unit.COUNT,
-            "Hours that settled since the stress index has been known and at 30 or below.",
+            "Hours that settled since the stress index has been at 30 or below with every asset at "
+            "its worst of which a market is not known.",
             (24.0, 0.0),
             words=("settlement", "settlements"),
         ),

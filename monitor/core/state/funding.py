@@ -177,7 +177,8 @@ class StressMemory(msgspec.Struct, omit_defaults=True):
         redo_day: The day of them that is being found; None for none.
         looked_ns: When it was last looked at them; 0 for never.
         deep: Settlements of before the last month by market, while they are needed.
-        calm_since_ns: Since when the index has been known and calm without a break; 0 for not.
+        calm_since_ns: Since when the index has been calm without a break, with what is not known
+            at its worst; 0 for not.
         calm_hour: The newest hour settled that was counted since.
         calm_settlements: How many hours were.
     """
@@ -225,9 +226,10 @@ class StressMemory(msgspec.Struct, omit_defaults=True):
             days[day] = max(days.get(day, 0.0), index)
         return {day: one for day, one in days.items() if day > now_hour // 24 - PEAK_DAYS}
 
-    def follow_calm(self, index: float | None, hour: int, now: EngineNs, calm: float) -> None:
-        """Count the settlements since the index has been calm; unknown or above starts anew."""
-        if index is None or index > calm:
+    def follow_calm(self, worst: float | None, hour: int, now: EngineNs, calm: float) -> None:
+        """Count the settlements since the index has been calm, with what is not known at its worst;
+        unknown or above starts anew."""
+        if worst is None or worst > calm:
             self.calm_since_ns = self.calm_settlements = 0
         elif not self.calm_since_ns:
             self.calm_since_ns, self.calm_hour, self.calm_settlements = now, hour, 0
