@@ -133,8 +133,14 @@ def test_carry_and_stress_are_the_core_s_unless_the_desk_says_otherwise() -> Non
     )
     config = parse_config(own, source="riskd.yaml")
     carry = config.carry.settings()
-    assert (carry.budget_ratio, carry.baseline("hyperliquid")) == (0.02, 2e-5)
-    assert carry.baseline("dydx") == 0.0
+    assert (carry.budget_ratio, carry.baseline("hyperliquid", only_isolated=False)) == (0.02, 2e-5)
+    assert carry.baseline("hyperliquid", only_isolated=True) == 2e-5
+    assert carry.baseline("dydx", only_isolated=False) == 0.0
+    assert carry.baseline("dydx", only_isolated=True) == 1.25e-5
+    own = f"{GOOD}carry: {{isolated_baselines_hourly: {{dydx: 2.0e-5}}}}\n"
+    told = parse_config(own, source="riskd.yaml").carry.settings()
+    assert told.baseline("dydx", only_isolated=True) == 2e-5
+    assert told.baseline("dydx", only_isolated=False) == 0.0
     assert config.funding_stress.settings() == StressAnchors(
         level=(0.2, 0.9, 30.0), flips=(0.3, 0.8, 5.0), calm=25.0
     )

@@ -33,14 +33,19 @@ class CarrySection(_Section):
     budget_ratio: Annotated[float, Field(gt=0, le=1)] = _CARRY.budget_ratio
     persistence_hourly: Annotated[float, Field(ge=0, le=1)] = _CARRY.persistence_hourly
     baselines_hourly: dict[Literal["hyperliquid", "dydx"], _Rate] = Field(default_factory=dict)
+    isolated_baselines_hourly: dict[Literal["hyperliquid", "dydx"], _Rate] = Field(
+        default_factory=dict
+    )
     baseline_hourly: _Rate = _CARRY.baseline_hourly
 
     def settings(self) -> CarrySettings:
-        """The core's; a venue that is not named keeps the baseline the core knows of it."""
+        """The core's; a venue that is not named keeps the baselines the core knows of it."""
+        isolated = dict(_CARRY.isolated_baselines_hourly) | self.isolated_baselines_hourly
         return CarrySettings(
             budget_ratio=self.budget_ratio,
             persistence_hourly=self.persistence_hourly,
             baselines_hourly=tuple((dict(_CARRY.baselines_hourly) | self.baselines_hourly).items()),
+            isolated_baselines_hourly=tuple(isolated.items()),
             baseline_hourly=self.baseline_hourly,
         )
 

@@ -153,17 +153,21 @@ class CarrySettings(msgspec.Struct, frozen=True, kw_only=True):
         budget_ratio: What funding may cost in thirty days, as a share of equity.
         persistence_hourly: Share of a rate's distance to its baseline that is left after an hour.
         baselines_hourly: (venue, rate) that funding falls back to, signed fraction per hour.
+        isolated_baselines_hourly: The same for markets that can only be held isolated, where that
+            differs: dYdX charges those interest (1 bp in 8 h) and the others none.
         baseline_hourly: The same for venues not named: the interest floor of most.
     """
 
     budget_ratio: float = 0.01
     persistence_hourly: float = PERSISTENCE_HOURLY
     baselines_hourly: tuple[tuple[str, float], ...] = (("dydx", 0.0),)
+    isolated_baselines_hourly: tuple[tuple[str, float], ...] = (("dydx", 1.25e-5),)
     baseline_hourly: float = 1.25e-5
 
-    def baseline(self, venue: str) -> float:
-        """Of one venue, signed fraction per hour."""
-        return dict(self.baselines_hourly).get(venue, self.baseline_hourly)
+    def baseline(self, venue: str, *, only_isolated: bool) -> float:
+        """Of a market of one venue, signed fraction per hour."""
+        shared = dict(self.baselines_hourly).get(venue, self.baseline_hourly)
+        return dict(self.isolated_baselines_hourly).get(venue, shared) if only_isolated else shared
 
 
 class TradeSettings(msgspec.Struct, frozen=True, kw_only=True):

@@ -120,6 +120,7 @@ class Desk:
         caps: tuple[float, float] | None = None,
         interval_s: int = 3600,
         dex: str = "",
+        only_isolated: bool = False,
     ) -> Desk:
         """A market's name and parameters."""
         return self.tell(
@@ -131,6 +132,7 @@ class Desk:
                 status=status,
                 has_mark=venue != DYDX,
                 dex=dex,
+                only_isolated=only_isolated,
                 funding_interval_s=interval_s,
                 margin_tiers=tiers,
                 size_step=amount(size_step),

@@ -8,9 +8,11 @@ import pytest
 
 from monitor.core import events as e
 from monitor.core.formulas.funding import BUDGET_USED_MAX, project_rate_sum
+from monitor.core.formulas.volatility import Ewma
 from monitor.core.settings import EngineSettings
 from monitor.core.structure import Bucket, StructureSettings
 from monitor.core.types import Subject, asset_subject, bucket_subject, position_subject
+from tests.core.by_hand import worked
 from tests.core.desk import DMAIN, DYDX, HL, HL_VENUE, MAIN, PORTFOLIO, Desk
 from tests.core.stress_desk import settlement
 
@@ -90,6 +92,45 @@ def test_projection_falls_back_to_each_venues_floor() -> None:
     assert desk.value("funding_projected_30d_usd", PORTFOLIO) == pytest.approx(dydx + short + eth)
     # BTC as a whole receives, which pays nothing for ETH.
     assert desk.value("carry_budget_used_ratio", PORTFOLIO) == pytest.approx(eth / 10_000)
+
+
+@pytest.mark.parametrize(
+    ("only_isolated", "usd"),
+    [pytest.param(True, 900.0, id="isolated"), pytest.param(False, 41.67, id="cross")],
+)
+def test_isolated_markets_of_dydx_fall_back_to_their_interest(
+    only_isolated: bool, usd: float
+) -> None:
+    """Thirty days of 100 000 USD at 0.125 bp an hour: they stay there, where those that may be
+    held cross fall to nothing. The budget counts the same, and is told why."""
+    desk = Desk(settings=EngineSettings(accounts=((DYDX, "main"),))).load(BUDGET)
+    desk.list_market("BTC-USD", DYDX, only_isolated=only_isolated)
+    desk.context("BTC-USD", DYDX, oracle_price=1.0, predicted_funding_rate_hourly=1.25e-5)
+    desk.positions(("BTC-USD", 100_000), venue=DYDX).money(cash=0.0, venue=DYDX, time_s=0)
+    desk.tell(
+        e.FundingPaid(venue=DYDX, channel=f"{DYDX}/paid", account="main", history=True, payments=())
+    )
+    assert desk.after("funding_projected_30d_usd", DBTC) == pytest.approx(usd, abs=5e-3)
+    used = desk.value("carry_budget_used_ratio", PORTFOLIO)
+    assert used == pytest.approx(usd / 1_000, abs=1e-5)
+    seen = desk.engine.explain("budget", PORTFOLIO, desk.now)
+    assert seen is not None
+    words = "BTC-USD on dydx, an isolated market: funding falls back to 1.25e-05 an hour"
+    assert (words in seen.inputs[0].arithmetic) is only_isolated
+
+
+def test_the_drift_of_an_isolated_market_is_its_own() -> None:
+    """A day at 0.125 bp an hour over a day of 36.5 % a year, and the steps say why it stays."""
+    desk = Desk(settings=EngineSettings(accounts=((DYDX, "main"),)))
+    desk.list_market("BTC-USD", DYDX, only_isolated=True)
+    desk.context("BTC-USD", DYDX, oracle_price=1.0, predicted_funding_rate_hourly=1.25e-5)
+    desk.positions(("BTC-USD", 100_000), venue=DYDX).money(cash=0.0, venue=DYDX, time_s=0)
+    slow = Ewma(variance=0.365**2 / 8760, fed_ratio=1.0)
+    series = desk.engine.state.prices["BTC"]
+    series.hours.rewrite(series.hour - 1, slow, [0.0] * 48, [0] * 48, [1.0] * 49)
+    value, lines = worked(desk, "funding_drift_ratio", DBTC)
+    assert value == pytest.approx(24 * 1.25e-5 / (0.365 / 365**0.5))
+    assert lines[0].startswith("funding of 24 h, an isolated market: 24 x 1.25e-05 + ")
 
 
 def test_budget_counts_what_was_paid_today_and_runs_up() -> None:

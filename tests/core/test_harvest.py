@@ -65,6 +65,15 @@ def test_rates_fall_back_to_each_venues_floor() -> None:
     assert made.after(EDGE, BTC) == pytest.approx(short / 0.0042 - 1.0)
 
 
+def test_an_isolated_market_falls_back_to_its_own_floor() -> None:
+    """0.125 bp an hour on dYdX, which is what a short leg there is paid in the end."""
+    made = desk(0.0, SPREAD, EngineSettings(accounts=ACCOUNTS, leverage=SETTINGS.leverage))
+    made.list_market("BTC-USD", DYDX, only_isolated=True)
+    short = project_rate_sum(rate_now=SPREAD, baseline=1.25e-5, hours=168)
+    long = project_rate_sum(rate_now=0.0, baseline=1.25e-5, hours=168)
+    assert made.after(EDGE, BTC) == pytest.approx((short - long) / 0.0042 - 1.0)
+
+
 def test_a_leg_that_is_not_known_cannot_be_left_or_does_not_trade_is_none() -> None:
     """Missing data makes no opportunity; one market alone is no pair, and no blindness."""
     slow = LeverageSettings(exit_minutes=((DYDX, 361.0),), exit_minutes_default=60.0)

@@ -1,7 +1,7 @@
 """Funding as an expense line: what was charged, what is running up, what is to be expected.
 
 By position, account, asset and bucket, and upwards; > 0 is paid by us everywhere. The projection
-falls back to the venue's floor, since a flat one overstates. *Pure.*
+falls back to the market's floor, since a flat one overstates. *Pure.*
 """
 
 from __future__ import annotations
@@ -73,18 +73,33 @@ def compute_accruing(place: MarketNode, size: float, use: Use) -> float | None:
     return hourly * elapsed_hours(place.market, use.now)
 
 
+def baseline_of(market: MarketState, use: Use) -> float:
+    """What the market's funding falls back to, signed fraction per hour."""
+    return use.settings.carry.baseline(market.venue, only_isolated=market.only_isolated)
+
+
+def say_isolated(market: MarketState, use: Use) -> str:
+    """``, an isolated market`` where that falls back elsewhere than the others of its venue."""
+    shared = use.settings.carry.baseline(market.venue, only_isolated=False)
+    return "" if baseline_of(market, use) == shared else ", an isolated market"
+
+
+def project_rates(market: MarketState, rate: float, hours: float, use: Use) -> float:
+    """Sum of the hourly rates to come, from ``rate`` now back to the baseline; > 0: longs pay."""
+    return project_rate_sum(
+        rate_now=rate,
+        baseline=baseline_of(market, use),
+        hours=hours,
+        persistence=use.settings.carry.persistence_hourly,
+    )
+
+
 def project_30d(place: MarketNode, size: float, use: Use) -> float | None:
     """What thirty days of a position are expected to cost, USD, > 0: we pay."""
     known = rate_and_oracle(place, use)
     if known is None:
         return None
-    carry = use.settings.carry
-    total = project_rate_sum(
-        rate_now=known[0],
-        baseline=carry.baseline(place.market.venue),
-        hours=HOURS_30D,
-        persistence=carry.persistence_hourly,
-    )
+    total = project_rates(place.market, known[0], HOURS_30D, use)
     return compute_hourly_cost(size=size, price=known[1], funding_rate_hourly=total)
 
 
@@ -259,7 +274,7 @@ ACCRUING = _usd(
 )
 PROJECTED_30D = _usd(
     "funding_projected_30d_usd",
-    "Expected cost (> 0) of 30 days of funding that falls back to the venue's floor, USD.",
+    "Expected cost (> 0) of 30 days of funding that falls back to the market's floor, USD.",
     (1e3, 5e4),
 )
 _FROM_OWNER = ((Relation.ACCOUNT, HOLDINGS),)

@@ -15,7 +15,6 @@ from monitor.core.formulas.funding import (
     compute_budget_used,
     compute_hourly_cost,
     compute_notional_cap,
-    project_rate_sum,
 )
 from monitor.core.measures.accounts import EQUITY
 from monitor.core.measures.carry import (
@@ -24,11 +23,14 @@ from monitor.core.measures.carry import (
     BUDGET_DAYS,
     PROJECTED_30D,
     asset_of,
+    baseline_of,
     compute_accruing,
     open_positions,
     paid_today,
     project_30d,
+    project_rates,
     rate_and_oracle,
+    say_isolated,
 )
 from monitor.core.measures.definition import HOLDINGS, Definition, Relation, define
 from monitor.core.measures.exposure import holding_of, is_closed
@@ -122,9 +124,26 @@ def _work_budget(node: Node, use: Use) -> tuple[str, ...]:
     ]
     if len(ranked) > LINES_MAX:
         told.append(f"and {len(ranked) - LINES_MAX} assets more")
+    told += _isolated(node, use)[:NAMES_MAX]
     cost = fsum(max(one.total, 0.0) for one in lines.values())
     ratio = use.settings.carry.budget_ratio
     return (*told, f"sum of what is above zero {cost:,.2f} / ({equity:,.2f} x {ratio:g})")
+
+
+def _isolated(node: Node, use: Use) -> list[str]:
+    """``XYZ-USD on dydx, an isolated market: funding falls back to 1.25e-05 an hour``."""
+    held = {
+        place.market.subject: place.market
+        for account in node.related(Relation.ALL_ACCOUNTS)
+        if isinstance(account, AccountNode)
+        for place, _ in open_positions(account)
+    }
+    return [
+        f"{one.market} on {one.venue}{words}: funding falls back to {baseline_of(one, use):g} "
+        "an hour"
+        for one in held.values()
+        if (words := say_isolated(one, use))
+    ]
 
 
 def _cap_used(node: PositionNode, use: Use) -> float | None:
@@ -211,13 +230,7 @@ def _drift(node: PositionNode, use: Use) -> float | None:
     volatility = read_slow(node.market.market.asset, use)
     if volatility is None:
         return None
-    carry = use.settings.carry
-    total = project_rate_sum(
-        rate_now=known[0],
-        baseline=carry.baseline(node.market.market.venue),
-        hours=HOURS_PER_DAY,
-        persistence=carry.persistence_hourly,
-    )
+    total = project_rates(node.market.market, known[0], HOURS_PER_DAY, use)
     daily = volatility / sqrt(DAYS_PER_YEAR)
     return min(abs(total) / daily, DRIFT_MAX) if daily > 0.0 else DRIFT_MAX
 

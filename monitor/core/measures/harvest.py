@@ -11,7 +11,6 @@ from __future__ import annotations
 from itertools import permutations
 from typing import NamedTuple
 
-from monitor.core.formulas.funding import project_rate_sum
 from monitor.core.formulas.leverage import SLOW_EXIT_MINUTES
 from monitor.core.formulas.trades import (
     EDGE_MAX,
@@ -19,6 +18,7 @@ from monitor.core.formulas.trades import (
     compute_edge_ratio,
     compute_persistence,
 )
+from monitor.core.measures.carry import project_rates
 from monitor.core.measures.definition import HOLDINGS, Definition, Relation, define
 from monitor.core.measures.exposure import is_closed
 from monitor.core.measures.funding import read_predicted
@@ -58,13 +58,7 @@ def expected_rates(place: MarketNode, use: Use) -> float | None:
     rate = read_predicted(place, use)
     if rate is None:
         return None
-    carry = use.settings.carry
-    return project_rate_sum(
-        rate_now=rate,
-        baseline=carry.baseline(place.market.venue),
-        hours=use.settings.trades.holding_hours,
-        persistence=carry.persistence_hourly,
-    )
+    return project_rates(place.market, rate, use.settings.trades.holding_hours, use)
 
 
 def make_pair(long: MarketNode, short: MarketNode, use: Use) -> Pair | None:

@@ -12,11 +12,12 @@ from functools import partial
 from math import fsum
 from typing import NamedTuple
 
-from monitor.core.formulas.funding import annualize_hourly_rate, project_rate_sum
+from monitor.core.formulas.funding import annualize_hourly_rate
 from monitor.core.formulas.leverage import GAP_FACTOR, GAP_FACTOR_SLOW, SLOW_EXIT_MINUTES
 from monitor.core.formulas.trades import LOSS_MAX, compute_loss_ratio, compute_planned_loss
 from monitor.core.measures.accounts import EQUITY
 from monitor.core.measures.book_risk import read_book
+from monitor.core.measures.carry import project_rates
 from monitor.core.measures.definition import HOLDINGS, Definition, Relation, define
 from monitor.core.measures.funding import read_predicted
 from monitor.core.measures.prices import margin_price
@@ -269,14 +270,7 @@ def expected_funding(place: MarketNode, sign: float, use: Use) -> float | None:
     rate = read_predicted(place, use)
     if rate is None:
         return None
-    carry = use.settings.carry
-    total = project_rate_sum(
-        rate_now=rate,
-        baseline=carry.baseline(place.market.venue),
-        hours=use.settings.trades.holding_hours,
-        persistence=carry.persistence_hourly,
-    )
-    return sign * total
+    return sign * project_rates(place.market, rate, use.settings.trades.holding_hours, use)
 
 
 def planned_losses(node: AccountNode, use: Use) -> list[PlannedLoss] | None:

@@ -14,10 +14,15 @@ from monitor.core.formulas.funding import (
     HOURS_PER_DAY,
     HOURS_PER_YEAR,
     compute_notional_cap,
-    project_rate_sum,
 )
 from monitor.core.formulas.funding_stress import MAD_TO_SIGMA, WINDOW_HOURS, robust_z
-from monitor.core.measures.carry import BUDGET_DAYS, rate_and_oracle
+from monitor.core.measures.carry import (
+    BUDGET_DAYS,
+    baseline_of,
+    project_rates,
+    rate_and_oracle,
+    say_isolated,
+)
 from monitor.core.measures.carry_budget import FLIP_RATE, settled_costs
 from monitor.core.measures.definition import Key
 from monitor.core.measures.exposure import holding_of, is_closed
@@ -135,13 +140,12 @@ def work_drift(node: PositionNode, use: Use) -> Steps:
     volatility = None if known is None else read_slow(node.market.market.asset, use)
     if known is None or not volatility:
         return ()
-    carry = use.settings.carry
-    base, phi = carry.baseline(node.market.market.venue), carry.persistence_hourly
-    total = project_rate_sum(rate_now=known[0], baseline=base, hours=HOURS_PER_DAY, persistence=phi)
+    market, phi = node.market.market, use.settings.carry.persistence_hourly
+    total = project_rates(market, known[0], HOURS_PER_DAY, use)
     daily = volatility / sqrt(DAYS_PER_YEAR)
-    sums = falling_back(known[0], base, HOURS_PER_DAY, phi)
+    sums = falling_back(known[0], baseline_of(market, use), HOURS_PER_DAY, phi)
     return (
-        step("funding of 24 h", sums, total),
+        step(f"funding of 24 h{say_isolated(market, use)}", sums, total),
         step("volatility of a day", f"{bare(volatility)} / sqrt(365)", daily),
         step("|funding| / volatility", f"{bare(abs(total))} / {bare(daily)}", abs(total) / daily),
     )

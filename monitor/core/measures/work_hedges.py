@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 
 from monitor.core.formulas.funding import HOURS_PER_YEAR
 from monitor.core.formulas.trades import EDGE_MAX, compute_persistence
+from monitor.core.measures.carry import baseline_of, say_isolated
 from monitor.core.measures.cross_margin import hedged_elsewhere
 from monitor.core.measures.definition import Key
 from monitor.core.measures.exposure import is_closed
@@ -93,9 +94,9 @@ def _leg(words: str, place: MarketNode, use: Use) -> Steps:
     if rate is None or total is None:
         return ()
     hours, carry = use.settings.trades.holding_hours, use.settings.carry
-    base = carry.baseline(place.market.venue)
-    sums = falling_back(rate, base, hours, carry.persistence_hourly)
-    return (step(f"{words} {_where(place)}, longs pay in {hours:g} h", sums, total),)
+    sums = falling_back(rate, baseline_of(place.market, use), hours, carry.persistence_hourly)
+    where = f"{_where(place)}{say_isolated(place.market, use)}"
+    return (step(f"{words} {where}, longs pay in {hours:g} h", sums, total),)
 
 
 def _pair(pair: Pair, use: Use) -> Steps:
