@@ -373,7 +373,7 @@ def test_the_histogram_of_another_version() -> None:
     hours = HourSeries()
     for hour in range(500):
         hours.close(hour, 0.01 + 0.00002 * hour)
-    packed = msgspec.to_builtins(hours, builtin_types=(bytearray,))
+    packed = msgspec.to_builtins(hours, builtin_types=(bytearray, bytes))
     packed["counts"] = list(hours.counts)
     del packed["histogram"]
     again = msgspec.msgpack.decode(msgspec.msgpack.encode(packed), type=HourSeries)

@@ -1,8 +1,9 @@
 """What could liquidate an account: each market alone and all together, with how much each moves.
 
 Volatility is the highest of the asset's fast, slow and its median of half a year, for today's calm
-is not the horizon's: while one of them is not known, nothing that rests on it is. Of all prices
-together it is the mean over what is held, as if all moved as one. *Pure.*
+is not the horizon's: while one of them is not known, nothing that rests on it is. Sudden moves
+are the asset's own of that half-year beside the default set. Of all prices together both are the
+mean over what is held, as if all moved as one. *Pure.*
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from monitor.core.formulas.first_passage import (
     compute_passage_probability,
     compute_quick_passage_probability,
 )
+from monitor.core.formulas.jumps import DEFAULT, JumpSet, count_jumps, mean_jumps
 from monitor.core.formulas.liquidation import (
     OUT_OF_REACH_RATIO,
     compute_distance_sigmas,
@@ -40,10 +42,6 @@ from monitor.core.state.series import PERCENTILE_HOURS_MIN
 from monitor.core.types import SubjectKind
 
 VOLATILITIES = (FAST.name, SLOW.name, "volatility_median")
-# Sudden moves against us, either way: a default until an asset's own are counted. Of the log price.
-JUMPS_PER_YEAR = 12.0
-JUMP_MEAN = 0.08
-JUMP_DEVIATION = 0.06
 SMALL_SHARE = 0.10
 TOGETHER = "together"  # the name of a move of all prices alike
 _DAY_ROOT = 365.0**0.5
@@ -68,12 +66,11 @@ class Barrier(msgspec.Struct, frozen=True, gc=False):
         """Of the barrier, from a price of 1."""
         return 1.0 + self.distance_ratio if self.up else max(1.0 - self.distance_ratio, 1e-9)
 
-    @property
-    def jumps(self) -> Jumps:
-        """Against us."""
-        return Jumps(JUMPS_PER_YEAR, JUMP_MEAN if self.up else -JUMP_MEAN, JUMP_DEVIATION)
+    def against(self, jumps: JumpSet) -> Jumps:
+        """Of these the ones that go towards it."""
+        return jumps.up if self.up else jumps.down
 
-    def chance(self, horizon_s: float) -> float:
+    def chance(self, horizon_s: float, jumps: JumpSet) -> float:
         """Of touching it within the horizon."""
         if self.distance_ratio <= 0.0:
             return 1.0
@@ -82,7 +79,7 @@ class Barrier(msgspec.Struct, frozen=True, gc=False):
             barrier=self.price,
             volatility_annualized=self.volatility,
             horizon_s=horizon_s,
-            jumps=self.jumps,
+            jumps=self.against(jumps),
         )
 
 
@@ -205,6 +202,30 @@ def barrier_together(node: AccountNode, volatility: float) -> list[Barrier]:
     if move is None or abs(move) >= OUT_OF_REACH_RATIO:
         return []
     return [Barrier(TOGETHER, abs(move), move > 0.0, volatility)]
+
+
+def jumps_of(one: Barrier, node: AccountNode, state: RiskState) -> JumpSet:
+    """What the price of a barrier does all at once; of all together the mean over the cross pool by
+    notional."""
+    held = node.holdings.held
+    if one.name != TOGETHER:
+        return asset_jumps(node.markets[one.name].market.asset, state)
+    return mean_jumps(
+        [
+            (abs(held[name].notional_usd), asset_jumps(node.markets[name].market.asset, state))
+            for name in sorted(held)
+            if not held[name].isolated
+        ]
+    )
+
+
+def asset_jumps(asset: str, state: RiskState) -> JumpSet:
+    """Of one asset; the default while too little of it is known."""
+    series = state.prices.get(asset)
+    if series is None:
+        return DEFAULT
+    moves = [one for _, one in series.hours.list_jumps()]
+    return count_jumps(moves, series.hours.count_judged())
 
 
 def likeliest(barriers: list[Barrier], horizon_s: float) -> tuple[Barrier, ...]:

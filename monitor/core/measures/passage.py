@@ -28,6 +28,7 @@ from monitor.core.measures.barriers import (
     barriers_of,
     barriers_told,
     held_positions,
+    jumps_of,
     likeliest,
     volatility_of,
 )
@@ -75,7 +76,13 @@ def _chance(node: AccountNode, use: Use, horizon_s: float) -> float | None:
     barriers = barriers_of(node, use)
     if barriers is None:
         return None
-    return max((one.chance(horizon_s) for one in likeliest(barriers, horizon_s)), default=0.0)
+    return max(
+        (
+            one.chance(horizon_s, jumps_of(one, node, use.state))
+            for one in likeliest(barriers, horizon_s)
+        ),
+        default=0.0,
+    )
 
 
 def _day_chance(node: AccountNode, use: Use) -> float | None:
@@ -115,7 +122,7 @@ def _runway(node: AccountNode, use: Use) -> float | None:
                 price=1.0,
                 barrier=one.price,
                 volatility_annualized=one.volatility,
-                jumps=one.jumps,
+                jumps=one.against(jumps_of(one, node, use.state)),
             )
             for one in likeliest(barriers, DAY_S)
         ),

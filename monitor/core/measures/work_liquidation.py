@@ -10,9 +10,17 @@ from math import fsum, log, sqrt
 
 from monitor.core.formulas.first_passage import ONE_SIDED_999, YEAR_S, compute_least_distance
 from monitor.core.formulas.funding import DAYS_PER_YEAR
+from monitor.core.formulas.jumps import (
+    DEFAULT_HOURS,
+    DEFAULT_MEAN,
+    DEFAULT_PER_YEAR,
+    HOURS_MIN,
+    SIGMAS,
+    JumpSet,
+)
 from monitor.core.formulas.liquidation import OUT_OF_REACH_RATIO, compute_uniform_move
 from monitor.core.formulas.margin import tier_at
-from monitor.core.measures.barriers import JUMP_MEAN, JUMPS_PER_YEAR, TOGETHER, Barrier, barriers_of
+from monitor.core.measures.barriers import TOGETHER, Barrier, barriers_of, jumps_of
 from monitor.core.measures.definition import Key
 from monitor.core.measures.hedge_break import BREAK, SIGMA, daily_sigma
 from monitor.core.measures.liquidation import LIQUIDATIONS
@@ -152,10 +160,29 @@ def work_chance(node: AccountNode, use: Use) -> Steps:
     if not found:
         return ()
     one = min(found, key=lambda barrier: barrier.sigmas)
-    jumps = f"{JUMPS_PER_YEAR:g} jumps a year of {JUMP_MEAN * 100:g} %"
+    counted = jumps_of(one, node, use.state)
+    against = one.against(counted)
+    jumps = (
+        f"{against.per_year:.3g} jumps a year of {abs(against.mean_log) * 100:.3g} % (deviation "
+        f"{against.deviation_log * 100:.3g} %)"
+    )
     return (
         _in_sigmas(one),
         f"without jumps about 2 N(-{one.sigmas:.4g}) in a day; more with {jumps} against us",
+        _counted(one, counted),
+    )
+
+
+def _counted(one: Barrier, found: JumpSet) -> str:
+    """Which set of jumps it is, and from how many."""
+    if not found.hours:
+        return f"the default set, where fewer than {HOURS_MIN // 24} days of what moves are known"
+    count, words = (found.rose, "rises") if one.up else (found.fell, "falls")
+    whose = "mean over what is held" if one.name == TOGETHER else "its own"
+    return (
+        f"{whose}: {words} of more than {SIGMAS:g} sigma in an hour {count} times in "
+        f"{found.hours / 24:.0f} days, beside {DEFAULT_HOURS // 24} days of the default's "
+        f"{DEFAULT_PER_YEAR:g} a year of {DEFAULT_MEAN * 100:g} %"
     )
 
 

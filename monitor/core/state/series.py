@@ -11,9 +11,11 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence
 from math import isnan, log, nan
+from struct import Struct
 
 import msgspec
 
+from monitor.core.formulas.jumps import is_jump
 from monitor.core.formulas.volatility import (
     BINS,
     HOURS_PER_YEAR,
@@ -39,6 +41,7 @@ HISTORY_HOURS = 180 * 24
 PERCENTILE_HOURS_MIN = 60 * 24
 RETURNS_HOURS = 30 * 24  # of an asset; the basket's members keep the whole history
 CLOSES_HOURS = 73  # three days and the hour before
+_JUMP = Struct("<If")  # hour since 1970, log return
 
 
 class HourSeries(msgspec.Struct):
@@ -50,6 +53,8 @@ class HourSeries(msgspec.Struct):
     ``histogram`` says how many of the known bins each is, in 16-bit numbers, empty before the first
     is known; ``known`` is how many there are, ``first`` the oldest hour of which a return was ever
     known; ``version`` grows with every change.
+    ``jumps`` are the hours that were one, with their returns, oldest first; of the known hours from
+    ``judged_from`` on it was judged whether they were (-1: of none).
     """
 
     hour: int = -1
@@ -62,6 +67,8 @@ class HourSeries(msgspec.Struct):
     closes: list[float | None] = msgspec.field(default_factory=list)
     histogram: bytearray = msgspec.field(default_factory=bytearray)
     known: int = 0
+    jumps: bytes = b""
+    judged_from: int = -1
 
     def __post_init__(self) -> None:
         """What was packed before there was this histogram gets it from its bins."""
@@ -87,6 +94,10 @@ class HourSeries(msgspec.Struct):
             return
         if self.first < 0:
             self.first = hour
+        if self.judged_from < 0:
+            self.judged_from = hour
+        if jumped(self.slow, log_return):
+            self.jumps = _pack([*self.list_jumps(), (hour, log_return)])
         self.slow = follow_slow(self.slow, log_return)
         self._push(log_return, marked_bin(self.slow), price)
 
@@ -115,6 +126,20 @@ class HourSeries(msgspec.Struct):
         """Bins plus one, oldest first, ending with ``hour``; 0 where unknown."""
         return list(array("H", self.bins))
 
+    def list_jumps(self) -> list[tuple[int, float]]:
+        """Hours of the last half-year that were jumps, with their log returns, oldest first."""
+        oldest = self.hour - HISTORY_HOURS + 1
+        return [one for one in _JUMP.iter_unpack(self.jumps) if one[0] >= oldest]
+
+    def count_judged(self) -> int:
+        """Hours of the last half-year of which it is known whether they were jumps."""
+        if self.judged_from < 0:
+            return 0
+        before = self.judged_from - (self.hour - len(self.bins) // 2 + 1)
+        if before <= 0:
+            return self.known
+        return sum(1 for one in array("H", self.bins[2 * before :]) if one)
+
     def rewrite(
         self,
         hour: int,
@@ -122,8 +147,12 @@ class HourSeries(msgspec.Struct):
         returns: Sequence[float | None],
         bins: Sequence[int],
         closes: Sequence[float | None],
+        *,
+        jumps: Sequence[tuple[int, float]] = (),
+        judged_from: int = -1,
     ) -> None:
         """Other values for the hours that end with ``hour``; oldest first, ``bins`` plus one."""
+        self.jumps, self.judged_from = _pack(jumps), judged_from
         self.hour, self.slow = hour, slow
         self.version += 1
         oldest = hour - len(returns) + 1
@@ -172,6 +201,15 @@ def marked_bin(slow: Ewma) -> int:
     if slow.fed_ratio < FED_RATIO_MIN:
         return 0
     return bin_of(annualize_volatility(slow.variance, HOURS_PER_YEAR)) + 1
+
+
+def jumped(slow: Ewma, log_return: float) -> bool:
+    """Whether an hour was a jump, by the slow EWMA before it; none while too little was fed."""
+    return slow.fed_ratio >= FED_RATIO_MIN and is_jump(log_return, slow.variance)
+
+
+def _pack(jumps: Sequence[tuple[int, float]]) -> bytes:
+    return b"".join(_JUMP.pack(*one) for one in jumps)
 
 
 def _floats(values: Sequence[float | None]) -> bytes:

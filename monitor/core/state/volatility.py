@@ -26,6 +26,7 @@ from monitor.core.state.series import (
     HourSeries,
     PriceSeries,
     follow_slow,
+    jumped,
     marked_bin,
 )
 from monitor.core.types import PORTFOLIO, SECOND_NS, EngineNs, asset_subject
@@ -164,7 +165,7 @@ def _hourly(closes: Iterable[tuple[int, float]], now: EngineNs) -> dict[int, flo
 
 def _merge(series: PriceSeries, closes: Mapping[int, float], returns: Mapping[int, float]) -> bool:
     """Whether anything was filled in. The slow volatility is followed anew through all hours, live
-    returns first; a bin that is known stays."""
+    returns first; a bin that is known stays, and so does what was judged a jump or none."""
     hours = series.hours
     newest = max(hours.hour, *closes)
     if series.hour >= 0:
@@ -187,14 +188,24 @@ def _merge(series: PriceSeries, closes: Mapping[int, float], returns: Mapping[in
     start = min((*merged, *bins), default=newest)
     new_returns: list[float | None] = []
     new_bins: list[int] = []
+    kept_jumps, jumps = dict(hours.list_jumps()), []
+    judged_from = max(start, first)
     for hour in range(max(start, first), newest + 1):
         one = merged.get(hour)
         new_returns.append(one)
+        if hour in bins and 0 <= hours.judged_from <= hour:
+            if hour in kept_jumps:
+                jumps.append((hour, kept_jumps[hour]))
+        elif one is not None:
+            if jumped(slow, one):
+                jumps.append((hour, one))
+        elif hour in bins:
+            judged_from = hour + 1  # its return is kept no more
         if one is not None:
             slow = follow_slow(slow, one)
         new_bins.append(bins.get(hour) or (0 if one is None else marked_bin(slow)))
     kept = [levels.get(hour) for hour in range(newest - len(new_returns), newest + 1)]
-    hours.rewrite(newest, slow, new_returns, new_bins, kept)
+    hours.rewrite(newest, slow, new_returns, new_bins, kept, jumps=jumps, judged_from=judged_from)
     if series.fast.fed_ratio < FED_RATIO_MIN:
         series.fast = _seeded(new_returns[-FAST_SEED_HOURS:])
     return True
