@@ -35,8 +35,9 @@ SUMMARY_CHARS_MAX = 120
 # Below these a part of the first line is not shortened any further: first the scope down to what
 # an account or a position is mostly called, then the words, then the scope again.
 SCOPE_CHARS_READABLE, WHAT_CHARS_MIN, SCOPE_CHARS_MIN = 30, 20, 20
-# So much of a measure's own text is worth some of the words: BTC -13.1 %.
-DETAIL_CHARS_MIN = 16
+# So much of a measure's own text is worth some of the words, and less than the least says nothing:
+# LINK-USD -13.1 %, BTC -13.1 %.
+DETAIL_CHARS_READABLE, DETAIL_CHARS_MIN = 18, 12
 _LEAVING = (AlertState.RECOVERING, AlertState.INACTIVE)
 
 
@@ -148,10 +149,10 @@ def _summary(rule: Rule, step: Step, subject: Subject, told: tuple[str, str], ac
     scope = _shortened(whole, left - len(what), least=SCOPE_CHARS_MIN)
     fact = _cut(fact, room - len(scope) - len(what))
     then = ", " if fact else begin
-    least = min(len(detail), DETAIL_CHARS_MIN)
     spare = room - len(fact) - len(scope) - len(then)
-    if detail and least <= spare - min(len(what), WHAT_CHARS_MIN):
-        what = _cut(what, spare - least)
+    least = spare - min(len(what), WHAT_CHARS_MIN)
+    if detail and least >= min(len(detail), DETAIL_CHARS_MIN):
+        what = _cut(what, max(spare - min(len(detail), DETAIL_CHARS_READABLE), WHAT_CHARS_MIN))
         fact += then + _cut(detail, spare - len(what))
     return f"{what}{fact}; {scope}{end}"
 

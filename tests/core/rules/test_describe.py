@@ -304,6 +304,32 @@ def test_long_names_give_way_before_the_number_and_the_action() -> None:
     assert market in told.description
 
 
+@pytest.mark.parametrize(
+    ("words", "summary"),
+    [
+        pytest.param("Long words of the kind that people use", "Long words of the kin…", id="long"),
+        pytest.param("Short words", "Short words", id="short"),
+    ],
+)
+def test_words_give_way_before_which_market_it_is(words: str, summary: str) -> None:
+    """A measure's own text tells where to look: its beginning is worth the end of the words."""
+    rule = parse_rulebook([("t.yaml", USAGE.replace("Margin usage is high", words))], SMALL).rules[
+        0
+    ]
+    known = reading(0.3245, 98.0)
+
+    def cite(name: str) -> CitedReading:
+        text = "LINK-USD -13.1 %, of the least distance that there is"
+        return CitedReading(
+            measure=name, subject=MAIN, value=0.3245, unit=Unit.RATIO, as_of_ns=1, text=text
+        )
+
+    result = step(rule, NEW, {"margin_usage_ratio": known}.get, at(100))
+    told = describe(rule, NEW, result, MAIN, cite, at(100)).summary
+    assert told.startswith(f"{summary}: 32.45 % >= 30 %, LINK-USD -13.1 %")
+    assert told.endswith("; account hyperliquid/main. WOULD HAVE blocked new risk on it")
+
+
 LONGEST = """
 - id: longest
   for_each: position
