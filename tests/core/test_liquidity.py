@@ -7,6 +7,7 @@ import pytest
 from monitor.core import events as e
 from monitor.core.settings import EngineSettings, MarginSettings
 from monitor.core.types import position_subject
+from monitor.rulebook import builtin_files
 from tests.core.desk import BTC, HL, MAIN, PORTFOLIO, TIERS, Desk
 
 POSITION = position_subject(HL, "main", "BTC")
@@ -68,6 +69,45 @@ def test_depth_that_is_not_seen_is_unknown() -> None:
     desk.at(40).context(mark_price=100.0, oracle_price=100.0).positions(("BTC", 1000))
     assert told(desk, 1e6, 2e6).after("exit_depth_ratio", BTC) is None
     assert "positions" in desk.why("exit_depth_ratio", BTC)
+
+
+@pytest.mark.parametrize(
+    ("first", "bid", "ask"),
+    [pytest.param(1e5, 0.0, None, id="a long"), pytest.param(-1e5, None, 0.0, id="a short")],
+)
+def test_a_side_that_is_gone_is_as_thin_as_can_be(
+    first: float, bid: float | None, ask: float | None
+) -> None:
+    """After a usual half hour nobody stands where we would leave: both rules say so, the market is
+    held, and the spread, which there is none of, is not called fine or wide."""
+    desk = desk_of(first)
+    desk.tell(e.RulebookLoaded(files=tuple(builtin_files()), loaded_by="test"))
+    for minute in range(40):
+        told(desk.at(60.0 * minute).context(mark_price=100.0, oracle_price=100.0), 1e6, 1e6)
+        desk.positions(("BTC", first / 100.0)).evaluate()
+    for second in range(0, 1_200, 10):
+        told(desk.at(2_400.0 + second).context(mark_price=100.0, oracle_price=100.0), bid, ask)
+        desk.positions(("BTC", first / 100.0)).evaluate()
+    assert desk.value("exit_depth_ratio", POSITION) == 0.0
+    assert desk.value("depth_drop_ratio", BTC) == 1.0
+    found = {
+        one.rule: one.state.state.value
+        for one in desk.engine.rule_states()
+        if one.subject == POSITION
+    }
+    assert (found["bids_pulled"], found["book_thin"]) == ("firing", "firing")
+    assert found["spread_wide"] == "inactive"
+
+
+def test_one_known_side_says_nothing_of_the_other() -> None:
+    """Unless it is gone: a fall of nine tenths may be the lesser of the two."""
+    desk = desk_of(1e5)
+    for minute in range(40):
+        told(desk.at(60.0 * minute), 1e6, 1e6).evaluate()
+    told(desk.at(2_400.0), 1e5, None)
+    assert desk.after("depth_drop_ratio", BTC) is None
+    told(desk.at(2_401.0), 0.0, None)
+    assert desk.after("depth_drop_ratio", BTC) == 1.0
 
 
 def test_time_to_leave_of_the_sheet() -> None:

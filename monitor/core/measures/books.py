@@ -10,6 +10,7 @@ from monitor.core.state.facts import MarketBit
 from monitor.core.types import SubjectKind
 
 _MARKET = (SubjectKind.MARKET,)
+UNREACHED = "the book seen does not reach 25 bp, or its other side is empty"
 
 
 def _side(node: MarketNode, use: Use, *, bid: bool) -> float | None:
@@ -63,7 +64,7 @@ def _depth(node: MarketNode, use: Use, *, bid: bool) -> float | None:
         return None
     value = depth.bid_usd if bid else depth.ask_usd
     if value is None:
-        use.absent("the book seen does not reach 25 bp")
+        use.absent(UNREACHED)
     return value
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from math import fsum
 
-from monitor.core.measures.books import compute_spread, preview_spread
+from monitor.core.measures.books import UNREACHED, compute_spread, preview_spread
 from monitor.core.measures.definition import ABSENT, HOLDINGS, Definition, Relation, define
 from monitor.core.measures.exposure import holding_of, is_closed
 from monitor.core.measures.spec import Aggregate, MeasureSpec, Unit
@@ -39,7 +39,7 @@ def _exit_depth(node: PositionNode, use: Use) -> float | None:
         return None
     side = depth.bid_usd if holding.size > 0.0 else depth.ask_usd
     if side is None:
-        use.absent("the book seen does not reach 25 bp")
+        use.absent(UNREACHED)
         return None
     return min(side / abs(holding.notional_usd), EXIT_DEPTH_MAX)
 
@@ -76,7 +76,7 @@ def _market_exit_depth(node: MarketNode, use: Use) -> float | None:
             return None
         side = depth.bid_usd if long else depth.ask_usd
         if side is None:
-            use.absent("the book seen does not reach 25 bp")
+            use.absent(UNREACHED)
             return None
         worst = min(worst, side / notional)
     return worst
@@ -178,12 +178,13 @@ def _depth_drop(node: MarketNode, use: Use) -> float | None:
         return None
     drop = _worse_drop(market)
     if drop is None:
-        use.absent("the book seen does not reach 25 bp, or never had anything in it")
+        use.absent(f"{UNREACHED}, or it never had anything in it")
     return drop
 
 
 def _worse_drop(market: MarketState) -> float | None:
-    """Of the side that fell further; None unless both are seen and had something in them."""
+    """Of the side that fell further; None unless both are seen and had something in them, or one is
+    gone, which is as far as any can fall."""
     drops = [
         1.0 - now / usual
         for now, usual in (
@@ -192,7 +193,9 @@ def _worse_drop(market: MarketState) -> float | None:
         )
         if now is not None and usual is not None and usual > 0.0
     ]
-    return None if len(drops) < 2 else min(max(0.0, *drops), 1.0)
+    if len(drops) < 2 and 1.0 not in drops:
+        return None
+    return min(max(0.0, *drops), 1.0)
 
 
 def _preview_depth_drop(node: MarketNode) -> float:

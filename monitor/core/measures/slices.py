@@ -9,6 +9,7 @@ from __future__ import annotations
 from math import ceil
 from typing import NamedTuple
 
+from monitor.core.measures.books import UNREACHED
 from monitor.core.measures.definition import HOLDINGS, Definition, Relation, define
 from monitor.core.measures.liquidity import unwind_seconds
 from monitor.core.measures.orders import place_of
@@ -54,7 +55,7 @@ def depth_taken(place: MarketNode, side: Side, use: Use) -> float | None:
         return None
     usd = depth.ask_usd if side is Side.BUY else depth.bid_usd
     if usd is None:
-        use.absent("the book seen does not reach 25 bp")
+        use.absent(UNREACHED)
     return usd
 
 

@@ -11,6 +11,7 @@ from functools import partial
 from monitor.core.formulas.funding import annualize_hourly_rate
 from monitor.core.formulas.trades import compute_crash_gap_loss, compute_loss_ratio
 from monitor.core.killswitch.levels import Level
+from monitor.core.measures.books import UNREACHED
 from monitor.core.measures.funding import read_predicted
 from monitor.core.measures.oracles import DEVIATION, TO_LIMIT
 from monitor.core.measures.orders import expected_funding
@@ -142,7 +143,7 @@ def _look_at_depth(case: Case, use: Use) -> Found:
         return None
     side = depth.ask_usd if case.asked.sign > 0.0 else depth.bid_usd
     if side is None:
-        use.absent("the book seen does not reach 25 bp")
+        use.absent(UNREACHED)
         return None
     times = side / abs(case.usd)
     text = f"{side:,.0f} USD within 25 bp, {times:.3g} times the trade"

@@ -113,12 +113,16 @@ class Book:
     def depth(self, band_ratio: float) -> tuple[float | None, float | None]:
         """USD resting within ``band_ratio`` of mid, bids and asks.
 
-        A side is None when the levels seen do not reach the band's edge, both when a side is
-        empty, since then there is no mid.
+        A side is None when the levels seen do not reach the band's edge, and when the other is
+        empty, since then there is no mid. An empty side that was seen whole is 0, unless both are.
         """
         bids, asks = self.bids, self.asks
         if not bids.prices or not asks.prices:
-            return None, None
+            gone = bids.prices or asks.prices
+            return (
+                0.0 if gone and not bids.prices and self._bid_horizon == _NO_BID else None,
+                0.0 if gone and not asks.prices and self._ask_horizon == _NO_ASK else None,
+            )
         mid = (bids.prices[-1] + asks.prices[0]) / 2.0
         low, high = mid * (1.0 - band_ratio), mid * (1.0 + band_ratio)
         bid_usd = ask_usd = None
@@ -133,8 +137,10 @@ class Book:
     def sees(self, band_ratio: float) -> bool:
         """Whether the snapshot's depth reaches the band's edges as prices stand now."""
         bids, asks = self.bids.prices, self.asks.prices
-        if not bids or not asks:
-            return True  # there is no band to miss
+        if not bids or not asks:  # there is no band to miss, but what lies deeper is not known
+            return (bool(bids) or self._bid_horizon == _NO_BID) and (
+                bool(asks) or self._ask_horizon == _NO_ASK
+            )
         mid = (bids[-1] + asks[0]) / 2.0
         return self._bid_horizon <= mid * (1.0 - band_ratio) and self._ask_horizon >= mid * (
             1.0 + band_ratio

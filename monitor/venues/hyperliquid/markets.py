@@ -117,11 +117,13 @@ def choose_aggregation(price: float, size_decimals: int, band_ratio: float) -> A
     return _LADDER[-1]
 
 
-def compute_depth_usd(levels: Sequence[wire.Level], bound: float, *, bids: bool) -> float | None:
+def compute_depth_usd(
+    levels: Sequence[wire.Level], bound: float, *, bids: bool, whole: bool = False
+) -> float | None:
     """Resting USD from the touch to ``bound``; None where the levels end before it.
 
-    Levels are best first. A side whose worst level lies inside the bound was cut off by the venue's
-    20 levels (or is empty), and its sum would look like a thin book.
+    Levels are best first. A side whose worst level lies inside the bound was cut off (or is empty),
+    and its sum would look like a thin book; unless it is known to be there ``whole``.
     """
     total = 0.0
     if bids:
@@ -136,7 +138,13 @@ def compute_depth_usd(levels: Sequence[wire.Level], bound: float, *, bids: bool)
             if price >= bound:
                 return total + price * level.sz if price == bound else total
             total += price * level.sz
-    return None
+    return total if whole else None
+
+
+def is_whole(levels: Sequence[wire.Level], other: Sequence[wire.Level]) -> bool:
+    """Whether a side was told whole: it has fewer levels than the venue gives the other one of the
+    same book. (A book of few levels on both sides may be one that was cut to so many.)"""
+    return len(levels) < BOOK_LEVELS <= len(other)
 
 
 # ------------------------------------------------------------------------------------ universe

@@ -127,9 +127,26 @@ def test_depth_beyond_the_snapshot_stays_absent_whatever_updates_name() -> None:
     assert made.depth(0.0025) == (None, None)
 
 
-def test_depth_of_a_one_sided_book_is_absent() -> None:
-    """Without a mid there is no band."""
-    assert book([(100.0, 1.0)], []).depth(0.0025) == (None, None)
+def test_depth_of_a_one_sided_book() -> None:
+    """Without a mid there is no band to sum the one side over; on the other nobody stands. With
+    nobody on either side nothing is said."""
+    assert book([(100.0, 1.0)], []).depth(0.0025) == (None, 0.0)
+    assert book([], [(100.0, 1.0)]).depth(0.0025) == (0.0, None)
+    assert book([], []).depth(0.0025) == (None, None)
+
+
+def test_a_side_that_is_gone_as_far_as_it_was_seen_is_unknown() -> None:
+    """A hundred levels were pulled; what lay below them nobody saw, so a new snapshot is due."""
+    bids = _ladder(89_999.0, -1.0, 100)
+    made = book(bids, _ladder(90_001.0, 1.0, 50))
+    assert made.sees(0.001)
+    made.apply([(price, 0.0) for price, _ in bids], [], 2)
+    assert made.depth(0.0025) == (None, None)
+    assert not made.sees(0.001)
+    whole = book(bids[:99], _ladder(90_001.0, 1.0, 50))
+    whole.apply([(price, 0.0) for price, _ in bids[:99]], [], 2)
+    assert whole.depth(0.0025) == (0.0, None)
+    assert whole.sees(0.001)
 
 
 def test_depth_of_levels_outside_the_band_is_zero_and_a_float() -> None:

@@ -588,14 +588,15 @@ def test_a_level_that_crosses_drops_the_older_one(
 
 
 def test_an_emptied_side_is_told_as_nobody() -> None:
-    """None, not zero."""
+    """No price, and a depth of zero, since the snapshot had the whole side; without a mid the other
+    side's is not known."""
     stream, now = opened()
     gone = frame("channel_data", 4, *BOOK, contents={"asks": [["100.1", "0"]]})
     output = stream.received(gone, now + SECOND_NS)
     (top,) = events_of(output, BookTopSeen)
     (depth,) = events_of(output, DepthSeen)
     assert (top.bid_price, top.ask_price, top.ask_size) == (100.0, None, None)
-    assert (depth.bid_depth_usd, depth.ask_depth_usd) == (None, None)
+    assert (depth.bid_depth_usd, depth.ask_depth_usd) == (None, 0.0)
 
 
 def test_updates_that_overtake_the_snapshot_are_kept() -> None:

@@ -308,3 +308,30 @@ def test_exchange_status(special: object, healthy: bool) -> None:
     assert msgspec.structs.asdict(clock)["time_ns"] == 1790231586439_000_000
     assert msgspec.structs.asdict(clock)["source"] == "exchange"
     assert msgspec.structs.asdict(status)["healthy"] is healthy
+
+
+TWENTY_ASKS = [(100.2 + 0.1 * step, 1.0) for step in range(20)]
+FEW_BIDS = [(100.0, 1.0), (99.9, 2.0)]
+
+
+@pytest.mark.parametrize(
+    ("bids", "asks", "bid_usd", "ask_usd"),
+    [
+        pytest.param([], TWENTY_ASKS, 0.0, None, id="no bids: nobody there, and no mid"),
+        pytest.param(TWENTY_ASKS, [], None, 0.0, id="no offers"),
+        pytest.param([], [], None, None, id="nobody at all: a delisted market looks like that"),
+        pytest.param(FEW_BIDS, TWENTY_ASKS, 299.8, 200.5, id="two bids are all there are"),
+        pytest.param(FEW_BIDS, [(100.2, 1.0)], None, None, id="a book cut to so few"),
+    ],
+)
+def test_a_side_that_is_gone_or_almost(
+    bids: list[tuple[float, float]],
+    asks: list[tuple[float, float]],
+    bid_usd: float | None,
+    ask_usd: float | None,
+) -> None:
+    """Twenty levels on the other side show that this one was not cut off."""
+    sides = levels(*bids), levels(*asks)
+    (depth,) = MarketDecoder().book_events("ETH", 1, sides, 0.1, "hyperliquid/l2Book/ETH")
+    assert depth.bid_depth_usd == (None if bid_usd is None else pytest.approx(bid_usd))
+    assert depth.ask_depth_usd == (None if ask_usd is None else pytest.approx(ask_usd))

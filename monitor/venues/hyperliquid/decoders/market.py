@@ -33,6 +33,7 @@ from monitor.venues.hyperliquid.markets import (
     compute_depth_usd,
     funding_interval_s,
     hourly_funding_rate,
+    is_whole,
 )
 from monitor.venues.hyperliquid.settings import VENUE
 
@@ -168,6 +169,16 @@ class MarketDecoder:
             mid = 0.5 * (bids[0].px + asks[0].px)
             bid_depth = compute_depth_usd(bids, mid * (1.0 - band), bids=True)
             ask_depth = compute_depth_usd(asks, mid * (1.0 + band), bids=False)
+            if bid_depth is None and is_whole(bids, asks):
+                low = mid * (1.0 - band)
+                bid_depth = compute_depth_usd(bids, low, bids=True, whole=True)
+            if ask_depth is None and is_whole(asks, bids):
+                high = mid * (1.0 + band)
+                ask_depth = compute_depth_usd(asks, high, bids=False, whole=True)
+        elif bids:  # one side is gone, and with it the mid that the other is measured from
+            ask_depth = 0.0
+        elif asks:
+            bid_depth = 0.0
         depth = DepthSeen(
             venue=VENUE,
             channel=channel,
