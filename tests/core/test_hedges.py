@@ -124,7 +124,7 @@ def test_the_page_names_the_legs() -> None:
     desk = Hedge(1.0, 0.85).through(5, 55)
     told = desk.at(60).context(mark_price=100_000.0, oracle_price=100_000.0).evaluate().transitions
     (one,) = [one for one in told if one.rule == "hedge_mismatch"]
-    assert "hyperliquid/main/BTC +100 000, dydx/main/BTC-USD -85 000" in one.description
+    assert "dydx/main/BTC-USD -85 000, hyperliquid/main/BTC +100 000" in one.description
 
 
 def test_dust_is_no_hedge() -> None:
@@ -176,7 +176,7 @@ def test_an_asset_without_any_price_is_unknown() -> None:
         desk.positions(("BTC-USD", -1.0), venue=DYDX).money(cash=150_000.0, venue=DYDX)
     desk.evaluate()
     assert desk.value(MISMATCH, BTC_SET) is None
-    assert "no fresh price of hyperliquid/main/BTC" in desk.why(MISMATCH, BTC_SET)
+    assert "no fresh price of dydx/main/BTC-USD" in desk.why(MISMATCH, BTC_SET)
 
 
 def test_an_account_that_was_never_heard_of_is_unknown() -> None:

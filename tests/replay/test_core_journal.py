@@ -22,6 +22,7 @@ from monitor.core.journal import (
     replay,
 )
 from monitor.core.settings import EngineSettings
+from monitor.core.types import SECOND_NS
 from tests.core.desk import DYDX, HL, START_NS, Desk
 from tests.properties.core_events import SETTINGS, batches, opening
 
@@ -97,6 +98,36 @@ def test_a_restored_engine_goes_on_byte_for_byte(
             assert decision_bytes(other.evaluate(now)) == decision
     if other is not None:
         assert other.snapshot() == live.snapshot()
+
+
+def test_accounts_are_named_in_the_same_order_after_a_restore() -> None:
+    """However they came: here one venue's market first, and the other venue's account."""
+    live = Engine(SETTINGS)
+    for event in opening():
+        live.apply(event, START_NS)
+
+    def hold(venue: str, market: str) -> e.PositionsReported:
+        return e.PositionsReported(
+            venue=venue,
+            channel=f"{venue}/account.truth/main",
+            account="main",
+            source="truth",
+            complete=True,
+            positions=(e.PositionReport(market=market, size=Decimal("0.1")),),
+        )
+
+    live.apply(
+        e.MarketContextSeen(venue="hyperliquid", channel="hyperliquid/ctx/BTC", market="BTC"),
+        START_NS,
+    )
+    live.apply(hold("dydx", "BTC-USD"), START_NS)
+    live.evaluate(START_NS)
+    live.apply(hold("hyperliquid", "BTC"), START_NS)
+    live.evaluate(START_NS)
+    other = restore_snapshot(live.snapshot())
+    for engine in (live, other):
+        engine.evaluate(START_NS + 20 * SECOND_NS)
+    assert other.snapshot() == live.snapshot()
 
 
 class Pen:

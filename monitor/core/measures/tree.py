@@ -6,6 +6,7 @@ measure instances in demand. They are rebuilt from the state after a restore. *P
 
 from __future__ import annotations
 
+from bisect import insort
 from typing import TYPE_CHECKING, NamedTuple
 
 from monitor.core.formulas.drawdown import DrawdownMemory
@@ -62,6 +63,10 @@ class Node:
     def related(self, relation: Relation) -> list[Node]:
         """Nodes on the other end; empty where there are none (yet)."""
         return [self] if relation is _SELF else self.links.get(relation, [])
+
+
+def _by_name(node: Node) -> str:
+    return node.subject
 
 
 class Correlation(NamedTuple):
@@ -407,7 +412,7 @@ class Tree:
         self._link_asset(node)
         owner.markets[market] = place
         self._link(owner, Relation.POSITIONS, node)
-        place.holders.append(owner)
+        insort(place.holders, owner, key=_by_name)
         place.by_bits.clear()
         self.nodes[subject] = node
         return [*made, node]
@@ -444,5 +449,6 @@ class Tree:
 
     @staticmethod
     def _link(owner: Node, relation: Relation, node: Node) -> None:
-        owner.links.setdefault(relation, []).append(node)
+        """By name, so that a tree made anew from its state says the same in the same order."""
+        insort(owner.links.setdefault(relation, []), node, key=_by_name)
         node.owners.append(owner)
