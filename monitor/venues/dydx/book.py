@@ -166,3 +166,7 @@ class Book:
                     asks.drop(0)
                 else:
                     asks.sizes[0] = -left
+            if not bids.prices:  # dropped, not told gone: whether anybody stands there is not known
+                self._bid_horizon = _NO_ASK
+            if not asks.prices:
+                self._ask_horizon = _NO_BID

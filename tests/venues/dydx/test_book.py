@@ -149,6 +149,23 @@ def test_a_side_that_is_gone_as_far_as_it_was_seen_is_unknown() -> None:
     assert whole.sees(0.001)
 
 
+@pytest.mark.parametrize(
+    ("bids", "asks"),
+    [
+        pytest.param([], [(90.0, 1.0)], id="an offer below every bid"),
+        pytest.param([(110.0, 1.0)], [], id="a bid above every offer"),
+    ],
+)
+def test_a_side_that_was_uncrossed_away_is_unknown(
+    bids: list[tuple[float, float]], asks: list[tuple[float, float]]
+) -> None:
+    """The venue did not say that its levels are gone: no zero, and a new snapshot is due."""
+    made = book(_ladder(100.0, -1.0, 5), _ladder(101.0, 1.0, 5))
+    made.apply(bids, asks, 2)
+    assert made.depth(0.0025) == (None, None)
+    assert not made.sees(0.0025)
+
+
 def test_depth_of_levels_outside_the_band_is_zero_and_a_float() -> None:
     """Nobody stands near: a fact, told as a number of USD."""
     usd = book([(90.0, 1.0)], [(110.0, 1.0)]).depth(0.0025)
