@@ -169,6 +169,29 @@ def test_depth_of_an_asset_is_the_thinner_side_of_each_watched_book() -> None:
     assert "too old" in desk.why(DEPTH, BTC)
 
 
+@pytest.mark.parametrize(
+    ("bid", "ask", "expected"),
+    [
+        pytest.param(0.0, None, 0.0, id="no bids: no other side is thinner"),
+        pytest.param(None, 0.0, 0.0, id="no offers"),
+        pytest.param(1e6, None, None, id="one side that is not seen may be the thinner one"),
+    ],
+)
+def test_depth_of_an_asset_whose_book_has_one_side(
+    bid: float | None, ask: float | None, expected: float | None
+) -> None:
+    """A side that is gone is known to be the thinner one."""
+    desk = desk_of()
+    desk.now += 10 * 10**9
+    desk.tell(
+        e.DepthSeen(
+            venue=HL, channel=f"{HL}/depth/BTC", market="BTC", band_ratio=0.0025,
+            bid_depth_usd=bid, ask_depth_usd=ask,
+        )
+    )  # fmt: skip
+    assert desk.after(DEPTH, BTC) == expected
+
+
 def test_signs_that_are_known_now_only_want_time() -> None:
     """What is sampled hour by hour is no blindness while it is; a sign that stopped is."""
     desk = play(WORSE[:2], THIN[:2], volatility=[50, 50])

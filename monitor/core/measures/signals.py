@@ -45,10 +45,11 @@ def _depth(node: AssetNode, use: Use) -> float | None:
             continue
         if not use.fresh(depth, limit, f"depth of {place.market.market}"):
             return None
-        if depth.bid_usd is None or depth.ask_usd is None:
+        known = [side for side in (depth.bid_usd, depth.ask_usd) if side is not None]
+        if len(known) < 2 and 0.0 not in known:  # one that is gone is the thinner one
             use.absent(f"the book of {place.market.market} seen does not reach 25 bp")
             return None
-        sides.append(min(depth.bid_usd, depth.ask_usd))
+        sides.append(min(known))
     if not sides:
         use.absent(f"no book of {node.asset} is watched")
         return None
