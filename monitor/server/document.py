@@ -290,7 +290,8 @@ def _doubts(
     if nearest is not None and nearest["distance"] is None:
         doubts.append("the nearest liquidation is unknown")
     if unwatched:
-        doubts.append(f"nobody watches {len(unwatched)} pools of yours")
+        count = len(unwatched)
+        doubts.append(f"nobody watches {count} pool{'s' if count > 1 else ''} of yours")
     if not channels:
         doubts.append("nobody would be paged: no channel is configured")
     for channel in channels:
