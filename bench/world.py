@@ -35,7 +35,9 @@ from monitor.venues.hyperliquid.stream import Connection
 from monitor.venues.hyperliquid.subscriptions import Subscription
 from monitor.venues.hyperliquid.venue import HyperliquidVenue
 
-BATCH_BYTES = 65_536  # what one read of a socket brings at most
+# What one read of a socket brings after a stall: as much as asyncio asks for. The daemon's driver
+# and writer saw 258,400 bytes of frames an evaluation over a loopback socket, 430,000 over six.
+BATCH_BYTES = 262_144
 TRUTH_PERIOD_S_MAX = 10.0  # accounts, and the height and health of the venues
 TRUTH_EVERY_NS = 5 * SECOND_NS
 Files = tuple[tuple[str, str], ...]
