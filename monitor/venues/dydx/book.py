@@ -13,12 +13,14 @@ from operator import mul
 SNAPSHOT_LEVELS_MAX = 100
 _NO_BID = 0.0
 _NO_ASK = float("inf")
+_END = float("inf")  # the last of the prices of a side: no level, but found by every search
 
 Top = tuple[float | None, float | None, float | None, float | None]
 
 
 class Side:
-    """Levels in ascending order of price, with the message id that set each.
+    """Levels in ascending order of price, with the message id that set each. After the prices
+    stands ``_END``, so that a search need not ask whether it ran off them.
 
     Lists side by side rather than dicts, which an update would strew over memory, and rather than
     packed arrays, which would make an object of every number that a search looks at.
@@ -27,7 +29,7 @@ class Side:
     __slots__ = ("clocks", "prices", "sizes")
 
     def __init__(self) -> None:
-        self.prices: list[float] = []
+        self.prices: list[float] = [_END]
         self.sizes: list[float] = []
         self.clocks: list[int] = []
 
@@ -38,21 +40,20 @@ class Side:
         touched = False
         for price, size in levels:
             at = bisect_left(prices, price)
-            last = len(prices) - 1
-            if at <= last and prices[at] == price:
+            if prices[at] == price:
+                if prices[at + 1] is _END if best_last else not at:
+                    touched = True
                 if size:
                     self.sizes[at] = size
                     self.clocks[at] = clock
                 else:
-                    del prices[at], self.sizes[at], self.clocks[at]
-                if at == last if best_last else not at:
-                    touched = True
+                    self.drop(at)
             elif size:
+                if prices[at] is _END if best_last else not at:
+                    touched = True
                 prices.insert(at, price)
                 self.sizes.insert(at, size)
                 self.clocks.insert(at, clock)
-                if at > last if best_last else not at:
-                    touched = True
         return touched
 
     def drop(self, at: int) -> None:
@@ -103,12 +104,13 @@ class Book:
     def top(self) -> Top:
         """Bid price and size, ask price and size; None where nobody stands."""
         bids, asks = self.bids, self.asks
-        bid = bid_size = ask = ask_size = None
-        if bids.prices:
-            bid, bid_size = bids.prices[-1], bids.sizes[-1]
-        if asks.prices:
-            ask, ask_size = asks.prices[0], asks.sizes[0]
-        return bid, bid_size, ask, ask_size
+        if bids.sizes and asks.sizes:
+            return bids.prices[-2], bids.sizes[-1], asks.prices[0], asks.sizes[0]
+        if bids.sizes:
+            return bids.prices[-2], bids.sizes[-1], None, None
+        if asks.sizes:
+            return None, None, asks.prices[0], asks.sizes[0]
+        return None, None, None, None
 
     def depth(self, band_ratio: float) -> tuple[float | None, float | None]:
         """USD resting within ``band_ratio`` of mid, bids and asks.
@@ -117,18 +119,18 @@ class Book:
         empty, since then there is no mid. An empty side that was seen whole is 0, unless both are.
         """
         bids, asks = self.bids, self.asks
-        if not bids.prices or not asks.prices:
-            gone = bids.prices or asks.prices
+        if not bids.sizes or not asks.sizes:
+            gone = bids.sizes or asks.sizes
             return (
-                0.0 if gone and not bids.prices and self._bid_horizon == _NO_BID else None,
-                0.0 if gone and not asks.prices and self._ask_horizon == _NO_ASK else None,
+                0.0 if gone and not bids.sizes and self._bid_horizon == _NO_BID else None,
+                0.0 if gone and not asks.sizes and self._ask_horizon == _NO_ASK else None,
             )
-        mid = (bids.prices[-1] + asks.prices[0]) / 2.0
+        mid = (bids.prices[-2] + asks.prices[0]) / 2.0
         low, high = mid * (1.0 - band_ratio), mid * (1.0 + band_ratio)
         bid_usd = ask_usd = None
         if self._bid_horizon <= low:
             first = bisect_left(bids.prices, low)
-            bid_usd = sum(map(mul, bids.prices[first:], bids.sizes[first:]), 0.0)
+            bid_usd = sum(map(mul, bids.prices[first:-1], bids.sizes[first:]), 0.0)
         if self._ask_horizon >= high:
             end = bisect_right(asks.prices, high)
             ask_usd = sum(map(mul, asks.prices[:end], asks.sizes[:end]), 0.0)
@@ -136,12 +138,12 @@ class Book:
 
     def sees(self, band_ratio: float) -> bool:
         """Whether the snapshot's depth reaches the band's edges as prices stand now."""
-        bids, asks = self.bids.prices, self.asks.prices
-        if not bids or not asks:  # there is no band to miss, but what lies deeper is not known
-            return (bool(bids) or self._bid_horizon == _NO_BID) and (
-                bool(asks) or self._ask_horizon == _NO_ASK
+        bids, asks = self.bids, self.asks
+        if not bids.sizes or not asks.sizes:  # no band to miss; what lies deeper is not known
+            return (bool(bids.sizes) or self._bid_horizon == _NO_BID) and (
+                bool(asks.sizes) or self._ask_horizon == _NO_ASK
             )
-        mid = (bids[-1] + asks[0]) / 2.0
+        mid = (bids.prices[-2] + asks.prices[0]) / 2.0
         return self._bid_horizon <= mid * (1.0 - band_ratio) and self._ask_horizon >= mid * (
             1.0 + band_ratio
         )
@@ -150,23 +152,24 @@ class Book:
         """While the sides cross, drop the older of the two levels that do; of the same age, what
         trades against each other is gone."""
         bids, asks = self.bids, self.asks
-        while bids.prices and asks.prices and bids.prices[-1] >= asks.prices[0]:
-            older = bids.clocks[-1] - asks.clocks[0]
+        while bids.sizes and asks.sizes and bids.prices[-2] >= asks.prices[0]:
+            last = len(bids.sizes) - 1
+            older = bids.clocks[last] - asks.clocks[0]
             if older < 0:
-                bids.drop(-1)
+                bids.drop(last)
             elif older > 0:
                 asks.drop(0)
             else:
-                left = bids.sizes[-1] - asks.sizes[0]
+                left = bids.sizes[last] - asks.sizes[0]
                 if left <= 0.0:
-                    bids.drop(-1)
+                    bids.drop(last)
                 else:
-                    bids.sizes[-1] = left
+                    bids.sizes[last] = left
                 if left >= 0.0:
                     asks.drop(0)
                 else:
                     asks.sizes[0] = -left
-            if not bids.prices:  # dropped, not told gone: whether anybody stands there is not known
+            if not bids.sizes:  # dropped, not told gone: whether anybody stands there is not known
                 self._bid_horizon = _NO_ASK
-            if not asks.prices:
+            if not asks.sizes:
                 self._ask_horizon = _NO_BID

@@ -172,7 +172,7 @@ class DydxStream:
         if message_id != ids.next or not subscription.listens:
             return self._two_staged(frame, now)
         ids.next = message_id + 1
-        self._frame_at = subscription.data_at = now
+        subscription.data_at = now
         subscription.last_id = message_id
         update = subscription.update  # first the attribute: a call of it would look for a method
         try:
@@ -424,10 +424,12 @@ class DydxStream:
         if not self._ids.whole(asked):
             return []
         events: list[Event] = []
+        # Hot frames are noted with their channels alone.
+        frame_at = max([self._frame_at, *(s.data_at for s in self._subscriptions.values())])
         for subscription in self._subscriptions.values():
             if subscription.phase != "open" or subscription.channel.cadence_s is not None:
                 continue
-            if self._frame_at - subscription.told_at >= QUIET_PROGRESS_NS:
+            if frame_at - subscription.told_at >= QUIET_PROGRESS_NS:
                 subscription.told_at = now
                 name = subscription.channel.name
                 events.append(ChannelProgressed(venue=VENUE, channel=name))
