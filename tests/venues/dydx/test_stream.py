@@ -237,6 +237,29 @@ def test_a_quiet_channel_is_vouched_for_by_its_socket() -> None:
     assert told == [5, 10]
 
 
+def test_a_quiet_book_is_vouched_for_by_other_channels() -> None:
+    """A book without a cadence is fresh while oracle prices arrive on its connection."""
+    stream = markets_stream(venue(tickers=("LINK-USD",), markets=("LINK-USD",)))
+    _, now = subscribe_all(stream, NOW)
+    height = {"height": "100", "time": TIME}
+    levels = {"bids": [{"price": "9", "size": "1"}], "asks": [{"price": "10", "size": "1"}]}
+    contents = {"markets": {"LINK-USD": market("LINK-USD")}}
+    stream.received(frame("connected", 0), now)
+    stream.received(frame("subscribed", 1, "v4_markets", contents=contents), now)
+    stream.received(
+        frame("subscribed", 2, "v4_block_height", "v4_block_height", contents=height), now
+    )
+    stream.received(frame("subscribed", 3, "v4_orderbook", "LINK-USD", contents=levels), now)
+    stream.heartbeat(now)
+    told: list[int] = []
+    for second in range(1, 13):
+        at = now + second * SECOND_NS
+        stream.received(oracle(3 + second, str(90_000 + second)), at)
+        progressed = events_of(stream.tick(at), ChannelProgressed)
+        told += [second for event in progressed if "v4_orderbook" in event.channel]
+    assert told == [5, 10]
+
+
 def test_silence_vouches_for_nothing() -> None:
     """Without a frame there is no progress, however often the clock ticks."""
     stream = venue().streams()[-1]
