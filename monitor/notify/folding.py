@@ -25,10 +25,12 @@ from monitor.notify.notice import (
 )
 
 # Before people are told of what may be covered or joined, so that the louder alert of the same
-# fault may come first and one page can name all. What is critical never waits.
+# fault may come first and one page can name all. A socket on which nothing comes any more is silent
+# after ten seconds, and a venue of such sockets unreachable after 65: the wait of a warning that
+# fires after half a minute has to outlast the difference. What is critical never waits.
 WAIT_NS = {
-    Severity.INFO: 30 * SECOND_NS,
-    Severity.WARNING: 30 * SECOND_NS,
+    Severity.INFO: 45 * SECOND_NS,
+    Severity.WARNING: 45 * SECOND_NS,
     Severity.HIGH: 10 * SECOND_NS,
     Severity.CRITICAL: 0,
 }

@@ -127,7 +127,7 @@ def test_many_markets_are_one_page_that_names_them() -> None:
     """Whoever joins within the wait is on the page; the end is told once, with the last."""
     names = [f"M{number}" for number in range(20)]
     desk = Desk().at(0, market("BTC"), market("ETH")).at(5, *map(market, names)).at(60)
-    assert desk.told == [(30, "divergence hyperliquid", "firing")]
+    assert desk.told == [(45, "divergence hyperliquid", "firing")]
     (summary,) = desk.summaries
     assert summary.startswith("Far from oracle: BTC 3 % >= 1 %, ETH, M0, M1")
     assert summary.endswith(" more; venue hyperliquid")
@@ -146,7 +146,7 @@ def test_many_markets_are_one_page_that_names_them() -> None:
 
 def test_a_page_about_one_reads_as_if_it_were_alone() -> None:
     """Nothing of the folding shows where there is nothing to fold."""
-    desk = Desk().at(0, market("BTC")).at(31)
+    desk = Desk().at(0, market("BTC")).at(46)
     assert desk.summaries == ["Far from oracle: 3 % >= 1 %; market hyperliquid/BTC"]
 
 
@@ -197,7 +197,7 @@ def test_a_restart_before_the_page_left_loses_nothing() -> None:
     """What still waited is told by the next process."""
     desk = Desk().at(0, market("BTC")).at(10)
     desk.restart({("divergence", "market:hyperliquid/BTC")}).at(100)
-    assert desk.told == [(40, "divergence hyperliquid", "firing")]
+    assert desk.told == [(55, "divergence hyperliquid", "firing")]
 
 
 def test_a_rule_that_fails_everywhere_is_one_page() -> None:
@@ -231,20 +231,20 @@ def test_what_a_louder_page_says_is_not_said_again() -> None:
 
 @pytest.mark.parametrize(
     ("later_s", "pages"),
-    [pytest.param(29, 1, id="in time"), pytest.param(31, 2, id="too late")],
+    [pytest.param(44, 1, id="in time"), pytest.param(46, 2, id="too late")],
 )
 def test_the_louder_one_may_come_a_little_later(later_s: int, pages: int) -> None:
-    """A warning waits half a minute for what explains it, and no longer."""
+    """A warning waits 45 s for what explains it, and no longer."""
     desk = Desk().at(0, about("silent")).at(later_s, GONE).at(300)
     assert len(desk.told) == pages
 
 
 def test_what_still_fires_when_its_cover_ends_is_told_then() -> None:
-    """Half a minute after it, so that what heals with it stays silent."""
+    """45 s after it, so that what heals with it stays silent."""
     desk = Desk().at(0, GONE, about("silent")).at(100, OVER).at(200)
     assert desk.told[1:] == [
         (100, "gone hyperliquid", "resolved"),
-        (130, "silent hyperliquid", "firing"),
+        (145, "silent hyperliquid", "firing"),
     ]
 
 
@@ -254,14 +254,14 @@ def test_what_recovers_when_its_cover_ends_is_not_told() -> None:
     desk = Desk().at(0, GONE, about("silent")).at(90, recovering).at(100, OVER).at(300)
     assert len(desk.told) == 2
     desk.at(301, about("silent", after=FIRING, before=RECOVERING)).at(400)
-    assert desk.told[2:] == [(331, "silent hyperliquid", "firing")]
+    assert desk.told[2:] == [(346, "silent hyperliquid", "firing")]
 
 
 def test_whoever_is_blind_silences_nobody() -> None:
     """A cover that lost its own inputs does not explain anything any more."""
     desk = Desk().at(0, GONE, about("silent")).at(50)
     desk.blind = {("gone", VENUE)}
-    desk.at(85)
+    desk.at(100)
     assert [told[1] for told in desk.told] == ["gone hyperliquid", "silent hyperliquid"]
 
 
@@ -284,7 +284,7 @@ def test_a_second_fault_is_always_told(other: AlertTransition) -> None:
 
 def test_what_was_told_before_is_ended_for_people_too() -> None:
     """A cover that comes later takes nothing back: whoever was told is told the end."""
-    desk = Desk().at(0, about("silent")).at(40, GONE)
+    desk = Desk().at(0, about("silent")).at(50, GONE)
     desk.at(100, about("silent", after=INACTIVE, before=FIRING))
     assert [told[1:] for told in desk.told] == [
         ("silent hyperliquid", "firing"),
@@ -297,7 +297,7 @@ def test_a_folded_page_is_covered_as_one() -> None:
     """And told whole when its cover ends."""
     steps = [market(name, covered_by=("gone",)) for name in ("BTC", "ETH", "SOL")]
     desk = Desk().at(0, GONE, *steps).at(100, OVER).at(200)
-    assert desk.told[2:] == [(130, "divergence hyperliquid", "firing")]
+    assert desk.told[2:] == [(145, "divergence hyperliquid", "firing")]
     assert "BTC 3 % >= 1 %, ETH, SOL; venue hyperliquid" in desk.summaries[2]
 
 
