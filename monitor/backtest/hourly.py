@@ -49,6 +49,7 @@ OF_MARKETS: frozenset[Key] = frozenset(
                 "basket_volatility_fast",
                 "basket_return_72h_ratio",
                 "funding_expensive_share_ratio",
+                "funding_expensive_worst_share_ratio",
                 "funding_markets_known_ratio",
             )
         ),

@@ -217,8 +217,8 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
         price_jump_ratio: A price that moves by more than this share in one message is suspect.
         funding_expensive_per_year: |annualized predicted funding| from which a market counts as
             expensive.
-        funding_known_ratio_min: Share of active markets whose funding must be known for the share
-            of expensive ones to mean anything.
+        funding_known_ratio_min: Share of markets whose funding must be known for the share of
+            expensive ones to mean anything.
         valuation_cadence_s: While prices stream, an account's positions are revalued at most this
             often (at once after a pause, and at once for news about the account itself); 0 for
             every batch.

@@ -97,16 +97,16 @@ def test_expensive_markets_are_named_the_dearest_first() -> None:
     desk.evaluate()
     lines = adds_up(desk, "funding_expensive_share_ratio", HL_VENUE)
     assert lines[0] == "dearest -61.3 %/yr (M7 on hyperliquid), +52.6 %/yr (M6 on hyperliquid)"
-    assert lines[1] == "8 of 8 active markets are known"
+    assert lines[1] == "8 of 8 markets are known"
     assert lines[2].endswith("markets whose funding counts: 2 / 8 = 0.25")
     (line,) = adds_up(desk, "funding_markets_known_ratio", HL_VENUE)
-    assert line == "known / active markets: 8 / 8 = 1"
+    assert line == "known / markets: 8 / 8 = 1"
 
 
 def test_markets_of_a_dead_oracle_are_left_out_and_told() -> None:
     """Of what is known, what counts."""
     lines = adds_up(storm(False, 7), "funding_expensive_share_ratio", PORTFOLIO)
-    assert lines[0] == "10 of 10 active markets are known; 3 rest on a dead oracle"
+    assert lines[0] == "10 of 10 markets are known; 3 rest on a dead oracle"
 
 
 @pytest.mark.parametrize(

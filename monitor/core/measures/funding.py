@@ -12,11 +12,12 @@ from monitor.core.measures.tree import MarketNode, PortfolioNode, VenueNode
 from monitor.core.measures.use import FOREVER_NS, Use
 from monitor.core.state.belief import RESTS_NS
 from monitor.core.state.facts import Lack, MarketBit
-from monitor.core.state.model import MarketState, VenueState
+from monitor.core.state.model import MarketState, RiskState, VenueState
 from monitor.core.types import SECOND_NS, EngineNs, MarketStatus, Subject, SubjectKind
 
 _MARKET = (SubjectKind.MARKET,)
 _WIDE = (SubjectKind.VENUE, SubjectKind.PORTFOLIO)
+_GONE = frozenset({MarketStatus.FINAL_SETTLEMENT, MarketStatus.DELISTED})
 
 
 def read_predicted(node: MarketNode, use: Use) -> float | None:
@@ -89,10 +90,27 @@ def stood_still_until(venue: VenueState, majors: Collection[str], now: EngineNs)
     return until if resting and until - since >= RESTS_NS else 0
 
 
+def is_open(market: MarketState) -> bool:
+    """Whether what a market charges is its traders' doing. One of which no status was told is taken
+    to be: what is not known is not left out."""
+    return market.status.value in {None, MarketStatus.ACTIVE}
+
+
+def has_say(state: RiskState, market: MarketState) -> bool:
+    """Whether a market belongs to what is said of funding across markets. One that is paused, or
+    whose status nobody can read, does: a hot market that closes must not cool the rest. One that
+    is gone for good does not, nor one that opens still, of which nothing was ever held or
+    settled."""
+    if not market.listed or market.status.value in _GONE:
+        return False
+    opens = market.status.value is MarketStatus.INITIALIZING
+    return not opens or bool(market.open_interest.value) or market.subject in state.funding
+
+
 class Census:
-    """Active markets counted, and how many of them have known and expensive funding. Those of a
-    venue whose oracle stands still, or stood within the interval that funding is averaged over,
-    are known, and say nothing about what the market asks.
+    """Markets counted, and how many of them have known and expensive funding. One that is not open
+    counts and is not known. Those of a venue whose oracle stands still, or stood within the
+    interval that funding is averaged over, are known, and say nothing about what the market asks.
 
     ``dear``, where it is given, is filled with the expensive ones: fraction per year, signed, and
     market.
@@ -104,7 +122,7 @@ class Census:
         use: Use,
         dear: list[tuple[float, MarketState]] | None = None,
     ) -> None:
-        self.active = self.known = self.expensive = 0
+        self.count = self.known = self.expensive = self.closed = 0
         self.meaningless: dict[Subject, int] = {}  # by venue
         self.as_of, self.observed, self.expires = use.now, 0, FOREVER_NS
         freshness = use.settings.freshness
@@ -114,11 +132,15 @@ class Census:
         for venue in venues:
             dead_ns = stood_still_until(venue, freshness.majors, use.now)
             for market in venue.markets.values():
-                # A market whose status is unknown counts: what is not known is not left out.
                 status = market.status.value
-                if not market.listed or (status is not None and status is not active):
+                if status is not None and status is not active:
+                    closed = has_say(use.state, market)
+                    self.count += closed
+                    self.closed += closed
                     continue
-                self.active += 1
+                if not market.listed:
+                    continue
+                self.count += 1
                 fact = market.predicted
                 limit_s = freshness.funding_intervals * market.funding_interval_s
                 limit = round(limit_s * SECOND_NS) + 1
@@ -142,29 +164,36 @@ class Census:
         return self.known - sum(self.meaningless.values())
 
     def known_ratio(self, use: Use) -> float | None:
-        """Share of active markets whose funding is known."""
-        if not self.active:
-            use.absent("no active market is known")
+        """Share of markets whose funding is known."""
+        if not self.count:
+            use.absent("no market is known")
             return None
         if self.known:
             # A share over many is observed anew when any of them is.
             use.as_of, use.observed, use.expires = self.as_of, self.observed, self.expires
-        return self.known / self.active
+        return self.known / self.count
 
     def expensive_ratio(self, use: Use) -> float | None:
         """Share of those that count that are expensive; None while too few count."""
         if self.known_ratio(use) is None:
             return None
         counted = self.counted
-        if counted < use.settings.funding_known_ratio_min * self.active:
+        if counted < use.settings.funding_known_ratio_min * self.count:
             # Named, so that whoever cannot judge by it, wherever, is told of as one.
             dead = "".join(
                 f"; {count} more rest on the dead oracle of {venue}"
                 for venue, count in self.meaningless.items()
             )
-            use.absent(f"funding is known for only {counted} of {self.active} active markets{dead}")
+            closed = f"; {self.closed} more are not open" if self.closed else ""
+            use.absent(f"funding is known for only {counted} of {self.count} markets{closed}{dead}")
             return None
         return self.expensive / counted if counted else None
+
+    def worst_ratio(self, use: Use) -> float | None:
+        """The same with every market expensive that does not count."""
+        if self.expensive_ratio(use) is None:
+            return None
+        return (self.expensive + self.count - self.counted) / self.count
 
 
 def venues_of(node: VenueNode | PortfolioNode, use: Use) -> list[VenueState]:
@@ -174,6 +203,10 @@ def venues_of(node: VenueNode | PortfolioNode, use: Use) -> list[VenueState]:
 
 def _expensive_share(node: VenueNode | PortfolioNode, use: Use) -> float | None:
     return Census(venues_of(node, use), use).expensive_ratio(use)
+
+
+def _worst_share(node: PortfolioNode, use: Use) -> float | None:
+    return Census(venues_of(node, use), use).worst_ratio(use)
 
 
 def _known_share(node: VenueNode | PortfolioNode, use: Use) -> float | None:
@@ -199,9 +232,22 @@ _EXPENSIVE = MeasureSpec(
     kinds=_WIDE,
     unit=Unit.RATIO,
     help=(
-        "Share of active markets whose annualized predicted funding is at or beyond the configured "
-        "threshold, either sign; absent while too few are known, and without the markets of a "
-        "venue whose oracle stands still."
+        "Share of markets whose annualized predicted funding is at or beyond the configured "
+        "threshold, either sign; absent while too few are known, and without the markets that are "
+        "not open or of a venue whose oracle stands still."
+    ),
+    low=0.0,
+    high=1.0,
+    cadence_s=1.0,
+    typical=(0.05, 0.6),
+)
+_WORST = MeasureSpec(
+    name="funding_expensive_worst_share_ratio",
+    kinds=(SubjectKind.PORTFOLIO,),
+    unit=Unit.RATIO,
+    help=(
+        "Share of markets with expensive funding were every market expensive whose funding is not "
+        "known or means nothing: what is missing cannot end an alert."
     ),
     low=0.0,
     high=1.0,
@@ -212,7 +258,10 @@ _KNOWN = MeasureSpec(
     name="funding_markets_known_ratio",
     kinds=_WIDE,
     unit=Unit.RATIO,
-    help="Share of active markets whose predicted funding is known and fresh.",
+    help=(
+        "Share of markets whose predicted funding is known and fresh; of one that is not open it "
+        "is not."
+    ),
     low=0.0,
     high=1.0,
     cadence_s=1.0,
@@ -284,6 +333,7 @@ DEFINITIONS: tuple[Definition, ...] = (
     ),
     define(_EXPENSIVE, SubjectKind.VENUE, _expensive_share),
     define(_EXPENSIVE, SubjectKind.PORTFOLIO, _expensive_share),
+    define(_WORST, SubjectKind.PORTFOLIO, _worst_share),
     define(_KNOWN, SubjectKind.VENUE, _known_share),
     define(_KNOWN, SubjectKind.PORTFOLIO, _known_share),
 )

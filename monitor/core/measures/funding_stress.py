@@ -25,7 +25,7 @@ from monitor.core.formulas.funding_stress import (
     ramp,
     score_asset,
 )
-from monitor.core.measures.funding import stood_still_until
+from monitor.core.measures.funding import has_say, is_open, stood_still_until
 from monitor.core.measures.funding_windows import MarketWindows
 from monitor.core.measures.tree import PortfolioNode
 from monitor.core.measures.use import Use
@@ -34,12 +34,11 @@ from monitor.core.state.funding import FundingSeries, StressNow, carry_hours
 from monitor.core.state.funding_past import Scores
 from monitor.core.state.model import MarketState, RiskState
 from monitor.core.state.series import HOUR_NS
-from monitor.core.types import SECOND_NS, MarketStatus
+from monitor.core.types import SECOND_NS
 
 TOP = 3
 CADENCE_NS = 5 * SECOND_NS
 BUCKET_HOURS, BUCKETS, BUCKETS_MIN = 8, 90, 60
-_GONE = frozenset({MarketStatus.FINAL_SETTLEMENT, MarketStatus.DELISTED})
 _NONE = FundingSeries()
 
 
@@ -81,22 +80,6 @@ def market_scores(windows: dict[str, MarketWindows], use: Use, market: MarketSta
     )
 
 
-def is_open(market: MarketState) -> bool:
-    """Whether what settles in a market is its traders' doing. One of which no status was told is
-    taken to be: what is not known is not left out."""
-    return market.status.value in {None, MarketStatus.ACTIVE}
-
-
-def _counts(state: RiskState, market: MarketState) -> bool:
-    """Whether a market belongs to what the index is about. One that is paused, or whose status
-    nobody can read, does: a hot market that closes must not cool the index. One that is gone for
-    good does not, nor one that opens still, of which nothing was ever held or settled."""
-    if not market.listed or market.status.value in _GONE:
-        return False
-    opens = market.status.value is MarketStatus.INITIALIZING
-    return not opens or bool(market.open_interest.value) or market.subject in state.funding
-
-
 def weigh(use: Use) -> tuple[Weighed, int, int]:
     """Markets by asset with their open interest in USD, how many there are, and of how many it was
     told. The last known open interest weighs even when it is old: a feed that dies, or a market
@@ -106,7 +89,7 @@ def weigh(use: Use) -> tuple[Weighed, int, int]:
     equal = use.settings.funding_stress.equal_weights
     for venue in use.state.venues.values():
         for market in venue.markets.values():
-            if not _counts(use.state, market):
+            if not has_say(use.state, market):
                 continue
             count += 1
             price = market.oracle.value or market.mark.value or market.oracle.reference

@@ -173,18 +173,30 @@ def work_expensive_share(node: VenueNode | PortfolioNode, use: Use) -> Steps:
 
 
 def _census(census: Census) -> Steps:
+    told = f"{census.known} of {census.count} markets are known"
+    closed = f"; {census.closed} are not open" if census.closed else ""
     dead = census.known - census.counted
-    told = f"{census.known} of {census.active} active markets are known"
-    return (f"{told}; {dead} rest on a dead oracle",) if dead else (told,)
+    return (f"{told}{closed}" + (f"; {dead} rest on a dead oracle" if dead else ""),)
+
+
+def work_worst_share(node: PortfolioNode, use: Use) -> Steps:
+    """Expensive markets and those that do not count, over all."""
+    census = Census(venues_of(node, use), use)
+    if not census.counted:
+        return ()
+    other = census.count - census.counted
+    sums = f"({census.expensive} + {other}) / {census.count}"
+    words = "(expensive markets + those whose funding does not count) / markets"
+    return (*_census(census), step(words, sums, (census.expensive + other) / census.count))
 
 
 def work_known_share(node: VenueNode | PortfolioNode, use: Use) -> Steps:
-    """Markets whose funding is known, over those that are active."""
+    """Markets whose funding is known, over all."""
     census = Census(venues_of(node, use), use)
-    if not census.active:
+    if not census.count:
         return ()
-    ratio = census.known / census.active
-    return (step("known / active markets", f"{census.known} / {census.active}", ratio),)
+    ratio = census.known / census.count
+    return (step("known / markets", f"{census.known} / {census.count}", ratio),)
 
 
 def work_flip(node: PositionNode, use: Use) -> Steps:
@@ -211,6 +223,7 @@ WORKINGS: Mapping[Key, Callable[..., Steps]] = {
     ("funding_notional_cap_ratio", SubjectKind.POSITION): work_notional_cap,
     ("funding_drift_ratio", SubjectKind.POSITION): work_drift,
     ("funding_flip_against", SubjectKind.POSITION): work_flip,
+    ("funding_expensive_worst_share_ratio", SubjectKind.PORTFOLIO): work_worst_share,
     **{
         (name, kind): work
         for kind in (SubjectKind.VENUE, SubjectKind.PORTFOLIO)
