@@ -99,6 +99,32 @@ def test_a_side_that_is_gone_is_as_thin_as_can_be(
     assert found["spread_wide"] == "inactive"
 
 
+@pytest.mark.parametrize("other", [1e6, None], ids=["the other stands", "the other is not seen"])
+def test_a_side_that_stays_gone_stays_pulled(other: float | None) -> None:
+    """Nothing at all never becomes usual, however long it lasts; once something is back it is
+    judged by the hour again, when half of it is known and had anything in it."""
+    desk = desk_of(1e5)
+    for minute in range(40):
+        told(desk.at(60.0 * minute), 1e6, 1e6).evaluate()
+    for minute in range(40, 240):
+        told(desk.at(60.0 * minute), 0.0, other)
+        assert desk.after("depth_drop_ratio", BTC) == 1.0, minute
+    told(desk.at(60.0 * 240), 9e5, 1e6)
+    assert desk.after("depth_drop_ratio", BTC) is None
+    for minute in range(241, 275):
+        told(desk.at(60.0 * minute), 9e5, 1e6).evaluate()
+    assert desk.after("depth_drop_ratio", BTC) == 0.0
+
+
+def test_a_side_that_never_had_anything_is_not_pulled() -> None:
+    """Nobody can have left."""
+    desk = desk_of(1e5)
+    for minute in range(90):
+        told(desk.at(60.0 * minute), 0.0, 1e6).evaluate()
+    assert desk.after("depth_drop_ratio", BTC) is None
+    assert "never had anything" in desk.why("depth_drop_ratio", BTC)
+
+
 def test_one_known_side_says_nothing_of_the_other() -> None:
     """Unless it is gone: a fall of nine tenths may be the lesser of the two."""
     desk = desk_of(1e5)

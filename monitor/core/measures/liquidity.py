@@ -170,13 +170,13 @@ def _depth_drop(node: MarketNode, use: Use) -> float | None:
     """Of the side that fell further, absent where it is not known what is usual."""
     market = node.market
     bid, ask = market.books.bid_median_usd, market.books.ask_median_usd
-    if bid is None or ask is None:
+    drop = _worse_drop(market)
+    if drop is None and (bid is None or ask is None):
         known = len(market.books.minutes)
         use.absent(f"{known} of {DEPTH_MINUTES_MIN} minutes of depth are known", Lack.FILLING)
         return None
     if not use.fresh(market.depth, node.depth_limit, "depth"):
         return None
-    drop = _worse_drop(market)
     if drop is None:
         use.absent(f"{UNREACHED}, or it never had anything in it")
     return drop

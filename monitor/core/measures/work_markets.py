@@ -32,7 +32,8 @@ def work_exit_depth(node: PositionNode, use: Use) -> Steps:
 
 
 def work_depth_drop(node: MarketNode, _use: Use) -> Steps:
-    """Each side against its median of the hour; the larger fall counts."""
+    """Each side against its median of the hour; the larger fall counts. Of one that is gone it is
+    the median of before."""
     depth, books = node.market.depth, node.market.books
     sides = (
         ("bids", depth.bid_usd, books.bid_median_usd),
