@@ -81,7 +81,7 @@ MANY = {
         ("liquidation_distance_of_minimum_ratio", "2.4x9"),
         ("liquidation_hedge_of_minimum_ratio", "2.1x9"),
         ("liquidation_hedge_break_ratio", "0.22x9"),
-        ("liquidation_distance_sigmas", "2.0x9"),
+        ("liquidation_near_sigmas", "2.0x9"),
         ("liquidation_hedge_sigmas", "2.6x9"),
         ("liquidation_probability_24h_ratio", "0.03x9"),
         ("liquidation_distance_ratio", "0.27x9"),
@@ -104,7 +104,7 @@ def test_how_it_would_end_gives_way_while_it_has_not_begun() -> None:
     lines = explained("liquidation_likely", A, quiet)
     until = next(place for place, line in enumerate(lines) if line.startswith("  until "))
     assert lines[until + 1] == "READ"
-    assert "  liquidation_distance_sigmas = 9 (9 sigmas), 0 s old" in lines
+    assert "  liquidation_hedge_sigmas = 9 (9 sigmas), 0 s old" in lines
 
 
 def test_all_of_it_is_there_uncut() -> None:

@@ -14,9 +14,9 @@ from monitor.core.measures.use import Use
 from monitor.core.rules.evidence import Look
 from monitor.core.rules.rule import Rule
 from monitor.core.rules.rulebook import parse_rulebook
-from monitor.core.types import SubjectKind, Verdict
+from monitor.core.types import SubjectKind, Verdict, asset_subject, position_subject
 from monitor.rulebook import builtin_files
-from tests.core.desk import HL, Desk
+from tests.core.desk import HL, MAIN, Desk
 from tests.core.rules.catalogue import reading
 
 BOOK = parse_rulebook(
@@ -25,7 +25,7 @@ BOOK = parse_rulebook(
 FAR = {
     "liquidation_distance_ratio": 0.2,
     "liquidation_distance_of_minimum_ratio": 3.0,
-    "liquidation_distance_sigmas": 6.0,
+    "liquidation_near_sigmas": 6.0,
     "liquidation_probability_24h_ratio": 0.0001,
     "liquidation_uniform_move_ratio": 0.2,
     "liquidation_hedge_break_ratio": 0.2,
@@ -71,13 +71,13 @@ def rule_of(name: str) -> Rule:
 @pytest.mark.parametrize(
     ("name", "measure", "no", "yes", "stays", "ends"),
     [
-        ("liquidation_likely", "liquidation_distance_sigmas", 3.0, 2.99, 3.74, 3.75),
+        ("liquidation_likely", "liquidation_near_sigmas", 3.0, 2.99, 3.74, 3.75),
         ("liquidation_likely", "liquidation_distance_of_minimum_ratio", 1.0, 0.99, 1.24, 1.25),
         ("liquidation_likely", "liquidation_probability_24h_ratio", 0.0099, 0.01, 0.0031, 0.003),
         ("liquidation_likely", "liquidation_hedge_sigmas", 3.0, 2.99, 3.74, 3.75),
         ("liquidation_likely", "liquidation_hedge_of_minimum_ratio", 1.0, 0.99, 1.24, 1.25),
         ("liquidation_likely", "liquidation_hedge_break_ratio", 0.031, 0.03, 0.037, 0.0375),
-        ("liquidation_imminent", "liquidation_distance_sigmas", 1.5, 1.49, 1.87, 1.875),
+        ("liquidation_imminent", "liquidation_near_sigmas", 1.5, 1.49, 1.87, 1.875),
         ("liquidation_imminent", "liquidation_hedge_sigmas", 1.5, 1.49, 1.87, 1.875),
         ("liquidation_shock", "liquidation_uniform_move_ratio", 0.061, 0.06, 0.074, 0.075),
         ("runway_gone", "runway_net_s", 0.0, -1.0, 14_400.0, 14_401.0),
@@ -114,8 +114,8 @@ def test_both_sides_of_every_limit(
 @pytest.mark.parametrize(
     ("name", "near", "flat", "bad"),
     [
-        ("liquidation_likely", 0.061, 0.06, {"liquidation_distance_sigmas": 1.0}),
-        ("liquidation_imminent", 0.031, 0.03, {"liquidation_distance_sigmas": 1.0}),
+        ("liquidation_likely", 0.061, 0.06, {"liquidation_near_sigmas": 1.0}),
+        ("liquidation_imminent", 0.031, 0.03, {"liquidation_near_sigmas": 1.0}),
         ("liquidation_likely", 0.061, 0.06, {"liquidation_hedge_sigmas": 1.0}),
         ("liquidation_imminent", 0.031, 0.03, {"liquidation_hedge_sigmas": 1.0}),
         ("liquidation_shock", 0.061, 0.06, {"liquidation_uniform_move_ratio": 0.05}),
@@ -163,7 +163,7 @@ def test_far_is_near_where_help_is_slow(
         liquidation_distance_ratio=distance,
         liquidation_hedge_break_ratio=distance,
         liquidation_distance_of_minimum_ratio=of_minimum,
-        liquidation_distance_sigmas=sigmas,
+        liquidation_near_sigmas=sigmas,
     )
     assert found[0] is expected
 
@@ -216,14 +216,14 @@ def test_a_dark_venue_is_no_matter_of_its_health() -> None:
         assert found[0] is Verdict.FALSE
 
 
-def wild() -> dict[Key, Definition]:
-    """Bitcoin at 200 % a year."""
+def wild(volatility: float = 2.0) -> dict[Key, Definition]:
+    """Bitcoin at 200 % a year, or as given; any other at 30 %."""
     spec = MeasureSpec(
         name="volatility_horizon", kinds=(SubjectKind.ASSET,), unit=Unit.PER_YEAR, help="Given."
     )
 
-    def compute(_node: Node, _use: Use) -> float | None:
-        return 2.0
+    def compute(node: Node, _use: Use) -> float | None:
+        return volatility if node.subject == asset_subject("BTC") else 0.3
 
     made = dict(DEFINITIONS)
     made[spec.name, SubjectKind.ASSET] = define(spec, SubjectKind.ASSET, compute, bits=1)
@@ -246,3 +246,30 @@ def test_a_wild_market_is_near_at_a_tenth() -> None:
     (page,) = [one for one in told if one.after.value == "firing" and one.rule.startswith("liq")]
     assert page.rule == "liquidation_imminent"
     assert "1.179 sigmas < 1.5, long BTC 13.1 %; account hyperliquid/main. " in page.summary
+
+
+@pytest.mark.parametrize(
+    ("size", "near"),
+    [pytest.param(-4, False, id="beyond a quarter"), pytest.param(-10, True, id="within")],
+)
+def test_near_in_price_and_near_in_sigmas_are_of_one_market(size: int, near: bool) -> None:
+    """A calm long ends 20 % away, ten sigmas and more; a wild short is less than 1.5 of its own
+    away. Only where that is within a quarter too is anything imminent."""
+    rules = dict(builtin_files())["margin.yaml"]
+    desk = Desk((HL, "main"), definitions=wild(8.0))
+    tiers = (e.MarginTier(0.0, 0.02, 0.01),)
+    desk.list_market(tiers=tiers).list_market("CALM", tiers=tiers)
+    told: list[AlertTransition] = []
+    for seconds in (0, 6, 12):
+        desk.at(seconds)
+        for market in ("BTC", "CALM"):
+            desk.context(market, mark_price=100.0, oracle_price=100.0)
+        desk.positions(("BTC", size), ("CALM", 10)).money(220)
+        if not seconds:
+            desk.load(rules)
+        told += desk.evaluate().transitions
+    pages = [one for one in told if one.after.value == "firing" and one.rule.endswith("imminent")]
+    assert len(pages) == near
+    assert (desk.value("liquidation_distance_sigmas", MAIN) or 9.0) < 1.5
+    calm = desk.value("liquidation_distance_ratio", position_subject(HL, "main", "CALM"))
+    assert calm == pytest.approx(0.2, abs=0.02)

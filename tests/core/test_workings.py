@@ -66,7 +66,7 @@ def told(at: Desk, second: float, equity: float) -> None:
         at.tell(depth)
     at.context("BTC-USD", DYDX, oracle_price=100.0, predicted_funding_rate_hourly=5e-5)
     at.money(equity, cash=equity - 1500.0).positions(("BTC", 20), ("ETH", -10))
-    at.money(900.0, cash=2300.0, venue=DYDX).positions(("BTC-USD", -14), venue=DYDX)
+    at.money(350.0, cash=1750.0, venue=DYDX).positions(("BTC-USD", -14), venue=DYDX)
     for venue in (HL, DYDX):
         at.tell(
             e.FundingPaid(
@@ -223,6 +223,36 @@ def test_what_is_nearest_in_sigmas_is_named_not_what_is_nearest() -> None:
         for market in ("CALM", "WILD")
     )
     assert 0.0 < near < far
+
+
+@pytest.mark.parametrize(
+    ("short", "named"),
+    [pytest.param(-8, "CALM -", id="beyond a quarter"), pytest.param(-18, "WILD +", id="within")],
+)
+def test_what_is_not_within_a_quarter_is_not_named_as_near(short: int, named: str) -> None:
+    """Fewer sigmas away than the calm one is the wild one either way."""
+    at = Desk(settings=EngineSettings(accounts=((HL, "main"),)))
+    for market, move in (("CALM", 0.0005), ("WILD", 0.03)):
+        at.list_market(market).tell(closes(market, (move, -move)))
+    for minute in range(65):
+        for market in ("CALM", "WILD"):
+            price = 100.0 + minute * 1e-6
+            at.at(60.0 * minute + 1.0).context(market, mark_price=price, oracle_price=price)
+        at.money(400.0, cash=0.0).positions(("CALM", 20), ("WILD", short)).evaluate()
+    at.load(RULE.format(id="near", kind="account", name="liquidation_near_sigmas", limit=1e3))
+    at.evaluate()
+    seen = at.engine.explain("near", MAIN, at.now)
+    assert seen is not None
+    (one,) = seen.inputs
+    assert one.reading.text.startswith(named)
+    assert one.arithmetic[0].startswith(named.replace("-", "down,").replace("+", "up,"))
+    market = named.partition(" ")[0]
+    sigmas = [
+        at.value("liquidation_distance_sigmas", position_subject(HL, "main", name)) or 0.0
+        for name in (market, "WILD")
+    ]
+    assert one.reading.value == pytest.approx(sigmas[0])
+    assert sigmas[1] <= sigmas[0]
 
 
 def test_gone_equity_is_said_and_divides_nothing() -> None:

@@ -43,6 +43,7 @@ from monitor.core.types import SubjectKind
 
 VOLATILITIES = (FAST.name, SLOW.name, "volatility_median")
 SMALL_SHARE = 0.10
+NEAR_RATIO = 0.25  # beyond it sigmas say little: a flash crash makes every account look close
 TOGETHER = "together"  # the name of a move of all prices alike
 _DAY_ROOT = 365.0**0.5
 
@@ -226,6 +227,11 @@ def asset_jumps(asset: str, state: RiskState) -> JumpSet:
         return DEFAULT
     moves = [one for _, one in series.hours.list_jumps()]
     return count_jumps(moves, series.hours.count_judged())
+
+
+def nearby(barriers: list[Barrier]) -> list[Barrier]:
+    """Those within a quarter of their price."""
+    return [one for one in barriers if one.distance_ratio <= NEAR_RATIO]
 
 
 def likeliest(barriers: list[Barrier], horizon_s: float) -> tuple[Barrier, ...]:

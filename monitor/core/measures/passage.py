@@ -30,6 +30,7 @@ from monitor.core.measures.barriers import (
     held_positions,
     jumps_of,
     likeliest,
+    nearby,
     volatility_of,
 )
 from monitor.core.measures.definition import Definition, Relation, define
@@ -70,6 +71,13 @@ def _account_sigmas(node: AccountNode, use: Use) -> float | None:
     if barriers is None:
         return None
     return min((one.sigmas for one in barriers), default=SIGMAS_MAX)
+
+
+def _near_sigmas(node: AccountNode, use: Use) -> float | None:
+    barriers = barriers_of(node, use)
+    if barriers is None:
+        return None
+    return min((one.sigmas for one in nearby(barriers)), default=SIGMAS_MAX)
 
 
 def _chance(node: AccountNode, use: Use, horizon_s: float) -> float | None:
@@ -215,8 +223,18 @@ def _likeliest_named(node: Node, state: RiskState, now: EngineNs) -> str:
     """The same of what is nearest in sigmas: a calm market ten percent away may be farther than a
     wild one at thirty."""
     found = barriers_told(node, state) if isinstance(node, AccountNode) else []
+    return _least_sigmas_named(found) or _barrier_named(node, state, now)
+
+
+def _near_named(node: Node, state: RiskState, _now: EngineNs) -> str:
+    """The same of those within a quarter; nothing where none is."""
+    found = barriers_told(node, state) if isinstance(node, AccountNode) else []
+    return _least_sigmas_named(nearby(found))
+
+
+def _least_sigmas_named(found: list[Barrier]) -> str:
     if not found:
-        return _barrier_named(node, state, now)
+        return ""
     one = min(found, key=lambda barrier: (barrier.sigmas, barrier.name))
     name = "all together" if one.name == TOGETHER else one.name
     return _way(one.distance_ratio, name, up=one.up)
@@ -252,6 +270,22 @@ SIGMAS = MeasureSpec(
     at_zero="0 when at or below maintenance; 1000 when nothing liquidates",
     typical=(8.0, 1.2),
     aggregate=Aggregate.MIN,
+    words=("sigma", "sigmas"),
+)
+
+
+NEAR_SIGMAS = MeasureSpec(
+    name="liquidation_near_sigmas",
+    kinds=(SubjectKind.ACCOUNT,),
+    unit=Unit.COUNT,
+    help=(
+        "Least distance in daily sigmas of the liquidations that are within a quarter of the price."
+    ),
+    low=0.0,
+    high=SIGMAS_MAX,
+    cadence_s=1.0,
+    at_zero="0 when at or below maintenance; 1000 when nothing within a quarter liquidates",
+    typical=(8.0, 1.2),
     words=("sigma", "sigmas"),
 )
 
@@ -347,6 +381,7 @@ DEFINITIONS: tuple[Definition, ...] = (
         SIGMAS, SubjectKind.ACCOUNT, _account_sigmas, needs=SOLVED_HERE, detail=_likeliest_named
     ),
     *upward(SIGMAS, empty=SIGMAS_MAX),
+    define(NEAR_SIGMAS, SubjectKind.ACCOUNT, _near_sigmas, needs=SOLVED_HERE, detail=_near_named),
     *(
         part
         for spec, compute, horizon in (

@@ -20,7 +20,7 @@ from monitor.core.formulas.jumps import (
 )
 from monitor.core.formulas.liquidation import OUT_OF_REACH_RATIO, compute_uniform_move
 from monitor.core.formulas.margin import tier_at
-from monitor.core.measures.barriers import TOGETHER, Barrier, barriers_of, jumps_of
+from monitor.core.measures.barriers import TOGETHER, Barrier, barriers_of, jumps_of, nearby
 from monitor.core.measures.definition import Key
 from monitor.core.measures.hedge_break import BREAK, SIGMA, daily_sigma
 from monitor.core.measures.liquidation import LIQUIDATIONS
@@ -121,11 +121,17 @@ def _reachable(node: AccountNode, use: Use) -> list[Barrier]:
 
 def work_sigmas(node: AccountNode, use: Use) -> Steps:
     """Of what is nearest in sigmas."""
-    found = [one for one in _reachable(node, use) if one.volatility > 0.0]
-    if not found:
-        return ()
-    one = min(found, key=lambda barrier: barrier.sigmas)
-    return (_in_sigmas(one),)
+    return _nearest_in_sigmas(_reachable(node, use))
+
+
+def work_near_sigmas(node: AccountNode, use: Use) -> Steps:
+    """The same of what is within a quarter."""
+    return _nearest_in_sigmas(nearby(_reachable(node, use)))
+
+
+def _nearest_in_sigmas(barriers: list[Barrier]) -> Steps:
+    found = [one for one in barriers if one.volatility > 0.0]
+    return (_in_sigmas(min(found, key=lambda one: one.sigmas)),) if found else ()
 
 
 def work_of_minimum(node: AccountNode, use: Use) -> Steps:
@@ -240,6 +246,7 @@ def work_hedge_of_minimum(node: AccountNode, use: Use) -> Steps:
 WORKINGS: Mapping[Key, Callable[..., Steps]] = {
     ("liquidation_distance_ratio", SubjectKind.ACCOUNT): work_distance,
     ("liquidation_distance_sigmas", SubjectKind.ACCOUNT): work_sigmas,
+    ("liquidation_near_sigmas", SubjectKind.ACCOUNT): work_near_sigmas,
     ("liquidation_distance_of_minimum_ratio", SubjectKind.ACCOUNT): work_of_minimum,
     ("liquidation_probability_24h_ratio", SubjectKind.ACCOUNT): work_chance,
     ("runway_net_s", SubjectKind.ACCOUNT): work_net_runway,
