@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import msgspec
 import pytest
 
@@ -10,6 +12,7 @@ from monitor.core.killswitch.book import Book
 from monitor.core.killswitch.facts import (
     CancelOrders,
     Command,
+    KillFact,
     PersonPulled,
     PlaceOrders,
     RearmConfirmed,
@@ -18,7 +21,7 @@ from monitor.core.killswitch.facts import (
 )
 from monitor.core.killswitch.levels import Level
 from monitor.core.types import SECOND_NS, Side, venue_subject
-from tests.core.killswitch.kill_desk import ARMED, HL, MAIN, START_NS, World
+from tests.core.killswitch.kill_desk import ARMED, HL, MAIN, SIDE, START_NS, World
 
 SCOPE = venue_subject(HL)
 LOOK_ON, BY_HAND, RE_ARM = "acting", "incomplete", "contained"
@@ -86,6 +89,27 @@ def test_what_has_an_effect_is_not_called_incomplete() -> None:
         assert isinstance(command, CancelOrders)
         world.run(20)
         world.tell(world.carry_out(msgspec.structs.replace(command, orders=command.orders[:1])))
+    assert said_at(world) is None
+
+
+def test_an_account_with_nothing_to_place_is_not_called_incomplete() -> None:
+    """The other is cut for a minute, each order filled in part; this one is read beside it."""
+    world = World().hold(BTC="4").rest("theirs", Side.BUY, "0.01", place=SIDE)
+
+    def partly(command: Command) -> KillFact | None:
+        if not isinstance(command, PlaceOrders):
+            return None
+        world.now += 6 * SECOND_NS
+        halves = tuple(
+            msgspec.structs.replace(one, size=one.size * Decimal("0.5")) for one in command.orders
+        )
+        return world.carry_out(msgspec.structs.replace(command, orders=halves))
+
+    world.refuse = partly
+    world.pull(Level.CUT, gross_to=0.25)
+    world.run(40)
+    assert world.actions().count("plan") >= 5
+    assert "account_incomplete" not in world.actions()
     assert said_at(world) is None
 
 

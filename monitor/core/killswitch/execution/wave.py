@@ -136,7 +136,7 @@ def _round(turn: Turn, latch: Latch, ready: list[Run], book: Book) -> None:
     latch.plan_notes = plan.notes
     _record_plan(turn, latch, plan, orders, refused)
     if orders:
-        _place(turn, latch, ready, orders)
+        _place(turn, latch, ready, plan, orders)
         if plan.sliced and _barren(ready) < 2:
             latch.pause_ns = after(turn.now, turn.policy.slice_pause_s)
     else:
@@ -252,13 +252,19 @@ def turnover_left(turn: Turn, latch: Latch) -> float | None:
     return max(0.0, min(left)) if left else None
 
 
-def _place(turn: Turn, latch: Latch, ready: list[Run], orders: list[PlannedOrder]) -> None:
+def _place(
+    turn: Turn, latch: Latch, ready: list[Run], plan: Plan, orders: list[PlannedOrder]
+) -> None:
+    wanted = {(one.venue, one.account) for one in plan.orders}
+    wanted |= {(one.venue, one.account) for one in plan.shortfalls}
     for run in ready:
         mine = [one for one in orders if (one.venue, one.account) == (run.venue, run.account)]
         if not mine or run.truth is None:
             run.work, run.verifying = Work.READ, True
             run.wait_ns = after(turn.now, turn.policy.attempt_pause_s)
             run.look = Look.POSITIONS
+            if (run.venue, run.account) not in wanted:
+                had_effect(run)  # it is read beside the others: there is nothing to have worked
             continue
         run.intents = [
             Intent(
