@@ -152,6 +152,8 @@ class RuleRunner:
             judged_by = old if old is not None else replace(new, definition=memory.definition)
             state = carried_over(judged_by, new, state, now)
             memory.definition = new.definition
+            if old is not None and new.mode is RuleMode.OBSERVE is not old.mode:
+                memory.owed = state.firing  # what it asked for before has to go
             memory.attentive, memory.asked = True, False
             memory.armed_ns = 0
         if state is not memory.state:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from monitor.core.decision import ActionLevel
+from monitor.core.decision import ActionLevel, RuleMode
 from monitor.core.engine import Engine
 from monitor.core.settings import EngineSettings
 from monitor.core.types import AlertState
@@ -71,3 +71,30 @@ def test_a_rule_that_fires_over_a_restart_asks_once_more(
     again = after.context("BTC", mark_price=80.0).evaluate()
     assert after.engine.state.rules[f"mark_low|{BTC}"].state.state is AlertState.FIRING
     assert bool(again.kill_requests) is (not asked and level != "page"), "once it is so"
+
+
+@pytest.mark.parametrize(
+    ("mode", "price", "asked"),
+    [
+        pytest.param("observe", 80.0, [RuleMode.OBSERVE], id="taken back"),
+        pytest.param("observe", 92.0, [], id="in between: nothing says that it is so"),
+        pytest.param("propose", 80.0, [], id="the next episode is soon enough"),
+    ],
+)
+def test_a_rule_that_is_to_observe_says_so_while_it_fires(
+    mode: str, price: float, asked: list[RuleMode]
+) -> None:
+    """A rulebook loaded anew: what the kill switch has before people of it has to go, and what it
+    was told stays of the same episode; once."""
+    desk = desk_with("block_new").context("BTC", mark_price=80.0)
+    assert desk.evaluate().kill_requests
+    epoch_ns = desk.now
+    desk.now += 10 * 10**9
+    desk.context("BTC", mark_price=price).evaluate()
+    desk.load(RULES.replace("LEVEL", "block_new").replace("mode: act", f"mode: {mode}"))
+    found = list(desk.evaluate().kill_requests)
+    for _ in range(2):
+        desk.now += 10 * 10**9
+        found += desk.context("BTC", mark_price=price).evaluate().kill_requests
+    assert [one.mode for one in found] == asked
+    assert all(one.firing_epoch_ns == epoch_ns for one in found)
