@@ -399,6 +399,104 @@ def test_the_desk_takes_the_rule_back_over_a_restart() -> None:
     assert "observe only" in series_end(world)[0]
 
 
+def asked_again(world: World, *, mode: RuleMode, over_s: float, epoch: float = 0.0) -> None:
+    """The rule as a changed rulebook has it asks once more."""
+    world.ask(
+        rule=CAP,
+        gross_to_usd=120_000.0,
+        gross_to_measure=MEASURE,
+        mode=mode,
+        over_s=over_s,
+        epoch=epoch,
+    )
+
+
+@pytest.mark.parametrize("over_s", [3600.0, 0.0], ids=["in parts", "whole"])
+@pytest.mark.parametrize("before", ["between two", "before people", "unknown"])
+def test_a_rulebook_that_lets_the_rule_observe_ends_the_series(before: str, over_s: float) -> None:
+    """What is before people goes, nothing more is proposed, and what would have been done is said;
+    what was cut stays cut."""
+    world = over_an_hour()
+    approve(world)
+    if before == "unknown":
+        world.amounts.clear()
+    if before != "between two":
+        world.run(PART_S + 60)
+    asked_again(world, mode=RuleMode.OBSERVE, over_s=over_s)
+    assert world.actions().count("would_have") == 1
+    world.amounts[MEASURE, PORTFOLIO] = 120_000.0
+    world.run(2 * PART_S)
+    assert (proposed(world), world.machine.state.series) == ([], {})
+    assert waits(world) == ([False, True] if before == "unknown" else [])
+    assert series_end(world) == [
+        "the rule is to observe only; from part 2 of 4 on nothing is proposed"
+    ]
+    assert (world.sizes(), world.stage()) == ({"BTC": "1.8"}, "contained")
+
+
+def test_a_proposal_of_a_rule_that_is_to_observe_is_withdrawn() -> None:
+    """Nobody can latch by an old page what the rulebook took back."""
+    world = World().hold(BTC="2")
+    world.amounts[MEASURE, PORTFOLIO] = 120_000.0
+    asked_again(world, mode=RuleMode.PROPOSE, over_s=0.0)
+    (name,) = world.machine.state.proposals
+    asked_again(world, mode=RuleMode.OBSERVE, over_s=0.0)
+    assert proposed(world) == []
+    assert "no proposal" in world.approve(name).answer
+
+
+@pytest.mark.parametrize("epoch", [0.0, 1200.0], ids=["this episode", "the next"])
+@pytest.mark.parametrize("before", ["between two", "before people", "unknown"])
+def test_a_rule_that_asks_for_all_at_once_ends_its_series(before: str, epoch: float) -> None:
+    """Its page ends with it, and the whole is proposed in its place: a part that was approved is
+    no answer to that."""
+    world = over_an_hour()
+    approve(world)
+    if before == "unknown":
+        world.amounts.clear()
+    if before != "between two":
+        world.run(PART_S + 60)
+    world.amounts[MEASURE, PORTFOLIO] = 120_000.0
+    asked_again(world, mode=RuleMode.PROPOSE, over_s=0.0, epoch=epoch)
+    assert waits(world) == ([False, True] if before == "unknown" else [])
+    assert series_end(world) == [
+        "the rule asks in parts no longer; from part 2 of 4 on nothing is proposed"
+    ]
+    world.run(ARMED.proposal_ttl_s / 2)
+    assert ["to $120k" in words for words in proposed(world)] == [True]
+    approve(world)
+    assert world.sizes() == {"BTC": "1.2"}
+    world.run(2 * PART_S)
+    assert (proposed(world), world.machine.state.series) == ([], {})
+
+
+def test_a_hold_on_estimates_ends_no_series() -> None:
+    """The rule asks for a cut in parts all the same: its numbers are estimates for a while."""
+    world = over_an_hour()
+    approve(world)
+    world.ask(rule=CAP, mode=RuleMode.PROPOSE, capped=True)
+    world.run(PART_S)
+    assert series_end(world) == []
+    assert ["to $160k" in words for words in proposed(world) if "order" in words] == [True]
+
+
+def test_what_the_rulebook_says_counts_again_once_the_desk_says_nothing() -> None:
+    """The desk let the rule propose, and does not since a restart: the rule itself observes."""
+    world = World().hold(BTC="2")
+    let = ModeOverride(rule=CAP, mode=RuleMode.PROPOSE)
+    world.policy = msgspec.structs.replace(world.policy, overrides=(let,))
+    world.restart()
+    world.amounts[MEASURE, PORTFOLIO] = 120_000.0
+    asked_again(world, mode=RuleMode.OBSERVE, over_s=3600.0)
+    world.run(2 * LOOK_S)
+    approve(world)
+    world.policy = ARMED
+    world.restart()
+    world.run(2 * PART_S)
+    assert (proposed(world), world.machine.state.series) == ([], {})
+    assert "to observe only" in series_end(world)[0]
+
+
 @pytest.mark.parametrize("acting", [True, False], ids=["amount unknown", "observe"])
 def test_a_series_that_waits_does_not_spin(acting: bool) -> None:
     """It is looked at every few seconds, and in observe never."""

@@ -80,6 +80,11 @@ def rule_asked(turn: Turn, fact: RuleAsked) -> None:
     mode = narrower(said, request.mode_max)
     if mode is not RuleMode.ACT or ask.over_s:
         _drop(turn, ask.key, "the rule may no longer act")
+    if mode is RuleMode.OBSERVE:
+        proposals.withdraw(turn, ask.key, series.TO_OBSERVE)
+        series.end(turn, ask.key, series.TO_OBSERVE)
+    elif not (request.over_s or request.capped_by_estimate):
+        series.superseded(turn, ask)
     if not turn.acting or mode is RuleMode.OBSERVE:
         would_have(turn, series.first_part(turn, ask))
     elif ask.over_s:

@@ -25,6 +25,9 @@ from monitor.core.killswitch.turn import Turn, after
 from monitor.core.killswitch.words import PARTS, dollars
 from monitor.core.types import EngineNs, Subject
 
+TO_OBSERVE = "the rule is to observe only"
+NOT_IN_PARTS = "the rule asks in parts no longer"
+
 
 def first_part(turn: Turn, ask: Ask) -> Ask:
     """The first part of a cut over a time, for its words alone; any other ask as it is."""
@@ -47,6 +50,17 @@ def begin(turn: Turn, ask: Ask) -> None:
     end(turn, ask.key, "the rule asks anew")
     first = msgspec.structs.replace(ask, part=1)
     turn.state.series[ask.key] = Series(ask=first, due_ns=turn.now)
+
+
+def superseded(turn: Turn, ask: Ask) -> None:
+    """The rule asks for the whole at once: what was approved in parts is no answer to that."""
+    standing = turn.state.series.get(ask.key)
+    if standing is None:
+        return
+    if _begun(turn, standing.ask):
+        del turn.state.heard[ask.key]
+    proposals.withdraw(turn, ask.key, NOT_IN_PARTS)
+    end(turn, ask.key, NOT_IN_PARTS)
 
 
 def approved(turn: Turn, ask: Ask) -> str:
@@ -119,8 +133,8 @@ def _over(turn: Turn, series: Series) -> str:
         return "a person re-armed the scope"
     if latch is not None and latch.level > Level.CUT:
         return f"{ask.scope} is at {latch.level.name}"
-    if turn.policy.mode_of(ask.rule, ask.scope, RuleMode.PROPOSE) is RuleMode.OBSERVE:
-        return "the desk lets the rule observe only"
+    if turn.policy.mode_of(ask.rule, ask.scope, ask.mode) is RuleMode.OBSERVE:
+        return TO_OBSERVE
     return ""
 
 
