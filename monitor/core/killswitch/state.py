@@ -289,12 +289,13 @@ class Proposal(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 class Series(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """A cut over a time: ``ask`` is its next part, proposed from ``due_ns`` on, or before people
     now as ``proposal``. ``unknown_ns`` is since when it waits for an amount, ``paged`` once people
-    were told so."""
+    were told so, ``known_ns`` since when the amount is known again while that page stands."""
 
     ask: Ask
     due_ns: EngineNs
     proposal: str = ""
     unknown_ns: EngineNs | None = None
+    known_ns: EngineNs | None = None
     paged: bool = False
 
 

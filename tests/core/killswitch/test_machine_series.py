@@ -136,7 +136,7 @@ def test_a_part_waits_for_an_amount_that_is_not_known() -> None:
     assert waits(world) == [False, True]
 
 
-def test_the_page_of_a_wait_ends_when_the_amount_is_known() -> None:
+def test_the_page_of_a_wait_ends_when_the_amount_stays_known() -> None:
     """Also where the part cannot be proposed yet, since a harder cut is being worked off."""
     world = over_an_hour()
     approve(world)
@@ -148,7 +148,31 @@ def test_the_page_of_a_wait_ends_when_the_amount_is_known() -> None:
     assert waits(world) == [False]
     assert world.stage() != "contained"
     world.amounts[MEASURE, PORTFOLIO] = 120_000.0
-    world.run(10)
+    world.run(ARMED.hold_release_s - 10)
+    assert waits(world) == [False]
+    world.run(20)
+    assert waits(world) == [False, True]
+
+
+def test_an_amount_that_comes_and_goes_is_one_page() -> None:
+    """While it is known nothing is to cut, so that no part ends the wait; a restart forgets neither
+    the page nor since when the amount is known."""
+    world = over_an_hour()
+    approve(world)
+    world.run(PART_S - 120)
+    for _ in range(10):
+        world.amounts.clear()
+        world.run(2 * world.policy.say_within_s)
+        world.amounts[MEASURE, PORTFOLIO] = 190_000.0
+        world.run(world.policy.say_within_s)
+    assert (proposed(world), waits(world)) == ([], [False])
+    assert world.actions().count("waits") == 1
+    world.restart()
+    world.run(ARMED.hold_release_s - world.policy.say_within_s - LOOK_S)
+    assert waits(world) == [False]
+    world.run(3 * LOOK_S)
+    assert waits(world) == [False, True]
+    world.run(PART_S)
     assert waits(world) == [False, True]
 
 

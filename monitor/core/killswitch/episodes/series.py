@@ -91,8 +91,8 @@ def go_on(turn: Turn) -> None:
             end(turn, key, why)
         elif not series.proposal and turn.now >= series.due_ns and _free(turn, series):
             turn.state.series[key] = _look(turn, series)
-        elif series.unknown_ns is not None and _known(turn, series.ask):
-            turn.state.series[key] = _no_longer_unknown(turn, series)
+        elif series.unknown_ns is not None:
+            turn.state.series[key] = _waited(turn, series)
 
 
 def _look(turn: Turn, series: Series) -> Series:
@@ -100,27 +100,36 @@ def _look(turn: Turn, series: Series) -> Series:
     that is because nobody knows the gross or the goal, and stays so."""
     whole_usd, goal = gross_usd(turn, series.ask.scope), goal_usd(turn, series.ask)
     if whole_usd is not None and goal is not None:
-        series = _no_longer_unknown(turn, series)
         ask = _next(turn, series.ask, whole_usd, goal)
-        name = "" if ask is None else proposals.propose_part(turn, ask)
-        return msgspec.structs.replace(series, ask=ask or series.ask, proposal=name)
+        if ask is None:
+            return _waited(turn, series)
+        name = proposals.propose_part(turn, ask)
+        return msgspec.structs.replace(_no_longer_unknown(turn, series), ask=ask, proposal=name)
     since_ns = turn.now if series.unknown_ns is None else series.unknown_ns
     paged = series.paged
     if not paged and turn.now >= after(since_ns, turn.policy.say_within_s):
         waiting.say_wait(turn, series.ask, "no part is proposed before it is")
         paged = True
-    return msgspec.structs.replace(series, unknown_ns=since_ns, paged=paged)
+    return msgspec.structs.replace(series, unknown_ns=since_ns, known_ns=None, paged=paged)
 
 
-def _known(turn: Turn, ask: Ask) -> bool:
-    return gross_usd(turn, ask.scope) is not None and goal_usd(turn, ask) is not None
+def _waited(turn: Turn, series: Series) -> Series:
+    """A series that waited for an amount, and proposes nothing now. Its page ends once the amount
+    has been known for as long as data has to be good for a hold to go: one that comes and goes is
+    one page."""
+    if gross_usd(turn, series.ask.scope) is None or goal_usd(turn, series.ask) is None:
+        return msgspec.structs.replace(series, known_ns=None)
+    known_ns = turn.now if series.known_ns is None else series.known_ns
+    if series.paged and turn.now < after(known_ns, turn.policy.hold_release_s):
+        return msgspec.structs.replace(series, known_ns=known_ns)
+    return _no_longer_unknown(turn, series)
 
 
 def _no_longer_unknown(turn: Turn, series: Series) -> Series:
     """Its page ends, if there is one, and the next wait begins anew."""
     if series.paged:
         waiting.say_no_longer(turn, series.ask)
-    return msgspec.structs.replace(series, unknown_ns=None, paged=False)
+    return msgspec.structs.replace(series, unknown_ns=None, known_ns=None, paged=False)
 
 
 def _over(turn: Turn, series: Series) -> str:
@@ -211,7 +220,10 @@ def rearmed(turn: Turn, scope: Subject) -> None:
 
 
 def due_ns(turn: Turn, series: Series) -> EngineNs | None:
-    """When a part may be proposed by time alone; None while it waits for an answer or a proof."""
+    """When a part may be proposed, or its page end, by time alone; None while it waits for an
+    answer or a proof."""
+    if series.paged:
+        return after(turn.now, LOOK_S)
     if series.proposal or (series.due_ns <= turn.now and not _free(turn, series)):
         return None
     return series.due_ns if series.due_ns > turn.now else after(turn.now, LOOK_S)
