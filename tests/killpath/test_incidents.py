@@ -48,8 +48,13 @@ NOT_HERE = frozenset(
         "withdrawal_rule_change",
     }
 )
-# Simulated seconds of each: long enough for every rule about data to fire and act.
-SECONDS = {FaultKind.STALE_ORACLE: 400.0, FaultKind.BAD_ORACLE: 45.0}
+# Simulated seconds of each: long enough for every rule about data to fire and act, and for what is
+# only a warning to be told.
+SECONDS = {
+    FaultKind.STALE_ORACLE: 400.0,
+    FaultKind.BAD_ORACLE: 45.0,
+    FaultKind.STALE_INDEXER: 120.0,
+}
 SECONDS_ELSE = 100.0
 # Only dYdX is read through an indexer, and only it margins on the oracle alone.
 WHERE = {FaultKind.STALE_INDEXER: DYDX, FaultKind.BAD_ORACLE: DYDX}
