@@ -25,7 +25,7 @@ _TOP, _DEPTH = MarketBit.TOP, MarketBit.DEPTH
 _PREDICTED, _OPEN_INTEREST = MarketBit.PREDICTED, MarketBit.OPEN_INTEREST
 
 
-def market_context(  # noqa: C901, PLR0912, PLR0915 - fact by fact, as said below
+def market_context(  # noqa: C901, PLR0912 - fact by fact, as said below
     state: RiskState,
     event: MarketContextSeen,
     now: EngineNs,
@@ -41,7 +41,7 @@ def market_context(  # noqa: C901, PLR0912, PLR0915 - fact by fact, as said belo
         return
     name, generation, complete = channel.name, channel.generation, event.complete
     bits = again = 0
-    # Each by hand: a loop or a helper here would be the dearest of the process.
+    # Prices by hand, and rates below: a loop or a helper here would be the dearest of the process.
     price, fact = event.mark_price, market.mark
     if price is None:
         if complete:
@@ -80,40 +80,7 @@ def market_context(  # noqa: C901, PLR0912, PLR0915 - fact by fact, as said belo
         bits |= _unsay_price(market.index, name, _INDEX)
     if now >= market.sample_due_ns:
         sample_price(state, market, now)
-    number, told = event.predicted_funding_rate_hourly, market.predicted
-    if number is None:
-        if complete:
-            bits |= _unsay_number(told, name, _PREDICTED)
-    elif number == told.value and told.channel == name and told.generation == generation:
-        told.seen_ns = now
-        again |= _PREDICTED
-    else:
-        # As ``tell_number``, by hand: these two move with nearly every context.
-        told.value = number if isfinite(number) else None
-        told.seen_ns, told.channel, told.generation = now, name, generation
-        bits |= _PREDICTED
-    number, told = event.open_interest_base, market.open_interest
-    if number is None:
-        if complete:
-            bits |= _unsay_number(told, name, _OPEN_INTEREST)
-    elif number == told.value and told.channel == name and told.generation == generation:
-        told.seen_ns = now
-        again |= _OPEN_INTEREST
-    else:
-        told.value = number if isfinite(number) else None
-        told.seen_ns, told.channel, told.generation = now, name, generation
-        bits |= _OPEN_INTEREST
-    if now >= market.volume_due_ns and event.volume_24h_usd is not None:
-        market.volume_due_ns = now + VOLUME_EVERY_NS
-        tell_number(market.volume_24h, event.volume_24h_usd, now, channel)
-    if event.next_funding_time_ns is not None:
-        market.next_funding_time_ns = event.next_funding_time_ns
-    if again and (now >= market.context_due_ns or state.heeds_all):
-        market.context_due_ns = now + state.restated_ns
-        bits |= again
-    if bits:
-        dirty, subject = state.dirty, market.subject
-        dirty[subject] = dirty.get(subject, 0) | bits
+    _rates(state, market, event, now, channel, bits, again)
 
 
 def _comes_late(market: MarketState, said_ns: int, now: EngineNs) -> bool:
@@ -134,6 +101,53 @@ def _prove_nothing(market: MarketState, name: str) -> None:
     for fact in told:
         if fact.channel == name:
             fact.channel = ""
+
+
+def _rates(
+    state: RiskState,
+    market: MarketState,
+    event: MarketContextSeen,
+    now: EngineNs,
+    channel: Channel,
+    bits: int,
+    again: int,
+) -> None:
+    """The context's numbers that may jump, and what all of it asks for."""
+    name, generation, complete = channel.name, channel.generation, event.complete
+    number, fact = event.predicted_funding_rate_hourly, market.predicted
+    if number is None:
+        if complete:
+            bits |= _unsay_number(fact, name, _PREDICTED)
+    elif number == fact.value and fact.channel == name and fact.generation == generation:
+        fact.seen_ns = now
+        again |= _PREDICTED
+    else:
+        # As ``tell_number``, by hand: these two move with nearly every context.
+        fact.value = number if isfinite(number) else None
+        fact.seen_ns, fact.channel, fact.generation = now, name, generation
+        bits |= _PREDICTED
+    number, fact = event.open_interest_base, market.open_interest
+    if number is None:
+        if complete:
+            bits |= _unsay_number(fact, name, _OPEN_INTEREST)
+    elif number == fact.value and fact.channel == name and fact.generation == generation:
+        fact.seen_ns = now
+        again |= _OPEN_INTEREST
+    else:
+        fact.value = number if isfinite(number) else None
+        fact.seen_ns, fact.channel, fact.generation = now, name, generation
+        bits |= _OPEN_INTEREST
+    if now >= market.volume_due_ns and event.volume_24h_usd is not None:
+        market.volume_due_ns = now + VOLUME_EVERY_NS
+        tell_number(market.volume_24h, event.volume_24h_usd, now, channel)
+    if event.next_funding_time_ns is not None:
+        market.next_funding_time_ns = event.next_funding_time_ns
+    if again and (now >= market.context_due_ns or state.heeds_all):
+        market.context_due_ns = now + state.restated_ns
+        bits |= again
+    if bits:
+        dirty, subject = state.dirty, market.subject
+        dirty[subject] = dirty.get(subject, 0) | bits
 
 
 def _unsay_price(fact: PriceFact, name: str, bit: int) -> int:
