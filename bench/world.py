@@ -35,8 +35,8 @@ from monitor.venues.hyperliquid.stream import Connection
 from monitor.venues.hyperliquid.subscriptions import Subscription
 from monitor.venues.hyperliquid.venue import HyperliquidVenue
 
-# What one read of a socket brings after a stall, which tests/bench/test_batches.py measures with the
-# daemon's own driver and writer.
+# What one read of a socket brings after a stall, which tests/bench/test_batches.py measures with
+# the daemon's own driver and writer.
 BATCH_BYTES = 262_144
 TRUTH_PERIOD_S_MAX = 10.0  # accounts, and the height and health of the venues
 TRUTH_EVERY_NS = 5 * SECOND_NS
