@@ -32,11 +32,11 @@ STORY = (
     ("riskd", "WOULD HAVE cut gross of account hyperliquid/main to 70 %", 590, 650),
     ("PAGE", f"critical: {CRITICAL}", 590, 660),
     ("world", "A feed dies", 627, 635),
-    ("PAGE", SILENT, 660, 720),
+    ("PAGE", SILENT, 660, 760),  # 630, silent after 10, fires after 30, waits for 45 s
     ("world", "The feed is back", 777, 785),
-    ("ENDED", SILENT, 840, 900),
+    ("ENDED", SILENT, 830, 920),  # 780, and 60 s of a living feed
     ("world", "Quiet again", 957, 965),
-    ("ENDED", "Margin usage", 1380, 2800),
+    ("ENDED", "Liquidation within 1.5 daily sigmas", 1380, 2800),
     ("ENDED", CRITICAL, 2500, 2800),
     ("gate", "the way back into venue hyperliquid is shut since ", 140, 200),
     ("gate", "to open it, funding_storm wants 60 s of ", 140, 200),
