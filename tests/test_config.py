@@ -95,6 +95,32 @@ def test_messages_say_what_to_do(text: str, said: str) -> None:
     assert said in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        pytest.param(
+            "ve[ues: {}\n" + GOOD,
+            "riskd.yaml:1: ve[ues: there is no such setting.",
+            id="a bracket in a name",
+        ),
+        pytest.param(
+            "desk: a\nvenues: {dydx: {accounts: [{alias: a, address: {a: 1}}]}}\n",
+            "riskd.yaml:2: venues.dydx.accounts[0].address: must be text.",
+            id="a section for an address",
+        ),
+        pytest.param(
+            "desk: 2026-13-45\nvenues: 3\n", "riskd.yaml:2: venues: ", id="a day that is none"
+        ),
+        pytest.param("desk: !!int x\n", "1: -: this is not valid YAML: 'x' cannot", id="a tag"),
+    ],
+)
+def test_what_looks_unlike_anything_is_named_all_the_same(text: str, said: str) -> None:
+    """Field and line, whatever was typed."""
+    with pytest.raises(ConfigError) as caught:
+        parse_config(text, source="riskd.yaml")
+    assert said in str(caught.value)
+
+
 def test_a_secret_is_never_shown() -> None:
     """A secret pasted into the file does not travel into an error."""
     text = GOOD + "notify:\n  webhooks:\n    - {url: https://x.example/T0KEN, secret: hunter2x}\n"

@@ -60,11 +60,11 @@ def _accounts_together(
         for message in _model_mistakes(HyperliquidSettings, {"accounts": invented}):
             yield place, message
         return
-    seen: dict[tuple[object, object], int] = {}
+    seen: dict[tuple[str, str], int] = {}
     for index, row in rows:
         parents = row.get("parents", [0])
         for parent in parents if isinstance(parents, list) else []:
-            key = (row.get("address", index), str(parent))
+            key = (str(row.get("address", index)), str(parent))
             first = seen.setdefault(key, index)
             if first != index:
                 yield (

@@ -19,7 +19,7 @@ def once_each(
     document: YamlText, details: list[ErrorDetails], together: set[KeyPath]
 ) -> Iterator[Problem]:
     """One problem for each field, however many readings of it were tried."""
-    paths = [_path(detail) for detail in details]
+    paths = [_path(document, detail) for detail in details]
     told: set[KeyPath] = set()
     for path, detail in zip(paths, details, strict=True):
         below = [other for other in (*paths, *together) if other[: len(path)] == path]
@@ -35,8 +35,13 @@ def once_each(
         yield _problem(document, detail, list_too=bool(kinds & {"tuple_type", "list_type"}))
 
 
-def _path(detail: ErrorDetails) -> KeyPath:
-    return tuple(part for part in detail["loc"] if not _is_union_tag(part))
+def _path(document: YamlText, detail: ErrorDetails) -> KeyPath:
+    """Where in the file: without what pydantic calls a reading it tried, unless it is typed so."""
+    path: KeyPath = ()
+    for part in detail["loc"]:
+        if (*path, part) in document.lines or not _is_union_tag(part):
+            path = (*path, part)
+    return path
 
 
 def sentence(message: str) -> str:
@@ -54,7 +59,7 @@ def line(problem: Problem) -> int:
 
 def _problem(document: YamlText, detail: ErrorDetails, *, list_too: bool) -> Problem:
     """One pydantic error in words for a person, with the line it stands on."""
-    path = _path(detail)
+    path = _path(document, detail)
     kind = detail["type"]
     context: dict[str, Any] = detail.get("ctx") or {}
     found: str | None = None

@@ -19,6 +19,7 @@ Path = tuple[str | int, ...]
 Plain = None | bool | int | float | str | list["Plain"] | dict[str, "Plain"]
 
 NESTING_MAX = 40  # deeper than any file a person writes; bounds recursion
+DATE = "tag:yaml.org,2002:timestamp"
 
 
 @dataclass(slots=True)
@@ -107,11 +108,18 @@ def _plain(loader: yaml.SafeLoader, node: yaml.Node, path: Path, into: YamlText)
     start, end = node.start_mark, node.end_mark
     if end.line > start.line and start.buffer is not None:
         into.written[path] = (start.line + 1, start.buffer[start.pointer : end.pointer])
-    value = loader.construct_object(node)
+    if node.tag == DATE:
+        return str(node.value)  # text to us, and no less so where the calendar has no such day
+    try:
+        value = loader.construct_object(node)
+    except (ValueError, LookupError) as error:
+        kind = node.tag.rpartition(":")[2]
+        raise yaml.MarkedYAMLError(
+            problem=f"{node.value[:40]!r} cannot be read as {kind}", problem_mark=node.start_mark
+        ) from error
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    # Dates and binaries are text to us: a rule or an address never is one.
-    return str(node.value)
+    return str(node.value)  # binaries and the like: a rule or an address never is one
 
 
 def _mapping(
