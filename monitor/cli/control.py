@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import re
 import socket
 import uuid
 from pathlib import Path
@@ -21,6 +22,7 @@ from monitor.server.control import SOCKET_NAME
 ANSWER_S = 15.0  # a plan may read accounts first
 REFUSED = 1
 DATA_DIR = "./riskd-data"  # where the configuration says nothing else
+_LINE = re.compile(r"^data_dir:.*\n?", re.MULTILINE)
 ANSWER_BYTES_MAX = 1024 * 1024
 
 
@@ -65,10 +67,11 @@ def new_id() -> str:
 
 def directory_of(arguments: argparse.Namespace) -> Path:
     """The data directory of the riskd that is meant. Of the configuration nothing else is read, so
-    that a mistake elsewhere in it stands in nobody's way.
+    that a mistake elsewhere in it stands in nobody's way, not even one that makes it no YAML.
 
     Raises:
-        ConfigError: When the file cannot be read; says what works without it.
+        ConfigError: When the file cannot be read, or does not say it clearly; says what works
+            without it. A stop left in another directory would stop nobody.
     """
     if arguments.data_dir is not None:
         return Path(arguments.data_dir)
@@ -76,14 +79,23 @@ def directory_of(arguments: argparse.Namespace) -> Path:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise ConfigError(
-            f"{path} cannot be read ({why}), so nobody knows where riskd's data is. Name it with "
-            "--data-dir DIR. To stop the book without riskd's help: touch DIR/KILL"
-        ) from error
-    data = parse_yaml(text, source=str(path)).data
-    named = data.get("data_dir") if isinstance(data, dict) else None
-    return path.resolve().parent / (named if isinstance(named, str) else DATA_DIR)
+        raise _nowhere(path, getattr(error, "strerror", None) or "it is not UTF-8 text") from error
+    document = parse_yaml(text, source=str(path))
+    if not isinstance(document.data, dict):
+        document = parse_yaml("".join(_LINE.findall(text)), source=str(path))
+    named: object = None if document.problems else DATA_DIR
+    if isinstance(document.data, dict):
+        named = document.data.get("data_dir", DATA_DIR)
+    if not isinstance(named, str) or any(one.field == "data_dir" for one in document.problems):
+        raise _nowhere(path, "its data_dir is not plain text, or stands twice")
+    return path.resolve().parent / named
+
+
+def _nowhere(path: Path, why: str) -> ConfigError:
+    return ConfigError(
+        f"{path} cannot be read ({why}), so nobody knows where riskd's data is. Name it with "
+        "--data-dir DIR. To stop the book without riskd's help: touch DIR/KILL"
+    )
 
 
 def ask(arguments: argparse.Namespace, request: OperatorRequest) -> int:

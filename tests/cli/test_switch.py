@@ -197,6 +197,8 @@ def test_a_kill_that_is_not_on_record_is_left_as_a_file_too(
         pytest.param("data_dir: here\nvenues: {hyperlikwid: 3}\n", "here", id="a mistake in it"),
         pytest.param("venues: {}\n", "riskd-data", id="the default place"),
         pytest.param("][\n", "riskd-data", id="no YAML at all"),
+        pytest.param("desk: a\ndata_dir: here\nrules: {files: [\n", "here", id="no YAML below it"),
+        pytest.param("desk: a\ndesk: b\n", "riskd-data", id="twice, but not this"),
     ],
 )
 def test_a_mistake_in_the_configuration_stops_no_kill(
@@ -209,6 +211,25 @@ def test_a_mistake_in_the_configuration_stops_no_kill(
     kill.arguments(parser)
     assert kill.run(parser.parse_args(["--reason", "x", "--config", str(config)])) == 3
     assert (tmp_path / folder / "KILL").exists()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("data_dir: 3\n", id="no text"),
+        pytest.param('data_dir: "here\n', id="no end"),
+        pytest.param("data_dir: here\ndata_dir: there\n", id="twice"),
+    ],
+)
+def test_a_stop_is_not_left_where_riskd_may_not_look(tmp_path: Path, text: str) -> None:
+    """Where the directory is not clear it has to be named: a KILL file elsewhere stops nobody."""
+    config = tmp_path / "riskd.yaml"
+    config.write_text(text)
+    parser = Parser()
+    kill.arguments(parser)
+    with pytest.raises(ConfigError, match="--data-dir DIR"):
+        kill.run(parser.parse_args(["--reason", "x", "--config", str(config)]))
+    assert list(tmp_path.iterdir()) == [config]
 
 
 def test_without_a_configuration_the_way_that_needs_none_is_named(tmp_path: Path) -> None:
