@@ -49,36 +49,33 @@ class YamlText:
 def parse_yaml(text: str, *, source: str) -> YamlText:
     """Read one YAML document; syntax mistakes and duplicate keys are ``problems``, not raised."""
     result = YamlText(source=source)
+    line, what = 1, ""
     try:
-        loader = yaml.SafeLoader(text)
+        result.data = _document(text, result)
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         what = f"a character that text may not hold (U+{ord(text[error.position]):04X})"
-        result.problems.append(
-            Problem(where=f"{source}:{line}", field="-", message=f"this is not valid YAML: {what}.")
-        )
-        return result
-    try:
-        node = loader.get_single_node()
-        if node is not None:
-            result.data = _plain(loader, node, (), result)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
-        result.problems.append(
-            Problem(
-                where=f"{source}:{line}",
-                field="-",
-                message=f"this is not valid YAML: {error.problem or error.context}.",
-            )
-        )
+        what = str(error.problem or error.context)
+    except RecursionError:
+        what = "nested too deeply"
     except yaml.YAMLError as error:
-        result.problems.append(
-            Problem(where=f"{source}:1", field="-", message=f"this is not valid YAML: {error}.")
-        )
+        what = str(error)
+    if what:
+        message = f"this is not valid YAML: {what}."
+        result.problems.append(Problem(where=f"{source}:{line}", field="-", message=message))
+    return result
+
+
+def _document(text: str, into: YamlText) -> Plain:
+    loader = yaml.SafeLoader(text)
+    try:
+        node = loader.get_single_node()
+        return None if node is None else _plain(loader, node, (), into)
     finally:
         loader.dispose()
-    return result
 
 
 def dotted(path: Iterable[str | int]) -> str:

@@ -53,6 +53,13 @@ def test_self_reference_ends() -> None:
     assert "nested too deeply" in text.problems[0].message
 
 
+def test_depth_without_end_is_a_mistake() -> None:
+    """Deeper than the reader's own stack."""
+    text = parse_yaml("[" * 5000, source="f.yaml")
+    assert text.data is None
+    assert "nested too deeply" in text.problems[0].message
+
+
 def test_nearest_and_dotted() -> None:
     """Names for people."""
     assert nearest("adress", ["address", "alias"]) == "address"
