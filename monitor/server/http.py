@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import contextlib
 import errno
 import hmac
 import socket
@@ -230,11 +231,12 @@ class Server:
         openmetrics = wants_openmetrics(request.headers.get("Accept"))
         content_type, chunks = self._source.metrics(openmetrics=openmetrics)
         response = web.StreamResponse(headers={**HEADERS, "Content-Type": content_type})
-        await response.prepare(request)
-        for chunk in chunks:
-            await response.write(chunk)
-            await asyncio.sleep(0)  # feeds and the writer run between two slices
-        await response.write_eof()
+        with contextlib.suppress(ConnectionResetError):  # a scrape given up is no error of ours
+            await response.prepare(request)
+            for chunk in chunks:
+                await response.write(chunk)
+                await asyncio.sleep(0)  # feeds and the writer run between two slices
+            await response.write_eof()
         return response
 
 

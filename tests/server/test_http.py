@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
+from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
@@ -138,6 +139,36 @@ async def test_openmetrics_by_accept_header(server: Server, client: aiohttp.Clie
     async with client.get(f"{server.url}/metrics", headers=headers) as answer:
         assert answer.content_type == "application/openmetrics-text"
         assert (await answer.text()).endswith("# EOF\n")
+
+
+async def test_a_scrape_given_up_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
+    """Prometheus hangs up at its timeout; a traceback in the log would send somebody looking."""
+    ended = asyncio.Event()
+
+    def endless() -> Iterator[bytes]:
+        try:
+            while True:
+                yield b"riskd_equity_usd 1\n"
+        finally:
+            ended.set()
+
+    class Endless(FakeSource):
+        def metrics(self, *, openmetrics: bool) -> tuple[str, Iterable[bytes]]:
+            return super().metrics(openmetrics=openmetrics)[0], endless()
+
+    running = Server(ServerSettings(port=0), Endless())
+    await running.start()
+    try:
+        at = urlsplit(running.url)
+        reader, writer = await asyncio.open_connection(at.hostname, at.port)
+        writer.write(b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        await reader.readuntil(b"riskd_equity_usd")
+        writer.transport.abort()
+        async with asyncio.timeout(10.0):
+            await ended.wait()
+    finally:
+        await running.close()
+    assert [record.message for record in caplog.records if record.exc_info] == []
 
 
 @pytest.mark.parametrize(
