@@ -99,20 +99,27 @@ def test_a_side_that_is_gone_is_as_thin_as_can_be(
     assert found["spread_wide"] == "inactive"
 
 
+@pytest.mark.parametrize("bids", [True, False], ids=["bids", "offers"])
 @pytest.mark.parametrize("other", [1e6, None], ids=["the other stands", "the other is not seen"])
-def test_a_side_that_stays_gone_stays_pulled(other: float | None) -> None:
+def test_a_side_that_stays_gone_stays_pulled(other: float | None, bids: bool) -> None:
     """Nothing at all never becomes usual, however long it lasts; once something is back it is
     judged by the hour again, when half of it is known and had anything in it."""
+
+    def at(minute: int, side: float | None, other: float | None) -> Desk:
+        return told(desk.at(60.0 * minute), *((side, other) if bids else (other, side)))
+
     desk = desk_of(1e5)
     for minute in range(40):
-        told(desk.at(60.0 * minute), 1e6, 1e6).evaluate()
+        at(minute, 1e6, 1e6).evaluate()
     for minute in range(40, 240):
-        told(desk.at(60.0 * minute), 0.0, other)
+        at(minute, 0.0, other)
         assert desk.after("depth_drop_ratio", BTC) == 1.0, minute
-    told(desk.at(60.0 * 240), 9e5, 1e6)
+        if minute == 120:  # as while a book is put together anew
+            assert at(121, None, None).after("depth_drop_ratio", BTC) is None
+    at(240, 9e5, 1e6)
     assert desk.after("depth_drop_ratio", BTC) is None
     for minute in range(241, 275):
-        told(desk.at(60.0 * minute), 9e5, 1e6).evaluate()
+        at(minute, 9e5, 1e6).evaluate()
     assert desk.after("depth_drop_ratio", BTC) == 0.0
 
 

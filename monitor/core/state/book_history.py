@@ -29,7 +29,8 @@ class BookHistory:
     the running ``hour``; ``minutes`` are (minute since 1970, bid USD, ask USD) within 25 bp.
 
     The medians are over all that is kept; None until enough is. What a side of the book had stands
-    as its median for as long as the side is gone: nothing at all never becomes usual.
+    as its median until something is seen in it again: nothing at all never becomes usual, and a
+    side that is not seen is not back.
     """
 
     hour: int = 0
@@ -77,8 +78,8 @@ def sample_depth(history: BookHistory, depth: DepthFact, now: EngineNs) -> Engin
         history.minutes.append((minute, depth.bid_usd, depth.ask_usd))
     history.minutes = [one for one in history.minutes if one[0] > minute - DEPTH_MINUTES]
     enough = len(history.minutes) >= DEPTH_MINUTES_MIN
-    if depth.bid_usd != 0.0 or not history.bid_median_usd:
+    if depth.bid_usd or not history.bid_median_usd:
         history.bid_median_usd = median([one[1] for one in history.minutes]) if enough else None
-    if depth.ask_usd != 0.0 or not history.ask_median_usd:
+    if depth.ask_usd or not history.ask_median_usd:
         history.ask_median_usd = median([one[2] for one in history.minutes]) if enough else None
     return (minute + 1) * DEPTH_EVERY_NS
