@@ -112,11 +112,12 @@ def _in_sigmas(one: Barrier) -> str:
 
 
 def _reachable(node: AccountNode, use: Use) -> list[Barrier]:
-    """Barriers that a sum can be done for: not touched already, and above a price of nothing."""
+    """Barriers that a sum can be done for: above a price of nothing. None at all where one is
+    touched already, for no sum of another gives the value then."""
     found = barriers_of(node, use) or []
-    return [
-        one for one in found if one.distance_ratio > 0.0 and (one.up or one.distance_ratio < 1.0)
-    ]
+    if any(one.distance_ratio <= 0.0 for one in found):
+        return []
+    return [one for one in found if one.up or one.distance_ratio < 1.0]
 
 
 def work_sigmas(node: AccountNode, use: Use) -> Steps:

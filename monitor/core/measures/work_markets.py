@@ -40,8 +40,8 @@ def work_depth_drop(node: MarketNode, _use: Use) -> Steps:
         ("offers", depth.ask_usd, books.ask_median_usd),
     )
     return tuple(
-        f"{word}, 1 - now / median of the hour: 1 - {usd(now)} / {usd(usual)} = "
-        f"{bare(1.0 - now / usual)}"
+        f"{word}, 1 - now / median of {'the hour' if now else 'before'}: "
+        f"1 - {usd(now)} / {usd(usual)} = {bare(1.0 - now / usual)}"
         for word, now, usual in sides
         if now is not None and usual
     )
