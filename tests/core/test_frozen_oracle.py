@@ -102,18 +102,19 @@ def storm(moving: bool, others: int, seconds: int = 60) -> Desk:
 
 
 @pytest.mark.parametrize(
-    ("moving", "others", "share"),
+    ("moving", "others", "share", "worst"),
     [
-        pytest.param(True, 3, 0.5, id="a real storm on half of the markets"),
-        pytest.param(False, 3, None, id="a dead oracle leaves too few to judge by"),
-        pytest.param(False, 7, 0.0, id="the other venue alone is enough, and calm"),
+        pytest.param(True, 3, 0.5, 0.5, id="a real storm on half of the markets"),
+        pytest.param(False, 3, None, None, id="a dead oracle leaves too few to judge by"),
+        pytest.param(False, 7, 0.0, 0.3, id="the other venue alone is enough, and calm"),
     ],
 )
 def test_markets_of_a_dead_oracle_are_no_storm(
-    moving: bool, others: int, share: float | None
+    moving: bool, others: int, share: float | None, worst: float | None
 ) -> None:
-    """The premium over a number that nobody makes any more must not cut a book."""
+    """The premium over a number that nobody makes any more must not cut a book, nor end a cut."""
     desk = storm(moving, others)
+    assert desk.after("funding_expensive_worst_share_ratio", PORTFOLIO) == worst
     assert desk.after("funding_expensive_share_ratio", PORTFOLIO) == share
     venue = desk.after("funding_expensive_share_ratio", HL_VENUE)
     assert venue == (1.0 if moving else None)
