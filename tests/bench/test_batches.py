@@ -10,6 +10,7 @@ import aiohttp
 from aiohttp import web
 
 from bench.world import BATCH_BYTES
+from monitor.cli.runner import new_runner
 from monitor.core.decision import Decision
 from monitor.core.events import Event
 from monitor.core.types import EngineNs
@@ -83,8 +84,8 @@ async def bursting() -> AsyncIterator[str]:
         await runner.cleanup()
 
 
-async def test_a_batch_of_the_bench_is_what_one_read_brings() -> None:
-    """No less, so that nothing is judged oftener than in the daemon, and no more."""
+async def most_bytes() -> int:
+    """Of the largest batch of a burst."""
     engine, clock, metrics = Counting(), ManualClock(), DaemonMetrics(version="0")
     writer = Writer(engine, clock, listeners=(), metrics=metrics)
     async with bursting() as url, aiohttp.ClientSession() as session:
@@ -101,5 +102,18 @@ async def test_a_batch_of_the_bench_is_what_one_read_brings() -> None:
             await engine.whole.wait()
         reading.cancel()
         await asyncio.gather(reading, return_exceptions=True)
-    most = max(engine.batches) * len(FRAME)
+    return max(engine.batches) * len(FRAME)
+
+
+def test_a_batch_of_the_bench_is_what_one_read_of_asyncio_brings() -> None:
+    """No less, and no more."""
+    with asyncio.Runner() as runner:
+        most = runner.run(most_bytes())
     assert BATCH_BYTES - len(FRAME) < most < BATCH_BYTES + len(FRAME)
+
+
+def test_the_daemon_judges_no_oftener_than_the_bench() -> None:
+    """On the loop that it runs on, where an evaluation may get more than one read."""
+    with new_runner() as runner:
+        most = runner.run(most_bytes())
+    assert most > BATCH_BYTES - len(FRAME)
