@@ -178,7 +178,7 @@ def _depth_drop(node: MarketNode, use: Use) -> float | None:
     if not use.fresh(market.depth, node.depth_limit, "depth"):
         return None
     if drop is None:
-        use.absent(f"{UNREACHED}, or it never had anything in it")
+        use.absent(f"{UNREACHED}, or it had nothing in it for most of the hour")
     return drop
 
 
