@@ -88,6 +88,16 @@ def states(desk: StressDesk) -> dict[str, str]:
     }
 
 
+def fired() -> StressDesk:
+    """Four of ten are dear until both rules are out."""
+    desk = ten(4, RULES)
+    for _ in range(4):
+        rates(desk, 4).evaluate()
+        desk.later(300)
+    assert set(states(desk).values()) == {"firing"}
+    return desk
+
+
 @pytest.mark.parametrize(
     ("closes", "after"),
     [pytest.param(True, "firing", id="closed"), pytest.param(False, "recovering", id="calm")],
@@ -95,11 +105,7 @@ def states(desk: StressDesk) -> dict[str, str]:
 def test_markets_that_close_end_no_alert(closes: bool, after: str) -> None:
     """The four dear ones of ten pause, and the share of the six known ones is nothing; that it is
     nothing while all of them are open is another thing."""
-    desk = ten(4, RULES)
-    for _ in range(4):
-        rates(desk, 4).evaluate()
-        desk.later(300)
-    assert set(states(desk).values()) == {"firing"}
+    desk = fired()
     if closes:
         close(desk, MarketStatus.PAUSED, *NAMES[:4])
     for _ in range(3):
@@ -107,3 +113,18 @@ def test_markets_that_close_end_no_alert(closes: bool, after: str) -> None:
         desk.later(60)
     assert desk.value(SHARE, PORTFOLIO) == 0.0
     assert set(states(desk).values()) == {after}
+
+
+@pytest.mark.parametrize(
+    ("count", "permitted"), [pytest.param(2, True, id="a few"), pytest.param(3, False, id="many")]
+)
+def test_markets_that_close_permit_no_return(count: int, permitted: bool) -> None:
+    """After a day of calm; nothing that is known is dear, and three of ten that close may be."""
+    desk = fired()
+    for _ in range(26):
+        rates(desk.later(3600), 0).evaluate()
+    assert states(desk)["funding_broad_expense"] == "inactive"
+    assert desk.engine.permits_reentry("funding_broad_expense", PORTFOLIO, desk.now)
+    close(desk, MarketStatus.PAUSED, *NAMES[:count]).later(1).evaluate()
+    assert desk.value(SHARE, PORTFOLIO) == 0.0
+    assert desk.engine.permits_reentry("funding_broad_expense", PORTFOLIO, desk.now) is permitted

@@ -94,13 +94,15 @@ def test_expensive_markets_are_named_the_dearest_first() -> None:
         desk.list_market(f"M{number}")
         desk.context(f"M{number}", predicted_funding_rate_hourly=1e-5 * number * (-1) ** number)
     desk.list_market("GONE", status=MarketStatus.DELISTED)
+    for name in ("SHUT", "STILL"):
+        desk.list_market(name, status=MarketStatus.PAUSED)
     desk.evaluate()
     lines = adds_up(desk, "funding_expensive_share_ratio", HL_VENUE)
     assert lines[0] == "dearest -61.3 %/yr (M7 on hyperliquid), +52.6 %/yr (M6 on hyperliquid)"
-    assert lines[1] == "8 of 8 markets are known"
+    assert lines[1] == "8 of 10 markets are known; 2 are not open"
     assert lines[2].endswith("markets whose funding counts: 2 / 8 = 0.25")
     (line,) = adds_up(desk, "funding_markets_known_ratio", HL_VENUE)
-    assert line == "known / markets: 8 / 8 = 1"
+    assert line == "known / markets: 8 / 10 = 0.8"
 
 
 def test_markets_of_a_dead_oracle_are_left_out_and_told() -> None:
