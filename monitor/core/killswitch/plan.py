@@ -79,7 +79,8 @@ class Plan(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     ``deferred_usd`` is what later slices take, so that ``gross_after_usd`` above the goal is
     ``deferred_usd`` plus the shortfalls. ``unpriced`` are positions in scope whose value nobody
     knows and which no gross here counts. ``in_the_way`` are (venue, account, order id) of working
-    orders without which more could be cut.
+    orders without which more could be cut, and ``twins`` (venue, account, market) of legs that
+    hedge what is short and cannot be cut with it.
     """
 
     orders: tuple[PlannedOrder, ...]
@@ -95,6 +96,7 @@ class Plan(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     deferred_usd: float = 0.0
     unpriced: tuple[str, ...] = ()
     in_the_way: tuple[tuple[str, str, str], ...] = ()
+    twins: tuple[tuple[str, str, str], ...] = ()
 
     @property
     def met(self) -> bool:

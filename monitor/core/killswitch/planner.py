@@ -19,7 +19,7 @@ from monitor.core.killswitch.plan import Plan, PlanLimits, PlannedOrder, Target
 from monitor.core.killswitch.planning.cutting import Cuts, cut, sum_usd
 from monitor.core.killswitch.planning.legs import Leg, gross_in_scope_usd, read_legs
 from monitor.core.killswitch.planning.notes import Told, notes_about
-from monitor.core.killswitch.planning.pairing import asset_prices, divide
+from monitor.core.killswitch.planning.pairing import Pairing, asset_prices, divide
 from monitor.core.killswitch.planning.pricing import EXACT, cost_bps, plain
 from monitor.core.killswitch.planning.shortfalls import missing
 
@@ -84,6 +84,7 @@ def plan_cut(target: Target, book: Book, limits: PlanLimits) -> Plan:
             deferred_usd=float(deferred),
             unpriced=tuple(leg.name for leg in legs if leg.in_scope and leg.price is None),
             in_the_way=_in_the_way(legs) if short else (),
+            twins=_twins_of(pairing) if short else (),
         )
         told = Told(
             alone_usd=float(sum_usd(cuts, paired=False)),
@@ -186,6 +187,11 @@ def _net(
         return tuple((asset, float(net[asset] * prices[asset])) for asset in sorted(net))
 
     return told(before), told(after)
+
+
+def _twins_of(pairing: Pairing) -> tuple[tuple[str, str, str], ...]:
+    twins = {one.twin for one in pairing.stuck if one.twin is not None and one.twin.venue}
+    return tuple(sorted((leg.venue, leg.account, leg.market) for leg in twins))
 
 
 def _in_the_way(legs: Sequence[Leg]) -> tuple[tuple[str, str, str], ...]:

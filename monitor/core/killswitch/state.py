@@ -78,11 +78,13 @@ class Run(msgspec.Struct, kw_only=True):
     ``wait_ns`` when the next command may leave. ``bases`` are sizes when the round was planned,
     ``floors`` what our own fills left, ``met`` what was held when the goal was met, ``firsts``
     unsigned sizes when the trip first looked. ``grown`` says what is held beside ``met`` that no
-    hedge is. ``in_the_way`` are reduce-only orders that a cut has to take away, since they would
-    take off the same position. ``look`` is what the next look is at: positions alone between
-    rounds, since lists of orders cost most of it and a cut in a thin book takes many; orders
-    everywhere, where the proof lacks those of what is idle. ``trying_ns`` is when the first command
-    left since anything had an effect, and ``trouble`` what stood in the way last.
+    hedge is. ``twins`` are markets in which it comes down together with another account: all that
+    comes down here once ``cut_done``. ``in_the_way`` are reduce-only orders that a cut has to take
+    away, since they would take off the same position. ``look`` is what the next look is at:
+    positions alone between rounds, since lists of orders cost most of it and a cut in a thin book
+    takes many; orders everywhere, where the proof lacks those of what is idle. ``trying_ns`` is
+    when the first command left since anything had an effect, and ``trouble`` what stood in the way
+    last.
     """
 
     venue: str
@@ -109,6 +111,7 @@ class Run(msgspec.Struct, kw_only=True):
     truth: AccountTruth | None = None
     cancels: tuple[WorkingOrder, ...] = ()
     in_the_way: tuple[str, ...] = ()
+    twins: tuple[str, ...] = ()
     trying_ns: EngineNs | None = None
     trouble: str = ""
     intents: list[Intent] = msgspec.field(default_factory=list)
@@ -122,6 +125,11 @@ class Run(msgspec.Struct, kw_only=True):
     def key(self) -> str:
         """``hyperliquid/main``."""
         return f"{self.venue}/{self.account}"
+
+    @property
+    def share_met(self) -> bool:
+        """True when nothing more is to be cut here, by itself or with a twin."""
+        return self.cut_done and not self.twins
 
     @property
     def changing(self) -> bool:

@@ -24,16 +24,16 @@ SLACK_USD = 1.0  # rounding to lots may pass a turnover bound by so much
 
 def with_kept(turn: Turn, latch: Latch, book: Book, ratio: float) -> Book:
     """``book`` with the positions that this trip may not touch; they stay in it as the hedges they
-    are. Another trip's HALT keeps positions as they are, for it outranks CUT; and the desk may let
-    a rule do less in a part of what it tripped: on the way to ``ratio`` (share of the baseline)
-    what may not come down so far stays."""
+    are, beside what it keeps already. Another trip's HALT keeps positions as they are, for it
+    outranks CUT; and the desk may let a rule do less in a part of what it tripped: on the way to
+    ``ratio`` (share of the baseline) what may not come down so far stays."""
     halts = [
         (other.scope, other.level)
         for other in turn.state.latches.values()
         if other is not latch and other.level is Level.HALT and other.level > latch.level
     ]
     assets = asset_of(book)
-    kept = []
+    kept = book.why_kept
     for truth in book.accounts:
         for one in truth.positions:
             place = {
@@ -46,8 +46,8 @@ def with_kept(turn: Turn, latch: Latch, book: Book, ratio: float) -> Book:
             if not why and share_left(turn.policy, latch, **place) > ratio:
                 why = left_words(held_back(turn.policy, latch, **place))
             if why:
-                kept.append((truth.venue, truth.account, one.market, why))
-    return msgspec.structs.replace(book, kept=tuple(kept))
+                kept[truth.venue, truth.account, one.market] = why
+    return msgspec.structs.replace(book, kept=tuple((*where, why) for where, why in kept.items()))
 
 
 def checked(

@@ -95,7 +95,7 @@ def reopen(latch: Latch, turn: Turn, *, by_person: bool) -> None:
     """
     latch.burst = 0
     for run in latch.runs.values():
-        run.cut_done = False
+        run.cut_done, run.twins = False, ()
         run.outcome = Outcome.NONE
         run.failures = run.barren = 0
         run.residuals = ()
@@ -198,7 +198,7 @@ def _between_rounds(turn: Turn, latch: Latch, run: Run) -> bool:
 
 
 def _cutting(latch: Latch, run: Run) -> bool:
-    return latch.cutting and not run.stopped and not run.cut_done
+    return latch.cutting and not run.stopped and not run.share_met
 
 
 def _cancel_words(run: Run) -> tuple[tuple[str, str], ...]:

@@ -18,6 +18,9 @@ from monitor.core.killswitch.planning.legs import read_legs
 from monitor.core.killswitch.state import Latch, Run
 from monitor.core.types import EngineNs, Side
 
+MET = "its own share of the cut is met"
+NO_FILL = "its orders do not fill"
+
 
 def trip_book(
     book: Book,
@@ -26,8 +29,8 @@ def trip_book(
     touched: Mapping[str, EngineNs] = MappingProxyType({}),
 ) -> Book:
     """``book`` as one trip may use it: orders only for the ``ready`` accounts, each with all its
-    readings of after our own last command there (``touched``), dark what was not read, and accounts
-    with open orders of ours as if those were filled.
+    readings of after our own last command there (``touched``), kept what is done with for now, dark
+    what else was not read, and accounts with open orders of ours as if those were filled.
 
     The last is on purpose: what may be cut already is not to be cut again elsewhere.
     """
@@ -39,13 +42,21 @@ def trip_book(
     )
     truths = {f"{one.venue}/{one.account}": one for one in book.accounts}
     dark = {f"{venue}/{account}": (venue, account) for venue, account in book.dark}
+    kept = list(book.kept)
     for key, run in latch.runs.items():
         known = truths.get(key)
         if run.truth is not None and (key in ready or known is None or _newer(run.truth, known)):
             truths[key] = run.truth
         if run.intents and key in truths:
             truths[key] = _as_if_filled(truths[key], run)
-        if run.reachable and (key not in ready or key not in truths):
+        why = _why_kept(run, ready=key in ready) if key in truths else ""
+        if why:
+            kept += [
+                (run.venue, run.account, one.market, why)
+                for one in truths[key].positions
+                if key not in ready or one.market not in run.twins
+            ]
+        elif run.reachable and (key not in ready or key not in truths):
             dark[key] = (run.venue, run.account)
     for key in ready:
         dark.pop(key, None)
@@ -57,7 +68,18 @@ def trip_book(
         ),
         dark=tuple(dark.values()),
         second=second,
+        kept=tuple(kept),
     )
+
+
+def _why_kept(run: Run, *, ready: bool) -> str:
+    """Why an account, or what of it is beside ``twins``, stays as it is in this plan although it is
+    known; empty where it need not."""
+    if ready:
+        return MET if run.cut_done else ""
+    if run.stopped or run.barren:
+        return run.stopped or NO_FILL
+    return MET if run.share_met else ""
 
 
 def _newer(mine: AccountTruth, known: AccountTruth) -> bool:

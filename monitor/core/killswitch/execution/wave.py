@@ -28,6 +28,8 @@ from monitor.core.killswitch.execution.run import (
     wait_for_proof,
 )
 from monitor.core.killswitch.execution.truths import (
+    MET,
+    NO_FILL,
     basis_usd,
     fix_baseline,
     gross_by_position,
@@ -45,6 +47,7 @@ HALVINGS_MAX = 10  # a thousandth finds out as well as less does
 # What was cut and is above its goal by less than this again is done: prices move by as much while
 # it is read, and each further round costs a minute's tenth of the venue's requests.
 DRIFT_RATIO = 0.0025
+UNPAIRED = "its last orders met nobody, so no twin is cut with it: reduce both, or pull again"
 
 
 def gate(turn: Turn, latch: Latch) -> None:
@@ -103,7 +106,7 @@ def _join(turn: Turn, latch: Latch, *, retried: bool) -> None:
     """Pairs over accounts need all of them in one plan: have those that rest read again. One that
     is INCOMPLETE comes with another that is tried again, not with every round of the rest."""
     for run in latch.runs.values():
-        if run.work is not Work.IDLE or not run.reachable or run.cut_done or run.stopped:
+        if run.work is not Work.IDLE or not run.reachable or run.share_met or run.stopped:
             continue
         if retried or run.outcome is Outcome.CONTAINED:
             begin(run, turn)
@@ -190,10 +193,17 @@ def make_plan(
     accounts = {f"{venue}/{account}" for venue, account in book.executable}
     unsure = {leg.name for leg in read_legs(latch.scope, book) if leg.stuck == SIDES_DISAGREE}
 
+    # What comes down in pairs does so to the goal of all whose share is met or who come along: not
+    # to their own, of which one may have less and another more.
+    pairs = {key for key, run in latch.runs.items() if run.twins}
+    together = not pairs.isdisjoint(accounts)
+
     def stuck(name: str) -> bool:
         venue, account, market = name.split("/", 2)
-        out_of_reach = f"{venue}/{account}" not in accounts or (venue, market) in lotless
-        return out_of_reach or name in unsure or (venue, account, market) in kept
+        key, why = f"{venue}/{account}", kept.get((venue, account, market))
+        counts = key in accounts or (together and (key in pairs or why == MET))
+        no_order = (venue, market) in lotless or name in unsure
+        return not counts or no_order or why not in {None, MET, NO_FILL}
 
     goal_usd = reachable_goal_usd(latch, book, stuck, ratio)
     # The goal may lie above the baseline: what is stuck may have grown. It is the goal that counts.
@@ -313,7 +323,7 @@ def _conclude(
     """Nothing is left to send: the goal is met, or what is in its way is said. Where readings
     disagree (``unsure``, by account) one may be behind: it is read again, and said if it stays."""
     met = plan.met and not refused
-    if not met and _clear_the_way(turn, ready, plan):
+    if not met and (_clear_the_way(turn, ready, plan) or _call_twins(turn, latch, ready, plan)):
         return
     notes = "; ".join(plan.notes) or "the planner found no order to send"
     goal_usd = latch.goal_usd or 0.0
@@ -328,25 +338,18 @@ def _conclude(
             residuals += [
                 Residual(reason=why, market=market)
                 for market in held
-                if (why := kept.get((run.venue, run.account, market)))
+                if (why := kept.get((run.venue, run.account, market))) and why != MET
             ]
-        run.cut_done = met and not residuals
-        if run.cut_done:
-            run.met = _held(run, latch, turn)
         if not met:
-            residuals += [
-                Residual(reason=one.reason, market=one.market, usd=one.usd)
-                for one in plan.shortfalls
-                if (one.venue, one.account) == (run.venue, run.account)
-            ]
-            residuals += [
-                Residual(reason=f"{leg}: {reason}")
-                for leg, (key, reason) in refused.items()
-                if key == run.key
-            ]
+            residuals += _short(run, plan, refused)
+            if run.barren and plan.twins:
+                residuals.append(Residual(reason=UNPAIRED))
             if not (plan.shortfalls or refused) and _held(run, latch, turn):
                 residuals.append(Residual(reason=notes))
-        if run.cut_done:  # no more to cut: whether nothing else is left, its own list has to show
+        if met and not residuals:
+            run.cut_done, run.twins = True, ()
+            run.met = _held(run, latch, turn)
+        if run.share_met:  # no more to cut: whether nothing else is left, its own list has to show
             run.work, run.wait_ns, run.verifying = Work.READ, turn.now, True
             if run.truth is not None:
                 judge(turn, latch, run, run.truth)
@@ -355,6 +358,23 @@ def _conclude(
         if missing and run.truth is not None and list_again(turn, run, run.truth, missing):
             continue
         settle(turn, latch, run, tuple(residuals) or unshown(missing))
+
+
+def _short(run: Run, plan: Plan, refused: dict[str, tuple[str, str]]) -> list[Residual]:
+    """What of one account the goal needs and this plan cannot do. What stays beside its twins is
+    nothing that anybody has to cut."""
+    return [
+        *(
+            Residual(reason=one.reason, market=one.market, usd=one.usd)
+            for one in plan.shortfalls
+            if (one.venue, one.account) == (run.venue, run.account) and one.reason != MET
+        ),
+        *(
+            Residual(reason=f"{leg}: {reason}")
+            for leg, (key, reason) in refused.items()
+            if key == run.key
+        ),
+    ]
 
 
 def _old(turn: Turn, latch: Latch, run: Run) -> tuple[str, ...]:
@@ -382,6 +402,32 @@ def _clear_the_way(turn: Turn, ready: list[Run], plan: Plan) -> bool:
         for run in ready:
             run.work, run.wait_ns = Work.READ, turn.now
     return found
+
+
+def _call_twins(turn: Turn, latch: Latch, ready: list[Run], plan: Plan) -> bool:
+    """Where what is short is hedged in accounts that met their own share, have them come along: the
+    pairs come down together, and nothing else there does. True if any."""
+    called: list[Run] = []
+    if any(run.barren for run in ready):
+        return False  # the twin would be cut beside a leg that stays
+    for run in latch.runs.values():
+        markets = {
+            market
+            for venue, account, market in plan.twins
+            if (venue, account) == (run.venue, run.account)
+        }
+        done = run.work is Work.IDLE and run.outcome is Outcome.CONTAINED and run.share_met
+        if markets and done and run.reachable and not run.stopped:
+            begin(run, turn)
+            run.twins = tuple(sorted(markets))
+            called.append(run)
+    if not called:
+        return False
+    turn.note(latch, "twins_called", details=tuple(("account", run.key) for run in called))
+    for run in ready:  # they wait for it
+        short = {one.market for one in _short(run, plan, {})}
+        run.twins = tuple(sorted({*run.twins, *short}))
+    return True
 
 
 def _held(run: Run, latch: Latch, turn: Turn) -> dict[str, Decimal]:

@@ -130,9 +130,9 @@ def read_legs(scope: Subject, book: Book) -> list[Leg]:
         reasons = (
             (not in_scope, OUT_OF_SCOPE),
             (_listed(book.dark, venue, pool), DARK),
+            ((venue, account, market) in kept, kept.get((venue, account, market), "")),
             # By its own name: a sub-account (main.hedge) is another account than its master.
             ((venue, account) not in book.executable, NO_EXECUTOR),
-            ((venue, account, market) in kept, kept.get((venue, account, market), "")),
             (not agreed, SIDES_DISAGREE),
             (instrument is None or instrument.size_step <= 0, NO_LOTS),
             (reference is None, NO_PRICE),
