@@ -11,6 +11,7 @@ from collections.abc import Collection, Sequence
 from decimal import Decimal
 from typing import Protocol, runtime_checkable
 
+from monitor.core.decision import RuleMode
 from monitor.core.engine import Engine
 from monitor.core.events import OrderReport
 from monitor.core.killswitch.book import (
@@ -23,6 +24,8 @@ from monitor.core.killswitch.book import (
     WorkingOrder,
 )
 from monitor.core.ports import Executor
+from monitor.core.rules import RuleBook
+from monitor.core.rules.loosened import acts
 from monitor.core.state.model import AccountState, MarketState
 from monitor.core.types import EngineNs, Subject, market_subject
 
@@ -53,6 +56,7 @@ def book_of(
     executors: Sequence[Executor],
     majors: Collection[str],
     amounts: Collection[tuple[str, Subject]] = (),
+    rules: Collection[str] = (),
 ) -> Book:
     """Every account, and quotes and lot rules of each market that one of them is in.
 
@@ -62,6 +66,7 @@ def book_of(
         executors: Say which accounts can be acted for.
         majors: Assets whose limits stay within ``MAJOR_BPS`` of the reference.
         amounts: (measure, subject) that cuts wait with.
+        rules: Those of which something waits.
     """
     truths = [_truth(venue, name, pools) for venue, name, pools in _accounts(engine)]
     wanted = {
@@ -118,7 +123,16 @@ def book_of(
             if any(engine.reading("positions_count", pool.subject, now) is None for pool in pools)
         ),
         amounts=_amounts(engine, amounts, now),
+        modes=_modes(engine.rulebook, rules),
     )
+
+
+def _modes(book: RuleBook, wanted: Collection[str]) -> tuple[tuple[str, RuleMode], ...] | None:
+    """What they may do: one that only pages, or is gone, no more than one that observes."""
+    if not book.rules:
+        return None
+    found = {rule.id: rule.mode for rule in book.rules if rule.id in wanted and acts(rule)}
+    return tuple((name, found.get(name, RuleMode.OBSERVE)) for name in sorted(wanted))
 
 
 def _amounts(

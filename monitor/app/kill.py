@@ -184,6 +184,7 @@ class KillSwitch:
             executors=self._executors,
             majors=self._majors,
             amounts=self.machine.state.amounts,
+            rules={ask.rule for ask in self.machine.state.waiting},
         )
 
     def trading_state(self) -> TradingState:

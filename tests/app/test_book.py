@@ -8,9 +8,12 @@ import pytest
 
 from monitor.app.book import book_of
 from monitor.core import events as e
+from monitor.core.decision import RuleMode
+from monitor.core.engine import Engine
 from monitor.core.killswitch.book import Book, Quote
 from monitor.core.killswitch.facts import Command, KillFact
 from monitor.core.killswitch.planning.legs import read_legs
+from monitor.core.settings import EngineSettings
 from monitor.core.types import PORTFOLIO, MarketStatus, Side, Subject
 from tests.core.desk import DYDX, HL, Desk
 
@@ -294,3 +297,44 @@ def test_amounts_that_cuts_wait_with_are_those_of_now() -> None:
         desk.positions(("BTC", 2)).evaluate()
     assert desk.engine.reading(*gross, desk.now).estimated
     assert amounts() == ()
+
+
+RULES = """
+rules:
+  - id: mark_low
+    for_each: market
+    when: mark_price <= 90.0
+    max_staleness: 60s
+    severity: critical
+    do: {level: LEVEL}
+    scope: market
+    mode: act
+    summary: "mark {mark_price}"
+    runbook: mark_low
+"""
+
+
+@pytest.mark.parametrize(
+    ("level", "said", "expected"),
+    [
+        pytest.param("block_new", (), RuleMode.ACT, id="the rulebook's word"),
+        pytest.param("block_new", (("mark_low", RuleMode.PROPOSE),), RuleMode.PROPOSE,
+                     id="the desk's word"),
+        pytest.param("page", (), RuleMode.OBSERVE, id="it only pages by now"),
+    ],
+)  # fmt: skip
+def test_what_rules_may_do_of_which_something_waits(
+    level: str, said: tuple[tuple[str, RuleMode], ...], expected: RuleMode
+) -> None:
+    """As the rulebook in force and the desk say; nobody knows before there is one."""
+    engine = Engine(EngineSettings(accounts=((HL, "main"),), rule_modes=said))
+
+    def modes(*rules: str) -> tuple[tuple[str, RuleMode], ...] | None:
+        return book_of(engine, 0, executors=[], majors=(), rules=rules).modes
+
+    assert modes("mark_low") is None
+    desk = Desk((HL, "main"), rules="", engine=engine)
+    desk.load(RULES.replace("LEVEL", level))
+    desk.evaluate()
+    assert modes() == ()
+    assert modes("mark_low", "gone") == (("gone", RuleMode.OBSERVE), ("mark_low", expected))

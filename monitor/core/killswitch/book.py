@@ -11,6 +11,7 @@ from decimal import Decimal
 
 import msgspec
 
+from monitor.core.decision import RuleMode
 from monitor.core.types import EngineNs, Side, Subject
 
 
@@ -113,7 +114,8 @@ class Book(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     (venue, market, asset) of all markets that the venues name, held or not. ``kept`` are (venue,
     account, market, why) of positions that no order may touch, in words. ``amounts`` are (measure,
     subject, USD) of what a cut to an amount may leave, where that waits and is known for certain
-    now."""
+    now. ``modes`` are (rule, mode) of what the rulebook in force lets rules do of which something
+    waits; None where none is loaded yet."""
 
     at_ns: EngineNs
     accounts: tuple[AccountTruth, ...]
@@ -127,6 +129,7 @@ class Book(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     listed: frozenset[tuple[str, str, str]] = frozenset()
     kept: tuple[tuple[str, str, str, str], ...] = ()
     amounts: tuple[tuple[str, Subject, float], ...] = ()
+    modes: tuple[tuple[str, RuleMode], ...] | None = ()
 
     @property
     def why_kept(self) -> dict[tuple[str, str, str], str]:

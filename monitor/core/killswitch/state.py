@@ -358,12 +358,18 @@ class KillState(msgspec.Struct, kw_only=True):
     regrowth: dict[str, Regrowth] = msgspec.field(default_factory=dict)  # by scope
 
     @property
+    def waiting(self) -> list[Ask]:
+        """What rules asked for and was not done yet: for confirmation, approval or its time."""
+        return [
+            *(one.ask for one in self.pendings.values()),
+            *(one.ask for one in self.proposals.values()),
+            *(one.ask for one in self.series.values()),
+        ]
+
+    @property
     def amounts(self) -> set[tuple[str, Subject]]:
         """(measure, subject) of the amounts that cuts wait with, for approval or their time."""
-        asks = [one.ask for one in self.pendings.values()]
-        asks += [one.ask for one in self.proposals.values()]
-        asks += [one.ask for one in self.series.values()]
-        return {(ask.gross_to_measure, ask.subject) for ask in asks if ask.gross_to_measure}
+        return {(ask.gross_to_measure, ask.subject) for ask in self.waiting if ask.gross_to_measure}
 
 
 class _Packed(msgspec.Struct, kw_only=True):

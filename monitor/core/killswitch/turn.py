@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 
+from monitor.core.decision import RuleMode
 from monitor.core.killswitch.book import Book
 from monitor.core.killswitch.facts import AuditEntry, Command, KillNotice
 from monitor.core.killswitch.levels import Level
 from monitor.core.killswitch.plan import Planner
 from monitor.core.killswitch.policy import DaemonMode, KillPolicy
-from monitor.core.killswitch.state import KillState, Latch
+from monitor.core.killswitch.state import Ask, KillState, Latch
 from monitor.core.types import SECOND_NS, EngineNs, Subject
 
 DETAILS_MAX = 40  # lines of one audit entry; a plan of a thousand orders is summed up
@@ -68,6 +69,12 @@ class Turn:
     def acting(self) -> bool:
         """False in ``observe``, where nothing is latched and nothing can be sent."""
         return self.policy.mode is not DaemonMode.OBSERVE
+
+    def mode_of(self, ask: Ask) -> RuleMode:
+        """What the rule of an ask may do over its scope by now: the rulebook may be another one
+        than when it asked."""
+        modes = {} if self.book is None or self.book.modes is None else dict(self.book.modes)
+        return self.policy.mode_of(ask.rule, ask.scope, modes.get(ask.rule, ask.mode))
 
     def record(
         self,

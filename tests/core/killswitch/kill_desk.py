@@ -178,6 +178,7 @@ class World:
         self.dark: tuple[tuple[str, str], ...] = ()
         self.slow: set[tuple[str, str]] = set()
         self.amounts: dict[tuple[str, Subject], float] = {}  # what cuts to an amount may leave now
+        self.modes: dict[str, RuleMode] | None = {}  # what the rulebook says by now, if otherwise
         self.markets: frozenset[tuple[str, str, str]] = frozenset()  # that the venues list
         self.fed_ns: dict[tuple[str, str], EngineNs] = {}  # when, if not just now
         self.feeds: dict[tuple[str, str], dict[str, str]] = {}  # what they say differently
@@ -291,6 +292,7 @@ class World:
                 for key, usd in self.amounts.items()
                 if key in self.machine.state.amounts  # the daemon looks up no other
             ),
+            modes=None if self.modes is None else tuple(self.modes.items()),
         )
 
     # ------------------------------------------------------------------------------- facts

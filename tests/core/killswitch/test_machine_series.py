@@ -521,6 +521,24 @@ def test_what_the_rulebook_says_counts_again_once_the_desk_says_nothing() -> Non
     assert "to observe only" in series_end(world)[0]
 
 
+@pytest.mark.parametrize("before", ["between two", "before people", "unknown"])
+def test_a_series_ends_with_the_right_of_its_rule(before: str) -> None:
+    """The rulebook takes it back while the rule itself sees nothing to ask about."""
+    world = over_an_hour()
+    approve(world)
+    if before == "unknown":
+        world.amounts.clear()
+    if before != "between two":
+        world.run(PART_S + 60)
+    world.modes = {CAP: RuleMode.OBSERVE}
+    world.run(2 * PART_S)
+    assert (proposed(world), world.machine.state.series) == ([], {})
+    assert waits(world) == ([False, True] if before == "unknown" else [])
+    assert series_end(world) == [
+        "the rule is to observe only; from part 2 of 4 on nothing is proposed"
+    ]
+
+
 @pytest.mark.parametrize("acting", [True, False], ids=["amount unknown", "observe"])
 def test_a_series_that_waits_does_not_spin(acting: bool) -> None:
     """It is looked at every few seconds, and in observe never."""

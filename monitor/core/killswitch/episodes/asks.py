@@ -81,8 +81,8 @@ def rule_asked(turn: Turn, fact: RuleAsked) -> None:
     if mode is not RuleMode.ACT or ask.over_s:
         _drop(turn, ask.key, "the rule may no longer act")
     if mode is RuleMode.OBSERVE:
-        proposals.withdraw(turn, ask.key, series.TO_OBSERVE)
-        series.end(turn, ask.key, series.TO_OBSERVE)
+        proposals.withdraw(turn, ask.key, proposals.TO_OBSERVE)
+        series.end(turn, ask.key, proposals.TO_OBSERVE)
     elif not (request.over_s or request.capped_by_estimate):
         series.superseded(turn, ask)
     if not turn.acting or mode is RuleMode.OBSERVE:
@@ -204,8 +204,9 @@ def raise_ripe(turn: Turn) -> None:
     for key, pending in list(turn.state.pendings.items()):
         if not ripe(turn, pending):
             continue
-        mode = turn.policy.mode_of(pending.ask.rule, pending.ask.scope, pending.ask.mode)
-        if mode is not RuleMode.ACT:
+        if turn.book is not None and turn.book.modes is None:
+            return  # nobody knows what the rules may do before there is a rulebook
+        if turn.mode_of(pending.ask) is not RuleMode.ACT:
             _drop(turn, key, "the rule may no longer act")
             continue
         if effective(turn.state, pending.ask.scope) is Level.FLATTEN:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from monitor.core.decision import ActionLevel
+from monitor.core.decision import ActionLevel, RuleMode
 from monitor.core.killswitch.book import Book
 from monitor.core.killswitch.facts import KillNotice
 from monitor.core.killswitch.levels import Level
@@ -21,6 +21,7 @@ from monitor.core.killswitch.words import (
 from monitor.core.types import Severity
 
 ALERT = "KillSwitchProposed"
+TO_OBSERVE = "the rule is to observe only"
 
 
 def propose(turn: Turn, ask: Ask) -> None:
@@ -105,9 +106,13 @@ def _target(turn: Turn, ask: Ask, book: Book) -> Target:
 
 
 def expire(turn: Turn) -> None:
-    """Say of proposals that nobody answered that nothing was done."""
+    """Say of proposals that nobody answered, or whose rule may not propose any more, that nothing
+    was done."""
     for name, proposal in list(turn.state.proposals.items()):
-        if turn.now > proposal.expires_ns:
+        if turn.mode_of(proposal.ask) is RuleMode.OBSERVE:
+            words = f"WITHDRAWN, {TO_OBSERVE}"
+            close(turn, name, "proposal_withdrawn", words, actor="riskd")
+        elif turn.now > proposal.expires_ns:
             words = "EXPIRED, nothing was done"
             if 0 < proposal.ask.part < PARTS:
                 words += ", no further part comes"

@@ -25,7 +25,6 @@ from monitor.core.killswitch.turn import Turn, after
 from monitor.core.killswitch.words import PARTS, dollars
 from monitor.core.types import EngineNs, Subject
 
-TO_OBSERVE = "the rule is to observe only"
 NOT_IN_PARTS = "the rule asks in parts no longer"
 
 
@@ -135,6 +134,8 @@ def _no_longer_unknown(turn: Turn, series: Series) -> Series:
 def _over(turn: Turn, series: Series) -> str:
     """Why no further part may be proposed; empty while they may."""
     ask = series.ask
+    if turn.mode_of(ask) is RuleMode.OBSERVE:
+        return proposals.TO_OBSERVE
     latch = turn.state.latches.get(ask.scope)
     if series.proposal and series.proposal not in turn.state.proposals:
         return f"part {ask.part} was refused or expired"
@@ -142,8 +143,6 @@ def _over(turn: Turn, series: Series) -> str:
         return "a person re-armed the scope"
     if latch is not None and latch.level > Level.CUT:
         return f"{ask.scope} is at {latch.level.name}"
-    if turn.policy.mode_of(ask.rule, ask.scope, ask.mode) is RuleMode.OBSERVE:
-        return TO_OBSERVE
     return ""
 
 
