@@ -224,3 +224,19 @@ def test_a_hold_for_a_risk_has_no_page_beside_its_rules_own() -> None:
     world.run(600)
     assert not world.machine.state.holds
     assert [one.resolved for one in world.notices] == [False, True]
+
+
+@pytest.mark.parametrize("because", Because)
+def test_a_hold_that_was_approved_is_not_proposed_again_in_its_episode(because: Because) -> None:
+    """A rule asks once more after a restart; in its next episode it has to ask again."""
+    world = World()
+    hold = {"rule": "cross_check", "mode": RuleMode.PROPOSE, "because": because}
+    world.ask(ActionLevel.HOLD, **hold)
+    (name,) = world.machine.state.proposals
+    world.approve(name)
+    world.restart()
+    world.ask(ActionLevel.HOLD, **hold)
+    assert world.machine.state.proposals == {}
+    assert len(world.machine.state.holds) == 1
+    world.ask(ActionLevel.HOLD, epoch=60.0, **hold)
+    assert len(world.machine.state.proposals) == 1

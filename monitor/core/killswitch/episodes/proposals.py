@@ -29,6 +29,10 @@ def propose(turn: Turn, ask: Ask) -> None:
     heard = turn.state.heard.get(ask.key)
     if heard is not None and heard.epoch_ns == ask.epoch_ns and heard.level >= ask.level:
         return
+    hold = turn.state.holds.get(ask.key)
+    held = hold is not None and hold.lasts and hold.epoch_ns == ask.epoch_ns
+    if held and ask.action is ActionLevel.HOLD:
+        return  # it was approved
     _put(turn, ask, digest(ask.key, ask.epoch_ns, ask.level, ask.scope))
 
 
