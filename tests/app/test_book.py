@@ -16,6 +16,7 @@ from monitor.core.killswitch.planning.legs import read_legs
 from monitor.core.settings import EngineSettings
 from monitor.core.types import PORTFOLIO, MarketStatus, Side, Subject
 from tests.core.desk import DYDX, HL, Desk
+from tests.core.test_owed import RULES
 
 
 class Hands:
@@ -297,21 +298,6 @@ def test_amounts_that_cuts_wait_with_are_those_of_now() -> None:
         desk.positions(("BTC", 2)).evaluate()
     assert desk.engine.reading(*gross, desk.now).estimated
     assert amounts() == ()
-
-
-RULES = """
-rules:
-  - id: mark_low
-    for_each: market
-    when: mark_price <= 90.0
-    max_staleness: 60s
-    severity: critical
-    do: {level: LEVEL}
-    scope: market
-    mode: act
-    summary: "mark {mark_price}"
-    runbook: mark_low
-"""
 
 
 @pytest.mark.parametrize(

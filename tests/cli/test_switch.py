@@ -191,6 +191,13 @@ def test_a_kill_that_is_not_on_record_is_left_as_a_file_too(
     assert (tmp_path / "KILL").exists()
 
 
+def kill_by(config: Path) -> int:
+    """As typed, with the configuration named."""
+    parser = Parser()
+    kill.arguments(parser)
+    return kill.run(parser.parse_args(["--reason", "x", "--config", str(config)]))
+
+
 @pytest.mark.parametrize(
     ("text", "folder"),
     [
@@ -207,9 +214,7 @@ def test_a_mistake_in_the_configuration_stops_no_kill(
     """Of the file only the data directory is read."""
     config = tmp_path / "riskd.yaml"
     config.write_text(text)
-    parser = Parser()
-    kill.arguments(parser)
-    assert kill.run(parser.parse_args(["--reason", "x", "--config", str(config)])) == 3
+    assert kill_by(config) == 3
     assert (tmp_path / folder / "KILL").exists()
 
 
@@ -225,20 +230,15 @@ def test_a_stop_is_not_left_where_riskd_may_not_look(tmp_path: Path, text: str) 
     """Where the directory is not clear it has to be named: a KILL file elsewhere stops nobody."""
     config = tmp_path / "riskd.yaml"
     config.write_text(text)
-    parser = Parser()
-    kill.arguments(parser)
     with pytest.raises(ConfigError, match="--data-dir DIR"):
-        kill.run(parser.parse_args(["--reason", "x", "--config", str(config)]))
+        kill_by(config)
     assert list(tmp_path.iterdir()) == [config]
 
 
 def test_without_a_configuration_the_way_that_needs_none_is_named(tmp_path: Path) -> None:
     """At 3 a.m. nobody looks it up."""
-    parser = Parser()
-    kill.arguments(parser)
-    words = ["--reason", "x", "--config", str(tmp_path / "none.yaml")]
     with pytest.raises(ConfigError, match="touch DIR/KILL"):
-        kill.run(parser.parse_args(words))
+        kill_by(tmp_path / "none.yaml")
 
 
 @pytest.mark.parametrize("verb", [plan, approve, rearm, rebaseline])

@@ -435,17 +435,23 @@ def asked_again(world: World, *, mode: RuleMode, over_s: float, epoch: float = 0
     )
 
 
+def after_a_part(what: str) -> World:
+    """One part was cut; the next is not due, before people, or waits for an amount."""
+    world = over_an_hour()
+    approve(world)
+    if what == "unknown":
+        world.amounts.clear()
+    if what != "between two":
+        world.run(PART_S + 60)
+    return world
+
+
 @pytest.mark.parametrize("over_s", [3600.0, 0.0], ids=["in parts", "whole"])
 @pytest.mark.parametrize("before", ["between two", "before people", "unknown"])
 def test_a_rulebook_that_lets_the_rule_observe_ends_the_series(before: str, over_s: float) -> None:
     """What is before people goes, nothing more is proposed, and what would have been done is said;
     what was cut stays cut."""
-    world = over_an_hour()
-    approve(world)
-    if before == "unknown":
-        world.amounts.clear()
-    if before != "between two":
-        world.run(PART_S + 60)
+    world = after_a_part(before)
     asked_again(world, mode=RuleMode.OBSERVE, over_s=over_s)
     assert world.actions().count("would_have") == 1
     world.amounts[MEASURE, PORTFOLIO] = 120_000.0
@@ -474,12 +480,7 @@ def test_a_proposal_of_a_rule_that_is_to_observe_is_withdrawn() -> None:
 def test_a_rule_that_asks_for_all_at_once_ends_its_series(before: str, epoch: float) -> None:
     """Its page ends with it, and the whole is proposed in its place: a part that was approved is
     no answer to that."""
-    world = over_an_hour()
-    approve(world)
-    if before == "unknown":
-        world.amounts.clear()
-    if before != "between two":
-        world.run(PART_S + 60)
+    world = after_a_part(before)
     world.amounts[MEASURE, PORTFOLIO] = 120_000.0
     asked_again(world, mode=RuleMode.PROPOSE, over_s=0.0, epoch=epoch)
     assert waits(world) == ([False, True] if before == "unknown" else [])
@@ -524,12 +525,7 @@ def test_what_the_rulebook_says_counts_again_once_the_desk_says_nothing() -> Non
 @pytest.mark.parametrize("before", ["between two", "before people", "unknown"])
 def test_a_series_ends_with_the_right_of_its_rule(before: str) -> None:
     """The rulebook takes it back while the rule itself sees nothing to ask about."""
-    world = over_an_hour()
-    approve(world)
-    if before == "unknown":
-        world.amounts.clear()
-    if before != "between two":
-        world.run(PART_S + 60)
+    world = after_a_part(before)
     world.modes = {CAP: RuleMode.OBSERVE}
     world.run(2 * PART_S)
     assert (proposed(world), world.machine.state.series) == ([], {})
