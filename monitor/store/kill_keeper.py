@@ -18,8 +18,6 @@ from monitor.store.kill import KillLedger, MoreRestrictive, RestoredKill, choose
 from monitor.store.second_copy import Checkpoint, KillCopy, Second
 from monitor.store.thread import StoreThread
 
-SECOND_DEADLINE_S = 0.25  # what safer commands wait for the second copy, after the store's deadline
-
 
 class KillKeeper:
     """Keeps kill phases for the store that owns it. Implements ``SecondCopy``."""
@@ -88,7 +86,7 @@ class KillKeeper:
         copy = self._ledger.copy()
         if state != copy.state:
             copy = self._ledger.renewed(state, at_ns)
-        await self._second.keep(copy, deadline_s=SECOND_DEADLINE_S)
+        await self._second.keep(copy)
 
     def _keep(self, connection: sqlite3.Connection, number: int, phase: Phase) -> None:
         try:

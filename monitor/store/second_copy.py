@@ -25,6 +25,7 @@ COPY_NAME = "kill-state.copy"
 ANCHOR_NAME = "audit.anchor"
 MAGIC = b"riskdk1\n"
 OPEN_DEADLINE_S = 5.0
+COPY_DEADLINE_S = 0.25  # what safer commands wait for the copy, after the store's deadline
 _DIGEST_BYTES = 32
 
 Checkpoint = Callable[[str], None]
@@ -98,7 +99,9 @@ class Second:
         self._thread = StoreThread(
             lambda: SecondDirectory(path, checkpoint=checkpoint), name="second copy"
         )
+        self.copy_deadline_s = COPY_DEADLINE_S
         self._copy_problem = self._anchor_problem = ""
+        self._refused = 0
 
     @property
     def problem(self) -> str:
@@ -119,24 +122,24 @@ class Second:
         except StoreError as error:
             return None, str(error)
 
-    async def keep(self, copy: KillCopy, *, deadline_s: float) -> None:
+    async def keep(self, copy: KillCopy) -> None:
         """Write the copy, on disk when this returns.
 
         Raises:
-            StoreError: It is not, or not in time.
+            StoreError: It is not, or not within ``copy_deadline_s``.
         """
         try:
             await self._thread.call(
                 lambda files: files.write_copy(copy),
                 what=f"be written to {self.path}",
-                deadline_s=deadline_s,
+                deadline_s=self.copy_deadline_s,
                 write=True,
                 urgent=True,
             )
         except StoreError as error:
-            self._copy_problem = str(error)
+            self._copy_done(copy, str(error))
             raise
-        self._copy_problem = ""
+        self._copy_done(copy, "")
 
     def anchor_new_file(self, lineage: str) -> None:
         """Anchor a file that has no record yet, so that an anchor that is missing later was taken
@@ -152,7 +155,11 @@ class Second:
 
     def mirror(self, copy: KillCopy) -> None:
         """Write the copy when the disk has time."""
-        self._post(lambda files: files.write_copy(copy), "be written", self._copy_done)
+        self._post(
+            lambda files: files.write_copy(copy),
+            "be written",
+            lambda problem: self._copy_done(copy, problem),
+        )
 
     def anchor(self, head: AuditHead) -> None:
         """Note a head of the audit when the disk has time."""
@@ -168,8 +175,12 @@ class Second:
         else:
             future.add_done_callback(lambda each: done(str(each.exception() or "")))
 
-    def _copy_done(self, problem: str) -> None:
-        self._copy_problem = problem
+    def _copy_done(self, copy: KillCopy, problem: str) -> None:
+        # An older copy that was queued behind the one that failed says nothing of that one.
+        if problem:
+            self._copy_problem, self._refused = problem, max(self._refused, copy.sequence)
+        elif copy.sequence >= self._refused:
+            self._copy_problem = ""
 
     def _anchor_done(self, problem: str) -> None:
         self._anchor_problem = problem

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import resource
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,9 +14,9 @@ import pytest
 from monitor.core.errors import StoreError
 from monitor.core.ports import Phase
 from monitor.store.database import Store
-from monitor.store.second_copy import KillCopy, SecondDirectory, read_copy
+from monitor.store.second_copy import KillCopy, Second, SecondDirectory, read_copy
 from tests.store.rows import phase
-from tests.store.test_kill import actions, audit, kill, more_restrictive, opened
+from tests.store.test_kill import actions, audit, copied, kill, more_restrictive, opened
 
 
 @contextmanager
@@ -38,6 +40,7 @@ async def test_a_real_full_disk(tmp_path: Path) -> None:
     second = tmp_path / "second"
     store = opened(tmp_path / "data", second=second)
     await store.persist(kill(b"1 before"))
+    await copied(store)
     with no_file_longer_than(300_000):
         with pytest.raises(StoreError, match=r"could not keep a phase: .*(full|I/O)"):
             await store.persist(
@@ -98,6 +101,32 @@ def test_an_older_copy_replaces_no_newer_one(tmp_path: Path) -> None:
     copy = read_copy(tmp_path)
     assert copy is not None
     assert copy.state == b"new"
+
+
+async def test_an_older_copy_hides_no_newer_one_that_failed(tmp_path: Path) -> None:
+    """It waited behind the newer one and is written after it; the newer one is still nowhere."""
+    second = Second(tmp_path, checkpoint=lambda _: None)
+    second.copy_deadline_s = 10.0
+    gate = threading.Event()
+    second._thread.submit(lambda _: gate.wait(30), what="hang")
+    small, large = (
+        KillCopy(lineage="a", sequence=number, at_ns=number, state=state)
+        for number, state in ((1, b"1 before"), (2, big(b"3")))
+    )
+    second.mirror(small)
+    with no_file_longer_than(300_000):
+        keeping = asyncio.ensure_future(second.keep(large))
+        await asyncio.sleep(0)
+        gate.set()
+        with pytest.raises(StoreError, match="second copy could not be written"):
+            await keeping
+        second._thread.submit(lambda _: None, what="come to rest").result(10)
+    assert read_copy(tmp_path) == small
+    assert "could not be written" in second.problem
+    await second.keep(large)
+    assert read_copy(tmp_path) == large
+    assert second.problem == ""
+    second.close()
 
 
 async def test_a_second_directory_that_comes_back(tmp_path: Path) -> None:

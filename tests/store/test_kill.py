@@ -14,10 +14,10 @@ import pytest
 from monitor.core.errors import StoreError
 from monitor.core.killswitch.facts import AuditEntry
 from monitor.core.ports import Phase
-from monitor.store.database import Store, open_or_unreadable
+from monitor.store.database import KILL_DEADLINE_S, Store, open_or_unreadable
 from monitor.store.directory import DirectoryInUseError
 from monitor.store.kill import KillLedger, KillSource, choose
-from monitor.store.second_copy import COPY_NAME, KillCopy, encode_copy, read_copy
+from monitor.store.second_copy import COPY_NAME, Checkpoint, KillCopy, encode_copy, read_copy
 from tests.store.rows import entry, phase
 
 
@@ -64,11 +64,32 @@ def waits(store: Store) -> bool:
     return store.kill_unkept
 
 
-def opened(directory: Path, *, second: Path | None = None) -> Store:
+def opened(
+    directory: Path, *, second: Path | None = None, checkpoint: Checkpoint = lambda _: None
+) -> Store:
     """A store with deadlines that a busy test machine keeps."""
-    return Store(
-        directory, second_directory=second, phase_deadline_s=10.0, kill_deadline_s=10.0
-    )  # fmt: skip
+    return patient(
+        Store(
+            directory,
+            second_directory=second,
+            phase_deadline_s=10.0,
+            kill_deadline_s=10.0,
+            checkpoint=checkpoint,
+        )
+    )
+
+
+def patient(store: Store) -> Store:
+    """The store, which waits longer for its second copy than a busy test machine needs."""
+    store._second.copy_deadline_s = 10.0
+    return store
+
+
+async def copied(store: Store) -> None:
+    """Wait until the second copy has what it was to mirror."""
+    await store._second._thread.call(
+        lambda _: None, what="come to rest", deadline_s=10, write=False
+    )
 
 
 class Disk:
@@ -192,8 +213,9 @@ async def test_what_sqlite_cannot_hold_is_a_store_error(tmp_path: Path) -> None:
 async def test_a_hanging_disk_costs_a_quarter_of_a_second(tmp_path: Path, disk: Disk) -> None:
     """The caller hears in time, the second copy has all of it, the store keeps it late, once."""
     second = tmp_path / "second"
-    store = Store(tmp_path / "data", second_directory=second, checkpoint=disk)
+    store = opened(tmp_path / "data", second=second, checkpoint=disk)
     await store.persist(kill(b"2 first"))
+    store._kill_deadline_s = KILL_DEADLINE_S
     disk.back.clear()
     before = asyncio.get_running_loop().time()
     with pytest.raises(StoreError, match=r"could not keep a phase within 250 ms"):
@@ -281,8 +303,9 @@ async def test_a_disk_that_refuses(tmp_path: Path, how: str) -> None:
 
 async def test_a_file_locked_by_another_program(tmp_path: Path) -> None:
     """The deadline holds against a database browser, and what waited is kept when it is closed."""
-    store = Store(tmp_path, phase_deadline_s=10.0)
+    store = opened(tmp_path)
     await store.persist(kill(b"1 before"))
+    store._kill_deadline_s = KILL_DEADLINE_S
     other = sqlite3.connect(store.path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(StoreError, match="250 ms"):
@@ -359,7 +382,7 @@ async def test_an_unreadable_store_is_a_value(tmp_path: Path, spoil: object) -> 
     assert store.close()
     spoil(data / "riskd.db")
     spoilt = (data / "riskd.db").read_bytes()
-    store = open_or_unreadable(data, second_directory=second)
+    store = patient(open_or_unreadable(data, second_directory=second))
     assert "is damaged" in store.unreadable
     restored = store.restore_kill_state(more_restrictive)
     assert (restored.state, restored.source) == (b"3 latched", KillSource.SECOND)
@@ -376,7 +399,7 @@ async def test_an_unreadable_store_is_a_value(tmp_path: Path, spoil: object) -> 
     for name in ("riskd.db", "riskd.db-wal", "riskd.db-shm"):
         (data / name).unlink(missing_ok=True)
     (second / "audit.anchor").unlink()
-    store = open_or_unreadable(data, second_directory=second)
+    store = open_or_unreadable(data, second_directory=second, kill_deadline_s=10.0)
     assert store.unreadable == ""
     restored = store.restore_kill_state(more_restrictive)
     assert (restored.state, restored.source) == (b"4 halted", KillSource.SECOND)
@@ -394,7 +417,7 @@ async def test_a_store_that_is_back_is_older_than_what_was_kept_without_it(tmp_p
     other = sqlite3.connect(tmp_path / "riskd.db", isolation_level=None)
     other.execute("PRAGMA locking_mode = EXCLUSIVE")
     other.execute("BEGIN IMMEDIATE")
-    store = open_or_unreadable(tmp_path)
+    store = patient(open_or_unreadable(tmp_path))
     assert "is locked by another program" in store.unreadable
     with pytest.raises(StoreError):
         await store.persist(kill(b"2 reduce only", at_ns=9))
