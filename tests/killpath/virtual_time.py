@@ -69,6 +69,7 @@ class _VirtualSelector(selectors.DefaultSelector):
         super().__init__()
         self._clock = clock
         self._busy_since_s: float | None = None
+        self._hangs = False
         # Those of the test's own surroundings (a runner that reads from its controller) do no work
         # for it.
         self._strangers = frozenset(frames_of_threads())
@@ -83,6 +84,7 @@ class _VirtualSelector(selectors.DefaultSelector):
             working = self._is_waited_for()
             found = super().select(POLL_S if working else 0)
             if found:
+                self._busy_since_s = None  # whoever works gets on with it
                 return found
         if timeout is None:
             return super().select(POLL_S)  # nobody waits for a moment
@@ -91,12 +93,13 @@ class _VirtualSelector(selectors.DefaultSelector):
 
     def _is_waited_for(self) -> bool:
         if not threads_work(self._strangers | self._clock.hung):
-            self._busy_since_s = None
+            self._busy_since_s, self._hangs = None, False
             return False
         now_s = time.monotonic()
         if self._busy_since_s is None:
             self._busy_since_s = now_s
-        return now_s - self._busy_since_s < HUNG_S
+        self._hangs = self._hangs or now_s - self._busy_since_s >= HUNG_S
+        return not self._hangs
 
 
 def frames_of_threads() -> dict[int, FrameType]:
@@ -116,17 +119,27 @@ def frames_of_threads() -> dict[int, FrameType]:
 
 def threads_work(strangers: frozenset[int]) -> bool:
     """Whether any other thread of this process does more than wait for work."""
-    frames = frames_of_threads()
+    frames = _of_others(strangers)
+    if not all(_is_idle(frame) for frame in frames.values()):
+        return True
+    # One may have taken up work while it was looked at; it is in another call then, and comes back
+    # to wait in yet another. Frames that are held here keep their identity.
+    again = _of_others(strangers)
+    return again.keys() != frames.keys() or any(again[one] is not frames[one] for one in frames)
+
+
+def _of_others(strangers: frozenset[int]) -> dict[int, FrameType]:
     here = threading.get_ident()
-    return any(
-        not _is_idle(frame)
-        for ident, frame in frames.items()
+    return {
+        ident: frame
+        for ident, frame in frames_of_threads().items()
         if ident != here and ident not in strangers
-    )
+    }
 
 
 def _is_idle(frame: FrameType) -> bool:
-    """Whether a thread waits for work, and none lies there for it."""
+    """Whether a thread waits for work, and none lies there for it. Only if it is still in this
+    frame afterwards: one that went on meanwhile looks idle."""
     code, caller = frame.f_code, frame.f_back
     if code.co_name == "wait" and code.co_filename.endswith("threading.py"):
         jobs = None if caller is None else caller.f_locals.get("self")
