@@ -13,6 +13,7 @@ from monitor import __version__
 from monitor.actions.policy import KillSettings
 from monitor.app.degraded import Degraded
 from monitor.config import Config
+from monitor.core.errors import ConfigError
 from monitor.store.audit import AuditStamp, checked_key, read_key
 from monitor.store.database import Store, open_or_unreadable
 
@@ -58,7 +59,13 @@ def audit_key(
     if kill.audit_key_env is None:
         return b""
     name = kill.audit_key_env
-    return checked_key(environment.get(name, "").strip().encode(), origin=f"${name}")
+    key = environment.get(name, "").strip()
+    if not key:
+        raise ConfigError(
+            f"The audit's key ${name} is not set, or empty. Put the key of the records so far into "
+            "riskd's environment; a first one comes of `openssl rand -hex 32`."
+        )
+    return checked_key(key.encode(), origin=f"${name}")
 
 
 def config_hash(config: Config) -> str:

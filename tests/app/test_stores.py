@@ -67,7 +67,8 @@ async def test_a_missing_key_is_refused_and_nothing_opened(tmp_path: Path) -> No
     [
         pytest.param(KEY, None, id="long enough"),
         pytest.param("k" * 15, "15 bytes of at least 16", id="short"),
-        pytest.param(None, "0 bytes", id="missing"),
+        pytest.param(None, "is not set, or empty", id="missing"),
+        pytest.param("", "is not set, or empty", id="empty"),
     ],
 )
 def test_a_key_from_the_environment(tmp_path: Path, value: str | None, said: str | None) -> None:
