@@ -24,7 +24,6 @@ from monitor.core.killswitch.book import (
     WorkingOrder,
 )
 from monitor.core.ports import Executor
-from monitor.core.rules import RuleBook
 from monitor.core.rules.loosened import acts
 from monitor.core.state.model import AccountState, MarketState
 from monitor.core.types import EngineNs, Subject, market_subject
@@ -123,15 +122,17 @@ def book_of(
             if any(engine.reading("positions_count", pool.subject, now) is None for pool in pools)
         ),
         amounts=_amounts(engine, amounts, now),
-        modes=_modes(engine.rulebook, rules),
+        modes=_modes(engine, rules),
     )
 
 
-def _modes(book: RuleBook, wanted: Collection[str]) -> tuple[tuple[str, RuleMode], ...] | None:
-    """What they may do: one that only pages, or is gone, no more than one that observes."""
-    if not book.rules:
+def _modes(engine: Engine, wanted: Collection[str]) -> tuple[tuple[str, RuleMode], ...] | None:
+    """What they may do: one that only pages, or is gone, no more than one that observes. None until
+    a rulebook is loaded; one without rules is one."""
+    if not engine.state.rulebook:
         return None
-    found = {rule.id: rule.mode for rule in book.rules if rule.id in wanted and acts(rule)}
+    rules = engine.rulebook.rules
+    found = {rule.id: rule.mode for rule in rules if rule.id in wanted and acts(rule)}
     return tuple((name, found.get(name, RuleMode.OBSERVE)) for name in sorted(wanted))
 
 

@@ -324,3 +324,6 @@ def test_what_rules_may_do_of_which_something_waits(
     desk.evaluate()
     assert modes() == ()
     assert modes("mark_low", "gone") == (("gone", RuleMode.OBSERVE), ("mark_low", expected))
+    desk.load("none: []\n")
+    desk.evaluate()
+    assert modes("mark_low") == (("mark_low", RuleMode.OBSERVE),), "a rulebook, though empty"
