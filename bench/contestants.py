@@ -53,14 +53,17 @@ def _riskd_world(options: Options, stream: Stream) -> World:
     return world
 
 
-def _take(options: Options, stream: Stream, world: World, count: int) -> tuple[float, int]:
+def _take(
+    options: Options, stream: Stream, world: World, count: int, *, judges: bool = True
+) -> tuple[float, int]:
     """The next ``count`` frames, with REST re-read before it grows old: what the frames cost,
     microseconds of CPU, and their bytes."""
+    run = world.run if judges else world.decode
     used_us, size = 0.0, 0
     while count > 0:
         frames = stream.frames(min(count, REREAD_S * options.frames_per_second), options.channels)
         count -= len(frames)
-        used_us += cpu_us(world.run, world.batches(frames), 1)
+        used_us += cpu_us(run, world.batches(frames), 1)
         world.re_read()
         size += sum(len(frame.data) for frame in frames)
     return used_us, size
@@ -86,6 +89,16 @@ def riskd(options: Options) -> Figures:
         "rules": float(len(engine.rulebook.rules)),
         "instances": float(sum(1 for _ in engine.rule_states())),
     }
+
+
+def decode(options: Options) -> Figures:
+    """Decoders, protocols and order books alone: frames to events."""
+    stream = options.stream()
+    world = _riskd_world(options, stream)
+    _take(options, stream, world, options.frames // 5, judges=False)
+    freeze()
+    used_us, _ = _take(options, stream, world, options.frames, judges=False)
+    return {"us": used_us / options.frames}
 
 
 def floor(options: Options) -> Figures:
@@ -186,6 +199,7 @@ def soak(options: Options) -> Figures:
 
 CONTESTANTS: dict[str, Callable[[Options], Figures]] = {
     "riskd": riskd,
+    "decode": decode,
     "floor": floor,
     "ccxt": ccxt,
     "memory": memory,

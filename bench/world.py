@@ -195,6 +195,20 @@ class World:
             if now >= self._next_second:
                 self._second()
 
+    def decode(self, batches: list[list[tuple[Receive, bytes]]]) -> None:
+        """Frames to events alone: what they say is dropped, nothing is kept or judged of it."""
+        step = SECOND_NS // self._stream.shape.frames_per_second
+        now = self.now
+        for batch in batches:
+            for receive, data in batch:
+                now += step
+                output = receive(data, now)
+                if output.fault is not None:
+                    self._odd(output)
+            self.now = now
+            if now >= self._next_second:
+                self._second()
+
     def _evaluate(self) -> None:
         decision = self.engine.evaluate(self.now)
         if not decision.quiet:
